@@ -1,0 +1,3 @@
+//! The program `hopseal`.
+
+fn main() {}

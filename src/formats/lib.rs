@@ -1,0 +1,1 @@
+//! Trace files of every common format, read into spans.

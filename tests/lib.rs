@@ -1,0 +1,1 @@
+//! End-to-end cases of Hopseal and the generator that knows the truth of what it built.
