@@ -1,6 +1,25 @@
 //! Spans to traces to hops to findings, without I/O, clock or format.
-#![doc = "```text"]
-#![doc = "bytes -formats-> Sink (intake) -> records -> Trace -> hops -> assurance -> rules -> suppression -> findings"]
-#![doc = "```"]
+//!
+//! ```text
+//! sink --intake--> records --trace--> Trace --hop--> hops --who--> identity at each hop
+//!      --rule--> findings --suppress--> Verdict
+//! ```
 
+pub mod catalogue;
+mod credential;
+pub mod dialect;
+pub mod field;
+pub mod finding;
+pub mod hop;
+pub mod intake;
+pub mod judge;
+pub mod policy;
+pub mod record;
+pub mod report;
+pub mod rule;
 pub mod sink;
+pub mod suppress;
+#[cfg(test)]
+mod testing;
+pub mod trace;
+pub mod who;

@@ -1,1 +1,13 @@
-//! Principals, assurance and the wire contract: what both halves of Hopseal agree on. No I/O, no clock.
+//! Principals, assurance and the wire contract: what both halves of Hopseal agree on.
+//!
+//! No I/O, no clock, no async, no OpenTelemetry types: a service, a collector and an auditor's script can all
+//! depend on it.
+
+mod assurance;
+pub mod attribute;
+mod principal;
+#[cfg(feature = "seal")]
+pub mod seal;
+
+pub use assurance::{Assurance, Basis};
+pub use principal::{Actor, Kind};

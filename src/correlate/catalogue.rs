@@ -1,0 +1,116 @@
+//! Which operations of which services have ever shown an identity.
+//!
+//! A hop without identity says nothing about a service that never shows one; on a service that does, it is a
+//! finding. The catalogue is an input of its own, so that results can be repeated: a first pass over the spans
+//! makes it unless one is given.
+
+use std::collections::BTreeMap;
+
+use crate::hop::Hop;
+use crate::record::Service;
+
+/// Operations kept of one service; further ones are counted under the empty name.
+const MAX_OPERATIONS: usize = 10_000;
+
+/// Hops counted of one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// All hops.
+    pub hops: u64,
+    /// Hops with an identity.
+    pub identified: u64,
+}
+
+/// Hops counted of one service.
+pub type Operations = BTreeMap<String, Shown>;
+
+/// What is known of the services.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Catalogue {
+    /// By name; a name may belong to several namespaces and environments.
+    services: BTreeMap<String, Vec<(String, String, Operations)>>,
+}
+
+/// What the catalogue says of one hop's service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// This very operation has shown an identity.
+    Operation,
+    /// Only other operations of the service have.
+    Service,
+    /// The service never shows one: a hop of it is uncovered.
+    Never,
+}
+
+impl Catalogue {
+    /// Counts a hop.
+    pub fn observe(&mut self, hop: &Hop<'_>) {
+        let shown = Shown { hops: 1, identified: u64::from(hop.identity.assurance.is_identified()) };
+        self.add(hop.service, &hop.operation, shown);
+    }
+
+    /// Adds counts of one operation.
+    pub fn add(&mut self, service: Service<'_>, operation: &str, shown: Shown) {
+        let operations = self.operations_mut(service);
+        let full = operations.len() >= MAX_OPERATIONS && !operations.contains_key(operation);
+        let operation = if full { "" } else { operation };
+        let counts = match operations.get_mut(operation) {
+            Some(counts) => counts,
+            None => operations.entry(operation.to_owned()).or_default(),
+        };
+        counts.hops += shown.hops;
+        counts.identified += shown.identified;
+    }
+
+    fn operations_mut(&mut self, service: Service<'_>) -> &mut Operations {
+        if !self.services.contains_key(service.name) {
+            self.services.insert(service.name.to_owned(), Vec::new());
+        }
+        let kept = self.services.entry(service.name.to_owned()).or_default();
+        let key = (service.namespace, service.environment);
+        let at = match kept
+            .iter()
+            .position(|(namespace, environment, _)| (&**namespace, &**environment) == key)
+        {
+            Some(at) => at,
+            None => {
+                kept.push((service.namespace.to_owned(), service.environment.to_owned(), Operations::new()));
+                kept.len() - 1
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "position found or just pushed")]
+        &mut kept[at].2
+    }
+
+    fn operations(&self, service: Service<'_>) -> Option<&Operations> {
+        let kept = self.services.get(service.name)?;
+        let key = (service.namespace, service.environment);
+        kept.iter()
+            .find(|(namespace, environment, _)| (&**namespace, &**environment) == key)
+            .map(|(_, _, operations)| operations)
+    }
+
+    /// What is known of an operation.
+    #[must_use]
+    pub fn capability(&self, service: Service<'_>, operation: &str) -> Capability {
+        let Some(operations) = self.operations(service) else { return Capability::Never };
+        if operations.get(operation).is_some_and(|shown| shown.identified > 0) {
+            return Capability::Operation;
+        }
+        match operations.values().any(|shown| shown.identified > 0) {
+            true => Capability::Service,
+            false => Capability::Never,
+        }
+    }
+
+    /// Every service with its operations, by name, namespace and environment.
+    pub fn services(&self) -> impl Iterator<Item = (Service<'_>, &Operations)> {
+        self.services.iter().flat_map(|(name, kept)| {
+            let mut kept: Vec<_> = kept.iter().collect();
+            kept.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+            kept.into_iter().map(move |(namespace, environment, operations)| {
+                (Service { name, namespace, environment }, operations)
+            })
+        })
+    }
+}

@@ -1,0 +1,259 @@
+//! From the calls of a parser to records: keeps what some rule may ask for, looks through the rest.
+
+use std::fmt::Write as _;
+
+use crate::credential;
+use crate::dialect::{Dialects, KeyId, Meaning};
+use crate::field::Field;
+use crate::record;
+use crate::sink::{Link, Position, Sink, SpanHead, TraceId, Value};
+
+/// Fields kept of one span; what comes after them is still looked through for credentials.
+const MAX_FIELDS: u32 = 512;
+/// Keys remembered with their meaning; keys are the sender's choice.
+const MAX_KEYS: usize = 16_384;
+
+/// Where records and rejections go.
+pub trait Records {
+    /// One record. `bytes` holds exactly it.
+    fn record(&mut self, trace_id: TraceId, bytes: &[u8]);
+    /// Something could not be read.
+    fn reject(&mut self, at: Position, reason: &str);
+}
+
+/// A [`Sink`] that turns spans into records.
+#[derive(Debug)]
+pub struct Intake<'d, R> {
+    dialects: &'d Dialects,
+    known: rustc_hash::FxHashMap<Box<str>, Meaning>,
+    to: R,
+    /// The texts every record of the current resource begins with.
+    resource: Vec<u8>,
+    texts: [String; 4],
+    resource_fields: Vec<u8>,
+    resource_mask: u128,
+    resource_open: bool,
+    /// Fields of the open span.
+    fields: Vec<u8>,
+    mask: u128,
+    count: u32,
+    out: Vec<u8>,
+    scratch: String,
+}
+
+/// The resource attributes that name a service, in the order of a record.
+const RESOURCE_KEYS: [&[&str]; 4] = [
+    &["service.namespace"],
+    &["service.name"],
+    &["deployment.environment.name", "deployment.environment"],
+    &["service.instance.id"],
+];
+
+impl<'d, R: Records> Intake<'d, R> {
+    /// Records go to `to`.
+    pub fn new(dialects: &'d Dialects, to: R) -> Self {
+        Self {
+            dialects,
+            known: Default::default(),
+            to,
+            resource: Vec::new(),
+            texts: Default::default(),
+            resource_fields: Vec::new(),
+            resource_mask: 0,
+            resource_open: true,
+            fields: Vec::new(),
+            mask: 0,
+            count: 0,
+            out: Vec::new(),
+            scratch: String::new(),
+        }
+    }
+
+    /// Where records went.
+    pub fn into_inner(self) -> R {
+        self.to
+    }
+
+    /// Where records go.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.to
+    }
+
+    fn meaning(&mut self, key: &str) -> Meaning {
+        if let Some(meaning) = self.known.get(key) {
+            return *meaning;
+        }
+        let meaning = self.dialects.meaning(key);
+        if self.known.len() < MAX_KEYS {
+            self.known.insert(key.into(), meaning);
+        }
+        meaning
+    }
+
+    fn keep(&mut self, key: &str, value: Value<'_>) {
+        let meaning = self.meaning(key);
+        let text = match value {
+            Value::Str(text) => text,
+            Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => text,
+                Err(_) => return,
+            },
+            Value::Int(_) | Value::Double(_) | Value::Bool(_) => {
+                return self.keep_number(meaning, value);
+            }
+        };
+        let Some(hit) = credential::find(meaning.hint, text) else {
+            if let Some(field) = meaning.field {
+                self.put(field, meaning.key, &[text]);
+            }
+            return;
+        };
+        self.leak(key, text, hit);
+        if let Some(field) = meaning.field {
+            let masked = credential::mask(text, meaning.hint);
+            self.put(field, meaning.key, &[&masked]);
+        }
+    }
+
+    fn keep_number(&mut self, meaning: Meaning, value: Value<'_>) {
+        let Some(field) = meaning.field else { return };
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        let written = match value {
+            Value::Int(number) => write!(text, "{number}"),
+            Value::Double(number) => write!(text, "{number}"),
+            Value::Bool(truth) => write!(text, "{truth}"),
+            Value::Str(_) | Value::Bytes(_) => Ok(()),
+        };
+        if written.is_ok() {
+            self.put(field, meaning.key, &[&text]);
+        }
+        self.scratch = text;
+    }
+
+    fn put(&mut self, field: Field, key: KeyId, text: &[&str]) {
+        if self.count < MAX_FIELDS {
+            self.count += 1;
+            record::put_field(&mut self.fields, &mut self.mask, field, key, text);
+        }
+    }
+
+    fn leak(&mut self, key: &str, text: &str, hit: credential::Hit) {
+        let masked = credential::mask_hit(text, hit);
+        self.put(Field::Leak, KeyId(0), &[hit.class, "\0", key, "\0", &masked]);
+    }
+
+    /// Closes the resource: from here on its texts and fields begin every record.
+    fn settle_resource(&mut self) {
+        if !self.resource_open {
+            return;
+        }
+        self.resource_open = false;
+        self.resource.clear();
+        for text in &self.texts {
+            record::put_text(&mut self.resource, text);
+        }
+        self.resource_fields.clear();
+        self.resource_fields.append(&mut self.fields);
+        self.resource_mask = std::mem::take(&mut self.mask);
+    }
+}
+
+impl<R: Records> Sink for Intake<'_, R> {
+    fn resource(&mut self) {
+        self.texts.iter_mut().for_each(String::clear);
+        self.fields.clear();
+        self.mask = 0;
+        self.count = 0;
+        self.resource_open = true;
+    }
+
+    fn resource_attribute(&mut self, key: &str, value: Value<'_>) {
+        let slot = RESOURCE_KEYS.iter().position(|keys| keys.contains(&key));
+        if let (Some(text), Value::Str(value)) = (slot.and_then(|slot| self.texts.get_mut(slot)), value) {
+            // The newer of two spellings comes first in RESOURCE_KEYS and is not overwritten by the older.
+            if text.is_empty() || key != "deployment.environment" {
+                value.clone_into(text);
+            }
+        }
+        self.keep(key, value);
+    }
+
+    fn span_start(&mut self) {
+        self.settle_resource();
+        self.fields.clear();
+        self.mask = 0;
+        self.count = 0;
+    }
+
+    fn attribute(&mut self, key: &str, value: Value<'_>) {
+        self.keep(key, value);
+    }
+
+    fn event(&mut self, name: &str, _time: u64) {
+        if name.starts_with("Authentication ") {
+            self.put(Field::SecurityEvent, KeyId(0), &[name]);
+        }
+        if let Some(hit) = credential::find(credential::KeyHint::Plain, name) {
+            self.leak("event name", name, hit);
+        }
+    }
+
+    fn event_attribute(&mut self, key: &str, value: Value<'_>) {
+        self.look(key, value);
+    }
+
+    fn link(&mut self, link: Link) {
+        if self.count < MAX_FIELDS {
+            self.count += 1;
+            record::put_link(&mut self.fields, &mut self.mask, link.trace_id, link.span_id);
+        }
+    }
+
+    fn link_attribute(&mut self, key: &str, value: Value<'_>) {
+        self.look(key, value);
+    }
+
+    fn span_end(&mut self, head: &SpanHead<'_>) {
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        out.extend_from_slice(&[0; record::HEADER]);
+        out.extend_from_slice(&self.resource);
+        match credential::find(credential::KeyHint::Plain, head.name) {
+            None => record::put_text(&mut out, head.name),
+            Some(hit) => {
+                record::put_text(&mut out, &credential::mask(head.name, credential::KeyHint::Plain));
+                self.leak("span name", head.name, hit);
+            }
+        }
+        out.extend_from_slice(&self.resource_fields);
+        out.extend_from_slice(&self.fields);
+        record::close(&mut out, 0, head, self.mask | self.resource_mask);
+        self.to.record(head.trace_id, &out);
+        self.out = out;
+    }
+
+    fn span_abort(&mut self) {
+        self.fields.clear();
+        self.mask = 0;
+    }
+
+    fn reject(&mut self, at: Position, reason: &str) {
+        self.to.reject(at, reason);
+    }
+}
+
+impl<R: Records> Intake<'_, R> {
+    /// Looks through a value that is not kept.
+    fn look(&mut self, key: &str, value: Value<'_>) {
+        let text = match value {
+            Value::Str(text) => text,
+            Value::Bytes(bytes) => std::str::from_utf8(bytes).unwrap_or(""),
+            Value::Int(_) | Value::Double(_) | Value::Bool(_) => return,
+        };
+        let hint = self.meaning(key).hint;
+        if let Some(hit) = credential::find(hint, text) {
+            self.leak(key, text, hit);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! One trace in, its verdict out.
+
+use crate::catalogue::Catalogue;
+use crate::dialect::{Dialects, KeyId};
+use crate::finding::Finding;
+use crate::hop::Hops;
+use crate::policy::Policy;
+use crate::record::Span;
+use crate::rule::{self, Cx};
+use crate::sink::TraceId;
+use crate::suppress::{self, Reason};
+use crate::trace::Trace;
+use crate::who::{Judges, SealVerdict};
+
+/// What a trace is judged by.
+pub struct Judge<'a> {
+    /// What attribute keys mean.
+    pub dialects: &'a Dialects,
+    /// What the user has declared.
+    pub policy: &'a Policy,
+    /// Checks the seal on a span again; `None` where there is none or no key is at hand.
+    pub seal: &'a dyn Fn(TraceId, &Span<'_>) -> Option<SealVerdict>,
+}
+
+/// A quieted finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suppressed {
+    /// The finding.
+    pub finding: Finding,
+    /// Why it was quieted.
+    pub reason: Reason,
+}
+
+/// What is said of one trace.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Findings that stand, by id.
+    pub findings: Vec<Finding>,
+    /// Findings quieted.
+    pub suppressed: Vec<Suppressed>,
+}
+
+impl std::fmt::Debug for Judge<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Judge").field("policy", self.policy).finish_non_exhaustive()
+    }
+}
+
+impl Judge<'_> {
+    /// Works out the hops of a trace and the identity at each.
+    #[must_use]
+    pub fn hops<'t>(&self, trace: &Trace<'t>) -> Hops<'t> {
+        let proxy = |span: &Span<'_>, key: KeyId| self.policy.trusts_proxy(span, self.dialects.name(key));
+        let seal = |span: &Span<'_>| (self.seal)(trace.id, span);
+        Hops::of(trace, &Judges { proxy: &proxy, seal: &seal })
+    }
+
+    /// Asks every rule.
+    #[must_use]
+    pub fn verdict<'a>(
+        &'a self,
+        trace: &'a Trace<'a>,
+        hops: &'a Hops<'a>,
+        catalogue: &'a Catalogue,
+    ) -> Verdict {
+        let cx = Cx { trace, hops, catalogue, policy: self.policy, dialects: self.dialects };
+        let mut found = Vec::new();
+        rule::ask(&cx, &mut found);
+        let mut verdict = Verdict::default();
+        for mut finding in found {
+            finding.severity = self.policy.severity(finding.rule, finding.severity);
+            let finding = finding.grouped();
+            let about = finding
+                .span_id
+                .and_then(|span_id| hops.iter().find(|hop| trace.span(hop.entry).id == span_id));
+            match about.and_then(|hop| suppress::reason(&cx, hop, &finding)) {
+                Some(reason) => verdict.suppressed.push(Suppressed { finding, reason }),
+                None => verdict.findings.push(finding),
+            }
+        }
+        verdict.findings.sort_by_key(|finding| finding.id);
+        verdict.findings.dedup_by_key(|finding| finding.id);
+        verdict
+    }
+}

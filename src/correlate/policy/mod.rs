@@ -1,0 +1,81 @@
+//! What the user declares: resolved and ready to be asked.
+//!
+//! Everything has a useful default: [`Policy::default`] is what runs without a policy file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::finding::Severity;
+use crate::record::{Service, Span};
+use crate::rule::Rule;
+
+/// A resolved policy.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// Rules that are not asked.
+    pub off: BTreeSet<Rule>,
+    /// Severities other than the rules' own.
+    pub severities: BTreeMap<Rule, Severity>,
+    /// Limits that rules compare with.
+    pub thresholds: Thresholds,
+}
+
+/// Limits that rules compare with.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Thresholds {
+    /// Clock difference between two services that is never held against a credential, in nanoseconds, on top of
+    /// the skew estimated from the spans. Default 60 s.
+    pub skew: u64,
+    /// Delegation chains longer than this are broken. Default 4.
+    pub max_actors: usize,
+    /// Successes without identity before an endpoint counts as unauthenticated. Default 5.
+    pub min_requests: u64,
+    /// Window of event time for rules over many traces, in nanoseconds. Default 1 h.
+    pub window: u64,
+    /// Fall of coverage that is a regression, as a share. Default 0.1.
+    pub coverage_drop: f64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            skew: 60_000_000_000,
+            max_actors: 4,
+            min_requests: 5,
+            window: 3_600_000_000_000,
+            coverage_drop: 0.1,
+        }
+    }
+}
+
+impl Policy {
+    /// Whether a rule is switched off.
+    #[must_use]
+    pub fn is_off(&self, rule: Rule) -> bool {
+        self.off.contains(&rule)
+    }
+
+    /// What a rule's findings weigh; `own` unless declared otherwise.
+    #[must_use]
+    pub fn severity(&self, rule: Rule, own: Severity) -> Severity {
+        self.severities.get(&rule).copied().unwrap_or(own)
+    }
+
+    /// Whether everyone may call this route.
+    #[must_use]
+    pub fn is_public(&self, _service: Service<'_>, _method: Option<&str>, _path: &str) -> bool {
+        false
+    }
+
+    /// Whether a client may act for itself on this edge at this time (nanoseconds since the Unix epoch).
+    #[must_use]
+    pub fn allows_client(&self, _client: &str, _caller: Option<&str>, _service: &str, _at: u64) -> bool {
+        false
+    }
+
+    /// Whether a proxy that the policy declares made this span and may vouch for this attribute key.
+    #[must_use]
+    pub fn trusts_proxy(&self, _span: &Span<'_>, _key: &str) -> bool {
+        false
+    }
+}

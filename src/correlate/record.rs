@@ -1,0 +1,309 @@
+//! A span as one self-contained run of bytes: what is kept between reading and judging.
+//!
+//! Self-contained so that records can be sorted by trace id, spilled to disk and read back by anyone, without a
+//! table of strings beside them that an attacker could make grow.
+//!
+//! ```text
+//! 0   trace id 16 | span id 8 | parent 8 (zero: none) | start u64 | end u64 | mask u128 | flags u32
+//! 68  dropped u32 | length of all u32 | kind u8 | status u8 | shared u8 | 0
+//! 80  namespace, service, environment, instance, name: each length u32, bytes
+//! ..  fields: field u8, 0, key u16, length u32, bytes
+//! ```
+//! Integers are little-endian.
+
+use crate::dialect::KeyId;
+use crate::field::Field;
+use crate::sink::{SpanHead, SpanId, SpanKind, Status, TraceId};
+
+/// Bytes of the fixed part.
+pub(crate) const HEADER: usize = 80;
+/// Longest text kept of one field, in bytes; the rest is cut at a character and marked `...`.
+const MAX_TEXT: usize = 4096;
+
+/// Cuts text to what a record keeps.
+fn bounded(text: &str) -> (&str, &str) {
+    if text.len() <= MAX_TEXT {
+        return (text, "");
+    }
+    let cut = (0..=MAX_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    (text.get(..cut).unwrap_or(""), "...")
+}
+
+pub(crate) fn put_text(to: &mut Vec<u8>, text: &str) {
+    let (head, mark) = bounded(text);
+    let len = u32::try_from(head.len() + mark.len()).unwrap_or(0);
+    to.extend_from_slice(&len.to_le_bytes());
+    to.extend_from_slice(head.as_bytes());
+    to.extend_from_slice(mark.as_bytes());
+}
+
+/// Appends one field.
+pub(crate) fn put_field(to: &mut Vec<u8>, mask: &mut u128, field: Field, key: KeyId, text: &[&str]) {
+    let at = to.len();
+    to.extend_from_slice(&[field as u8, 0]);
+    to.extend_from_slice(&key.0.to_le_bytes());
+    to.extend_from_slice(&[0; 4]);
+    for part in text {
+        let (head, mark) = bounded(part);
+        to.extend_from_slice(head.as_bytes());
+        to.extend_from_slice(mark.as_bytes());
+    }
+    close_field(to, at);
+    *mask |= field.bit();
+}
+
+/// Appends a link: its two ids as they are.
+pub(crate) fn put_link(to: &mut Vec<u8>, mask: &mut u128, trace_id: TraceId, span_id: SpanId) {
+    let at = to.len();
+    to.extend_from_slice(&[Field::Link as u8, 0, 0, 0, 0, 0, 0, 0]);
+    to.extend_from_slice(&trace_id.0);
+    to.extend_from_slice(&span_id.0);
+    close_field(to, at);
+    *mask |= Field::Link.bit();
+}
+
+fn close_field(to: &mut [u8], at: usize) {
+    let len = u32::try_from(to.len() - at - 8).unwrap_or(0);
+    if let Some(slot) = to.get_mut(at + 4..at + 8) {
+        slot.copy_from_slice(&len.to_le_bytes());
+    }
+}
+
+/// Writes the fixed part over the room left for it at `start`, once everything else stands behind it.
+pub(crate) fn close(to: &mut Vec<u8>, start: usize, head: &SpanHead<'_>, mask: u128) {
+    let len = u32::try_from(to.len() - start).unwrap_or(u32::MAX);
+    let mut fixed = [0_u8; HEADER];
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        if let Some(slot) = fixed.get_mut(at..at + bytes.len()) {
+            slot.copy_from_slice(bytes);
+        }
+        at += bytes.len();
+    };
+    put(&head.trace_id.0);
+    put(&head.span_id.0);
+    put(&head.parent.map_or([0; 8], |parent| parent.0));
+    put(&head.start.to_le_bytes());
+    put(&head.end.to_le_bytes());
+    put(&mask.to_le_bytes());
+    put(&head.flags.to_le_bytes());
+    put(&head.dropped.to_le_bytes());
+    put(&len.to_le_bytes());
+    put(&[head.kind as u8, head.status as u8, u8::from(head.shared), 0]);
+    if let Some(slot) = to.get_mut(start..start + HEADER) {
+        slot.copy_from_slice(&fixed);
+    }
+}
+
+/// The trace id and whole length of the record at the start of `bytes`; `None` when they hold no whole record.
+#[must_use]
+pub fn peek(bytes: &[u8]) -> Option<(TraceId, usize)> {
+    let trace_id = TraceId(bytes.get(..16)?.try_into().ok()?);
+    let len = u32::from_le_bytes(bytes.get(72..76)?.try_into().ok()?) as usize;
+    (len >= HEADER && len <= bytes.len()).then_some((trace_id, len))
+}
+
+/// Reads one record front to back.
+struct Cursor<'r>(&'r [u8]);
+
+impl<'r> Cursor<'r> {
+    fn take(&mut self, len: usize) -> Option<&'r [u8]> {
+        let (head, tail) = self.0.split_at_checked(len)?;
+        self.0 = tail;
+        Some(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, tail) = self.0.split_first_chunk::<N>()?;
+        self.0 = tail;
+        Some(*head)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn text(&mut self) -> Option<&'r str> {
+        let len = self.u32()? as usize;
+        std::str::from_utf8(self.take(len)?).ok()
+    }
+}
+
+/// The service that made a span. Another instance of it is the same service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Service<'r> {
+    /// `service.name`.
+    pub name: &'r str,
+    /// `service.namespace`, empty when not sent.
+    pub namespace: &'r str,
+    /// `deployment.environment.name`, empty when not sent.
+    pub environment: &'r str,
+}
+
+/// One field of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'r> {
+    /// Which fact.
+    pub field: Field,
+    /// Under which attribute key it was sent.
+    pub key: KeyId,
+    /// Its text; empty for a link.
+    pub text: &'r str,
+    raw: &'r [u8],
+}
+
+impl Entry<'_> {
+    /// The linked span, when this is a link.
+    #[must_use]
+    pub fn link(&self) -> Option<(TraceId, SpanId)> {
+        let (trace_id, span_id) = self.raw.split_first_chunk::<16>()?;
+        (self.field == Field::Link).then_some(())?;
+        Some((TraceId(*trace_id), SpanId(span_id.try_into().ok()?)))
+    }
+}
+
+/// One span, read from its record without copying.
+#[derive(Debug, Clone, Copy)]
+pub struct Span<'r> {
+    /// Its id.
+    pub id: SpanId,
+    /// Its parent.
+    pub parent: Option<SpanId>,
+    /// Its kind.
+    pub kind: SpanKind,
+    /// Nanoseconds since the Unix epoch; 0 when not known.
+    pub start: u64,
+    /// Nanoseconds since the Unix epoch; 0 when not known.
+    pub end: u64,
+    /// OTLP flags.
+    pub flags: u32,
+    /// How it ended.
+    pub status: Status,
+    /// Attributes, events and links dropped by the sender.
+    pub dropped: u32,
+    /// Zipkin's `shared`.
+    pub shared: bool,
+    /// Who made it.
+    pub service: Service<'r>,
+    /// Which instance of that service, empty when not sent.
+    pub instance: &'r str,
+    /// Its name.
+    pub name: &'r str,
+    mask: u128,
+    fields: &'r [u8],
+    pub(crate) record: &'r [u8],
+}
+
+impl<'r> Span<'r> {
+    /// Reads the record at the start of `bytes`; `None` when it is not one.
+    #[must_use]
+    pub fn read(bytes: &'r [u8]) -> Option<(TraceId, Self)> {
+        let (trace_id, len) = peek(bytes)?;
+        let record = bytes.get(..len)?;
+        let mut at = Cursor(record.get(16..)?);
+        let id = SpanId(at.array()?);
+        let parent = SpanId::new(at.array()?);
+        let (start, end) = (at.u64()?, at.u64()?);
+        let mask = u128::from_le_bytes(at.array()?);
+        let (flags, dropped, _len) = (at.u32()?, at.u32()?, at.u32()?);
+        let [kind, status, shared, _] = at.array()?;
+        let (namespace, name, environment) = (at.text()?, at.text()?, at.text()?);
+        let instance = at.text()?;
+        let span_name = at.text()?;
+        Some((
+            trace_id,
+            Self {
+                id,
+                parent,
+                kind: kind_of(kind),
+                start,
+                end,
+                flags,
+                status: [Status::Unset, Status::Ok, Status::Error]
+                    .get(usize::from(status))
+                    .copied()
+                    .unwrap_or_default(),
+                dropped,
+                shared: shared != 0,
+                service: Service { name, namespace, environment },
+                instance,
+                name: span_name,
+                mask,
+                fields: at.0,
+                record,
+            },
+        ))
+    }
+
+    /// Whether any field of the mask is there.
+    pub(crate) fn has_any(&self, mask: u128) -> bool {
+        self.mask & mask != 0
+    }
+
+    /// Whether that field is there.
+    #[must_use]
+    pub fn has(&self, field: Field) -> bool {
+        self.mask & field.bit() != 0
+    }
+
+    /// Every field, in the order sent.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'r>> + use<'r> {
+        let mut at = Cursor(self.fields);
+        std::iter::from_fn(move || {
+            let [field, _, key @ ..] = at.array::<4>()?;
+            let len = at.u32()? as usize;
+            let raw = at.take(len)?;
+            let field = Field::from_u8(field)?;
+            let text = if field == Field::Link { "" } else { std::str::from_utf8(raw).ok()? };
+            Some(Entry { field, key: KeyId(u16::from_le_bytes(key)), text, raw })
+        })
+    }
+
+    /// The first entry of `field`.
+    #[must_use]
+    pub fn entry(&self, field: Field) -> Option<Entry<'r>> {
+        if !self.has(field) {
+            return None;
+        }
+        self.entries().find(|entry| entry.field == field)
+    }
+
+    /// The text of the first entry of `field` that is not empty.
+    #[must_use]
+    pub fn get(&self, field: Field) -> Option<&'r str> {
+        self.all(field).find(|text| !text.is_empty())
+    }
+
+    /// The texts of every entry of `field`.
+    pub fn all(&self, field: Field) -> impl Iterator<Item = &'r str> + use<'r> {
+        let entries = self.has(field).then(|| self.entries());
+        entries.into_iter().flatten().filter(move |entry| entry.field == field).map(|entry| entry.text)
+    }
+
+    /// The number in the first entry of `field`.
+    #[must_use]
+    pub fn number<N: std::str::FromStr>(&self, field: Field) -> Option<N> {
+        self.get(field)?.parse().ok()
+    }
+
+    /// The linked spans.
+    pub fn links(&self) -> impl Iterator<Item = (TraceId, SpanId)> + use<'r> {
+        let entries = self.has(Field::Link).then(|| self.entries());
+        entries.into_iter().flatten().filter_map(|entry| entry.link())
+    }
+}
+
+fn kind_of(number: u8) -> SpanKind {
+    match number {
+        1 => SpanKind::Internal,
+        2 => SpanKind::Server,
+        3 => SpanKind::Client,
+        4 => SpanKind::Producer,
+        5 => SpanKind::Consumer,
+        _ => SpanKind::Unspecified,
+    }
+}

@@ -1,0 +1,223 @@
+//! The rules: one file each, one pure function and its table test in it.
+
+mod credential_in_telemetry;
+mod identity_dropped;
+mod never_established;
+
+use crate::catalogue::{Capability, Catalogue};
+use crate::dialect::Dialects;
+use crate::field::Field;
+use crate::finding::{Finding, Severity, Subject};
+use crate::hop::{Hop, Hops};
+use crate::policy::Policy;
+use crate::record::Span;
+use crate::sink::SpanKind;
+use crate::trace::{SpanIx, Trace};
+
+/// What a rule may look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Cx<'a> {
+    /// The trace.
+    pub trace: &'a Trace<'a>,
+    /// Its hops.
+    pub hops: &'a Hops<'a>,
+    /// Which services ever show an identity.
+    pub catalogue: &'a Catalogue,
+    /// What the user has declared.
+    pub policy: &'a Policy,
+    /// What attribute keys mean.
+    pub dialects: &'a Dialects,
+}
+
+impl<'a> Cx<'a> {
+    /// The entry span of a hop.
+    #[must_use]
+    pub fn entry(&self, hop: &Hop<'_>) -> &'a Span<'a> {
+        self.trace.span(hop.entry)
+    }
+
+    /// The spans of a hop's frame, the entry span first.
+    pub fn frame(&self, hop: &Hop<'_>) -> impl Iterator<Item = &'a Span<'a>> + use<'a> {
+        let trace = self.trace;
+        self.hops.frame(hop.ix).iter().map(move |ix| trace.span(*ix))
+    }
+
+    /// The first text of `field` in a hop's frame.
+    #[must_use]
+    pub fn frame_get(&self, hop: &Hop<'_>, field: Field) -> Option<&'a str> {
+        self.frame(hop).find_map(|span| span.get(field))
+    }
+
+    /// The hop, or origin, that called.
+    #[must_use]
+    pub fn caller(&self, hop: &Hop<'_>) -> Option<&'a Hop<'a>> {
+        hop.caller.map(|ix| self.hops.get(ix))
+    }
+
+    /// The caller, its caller, and so on up.
+    pub fn ancestors(&self, hop: &Hop<'_>) -> impl Iterator<Item = &'a Hop<'a>> + use<'a> {
+        let hops = self.hops;
+        std::iter::successors(hop.caller.map(|ix| hops.get(ix)), |hop| hop.caller.map(|ix| hops.get(ix)))
+    }
+
+    /// The nearest ancestor that names a principal.
+    #[must_use]
+    pub fn nearest_identified(&self, hop: &Hop<'_>) -> Option<&'a Hop<'a>> {
+        self.ancestors(hop).find(|above| above.identity.principal.is_some())
+    }
+
+    /// What the catalogue says of a hop's service.
+    #[must_use]
+    pub fn capability(&self, hop: &Hop<'_>) -> Capability {
+        self.catalogue.capability(hop.service, &hop.operation)
+    }
+
+    /// A finding of `rule` about a hop, with its edge, operation, identity and time filled in.
+    #[must_use]
+    pub fn finding(&self, rule: Rule, hop: &Hop<'_>) -> Finding {
+        self.finding_of(rule, hop, "")
+    }
+
+    /// The same with a discriminator, where one hop can have several findings of one rule.
+    #[must_use]
+    pub fn finding_of(&self, rule: Rule, hop: &Hop<'_>, discriminator: &str) -> Finding {
+        let caller = self.caller(hop);
+        let mut finding = self
+            .finding_at(rule, hop.entry, discriminator)
+            .here(hop.identity.principal.as_ref())
+            .before(caller.and_then(|caller| caller.identity.principal.as_ref()));
+        finding.caller = caller.map(|caller| caller.service.name.to_owned());
+        finding.operation = hop.operation.clone().into_owned();
+        finding
+    }
+
+    /// A finding of `rule` about a span that need not begin a hop.
+    #[must_use]
+    pub fn finding_at(&self, rule: Rule, ix: SpanIx, discriminator: &str) -> Finding {
+        let span = self.trace.span(ix);
+        let subject = Subject::Span {
+            trace_id: self.trace.id,
+            span_id: span.id,
+            server: matches!(span.kind, SpanKind::Server | SpanKind::Consumer),
+        };
+        let mut finding = Finding::new(rule, subject, discriminator);
+        finding.service = span.service.name.to_owned();
+        finding.operation = span.name.to_owned();
+        finding.at = span.start;
+        finding
+    }
+}
+
+/// A way a finding of a rule can be quieted besides the policy's own conditions; see `suppress`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quiet {
+    /// A static file.
+    Static,
+    /// Health, readiness, metrics, `OPTIONS`.
+    Health,
+    /// A route that the policy (or an imported OpenAPI description) declares public, or that is public by
+    /// nature: login, OAuth callbacks, JWKS, robots.
+    Public,
+    /// A service principal that the policy allows on this edge.
+    ServicePrincipal,
+    /// The request was turned away.
+    Rejected,
+}
+
+/// What a rule needs to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Standard spans of any language.
+    Spans,
+    /// Some identity attribute, through the dialect map.
+    Identity,
+    /// Mesh, proxy or framework attributes.
+    Mesh,
+    /// The attributes of the crate `hopseal`.
+    Crate,
+}
+
+/// How a rule is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Check {
+    /// Of each hop.
+    Hop(fn(&Cx<'_>, &Hop<'_>, &mut Vec<Finding>)),
+    /// Of each trace.
+    Trace(fn(&Cx<'_>, &mut Vec<Finding>)),
+}
+
+/// A rule as its file declares it.
+#[derive(Debug, Clone, Copy)]
+pub struct Spec {
+    /// Its number in the list of rules, `F01` and on.
+    pub number: &'static str,
+    /// What it weighs unless the policy says otherwise.
+    pub severity: Severity,
+    /// What it needs to speak.
+    pub needs: Needs,
+    /// When it holds, in plain words.
+    pub meaning: &'static str,
+    /// What to do about a finding.
+    pub fix: &'static str,
+    /// How to quiet it where it is no fault.
+    pub quieting: &'static str,
+    /// Where the weakness is catalogued: OWASP API Security 2023, CWE, MITRE ATT&CK, NIST SP 800-204.
+    pub maps: &'static [&'static str],
+    /// What quiets it.
+    pub quiet: &'static [Quiet],
+    pub(crate) check: Check,
+}
+
+macro_rules! rules {
+    ($($name:ident = $module:ident;)+) => {
+        /// The rules.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $(#[doc = concat!("`", stringify!($module), "`")] $name,)+
+        }
+
+        impl Rule {
+            /// Every rule, by number.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// Its name, as every output writes it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($module),)+ }
+            }
+
+            /// Its declaration.
+            #[must_use]
+            pub const fn spec(self) -> &'static Spec {
+                match self { $(Self::$name => &$module::SPEC,)+ }
+            }
+        }
+    };
+}
+
+rules! {
+    IdentityDropped = identity_dropped;
+    NeverEstablished = never_established;
+    CredentialInTelemetry = credential_in_telemetry;
+}
+
+impl Rule {
+    /// The rule of that name; `None` for any other.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|rule| rule.as_str() == name)
+    }
+}
+
+/// Asks every rule that the policy has not switched off about one trace.
+pub(crate) fn ask(cx: &Cx<'_>, found: &mut Vec<Finding>) {
+    for rule in Rule::ALL {
+        if cx.policy.is_off(*rule) {
+            continue;
+        }
+        match rule.spec().check {
+            Check::Hop(check) => cx.hops.iter().for_each(|hop| check(cx, hop, found)),
+            Check::Trace(check) => check(cx, found),
+        }
+    }
+}

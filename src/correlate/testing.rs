@@ -1,0 +1,194 @@
+//! Traces written as text, so that a rule's test table can be read.
+//!
+//! ```text
+//! gateway SERVER GET /orders  user.id=alice http.response.status_code=200
+//!   gateway CLIENT GET
+//!     orders SERVER GET /orders/{id}
+//! ```
+//!
+//! One line a span: service, kind, name, attributes; depth by indentation. The span of line `n` (from 1) has
+//! id `n`. What the name holds before the first `key=value` is the name. Values may use `_` for a space.
+//! Besides attributes: `@start=MS`, `@end=MS` (default: each span lies within its parent), `@flags=N`, `@parent=N`
+//! (another parent, also an absent one), `@id=N`, `@status=ok|error`, `@dropped=N`, `@shared`, `@trace=N`,
+//! `@link=N` or `@link=T/N` (span `N` of this trace or of trace `T`), `@event=NAME`.
+
+use crate::catalogue::Catalogue;
+use crate::dialect::Dialects;
+use crate::finding::Finding;
+use crate::hop::Hops;
+use crate::intake::{Intake, Records};
+use crate::judge::{Judge, Verdict};
+use crate::policy::Policy;
+use crate::rule::Rule;
+use crate::sink::{Link, Position, Sink, SpanHead, SpanId, SpanKind, Status, TraceId, Value};
+use crate::trace::Trace;
+
+/// Spans kept in memory by trace.
+#[derive(Default)]
+pub(crate) struct Kept(pub(crate) std::collections::BTreeMap<TraceId, Vec<Vec<u8>>>);
+
+impl Records for &mut Kept {
+    fn record(&mut self, trace_id: TraceId, bytes: &[u8]) {
+        self.0.entry(trace_id).or_default().push(bytes.to_vec());
+    }
+
+    fn reject(&mut self, at: Position, reason: &str) {
+        panic!("{at}: {reason}");
+    }
+}
+
+pub(crate) fn trace_id(number: u64) -> TraceId {
+    TraceId(u128::from(number).to_be_bytes())
+}
+
+pub(crate) fn span_id(number: u64) -> SpanId {
+    SpanId(number.to_be_bytes())
+}
+
+const MS: u64 = 1_000_000;
+/// 2026-01-01T00:00:00Z, in nanoseconds.
+pub(crate) const EPOCH: u64 = 1_767_225_600_000 * MS;
+
+struct Line {
+    depth: usize,
+    id: u64,
+    start: u64,
+    end: u64,
+}
+
+/// Reads the spans of `text` into records; see the module for the notation.
+pub(crate) fn records(text: &str) -> Kept {
+    let dialects = Dialects::built_in().expect("shipped map");
+    let mut kept = Kept::default();
+    let mut intake = Intake::new(&dialects, &mut kept);
+    let mut above: Vec<Line> = Vec::new();
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    for (index, line) in lines.enumerate() {
+        let number = index as u64 + 1;
+        let depth = line.len() - line.trim_start().len();
+        above.retain(|other| other.depth < depth);
+        let parent = above.last();
+        let (start, end) = parent.map_or((0, 1_000_000), |parent| (parent.start + 1, parent.end - 1));
+        let mut words = line.split_whitespace();
+        let service = words.next().expect("service");
+        let kind = match words.next().expect("kind") {
+            "SERVER" => SpanKind::Server,
+            "CLIENT" => SpanKind::Client,
+            "PRODUCER" => SpanKind::Producer,
+            "CONSUMER" => SpanKind::Consumer,
+            "INTERNAL" => SpanKind::Internal,
+            "-" => SpanKind::Unspecified,
+            other => panic!("line {number}: `{other}` is no kind"),
+        };
+        let mut line = Line { depth, id: number, start, end };
+        let mut head = SpanHead {
+            trace_id: trace_id(1),
+            span_id: span_id(number),
+            parent: parent.map(|parent| span_id(parent.id)),
+            name: "",
+            kind,
+            start: 0,
+            end: 0,
+            flags: 0,
+            status: Status::Unset,
+            dropped: 0,
+            shared: false,
+            trace_state: "",
+        };
+        let mut name = Vec::new();
+        intake.resource();
+        // `namespace/service@environment`
+        let (namespace, rest) = service.split_once('/').unwrap_or(("", service));
+        let (service, environment) = rest.split_once('@').unwrap_or((rest, ""));
+        intake.resource_attribute("service.namespace", Value::Str(namespace));
+        intake.resource_attribute("service.name", Value::Str(service));
+        intake.resource_attribute("deployment.environment.name", Value::Str(environment));
+        intake.span_start();
+        for word in words {
+            let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("`{word}`: no number"));
+            match word.split_once('=') {
+                Some(("@start", ms)) => line.start = number(ms),
+                Some(("@end", ms)) => line.end = number(ms),
+                Some(("@flags", bits)) => head.flags = number(bits) as u32,
+                Some(("@parent", "0")) => head.parent = None,
+                Some(("@parent", id)) => head.parent = Some(span_id(number(id))),
+                Some(("@id", id)) => {
+                    line.id = number(id);
+                    head.span_id = span_id(line.id);
+                }
+                Some(("@trace", id)) => head.trace_id = trace_id(number(id)),
+                Some(("@status", "ok")) => head.status = Status::Ok,
+                Some(("@status", "error")) => head.status = Status::Error,
+                Some(("@dropped", count)) => head.dropped = number(count) as u32,
+                Some(("@event", name)) => intake.event(&name.replace('_', " "), 0),
+                Some(("@link", to)) => {
+                    let (trace, span) = to.split_once('/').unwrap_or(("1", to));
+                    intake.link(Link { trace_id: trace_id(number(trace)), span_id: span_id(number(span)) });
+                }
+                Some((key, value)) if !key.contains('/') => {
+                    intake.attribute(key, Value::Str(&value.replace('_', " ")));
+                }
+                None if word == "@shared" => head.shared = true,
+                _ => name.push(word),
+            }
+        }
+        let name = name.join(" ");
+        head.name = &name;
+        (head.start, head.end) = (EPOCH + line.start * MS, EPOCH + line.end * MS);
+        intake.span_end(&head);
+        above.push(line);
+    }
+    kept
+}
+
+/// A trace, its hops and its findings, to look at in a test.
+pub(crate) fn with_hops<T>(text: &str, look: impl FnOnce(&Trace<'_>, &Hops<'_>) -> T) -> T {
+    let kept = records(text);
+    let (dialects, policy) = (Dialects::built_in().expect("shipped map"), Policy::default());
+    let judge = Judge { dialects: &dialects, policy: &policy, seal: &|_, _| None };
+    let (id, records) = kept.0.iter().next().expect("a trace");
+    let trace = Trace::from_records(*id, records.iter().map(Vec::as_slice));
+    let hops = judge.hops(&trace);
+    look(&trace, &hops)
+}
+
+/// Judges every trace of `text` under `policy`, the catalogue made from them all.
+pub(crate) fn judge(text: &str, policy: &Policy) -> Verdict {
+    let kept = records(text);
+    let dialects = Dialects::built_in().expect("shipped map");
+    let judge = Judge { dialects: &dialects, policy, seal: &|_, _| None };
+    let mut catalogue = Catalogue::default();
+    let traces: Vec<Trace<'_>> = kept
+        .0
+        .iter()
+        .map(|(id, records)| Trace::from_records(*id, records.iter().map(Vec::as_slice)))
+        .collect();
+    for trace in &traces {
+        judge.hops(trace).iter().for_each(|hop| catalogue.observe(hop));
+    }
+    let mut all = Verdict::default();
+    for trace in &traces {
+        let hops = judge.hops(trace);
+        let mut verdict = judge.verdict(trace, &hops, &catalogue);
+        all.findings.append(&mut verdict.findings);
+        all.suppressed.append(&mut verdict.suppressed);
+    }
+    all
+}
+
+/// The findings of one rule under the default policy as `span: severity confidence`, by span.
+pub(crate) fn found(rule: Rule, text: &str) -> Vec<String> {
+    found_under(rule, text, &Policy::default())
+}
+
+/// The same under a policy of the test's own.
+pub(crate) fn found_under(rule: Rule, text: &str, policy: &Policy) -> Vec<String> {
+    let line = |finding: &Finding| {
+        let span = finding.span_id.map_or(0, |id| u64::from_be_bytes(id.0));
+        format!("{span}: {} {}", finding.severity.as_str(), finding.confidence.as_str())
+    };
+    let mut lines: Vec<String> =
+        judge(text, policy).findings.iter().filter(|finding| finding.rule == rule).map(line).collect();
+    lines.sort();
+    lines
+}

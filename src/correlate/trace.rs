@@ -1,0 +1,301 @@
+//! A trace: its spans in one fixed order, who is whose parent, and how complete it is.
+
+use crate::record::Span;
+use crate::sink::{SpanId, SpanKind, TraceId};
+
+/// Index of a span in [`Trace::spans`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpanIx(pub(crate) u32);
+
+impl SpanIx {
+    fn new(index: usize) -> Self {
+        Self(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) const fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// How much of a trace is there. A rule that needs what is missing does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Grade {
+    /// Spans whose parent is named but absent.
+    pub missing_parents: u32,
+    /// Attributes, events and links that senders say they dropped.
+    pub dropped: u32,
+    /// Spans delivered more than once, word for word.
+    pub duplicates: u32,
+    /// Spans delivered with different bodies under one id; the lower content hash was kept.
+    pub conflicts: u32,
+    /// Spans in a parent cycle, or their own parent.
+    pub cycles: u32,
+}
+
+impl Grade {
+    /// Whether nothing is known to be missing. Plain duplicates lose nothing.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.missing_parents == 0 && self.dropped == 0 && self.conflicts == 0 && self.cycles == 0
+    }
+}
+
+/// What became of a span's parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parent {
+    /// It has none.
+    Root,
+    /// It is named and absent.
+    Missing,
+    /// It is this span.
+    At(SpanIx),
+}
+
+/// The spans of one trace.
+#[derive(Debug)]
+pub struct Trace<'r> {
+    /// Its id.
+    pub id: TraceId,
+    /// How complete it is.
+    pub grade: Grade,
+    spans: Vec<Span<'r>>,
+    by_id: Vec<(Key, SpanIx)>,
+    parents: Vec<Parent>,
+    /// Children of span `i` are `children[first[i]..first[i + 1]]`.
+    first: Vec<u32>,
+    children: Vec<SpanIx>,
+}
+
+/// Which of two spans under one id: B3's shared ids give the server its client's id.
+fn side(span: &Span<'_>) -> bool {
+    !matches!(span.kind, SpanKind::Server | SpanKind::Consumer)
+}
+
+/// A late report of a span already there: tags without kind or time, as Zipkin's asynchronous reporters send.
+fn is_partial(span: &Span<'_>) -> bool {
+    span.kind == SpanKind::Unspecified && span.start == 0
+}
+
+/// Orders bodies under one id so that nobody can tell beforehand whose will be kept.
+fn content_hash(record: &[u8]) -> [u8; 32] {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(record).into()
+}
+
+impl<'r> Trace<'r> {
+    /// Reads the records of one trace, in any order; the result is the same for each order.
+    #[must_use]
+    pub fn from_records(id: TraceId, records: impl IntoIterator<Item = &'r [u8]>) -> Self {
+        let mut grade = Grade::default();
+        let mut spans: Vec<Span<'r>> =
+            records.into_iter().filter_map(|record| Some(Span::read(record)?.1)).collect();
+        settle_duplicates(&mut spans, &mut grade);
+        spans.sort_unstable_by_key(|span| (span.start, span.id, side(span), is_partial(span)));
+        grade.dropped = spans.iter().fold(0, |sum, span| sum.saturating_add(span.dropped));
+        let by_id = index(&spans);
+        let mut parents = parents(&spans, &by_id, &mut grade);
+        cut_cycles(&mut parents, &mut grade);
+        let (first, children) = children(&parents);
+        Self { id, grade, spans, by_id, parents, first, children }
+    }
+
+    /// Every span, by start time, then id.
+    #[must_use]
+    pub fn spans(&self) -> &[Span<'r>] {
+        &self.spans
+    }
+
+    /// Every index, in the same order.
+    pub fn indices(&self) -> impl Iterator<Item = SpanIx> + use<> {
+        (0..u32::try_from(self.spans.len()).unwrap_or(u32::MAX)).map(SpanIx)
+    }
+
+    /// The span at `ix`.
+    #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "a SpanIx is only made for a span of its own trace")]
+    pub fn span(&self, ix: SpanIx) -> &Span<'r> {
+        &self.spans[ix.get()]
+    }
+
+    /// What became of its parent.
+    #[must_use]
+    pub fn parent(&self, ix: SpanIx) -> Parent {
+        self.parents.get(ix.get()).copied().unwrap_or(Parent::Root)
+    }
+
+    /// Its parent span, if that is there.
+    #[must_use]
+    pub fn parent_span(&self, ix: SpanIx) -> Option<SpanIx> {
+        match self.parent(ix) {
+            Parent::At(parent) => Some(parent),
+            Parent::Root | Parent::Missing => None,
+        }
+    }
+
+    /// Its children, in the order of [`spans`](Self::spans).
+    #[must_use]
+    pub fn children(&self, ix: SpanIx) -> &[SpanIx] {
+        let from = self.first.get(ix.get()).copied().unwrap_or(0) as usize;
+        let to = self.first.get(ix.get() + 1).copied().unwrap_or(0) as usize;
+        self.children.get(from..to).unwrap_or(&[])
+    }
+
+    /// The span with that id; of a shared pair, the server's side.
+    #[must_use]
+    pub fn find(&self, id: SpanId) -> Option<SpanIx> {
+        under(&self.by_id, id).next().map(|(_, ix)| *ix)
+    }
+}
+
+/// What one span may exist under. A partial report stays beside the span it belongs to.
+type Key = (SpanId, bool, bool);
+
+fn key(span: &Span<'_>) -> Key {
+    (span.id, side(span), is_partial(span))
+}
+
+/// Keeps one span for each key: of several bodies the one with the lowest hash.
+fn settle_duplicates(spans: &mut Vec<Span<'_>>, grade: &mut Grade) {
+    spans.sort_unstable_by_key(key);
+    if spans.array_windows().all(|[a, b]| key(a) != key(b)) {
+        return;
+    }
+    let mut kept = Vec::with_capacity(spans.len());
+    for group in spans.chunk_by(|a, b| key(a) == key(b)) {
+        let Some((first, others)) = group.split_first() else { continue };
+        let mut best = *first;
+        let mut hash = None;
+        for other in others {
+            if other.record == best.record {
+                grade.duplicates += 1;
+                continue;
+            }
+            grade.conflicts += 1;
+            let other_hash = content_hash(other.record);
+            if other_hash < *hash.get_or_insert_with(|| content_hash(best.record)) {
+                (best, hash) = (*other, Some(other_hash));
+            }
+        }
+        kept.push(best);
+    }
+    *spans = kept;
+}
+
+/// Every key with its span, sorted.
+fn index(spans: &[Span<'_>]) -> Vec<(Key, SpanIx)> {
+    let mut by_id: Vec<_> =
+        spans.iter().enumerate().map(|(index, span)| (key(span), SpanIx::new(index))).collect();
+    by_id.sort_unstable();
+    by_id
+}
+
+/// The spans under `id`: at most four, the server's side first, partial reports after whole ones.
+fn under(by_id: &[(Key, SpanIx)], id: SpanId) -> impl Iterator<Item = &(Key, SpanIx)> + Clone {
+    let from = by_id.partition_point(|((other, ..), _)| *other < id);
+    by_id.get(from..).unwrap_or(&[]).iter().take_while(move |((other, ..), _)| *other == id)
+}
+
+/// Finds each span's parent.
+fn parents(spans: &[Span<'_>], by_id: &[(Key, SpanIx)], grade: &mut Grade) -> Vec<Parent> {
+    let under = |id: SpanId| under(by_id, id);
+    let span_at = |ix: SpanIx| spans.get(ix.get());
+    let mut parents = Vec::with_capacity(spans.len());
+    for (index, span) in spans.iter().enumerate() {
+        let own = SpanIx::new(index);
+        // A server under its client's id is the client's child; a partial report belongs to its span.
+        let twin = under(span.id).find(|((_, other_side, partial), ix)| {
+            let same_service = span_at(*ix).is_some_and(|other| other.service == span.service);
+            *ix != own && !partial && if is_partial(span) { same_service } else { !side(span) && *other_side }
+        });
+        let parent = match (twin, span.parent) {
+            (Some((_, twin)), _) => Parent::At(*twin),
+            (None, None) => Parent::Root,
+            (None, Some(id)) if id == span.id => {
+                grade.cycles += 1;
+                Parent::Root
+            }
+            (None, Some(id)) => {
+                let candidates = || under(id).filter(|((.., partial), _)| !partial);
+                let of_own_service = candidates()
+                    .find(|(_, ix)| span_at(*ix).is_some_and(|other| other.service == span.service));
+                match of_own_service.or_else(|| candidates().next()).or_else(|| under(id).next()) {
+                    Some((_, ix)) => Parent::At(*ix),
+                    None => {
+                        grade.missing_parents += 1;
+                        Parent::Missing
+                    }
+                }
+            }
+        };
+        parents.push(parent);
+    }
+    parents
+}
+
+/// Cuts each cycle at its first span, which becomes a root.
+fn cut_cycles(parents: &mut [Parent], grade: &mut Grade) {
+    // 0: not seen, otherwise the number of the walk that saw it.
+    let mut seen = vec![0_u32; parents.len()];
+    for start in 0..parents.len() {
+        let walk = u32::try_from(start + 1).unwrap_or(u32::MAX);
+        let mut at = start;
+        while let Some(mark) = seen.get_mut(at) {
+            if *mark != 0 {
+                if *mark == walk {
+                    grade.cycles += 1;
+                    cut(parents, at);
+                }
+                break;
+            }
+            *mark = walk;
+            match parents.get(at) {
+                Some(Parent::At(parent)) => at = parent.get(),
+                _ => break,
+            }
+        }
+    }
+}
+
+/// Makes the first span of the cycle through `at` a root.
+fn cut(parents: &mut [Parent], at: usize) {
+    let (mut first, mut step) = (at, at);
+    while let Some(Parent::At(parent)) = parents.get(step) {
+        step = parent.get();
+        first = first.min(step);
+        if step == at {
+            break;
+        }
+    }
+    if let Some(parent) = parents.get_mut(first) {
+        *parent = Parent::Root;
+    }
+}
+
+/// Children of each span as one list and where each part of it begins.
+fn children(parents: &[Parent]) -> (Vec<u32>, Vec<SpanIx>) {
+    let mut first = vec![0_u32; parents.len() + 1];
+    for parent in parents {
+        if let Parent::At(parent) = parent
+            && let Some(count) = first.get_mut(parent.get() + 1)
+        {
+            *count += 1;
+        }
+    }
+    let mut sum = 0;
+    for slot in &mut first {
+        sum += *slot;
+        *slot = sum;
+    }
+    let mut next = first.clone();
+    let mut children = vec![SpanIx(0); sum as usize];
+    for (index, parent) in parents.iter().enumerate() {
+        if let Parent::At(parent) = parent
+            && let Some(at) = next.get_mut(parent.get())
+            && let Some(slot) = children.get_mut(*at as usize)
+        {
+            *slot = SpanIx::new(index);
+            *at += 1;
+        }
+    }
+    (first, children)
+}

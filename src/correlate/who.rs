@@ -1,0 +1,274 @@
+//! Whose identity a frame shows, and what speaks for it.
+
+use hopseal_identity::{Actor, Assurance, Basis, Kind};
+
+use crate::dialect::KeyId;
+use crate::field::Field;
+use crate::record::{Entry, Span};
+
+/// Who acts at a hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal<'t> {
+    /// Its id, as the span says it.
+    pub id: &'t str,
+    /// Which fact named it.
+    pub field: Field,
+    /// Under which attribute key.
+    pub key: KeyId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its issuer, when shown.
+    pub issuer: Option<&'t str>,
+    /// Its tenant, when shown.
+    pub tenant: Option<&'t str>,
+    /// The client it came through, when shown.
+    pub client: Option<&'t str>,
+    /// Its session, when shown.
+    pub session: Option<&'t str>,
+    /// Who acts for it, outermost (most recent) first.
+    pub actors: Vec<Actor<'t>>,
+    /// Its OAuth scopes.
+    pub scopes: Vec<&'t str>,
+    /// Its roles.
+    pub roles: Vec<&'t str>,
+    /// When its credential ends, in seconds since the Unix epoch.
+    pub expires_at: Option<u64>,
+}
+
+impl Principal<'_> {
+    /// Whether it is a user or an app acting for one, not a service by itself.
+    #[must_use]
+    pub fn is_user(&self) -> bool {
+        self.kind == Kind::User
+    }
+}
+
+/// What is known of the identity at a hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity<'t> {
+    /// How sure.
+    pub assurance: Assurance,
+    /// Why that is believed.
+    pub basis: Basis,
+    /// How it was established, when said.
+    pub method: Option<&'t str>,
+    /// Why it is no better, when said.
+    pub reason: Option<&'t str>,
+    /// Who, for verified, sealed and asserted.
+    pub principal: Option<Principal<'t>>,
+}
+
+impl Identity<'_> {
+    /// Nothing known.
+    pub(crate) const UNKNOWN: Self = Self {
+        assurance: Assurance::Unknown,
+        basis: Basis::Claimed,
+        method: None,
+        reason: None,
+        principal: None,
+    };
+}
+
+/// What the outcome of checking a span's seal again says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealVerdict {
+    /// It is valid and bound to this trace.
+    Valid,
+    /// It is not.
+    Broken(&'static str),
+}
+
+/// How identities are judged beyond what spans say.
+pub(crate) struct Judges<'a> {
+    /// Whether an attribute under this key on this span comes from a proxy that the policy declares.
+    pub(crate) proxy: &'a dyn Fn(&Span<'_>, KeyId) -> bool,
+    /// The seal on this span, checked again, if keys are at hand.
+    pub(crate) seal: &'a dyn Fn(&Span<'_>) -> Option<SealVerdict>,
+}
+
+/// Fields that name a principal, the one preferred first.
+const NAMES: [Field; 7] = [
+    Field::Sub,
+    Field::User,
+    Field::UserPseudonym,
+    Field::Principal,
+    Field::UserName,
+    Field::UserEmail,
+    Field::Client,
+];
+
+/// Bits of every field that says anything of identity.
+const ANY: u128 = {
+    let fields = [
+        Field::Sub,
+        Field::User,
+        Field::UserPseudonym,
+        Field::Principal,
+        Field::UserName,
+        Field::UserEmail,
+        Field::Client,
+        Field::AuthType,
+        Field::Authenticated,
+        Field::AuthDecision,
+        Field::Assurance,
+        Field::SecurityEvent,
+    ];
+    let mut bits = 0;
+    let mut at = 0;
+    while at < fields.len() {
+        bits |= fields[at].bit();
+        at += 1;
+    }
+    bits
+};
+
+/// Values that say that nobody is logged in.
+const NOBODY: [&str; 6] =
+    ["anonymous", "anonymousUser", "anonymous_user", "guest", "unauthenticated", "nobody"];
+
+/// Judges a frame: its entry span first, then the rest in order of time.
+pub(crate) fn identity<'t>(frame: &[Span<'t>], judges: &Judges<'_>) -> Identity<'t> {
+    if frame.iter().all(|span| !span.has_any(ANY)) {
+        return Identity::UNKNOWN;
+    }
+    if let Some(identity) = crate_evidence(frame, judges) {
+        return identity;
+    }
+    let (mut named, mut nobody) = (None, false);
+    for field in NAMES {
+        for (span, entry) in entries(frame, field) {
+            if NOBODY.contains(&entry.text) {
+                nobody = true;
+            } else if named.is_none() {
+                named = Some((span, entry));
+            }
+        }
+    }
+    let framework = framework(frame);
+    if let Some((span, entry)) = named {
+        let by_proxy = (judges.proxy)(span, entry.key);
+        let (assurance, method) = match framework {
+            _ if by_proxy => (Assurance::Verified, Some("proxy")),
+            Some(true) => (Assurance::Verified, Some("framework")),
+            _ => (Assurance::Asserted, None),
+        };
+        let principal = Some(principal(frame, entry));
+        return Identity { assurance, method, principal, ..Identity::UNKNOWN };
+    }
+    let assurance = match framework {
+        Some(true) => Assurance::Verified,
+        Some(false) => Assurance::Anonymous,
+        None if nobody => Assurance::Anonymous,
+        None => Assurance::Unknown,
+    };
+    let method = (assurance == Assurance::Verified).then_some("framework");
+    Identity { assurance, method, ..Identity::UNKNOWN }
+}
+
+/// Every non-empty entry of `field`, the entry span's first.
+fn entries<'f, 't>(
+    frame: &'f [Span<'t>],
+    field: Field,
+) -> impl Iterator<Item = (&'f Span<'t>, Entry<'t>)> + use<'f, 't> {
+    frame.iter().filter(move |span| span.has(field)).flat_map(move |span| {
+        span.entries()
+            .filter(move |entry| entry.field == field && !entry.text.is_empty())
+            .map(move |entry| (span, entry))
+    })
+}
+
+fn first<'t>(frame: &[Span<'t>], field: Field) -> Option<&'t str> {
+    frame.iter().find_map(|span| span.get(field))
+}
+
+/// The words of the crate, from the first span that carries them.
+fn crate_evidence<'t>(frame: &[Span<'t>], judges: &Judges<'_>) -> Option<Identity<'t>> {
+    let span = frame.iter().find(|span| span.has(Field::Assurance))?;
+    let mut assurance = Assurance::parse(span.get(Field::Assurance)?)?;
+    let mut basis = Basis::Claimed;
+    let mut reason = span.get(Field::Reason);
+    match (judges.seal)(span) {
+        Some(SealVerdict::Valid) => basis = Basis::Reverified,
+        Some(SealVerdict::Broken(why)) if assurance == Assurance::Sealed => {
+            assurance = Assurance::Asserted;
+            reason = Some(why);
+        }
+        Some(SealVerdict::Broken(_)) | None => {}
+    }
+    let named = NAMES.iter().find_map(|field| entries(std::slice::from_ref(span), *field).next());
+    let principal = match (assurance.is_identified(), named) {
+        (true, Some((_, entry))) => Some(principal(frame, entry)),
+        _ => None,
+    };
+    Some(Identity { assurance, basis, method: span.get(Field::Method), reason, principal })
+}
+
+/// What a web framework's security layer says: authenticated, anonymous, or nothing.
+fn framework(frame: &[Span<'_>]) -> Option<bool> {
+    let mut said = None;
+    for span in frame {
+        for entry in span.entries() {
+            match (entry.field, entry.text) {
+                (Field::AuthType, kind) => said = Some(!kind.starts_with("Anonymous")),
+                (Field::Authenticated, truth) => said = Some(truth == "true"),
+                (Field::SecurityEvent, "Authentication set" | "Authentication replaced") => {
+                    said = said.or(Some(true));
+                }
+                _ => {}
+            }
+        }
+        if said == Some(false) {
+            return said;
+        }
+    }
+    said
+}
+
+/// Gathers the rest of the principal that `entry` names.
+fn principal<'t>(frame: &[Span<'t>], entry: Entry<'t>) -> Principal<'t> {
+    let kind = first(frame, Field::Kind).and_then(Kind::parse).unwrap_or_else(|| kind_of(entry));
+    let expires_at =
+        frame.iter().find_map(|span| span.number(Field::ExpiresAt).or_else(|| span.number(Field::SealExp)));
+    let list = |fields: [Field; 2]| -> Vec<&'t str> {
+        let texts = fields.into_iter().flat_map(|field| {
+            // One span's list is the whole list: copies of it on others add nothing.
+            frame.iter().find(|span| span.has(field)).into_iter().flat_map(move |span| span.all(field))
+        });
+        let mut list: Vec<&str> =
+            texts.flat_map(|text| text.split([' ', ',']).filter(|word| !word.is_empty())).collect();
+        list.sort_unstable();
+        list.dedup();
+        list
+    };
+    let actors = [Field::Actors, Field::Actor]
+        .into_iter()
+        .find_map(|field| frame.iter().find(|span| span.has(field)).map(|span| span.all(field)))
+        .into_iter()
+        .flatten()
+        .flat_map(|text| text.split(','))
+        .filter(|text| !text.is_empty())
+        .map(Actor::parse)
+        .collect();
+    Principal {
+        id: entry.text,
+        field: entry.field,
+        key: entry.key,
+        kind,
+        issuer: first(frame, Field::Iss).or_else(|| first(frame, Field::Issuer)),
+        tenant: first(frame, Field::SealedTenant).or_else(|| first(frame, Field::Tenant)),
+        client: first(frame, Field::SealedClient).or_else(|| first(frame, Field::Client)),
+        session: first(frame, Field::Session),
+        actors,
+        scopes: list([Field::Scopes, Field::Scope]),
+        roles: list([Field::Role, Field::Role]),
+        expires_at,
+    }
+}
+
+/// The kind that an id tells of itself.
+fn kind_of(entry: Entry<'_>) -> Kind {
+    const SERVICES: [&str; 3] = ["spiffe://", "system:serviceaccount:", "service-account-"];
+    let is_service =
+        entry.field == Field::Client || SERVICES.iter().any(|prefix| entry.text.starts_with(prefix));
+    if is_service { Kind::Service } else { Kind::User }
+}

@@ -1,0 +1,84 @@
+//! Span attributes that the crate `hopseal` writes on a hop's entry span, and the collector reads.
+//!
+//! Identity that OpenTelemetry has a name for travels under that name (`enduser.pseudo.id`, `user.roles`,
+//! `session.id`); the rest stands here, under an own prefix, until the semantic conventions for identity and
+//! access management (open-telemetry/semantic-conventions issue 4022) settle. Never a token.
+//!
+//! Times are seconds since the Unix epoch. Lists are string arrays.
+
+macro_rules! attributes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $key:literal;)+) => {
+        $($(#[doc = $doc])+ pub const $name: &str = $key;)+
+        /// Every attribute, in the order of this page.
+        pub const ALL: &[&str] = &[$($name),+];
+    };
+}
+
+attributes! {
+    /// Pseudonym of the subject: HMAC-SHA256 over issuer and subject, 128 bits, base64url.
+    SUB = "hopseal.sub";
+    /// Kind of the principal: `user`, `service` or `agent`.
+    KIND = "hopseal.kind";
+    /// Issuer, by its alias in the trust registry.
+    ISS = "hopseal.iss";
+    /// Tenant of the principal.
+    TENANT = "hopseal.tenant";
+    /// OAuth client that the credential was issued to.
+    CLIENT = "hopseal.client";
+    /// Delegation chain as `kind:id`, outermost (most recent) actor first.
+    ACTORS = "hopseal.actors";
+    /// OAuth scopes.
+    SCOPES = "hopseal.scopes";
+    /// [`Assurance`](crate::Assurance) of the hop, as the hop saw it.
+    ASSURANCE = "hopseal.assurance";
+    /// How it was established: `jwt`, `opaque`, `paseto`, `jwt_svid`, `x509_svid`, `txn_token`, `seal`, `proxy`.
+    METHOD = "hopseal.method";
+    /// Closed, label-safe reason of a refusal or of a weaker assurance.
+    REASON = "hopseal.reason";
+    /// Set to true where the layer only observes and never rejects.
+    OBSERVE = "hopseal.observe";
+    /// Keyed digest of the credential; the same credential gives the same value.
+    TOKEN_FINGERPRINT = "hopseal.token_fingerprint";
+    /// Set to true when the credential may be used once only.
+    ONE_TIME = "hopseal.one_time";
+    /// When the credential was issued.
+    ISSUED_AT = "hopseal.issued_at";
+    /// When the credential begins to be valid.
+    NOT_BEFORE = "hopseal.not_before";
+    /// When the credential ends to be valid.
+    EXPIRES_AT = "hopseal.expires_at";
+    /// JOSE algorithm that verified it.
+    ALG = "hopseal.alg";
+    /// Key that verified it.
+    KID = "hopseal.kid";
+    /// Audiences of the credential.
+    AUDIENCE = "hopseal.audience";
+    /// This service's own workload id (SPIFFE ID).
+    WORKLOAD = "hopseal.workload";
+    /// The peer's workload id, from its certificate.
+    PEER_WORKLOAD = "hopseal.peer_workload";
+    /// Transaction id (`txn`, RFC 8417 section 2.2): the same across restarts of the trace.
+    TXN = "hopseal.txn";
+    /// Digests of the actors as they travelled in baggage, comma-separated, 8 bytes each.
+    ACT = "hopseal.act";
+    /// When the seal was made.
+    IAT = "hopseal.iat";
+    /// When the seal ends to be valid.
+    EXP = "hopseal.exp";
+    /// The seal: a detached JWS over the members of this trace. See `seal`.
+    SEAL = "hopseal.seal";
+    /// Why the seal was not accepted: `missing`, `signature`, `mismatch`, `expired`, `trace`, `unknown_key`.
+    SEAL_ERROR = "hopseal.seal_error";
+    /// Hop counter and running hash as they travel in baggage.
+    HOP = "hopseal.hop";
+    /// Hop counter and running hash that arrived.
+    HOP_BEFORE = "hopseal.hop_before";
+    /// Hop counter and running hash that left.
+    HOP_AFTER = "hopseal.hop_after";
+    /// Identity that was about to leave for a destination outside the egress list, `true` when it was held back.
+    LEAK_STOPPED = "hopseal.leak_stopped";
+}
+
+/// Baggage members covered by the seal, in the order they are signed (sorted by name). A member that was not
+/// sent has no line.
+pub const SEALED_MEMBERS: &[&str] = &[ACT, EXP, IAT, ISS, KIND, SUB, TENANT, TXN];
