@@ -70,7 +70,7 @@ fn close_field(to: &mut [u8], at: usize) {
 }
 
 /// Writes the fixed part over the room left for it at `start`, once everything else stands behind it.
-pub(crate) fn close(to: &mut Vec<u8>, start: usize, head: &SpanHead<'_>, mask: u128) {
+pub(crate) fn close(to: &mut [u8], start: usize, head: &SpanHead<'_>, mask: u128) {
     let len = u32::try_from(to.len() - start).unwrap_or(u32::MAX);
     let mut fixed = [0_u8; HEADER];
     let mut at = 0;

@@ -98,29 +98,17 @@ const NAMES: [Field; 7] = [
 ];
 
 /// Bits of every field that says anything of identity.
-const ANY: u128 = {
-    let fields = [
-        Field::Sub,
-        Field::User,
-        Field::UserPseudonym,
-        Field::Principal,
-        Field::UserName,
-        Field::UserEmail,
-        Field::Client,
-        Field::AuthType,
-        Field::Authenticated,
-        Field::AuthDecision,
-        Field::Assurance,
-        Field::SecurityEvent,
-    ];
-    let mut bits = 0;
-    let mut at = 0;
-    while at < fields.len() {
-        bits |= fields[at].bit();
-        at += 1;
-    }
-    bits
-};
+const ANY: u128 = Field::Sub.bit()
+    | Field::User.bit()
+    | Field::UserPseudonym.bit()
+    | Field::Principal.bit()
+    | Field::UserName.bit()
+    | Field::UserEmail.bit()
+    | Field::Client.bit()
+    | Field::AuthType.bit()
+    | Field::Authenticated.bit()
+    | Field::Assurance.bit()
+    | Field::SecurityEvent.bit();
 
 /// Values that say that nobody is logged in.
 const NOBODY: [&str; 6] =

@@ -6,8 +6,6 @@
 mod assurance;
 pub mod attribute;
 mod principal;
-#[cfg(feature = "seal")]
-pub mod seal;
 
 pub use assurance::{Assurance, Basis};
 pub use principal::{Actor, Kind};
