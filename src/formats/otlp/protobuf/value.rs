@@ -1,0 +1,139 @@
+//! `KeyValue` and `AnyValue`, of `opentelemetry/proto/common/v1/common.proto`.
+
+use std::borrow::Cow;
+
+use hopseal_correlate::sink::{Sink, Value};
+
+use super::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
+use super::{Pass, Whose};
+use crate::otlp::DEPTH;
+
+const NOT_TEXT: Reason = "attribute: the value is not UTF-8, taken as bytes";
+const KEY_NOT_TEXT: Reason = "attribute: the key is not UTF-8";
+const TOO_DEEP: Reason = "attribute: lists and maps are nested too deep";
+
+impl<S: Sink + ?Sized> Pass<'_, S> {
+    /// Hands on one `KeyValue`. A bad one is refused and costs nothing else.
+    #[inline]
+    pub(super) fn attribute(&mut self, whose: Whose, pair: &[u8]) {
+        if let Err(reason) = self.key_value(whose, pair) {
+            self.reject(pair, reason);
+        }
+    }
+
+    #[inline]
+    fn key_value(&mut self, whose: Whose, pair: &[u8]) -> Result<(), Reason> {
+        let (key, value) = split(pair)?;
+        let key = str::from_utf8(key).map_err(|_| KEY_NOT_TEXT)?;
+        self.any(whose, key, &value, DEPTH)
+    }
+
+    /// Hands on an `AnyValue`: the last of its fields, as `oneof` asks. One that holds nothing is no call.
+    fn any(&mut self, whose: Whose, key: &str, value: &[u8], depth: u32) -> Result<(), Reason> {
+        let mut fields = Fields::of(value);
+        let Some(mut last) = fields.next()? else { return Ok(()) };
+        if fields.is_empty() {
+            return self.one(whose, key, last, depth);
+        }
+        // Of lists and maps, those that follow each other are one: protobuf merges messages.
+        let mut merged = Vec::new();
+        while let Some(next) = fields.next()? {
+            match (last, next) {
+                (_, (8.., _)) => continue,
+                ((5 | 6, Wire::Bytes(before)), (_, Wire::Bytes(more))) if last.0 == next.0 => {
+                    if merged.is_empty() {
+                        merged.extend_from_slice(before);
+                    }
+                    merged.extend_from_slice(more);
+                    continue;
+                }
+                _ => merged.clear(),
+            }
+            last = next;
+        }
+        if !merged.is_empty() {
+            last.1 = Wire::Bytes(&merged);
+        }
+        self.one(whose, key, last, depth)
+    }
+
+    #[inline]
+    fn one(&mut self, whose: Whose, key: &str, field: (u32, Wire<'_>), depth: u32) -> Result<(), Reason> {
+        let value = match field {
+            (_, Wire::Cut(_)) => return Err(CUT),
+            (1, Wire::Bytes(bytes)) => match str::from_utf8(bytes) {
+                Ok(text) => Value::Str(text),
+                Err(_) => {
+                    self.hand_on(whose, key, Value::Bytes(bytes));
+                    return Err(NOT_TEXT);
+                }
+            },
+            (2, Wire::Varint(bits)) => Value::Bool(bits != 0),
+            (3, Wire::Varint(bits)) => Value::Int(bits.cast_signed()),
+            (4, Wire::Fixed64(bits)) => Value::Double(f64::from_bits(bits)),
+            (5, Wire::Bytes(list)) => return self.list(whose, key, list, depth),
+            (6, Wire::Bytes(map)) => return self.map(whose, key, map, depth),
+            (7, Wire::Bytes(bytes)) => Value::Bytes(bytes),
+            (1..=7, _) => return Err(WIRE_TYPE),
+            _unknown => return Ok(()),
+        };
+        self.hand_on(whose, key, value);
+        Ok(())
+    }
+
+    fn list(&mut self, whose: Whose, key: &str, list: &[u8], depth: u32) -> Result<(), Reason> {
+        let depth = depth.checked_sub(1).ok_or(TOO_DEEP)?;
+        let mut fields = Fields::of(list);
+        while let Some(field) = fields.next()? {
+            match field {
+                (_, Wire::Cut(_)) => return Err(CUT),
+                (1, Wire::Bytes(value)) => self.any(whose, key, value, depth)?,
+                (1, _) => return Err(WIRE_TYPE),
+                _unknown => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, whose: Whose, key: &str, map: &[u8], depth: u32) -> Result<(), Reason> {
+        let depth = depth.checked_sub(1).ok_or(TOO_DEEP)?;
+        let mut fields = Fields::of(map);
+        while let Some(field) = fields.next()? {
+            match field {
+                (_, Wire::Cut(_)) => return Err(CUT),
+                (1, Wire::Bytes(pair)) => self.any(whose, key, &split(pair)?.1, depth)?,
+                (1, _) => return Err(WIRE_TYPE),
+                _unknown => {}
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn hand_on(&mut self, whose: Whose, key: &str, value: Value<'_>) {
+        match whose {
+            Whose::Resource => self.sink.resource_attribute(key, value),
+            Whose::Span => self.sink.attribute(key, value),
+            Whose::Event => self.sink.event_attribute(key, value),
+            Whose::Link => self.sink.link_attribute(key, value),
+        }
+    }
+}
+
+/// The key and the `AnyValue` of a `KeyValue`. A value written in parts is put together.
+#[inline]
+fn split(pair: &[u8]) -> Result<(&[u8], Cow<'_, [u8]>), Reason> {
+    let (mut key, mut value) = (&[][..], Cow::Borrowed(&[][..]));
+    let mut fields = Fields::of(pair);
+    while let Some(field) = fields.next()? {
+        match field {
+            (_, Wire::Cut(_)) => return Err(CUT),
+            (1, Wire::Bytes(bytes)) => key = bytes,
+            (2, Wire::Bytes(bytes)) if value.is_empty() => value = Cow::Borrowed(bytes),
+            (2, Wire::Bytes(bytes)) => value.to_mut().extend_from_slice(bytes),
+            (1 | 2, _) => return Err(WIRE_TYPE),
+            _unknown => {}
+        }
+    }
+    Ok((key, value))
+}

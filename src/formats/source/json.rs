@@ -1,0 +1,302 @@
+//! JSON files: which lists in them hold the elements, and the elements one by one.
+
+use hopseal_correlate::sink::{Position, Sink};
+
+use super::boundary::Boundary;
+use super::input::Input;
+use super::keys::{Meaning, is_zipkin_v1, meaning, meaning_of};
+use super::protobuf::too_large;
+use super::{Format, Limits, lines};
+use crate::{jaeger, otlp, place, zipkin};
+
+const CUT: &str = "cut short: the file ends inside this value";
+const NOT_JSON: &str = "not JSON";
+const NO_SPANS: &str = "without spans: neither OTLP, Jaeger nor Zipkin";
+/// Bytes of an object in which a key has to say that it is an element itself, and not only holds a list of them.
+const LOOK_AHEAD: usize = 1 << 20;
+/// How deep objects may stand in each other around the list of elements: `{"result":{"resourceSpans":[..`.
+const WRAPPERS: u32 = 3;
+
+/// Reads a file of JSON values, and says what the first was.
+pub(super) fn read<S: Sink + ?Sized>(input: &mut Input<'_>, limits: &Limits, sink: &mut S) -> Option<Format> {
+    if input.rest().starts_with(b"\xef\xbb\xbf") {
+        input.consume(3);
+    }
+    if lines::is_lines(input) {
+        return lines::read(input, limits, sink);
+    }
+    let mut document = Document { input, limits, sink, line: None, format: None };
+    document.values();
+    document.format
+}
+
+/// Reads one line, and says what it was.
+pub(super) fn read_line<S: Sink + ?Sized>(
+    line: &[u8],
+    at: Position,
+    limits: &Limits,
+    sink: &mut S,
+) -> Option<Format> {
+    let text = line.trim_ascii();
+    if matches!(meaning_of(text), Some(Meaning::Otlp | Meaning::Wrapper)) {
+        // What nearly every line is, in one pass: its parser finds the ends of the elements by itself.
+        otlp::json::message(text, at, sink);
+        return Some(Format::OtlpJson);
+    }
+    let mut input = Input::new(Box::new(text));
+    let mut document = Document { input: &mut input, limits, sink, line: Some(at), format: None };
+    document.values();
+    document.format
+}
+
+/// A file, or a line, of JSON values.
+struct Document<'d, 'r, S: ?Sized> {
+    input: &'d mut Input<'r>,
+    limits: &'d Limits,
+    sink: &'d mut S,
+    /// The line that all of it is, if it is one.
+    line: Option<Position>,
+    /// What the first element was.
+    format: Option<Format>,
+}
+
+/// Where the value ends was not to be found, which has been reported, and what to read next is the next value.
+struct Lost;
+
+impl<S: Sink + ?Sized> Document<'_, '_, S> {
+    fn values(&mut self) {
+        while let Some(byte) = self.next() {
+            let result = match byte {
+                b'{' => {
+                    self.input.reach(LOOK_AHEAD);
+                    match meaning_of(self.input.rest()) {
+                        Some(Meaning::Element(_)) => self.element(None),
+                        _ => self.object(),
+                    }
+                }
+                b'[' => self.list(None),
+                _ => self.lost(NOT_JSON),
+            };
+            // Where a value went wrong, a line is the next best guess at where another starts.
+            if result.is_err() {
+                lines::skip_line(self.input);
+            }
+        }
+    }
+
+    /// Reads an object that holds a list of elements, or an object that does.
+    fn object(&mut self) -> Result<(), Lost> {
+        let at = self.at();
+        let found = self.members(WRAPPERS)?;
+        if !found {
+            self.sink.reject(at, &format!("an object {NO_SPANS}"));
+        }
+        Ok(())
+    }
+
+    /// Reads the members of an object. Whether any was a list of elements.
+    fn members(&mut self, depth: u32) -> Result<bool, Lost> {
+        self.input.consume(1);
+        let mut found = false;
+        let mut empty = true;
+        loop {
+            match self.next() {
+                None => return self.lost(CUT),
+                Some(b'}') => {
+                    self.input.consume(1);
+                    return Ok(found || empty);
+                }
+                Some(b'"') => empty = false,
+                Some(_) => return self.lost(NOT_JSON),
+            }
+            let meaning = match self.whole()? {
+                Some(size) => {
+                    let meaning = self.input.rest().get(..size).and_then(meaning);
+                    self.input.consume(size);
+                    meaning
+                }
+                None => None,
+            };
+            if self.next() != Some(b':') {
+                return self.lost(NOT_JSON);
+            }
+            self.input.consume(1);
+            match (meaning, self.next()) {
+                (Some(Meaning::Wrapper), Some(b'{')) if depth > 0 => found |= self.members(depth - 1)?,
+                (Some(list @ (Meaning::Otlp | Meaning::Jaeger)), Some(b'[')) => {
+                    found = true;
+                    self.list(Some(list))?;
+                }
+                (Some(Meaning::Otlp | Meaning::Jaeger), Some(b'n')) => {
+                    found = true;
+                    self.skip()?;
+                }
+                _ => self.skip()?,
+            }
+        }
+    }
+
+    /// Reads a list of elements of one kind, or of any.
+    fn list(&mut self, kind: Option<Meaning>) -> Result<(), Lost> {
+        self.input.consume(1);
+        loop {
+            match self.next() {
+                None => return self.lost(CUT),
+                Some(b']') => {
+                    self.input.consume(1);
+                    return Ok(());
+                }
+                Some(_) => self.element(kind)?,
+            }
+        }
+    }
+
+    /// Reads one element. One that the file ends in is read as far as it goes; its parser says that it is cut.
+    fn element(&mut self, kind: Option<Meaning>) -> Result<(), Lost> {
+        let at = self.at();
+        let Some(size) = self.whole()? else { return Ok(()) };
+        let json = self.input.rest().get(..size).unwrap_or_default();
+        let format = hand_on(kind, json, at, self.sink);
+        self.format = self.format.or(format);
+        self.input.consume(size);
+        Ok(())
+    }
+
+    /// The size of the next value, once it is in memory, or of what there is of it. None when it is too large, which
+    /// has been reported; it is stepped over.
+    fn whole(&mut self) -> Result<Option<usize>, Lost> {
+        let at = self.at();
+        let mut boundary = Boundary::default();
+        let mut fed = 0;
+        let mut large = false;
+        loop {
+            match boundary.feed(self.input.rest().get(fed..).unwrap_or_default()) {
+                Some(0) if fed == 0 && !large => return self.lost(NOT_JSON),
+                Some(more) if large => {
+                    self.input.consume(more);
+                    return Ok(None);
+                }
+                Some(more) => return Ok(Some(fed + more)),
+                None => fed = self.input.rest().len(),
+            }
+            if fed > self.limits.element && !large {
+                large = true;
+                self.sink.reject(at, &too_large("the value", self.limits.element as u64));
+            }
+            if large {
+                self.input.consume(fed);
+                fed = 0;
+            }
+            if !self.input.more() {
+                return if large { self.lost(CUT) } else { Ok(Some(fed)) };
+            }
+        }
+    }
+
+    /// Steps over a value of any size.
+    fn skip(&mut self) -> Result<(), Lost> {
+        let mut boundary = Boundary::default();
+        loop {
+            let end = boundary.feed(self.input.rest());
+            let count = end.unwrap_or(self.input.rest().len());
+            self.input.consume(count);
+            if end.is_some() {
+                return Ok(());
+            }
+            if !self.input.more() {
+                return self.lost(CUT);
+            }
+        }
+    }
+
+    /// The next byte that is not white space or a comma. Commas separate and say nothing.
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            let rest = self.input.rest();
+            let blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | 0x1e);
+            let found = rest.iter().position(|byte| !blank(byte));
+            let count = found.unwrap_or(rest.len());
+            let byte = rest.get(count).copied();
+            self.input.consume(count);
+            if byte.is_some() || !self.input.more() {
+                return byte;
+            }
+        }
+    }
+
+    fn at(&self) -> Position {
+        self.line.unwrap_or(Position::Byte(self.input.offset()))
+    }
+
+    fn lost<T>(&mut self, reason: &str) -> Result<T, Lost> {
+        self.sink.reject(self.at(), reason);
+        Err(Lost)
+    }
+}
+
+/// Has the parser of its format read one element, and says which that was.
+fn hand_on<S: Sink + ?Sized>(
+    kind: Option<Meaning>,
+    json: &[u8],
+    at: Position,
+    sink: &mut S,
+) -> Option<Format> {
+    match kind.or_else(|| meaning_of(json)) {
+        Some(Meaning::Otlp) if kind.is_some() => otlp::json::resource_spans(json, at, sink),
+        Some(Meaning::Otlp | Meaning::Wrapper) => otlp::json::message(json, at, sink),
+        Some(Meaning::Jaeger) => {
+            jaeger::element(json, at, sink);
+            return Some(Format::JaegerJson);
+        }
+        Some(Meaning::Element(format)) => return Some(one(format, json, at, sink)),
+        None => return inner_list(json, at, sink),
+    }
+    Some(Format::OtlpJson)
+}
+
+/// One element that stands for itself.
+fn one<S: Sink + ?Sized>(format: Format, json: &[u8], at: Position, sink: &mut S) -> Format {
+    match format {
+        Format::OtlpJson => otlp::json::resource_spans(json, at, sink),
+        Format::JaegerJson => jaeger::element(json, at, sink),
+        _ if is_zipkin_v1(json) => {
+            zipkin::v1::element(json, at, sink);
+            return Format::ZipkinV1;
+        }
+        _ => zipkin::v2::element(json, at, sink),
+    }
+    format
+}
+
+/// A list in a list: the spans of one Zipkin trace among several.
+fn inner_list<S: Sink + ?Sized>(json: &[u8], at: Position, sink: &mut S) -> Option<Format> {
+    let Some(mut rest) = json.strip_prefix(b"[") else {
+        sink.reject(at, &format!("a value {NO_SPANS}"));
+        return None;
+    };
+    let mut found = None;
+    loop {
+        let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == b',';
+        let start = rest.iter().position(|byte| !blank(byte)).unwrap_or(rest.len());
+        rest = rest.get(start..).unwrap_or_default();
+        let here = place(at, json.len() - rest.len());
+        let size = match rest.first() {
+            Some(b']') => return found,
+            Some(_) => Boundary::of(rest).unwrap_or(rest.len()).max(1),
+            None => {
+                sink.reject(here, CUT);
+                return found;
+            }
+        };
+        let (item, after) = rest.split_at_checked(size).unwrap_or((rest, b""));
+        let format = match meaning_of(item) {
+            Some(Meaning::Element(format)) => Some(one(format, item, here, sink)),
+            _ => {
+                sink.reject(here, &format!("a value {NO_SPANS}"));
+                None
+            }
+        };
+        found = found.or(format);
+        rest = after;
+    }
+}
