@@ -217,7 +217,7 @@ impl<R: Records> Sink for Intake<'_, R> {
     fn span_end(&mut self, head: &SpanHead<'_>) {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
-        out.extend_from_slice(&[0; record::HEADER]);
+        out.extend_from_slice(&[0; record::FIXED]);
         out.extend_from_slice(&self.resource);
         match credential::find(credential::KeyHint::Plain, head.name) {
             None => record::put_text(&mut out, head.name),

@@ -16,7 +16,7 @@ use crate::field::Field;
 use crate::sink::{SpanHead, SpanId, SpanKind, Status, TraceId};
 
 /// Bytes of the fixed part.
-pub(crate) const HEADER: usize = 80;
+pub const FIXED: usize = 80;
 /// Longest text kept of one field, in bytes; the rest is cut at a character and marked `...`.
 const MAX_TEXT: usize = 4096;
 
@@ -72,7 +72,7 @@ fn close_field(to: &mut [u8], at: usize) {
 /// Writes the fixed part over the room left for it at `start`, once everything else stands behind it.
 pub(crate) fn close(to: &mut [u8], start: usize, head: &SpanHead<'_>, mask: u128) {
     let len = u32::try_from(to.len() - start).unwrap_or(u32::MAX);
-    let mut fixed = [0_u8; HEADER];
+    let mut fixed = [0_u8; FIXED];
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
         if let Some(slot) = fixed.get_mut(at..at + bytes.len()) {
@@ -90,17 +90,25 @@ pub(crate) fn close(to: &mut [u8], start: usize, head: &SpanHead<'_>, mask: u128
     put(&head.dropped.to_le_bytes());
     put(&len.to_le_bytes());
     put(&[head.kind as u8, head.status as u8, u8::from(head.shared), 0]);
-    if let Some(slot) = to.get_mut(start..start + HEADER) {
+    if let Some(slot) = to.get_mut(start..start + FIXED) {
         slot.copy_from_slice(&fixed);
     }
+}
+
+/// The whole length of the record that begins with `fixed`, in bytes.
+#[must_use]
+pub fn length(fixed: &[u8; FIXED]) -> usize {
+    let [.., a, b, c, d, _, _, _, _] = *fixed;
+    u32::from_le_bytes([a, b, c, d]) as usize
 }
 
 /// The trace id and whole length of the record at the start of `bytes`; `None` when they hold no whole record.
 #[must_use]
 pub fn peek(bytes: &[u8]) -> Option<(TraceId, usize)> {
-    let trace_id = TraceId(bytes.get(..16)?.try_into().ok()?);
-    let len = u32::from_le_bytes(bytes.get(72..76)?.try_into().ok()?) as usize;
-    (len >= HEADER && len <= bytes.len()).then_some((trace_id, len))
+    let fixed = bytes.first_chunk::<FIXED>()?;
+    let len = length(fixed);
+    let trace_id = TraceId(*fixed.first_chunk()?);
+    (len >= FIXED && len <= bytes.len()).then_some((trace_id, len))
 }
 
 /// Reads one record front to back.

@@ -1,0 +1,78 @@
+//! The capability catalogue as a file.
+
+use std::path::Path;
+
+use hopseal_correlate::catalogue::{Catalogue, Shown};
+use hopseal_correlate::record::Service;
+use serde::{Deserialize, Serialize};
+
+use super::CheckError;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CatalogueFile {
+    version: u32,
+    services: Vec<ServiceEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServiceEntry {
+    name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    namespace: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    environment: String,
+    operations: Vec<OperationEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OperationEntry {
+    operation: String,
+    hops: u64,
+    identified: u64,
+}
+
+const VERSION: u32 = 1;
+const WHAT: &str = "catalogue";
+
+pub(super) fn load(path: &Path) -> Result<Catalogue, CheckError> {
+    let parse = |source| CheckError::Parse { what: WHAT, path: path.to_owned(), source };
+    let text = std::fs::read(path)
+        .map_err(|source| CheckError::Open { what: WHAT, path: path.to_owned(), source })?;
+    let file: CatalogueFile = serde_json::from_slice(&text).map_err(parse)?;
+    if file.version != VERSION {
+        let text = format!("version {} is not {VERSION}", file.version);
+        return Err(parse(serde::de::Error::custom(text)));
+    }
+    let mut catalogue = Catalogue::default();
+    for ServiceEntry { name, namespace, environment, operations } in &file.services {
+        let service = Service { name, namespace, environment };
+        for OperationEntry { operation, hops, identified } in operations {
+            catalogue.add(service, operation, Shown { hops: *hops, identified: *identified });
+        }
+    }
+    Ok(catalogue)
+}
+
+pub(super) fn save(path: &Path, catalogue: &Catalogue) -> Result<(), CheckError> {
+    let services = catalogue.services().map(|(service, operations)| ServiceEntry {
+        name: service.name.to_owned(),
+        namespace: service.namespace.to_owned(),
+        environment: service.environment.to_owned(),
+        operations: operations
+            .iter()
+            .map(|(operation, shown)| OperationEntry {
+                operation: operation.clone(),
+                hops: shown.hops,
+                identified: shown.identified,
+            })
+            .collect(),
+    });
+    let file = CatalogueFile { version: VERSION, services: services.collect() };
+    let write = |source| CheckError::Write { path: path.to_owned(), source };
+    let mut text = serde_json::to_vec_pretty(&file).map_err(|error| write(error.into()))?;
+    text.push(b'\n');
+    std::fs::write(path, text).map_err(write)
+}

@@ -1,0 +1,71 @@
+//! Why a check could not be done.
+
+use std::io;
+use std::path::PathBuf;
+
+use hopseal_correlate::dialect::DialectError;
+
+use super::Exit;
+
+/// No verdict was possible.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// A configuration file cannot be read.
+    #[error("cannot read {what} `{}`", path.display())]
+    Open {
+        /// What the file is.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A configuration file is not what it should be.
+    #[error("{what} `{}` cannot be used", path.display())]
+    Parse {
+        /// What the file is.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The dialect map cannot be used.
+    #[error("the dialect map cannot be used")]
+    Dialects(#[source] DialectError),
+    /// A file cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The result cannot be written.
+    #[error("cannot write the result")]
+    Output(#[source] io::Error),
+    /// Spans past the memory budget cannot be sorted on disk.
+    #[error("cannot sort spans on disk; `--memory` says how many are kept in memory")]
+    Spill(#[source] io::Error),
+}
+
+impl From<io::Error> for CheckError {
+    fn from(source: io::Error) -> Self {
+        Self::Spill(source)
+    }
+}
+
+impl CheckError {
+    /// The exit status: configuration is 2, what the machine refuses is 3.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Open { .. } | Self::Parse { .. } | Self::Dialects(_) => Exit::Usage,
+            Self::Write { .. } | Self::Output(_) | Self::Spill(_) => Exit::Unreadable,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `hopseal check`: files in, a report and an exit status out.
+
+mod baseline;
+mod catalogue;
+mod error;
+mod gate;
+mod read;
+mod store;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use hopseal_correlate::catalogue::Catalogue;
+use hopseal_correlate::dialect::Dialects;
+use hopseal_correlate::judge::Judge;
+use hopseal_correlate::policy::Policy;
+use hopseal_correlate::report::{ListHops, Report, Tally};
+use hopseal_correlate::trace::Trace;
+
+pub use baseline::Baseline;
+pub use error::CheckError;
+pub use gate::{Exit, Gate};
+pub use store::{MAX_SPANS, Store};
+
+/// What to check and how.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The files; `-` is standard input.
+    pub files: Vec<PathBuf>,
+    /// Policy file.
+    pub policy: Option<PathBuf>,
+    /// Catalogue file.
+    pub catalogue: Option<PathBuf>,
+    /// Where to write the catalogue of this input.
+    pub write_catalogue: Option<PathBuf>,
+    /// Report of an earlier run.
+    pub baseline: Option<PathBuf>,
+    /// Which traces are listed.
+    pub list: ListHops,
+    /// Bytes of memory for spans.
+    pub memory: usize,
+    /// What fails the run.
+    pub gate: Gate,
+}
+
+/// A finished check.
+#[derive(Debug)]
+pub struct Checked {
+    /// Everything found.
+    pub report: Report,
+    /// The earlier run it is held against, if any.
+    pub baseline: Option<Baseline>,
+    /// Files of which nothing could be read.
+    pub unreadable: u64,
+}
+
+impl Checked {
+    /// The exit status: the first that applies of 3, 1, 0. (2 is a [`CheckError`].)
+    #[must_use]
+    pub fn exit(&self, gate: &Gate) -> Exit {
+        gate.exit(&self.report, self.baseline.as_ref(), self.unreadable)
+    }
+}
+
+/// Reads, judges and adds up.
+///
+/// # Errors
+/// Configuration that cannot be used, or a disk that cannot be written. Files that cannot be read are no error
+/// here: they are in the report.
+pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckError> {
+    let dialects = Dialects::built_in().map_err(CheckError::Dialects)?;
+    let policy = Policy::default();
+    let given = settings.catalogue.as_deref().map(catalogue::load).transpose()?;
+    let baseline = settings.baseline.as_deref().map(Baseline::load).transpose()?;
+    let (mut store, read) = read::files(&settings.files, &dialects, settings.memory, err)?;
+
+    let judge = Judge { dialects: &dialects, policy: &policy, seal: &|_, _| None };
+    let seen = match (&given, &settings.write_catalogue) {
+        (Some(_), None) => Catalogue::default(),
+        _ => survey(&judge, &mut store)?,
+    };
+    if let Some(path) = &settings.write_catalogue {
+        catalogue::save(path, &seen)?;
+    }
+    let catalogue = given.unwrap_or(seen);
+    let mut tally = Tally::new(settings.list);
+    store.visit(|id, records| {
+        let trace = Trace::from_records(id, records.iter().copied());
+        let hops = judge.hops(&trace);
+        let verdict = judge.verdict(&trace, &hops, &catalogue);
+        tally.add(&trace, &hops, verdict, &catalogue);
+        Ok::<_, CheckError>(())
+    })?;
+    let mut input = read.input;
+    input.spans = store.records();
+    if store.left_out() > 0 {
+        input.rejected += store.left_out();
+        input.rejections.push(read::left_out(store.left_out()));
+    }
+    Ok(Checked { report: tally.finish(input), baseline, unreadable: read.unreadable })
+}
+
+/// The first pass: which operations ever show an identity.
+fn survey(judge: &Judge<'_>, store: &mut Store) -> Result<Catalogue, CheckError> {
+    let mut catalogue = Catalogue::default();
+    store.visit(|id, records| {
+        let trace = Trace::from_records(id, records.iter().copied());
+        judge.hops(&trace).iter().for_each(|hop| catalogue.observe(hop));
+        Ok::<_, CheckError>(())
+    })?;
+    Ok(catalogue)
+}

@@ -1,0 +1,134 @@
+//! From files to records, with everything that could not be read.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read, Write};
+use std::path::{Path, PathBuf};
+
+use hopseal_correlate::dialect::Dialects;
+use hopseal_correlate::intake::{Intake, Records};
+use hopseal_correlate::report::{Input, Rejection};
+use hopseal_correlate::sink::{Position, TraceId};
+use hopseal_formats::{Limits, read};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{CheckError, MAX_SPANS, Store};
+
+/// Rejections listed; all are counted.
+const MAX_REJECTIONS: usize = 1000;
+
+/// What was read, besides the records.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) input: Input,
+    /// Files of which nothing could be read.
+    pub(super) unreadable: u64,
+}
+
+/// Takes records into the store and notes rejections.
+struct Into {
+    store: Store,
+    outcome: Outcome,
+    file: String,
+    /// The first failure to spill; nothing is added after it.
+    failed: Option<io::Error>,
+}
+
+impl Records for &mut Into {
+    fn record(&mut self, _trace_id: TraceId, bytes: &[u8]) {
+        if self.failed.is_none() {
+            self.failed = self.store.add(bytes).err();
+        }
+    }
+
+    fn reject(&mut self, at: Position, reason: &str) {
+        self.note(at.to_string(), reason.to_owned());
+    }
+}
+
+impl Into {
+    fn note(&mut self, at: String, reason: String) {
+        let input = &mut self.outcome.input;
+        input.rejected += 1;
+        if input.rejections.len() < MAX_REJECTIONS {
+            input.rejections.push(Rejection { file: self.file.clone(), at, reason });
+        }
+    }
+}
+
+/// Reads every file. One that cannot be read is noted and the others are read.
+pub(super) fn files(
+    paths: &[PathBuf],
+    dialects: &Dialects,
+    memory: usize,
+    err: &mut dyn Write,
+) -> Result<(Store, Outcome), CheckError> {
+    let mut into = Into {
+        store: Store::new(memory),
+        outcome: Outcome::default(),
+        file: String::new(),
+        failed: None,
+    };
+    for path in paths {
+        into.outcome.input.files += 1;
+        into.file = path.display().to_string();
+        if let Err(reason) = one(path, dialects, &mut into) {
+            into.outcome.unreadable += 1;
+            into.note(String::new(), reason.clone());
+            writeln!(err, "hopseal: `{}`: {reason}", path.display()).map_err(CheckError::Output)?;
+        }
+        if let Some(error) = into.failed.take() {
+            return Err(CheckError::Spill(error));
+        }
+    }
+    Ok((into.store, into.outcome))
+}
+
+fn one(path: &Path, dialects: &Dialects, into: &mut Into) -> Result<(), String> {
+    let (input, len): (Box<dyn Read>, _) = if path == Path::new("-") {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let file = File::open(path).map_err(|error| error.to_string())?;
+        let about = file.metadata().map_err(|error| error.to_string())?;
+        if about.is_dir() {
+            return Err("is a directory; name the files in it".to_owned());
+        }
+        (Box::new(file), about.is_file().then_some(about.len()))
+    };
+    let bar = progress(path, len);
+    let mut intake = Intake::new(dialects, into);
+    let read = read(input, &Limits::default(), &mut intake, &mut |taken| bar.set_position(taken));
+    bar.finish_and_clear();
+    read.map(|_| ()).map_err(|error| chain(&error))
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// A bar on a terminal, nothing in a pipe.
+fn progress(path: &Path, len: Option<u64>) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let template = match len {
+        Some(_) => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}",
+        None => "{msg} {spinner} {bytes} {bytes_per_sec}",
+    };
+    let bar = ProgressBar::with_draw_target(len, ProgressDrawTarget::stderr_with_hz(5))
+        .with_message(path.display().to_string());
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// The rejection that stands for spans beyond what is judged of one trace.
+pub(super) fn left_out(count: u64) -> Rejection {
+    Rejection {
+        file: String::new(),
+        at: String::new(),
+        reason: format!("{count} spans beyond {MAX_SPANS} in one trace were left out"),
+    }
+}

@@ -1,0 +1,249 @@
+//! Records between reading and judging: in memory up to a budget, past it sorted and spilled to disk.
+//!
+//! A record begins with its trace id and span id, so its first 24 bytes are its sort key. Runs on disk are records
+//! one after the other in key order; visiting merges them with what is still in memory.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+
+use hopseal_correlate::record;
+use hopseal_correlate::sink::TraceId;
+
+/// Bytes of one arena chunk. A larger record gets a chunk of its own.
+const CHUNK: usize = 4 << 20;
+/// Runs on disk before they are merged into one: bounds open files and read buffers.
+const MAX_RUNS: usize = 64;
+/// Read buffer of one run.
+const BUFFER: usize = 128 << 10;
+/// Spans judged of one trace; the ones with the highest ids beyond it are left out and counted.
+pub const MAX_SPANS: usize = 2_000_000;
+
+/// First 24 bytes of a record.
+type Key = (u128, u64);
+
+fn key(record: &[u8]) -> Key {
+    let trace = record.first_chunk::<16>().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+    let span = record.get(16..24).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+    (trace, span)
+}
+
+/// Where a record is in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    key: Key,
+    chunk: u32,
+    offset: u32,
+}
+
+/// The records of a whole input.
+#[derive(Debug)]
+pub struct Store {
+    budget: usize,
+    chunks: Vec<Vec<u8>>,
+    held: usize,
+    places: Vec<Place>,
+    runs: Vec<File>,
+    records: u64,
+    /// Spans left out of traces over [`MAX_SPANS`].
+    left_out: u64,
+}
+
+impl Store {
+    /// A store that holds about `budget` bytes in memory.
+    #[must_use]
+    pub fn new(budget: usize) -> Self {
+        Self {
+            budget: budget.max(CHUNK),
+            chunks: Vec::new(),
+            held: 0,
+            places: Vec::new(),
+            runs: Vec::new(),
+            records: 0,
+            left_out: 0,
+        }
+    }
+
+    /// Records added.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Spans left out of traces over [`MAX_SPANS`], as of the last visit.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// When the budget is reached and the run cannot be written.
+    pub fn add(&mut self, record: &[u8]) -> io::Result<()> {
+        if self.held + record.len() + self.places.len() * size_of::<Place>() > self.budget {
+            self.spill()?;
+        }
+        let fits = |chunk: &Vec<u8>| chunk.len() + record.len() <= chunk.capacity();
+        if !self.chunks.last().is_some_and(fits) {
+            self.chunks.push(Vec::with_capacity(CHUNK.max(record.len())));
+        }
+        let index = self.chunks.len() - 1;
+        if let Some(chunk) = self.chunks.last_mut() {
+            self.places.push(Place {
+                key: key(record),
+                chunk: u32::try_from(index).map_err(io::Error::other)?,
+                offset: u32::try_from(chunk.len()).map_err(io::Error::other)?,
+            });
+            chunk.extend_from_slice(record);
+            self.held += record.len();
+            self.records += 1;
+        }
+        Ok(())
+    }
+
+    fn at(&self, place: &Place) -> &[u8] {
+        let chunk = self.chunks.get(place.chunk as usize).map_or(&[][..], Vec::as_slice);
+        let rest = chunk.get(place.offset as usize..).unwrap_or(&[]);
+        let len = record::peek(rest).map_or(0, |(_, len)| len);
+        rest.get(..len).unwrap_or(&[])
+    }
+
+    fn spill(&mut self) -> io::Result<()> {
+        if self.places.is_empty() {
+            return Ok(());
+        }
+        if self.runs.len() >= MAX_RUNS {
+            self.merge_runs()?;
+        }
+        self.places.sort_unstable();
+        let mut out = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
+        for place in &self.places {
+            out.write_all(self.at(place))?;
+        }
+        self.runs.push(out.into_inner().map_err(io::IntoInnerError::into_error)?);
+        self.places.clear();
+        self.chunks.clear();
+        self.held = 0;
+        Ok(())
+    }
+
+    fn merge_runs(&mut self) -> io::Result<()> {
+        let mut heads = self.open_runs()?;
+        let mut out = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
+        while let Some(head) = heads.iter_mut().filter(|head| head.key().is_some()).min_by_key(|head| head.key()) {
+            out.write_all(&head.record)?;
+            head.advance()?;
+        }
+        drop(heads);
+        self.runs = vec![out.into_inner().map_err(io::IntoInnerError::into_error)?];
+        Ok(())
+    }
+
+    fn open_runs(&mut self) -> io::Result<Vec<Head<'_>>> {
+        self.runs.iter_mut().map(Head::open).collect()
+    }
+
+    /// Calls `visit` with every trace, by id, and its records in the order of their span ids.
+    ///
+    /// # Errors
+    /// When a run cannot be read back, or `visit` fails.
+    pub fn visit<E: From<io::Error>>(
+        &mut self,
+        mut visit: impl FnMut(TraceId, &[&[u8]]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.places.sort_unstable();
+        self.left_out = 0;
+        if !self.runs.is_empty() {
+            // One sorted source is simpler than two, and the tail is at most one budget.
+            self.spill()?;
+            return self.visit_runs(visit);
+        }
+        let mut records: Vec<&[u8]> = Vec::new();
+        let mut left_out = 0;
+        for group in self.places.chunk_by(|a, b| a.key.0 == b.key.0) {
+            let Some(first) = group.first() else { continue };
+            left_out += group.len().saturating_sub(MAX_SPANS) as u64;
+            records.clear();
+            records.extend(group.iter().take(MAX_SPANS).map(|place| self.at(place)));
+            visit(TraceId(first.key.0.to_be_bytes()), &records)?;
+        }
+        self.left_out = left_out;
+        Ok(())
+    }
+
+    fn visit_runs<E: From<io::Error>>(
+        &mut self,
+        mut visit: impl FnMut(TraceId, &[&[u8]]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut left_out = 0;
+        let mut heads = self.open_runs()?;
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        while let Some(next) = heads.iter().filter_map(|head| head.key()).min() {
+            bytes.clear();
+            ends.clear();
+            // Runs are merged by whole key, so that which spans are left out does not depend on the input's order.
+            while let Some(head) = heads
+                .iter_mut()
+                .filter(|head| head.key().is_some_and(|key| key.0 == next.0))
+                .min_by_key(|head| head.key())
+            {
+                if ends.len() < MAX_SPANS {
+                    bytes.extend_from_slice(&head.record);
+                    ends.push(bytes.len());
+                } else {
+                    left_out += 1;
+                }
+                head.advance()?;
+            }
+            let mut start = 0;
+            let records: Vec<&[u8]> = ends
+                .iter()
+                .map(|end| bytes.get(std::mem::replace(&mut start, *end)..*end).unwrap_or(&[]))
+                .collect();
+            visit(TraceId(next.0.to_be_bytes()), &records)?;
+        }
+        drop(heads);
+        self.left_out = left_out;
+        Ok(())
+    }
+}
+
+/// The next record of a run.
+struct Head<'f> {
+    from: BufReader<&'f mut File>,
+    record: Vec<u8>,
+}
+
+impl<'f> Head<'f> {
+    fn open(file: &'f mut File) -> io::Result<Self> {
+        file.rewind()?;
+        let mut head = Self { from: BufReader::with_capacity(BUFFER, file), record: Vec::new() };
+        head.advance()?;
+        Ok(head)
+    }
+
+    /// `None` at the end of the run.
+    fn key(&self) -> Option<Key> {
+        (!self.record.is_empty()).then(|| key(&self.record))
+    }
+
+    fn advance(&mut self) -> io::Result<()> {
+        self.record.clear();
+        let mut fixed = [0; record::FIXED];
+        let mut filled = 0;
+        while let Some(rest) = fixed.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.from.read(rest)? {
+                0 if filled == 0 => return Ok(()),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => filled += count,
+            }
+        }
+        let len = record::length(&fixed);
+        self.record.extend_from_slice(&fixed);
+        self.record.resize(len.max(record::FIXED), 0);
+        if let Some(rest) = self.record.get_mut(record::FIXED..) {
+            self.from.read_exact(rest)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! The command line. Wrong usage or configuration exits with 2, before anything is read.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hopseal_correlate::report::ListHops;
+
+use crate::check::{self, Exit};
+
+/// Whose identity was it at every hop, who verified it, and where was it lost or changed?
+#[derive(Debug, Parser)]
+#[command(name = "hopseal", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judges every hop of trace files.
+    #[command(after_help = "Exit status: 2 wrong usage or configuration; 3 a file could not be read at all, or with \
+                            --strict anything was rejected; 1 a finding at or over --fail-on, or a minimum missed; \
+                            0 otherwise.")]
+    Check(CheckArgs),
+}
+
+/// How the result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: trees of hops, findings by edge, coverage.
+    Table,
+    /// One JSON object.
+    Json,
+    /// One trace or finding a line.
+    Jsonl,
+}
+
+/// Which traces are listed hop by hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Hops {
+    None,
+    Findings,
+    All,
+}
+
+/// The least severity that fails the run. Hints never do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// High findings.
+    High,
+    /// Medium and high findings.
+    Medium,
+    /// Low, medium and high findings.
+    Low,
+    /// No finding.
+    Never,
+}
+
+/// `hopseal check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Trace files; `-` is standard input. OTLP (protobuf, JSON), Jaeger UI JSON, Zipkin v1 and v2, plain, gzip
+    /// or zstd: told apart by content.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// What is declared: public routes, service principals, severities and more.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Which operations show identities, as written by --write-catalogue; default: a first pass over the input.
+    #[arg(long, value_name = "FILE")]
+    catalogue: Option<PathBuf>,
+    /// Writes the catalogue of this input, to be given to later runs.
+    #[arg(long, value_name = "FILE")]
+    write_catalogue: Option<PathBuf>,
+    /// How the result is written.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Which traces are listed hop by hop; default: all in json, those with findings elsewhere.
+    #[arg(long, value_enum)]
+    hops: Option<Hops>,
+    /// The least severity that fails the run.
+    #[arg(long, value_enum, default_value = "high")]
+    fail_on: FailOn,
+    /// Fails when identified/hops is lower (0 to 1).
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
+    min_coverage: Option<f64>,
+    /// Fails when proven/hops is lower (0 to 1).
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
+    min_proven: Option<f64>,
+    /// A JSON report of an earlier run: only groups of findings that it does not hold fail this one.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Anything rejected fails the run with 3.
+    #[arg(long)]
+    strict: bool,
+    /// Memory for spans, in bytes (suffixes K, M, G); past it they are sorted on disk.
+    #[arg(long, value_name = "BYTES", default_value = "512M", value_parser = bytes)]
+    memory: usize,
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => Err("a ratio is a number from 0 to 1".to_owned()),
+    }
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.char_indices().next_back() {
+        Some((at, 'K' | 'k')) => (text.get(..at), 1 << 10),
+        Some((at, 'M' | 'm')) => (text.get(..at), 1 << 20),
+        Some((at, 'G' | 'g')) => (text.get(..at), 1 << 30),
+        _ => (Some(text), 1),
+    };
+    digits
+        .and_then(|digits| digits.parse::<usize>().ok())
+        .and_then(|count| count.checked_mul(unit))
+        .ok_or_else(|| "a size is a number of bytes, with K, M or G for powers of 1024".to_owned())
+}
+
+impl CheckArgs {
+    fn list_hops(&self) -> ListHops {
+        match (self.hops, self.format) {
+            (Some(Hops::None), _) => ListHops::None,
+            (Some(Hops::All), _) | (None, Format::Json) => ListHops::All,
+            (Some(Hops::Findings), _) | (None, _) => ListHops::Findings,
+        }
+    }
+}
+
+/// Runs a command: results to `out`, errors and progress to `err`.
+pub fn run(cli: Cli, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+    let Command::Check(args) = cli.command;
+    let settings = check::Settings {
+        files: args.files.clone(),
+        policy: args.policy.clone(),
+        catalogue: args.catalogue.clone(),
+        write_catalogue: args.write_catalogue.clone(),
+        baseline: args.baseline.clone(),
+        list: args.list_hops(),
+        memory: args.memory,
+        gate: check::Gate {
+            fail_on: args.fail_on,
+            min_coverage: args.min_coverage,
+            min_proven: args.min_proven,
+            strict: args.strict,
+        },
+    };
+    let written = check::run(&settings, err)
+        .and_then(|checked| Ok((checked.exit(&settings.gate), crate::output::write(args.format, &checked, out)?)));
+    match written {
+        Ok((exit, ())) => exit.into(),
+        Err(error) => {
+            // Nobody is left to tell when standard error is gone too.
+            let _ = report_error(&error, err);
+            error.exit().into()
+        }
+    }
+}
+
+fn report_error(error: &check::CheckError, err: &mut dyn Write) -> std::io::Result<()> {
+    write!(err, "hopseal: {error}")?;
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        write!(err, ": {cause}")?;
+        source = cause.source();
+    }
+    writeln!(err)
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
