@@ -20,9 +20,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Judges every hop of trace files.
-    #[command(after_help = "Exit status: 2 wrong usage or configuration; 3 a file could not be read at all, or with \
+    #[command(
+        after_help = "Exit status: 2 wrong usage or configuration; 3 a file could not be read at all, or with \
                             --strict anything was rejected; 1 a finding at or over --fail-on, or a minimum missed; \
-                            0 otherwise.")]
+                            0 otherwise."
+    )]
     Check(CheckArgs),
 }
 
@@ -148,8 +150,9 @@ pub fn run(cli: Cli, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
             strict: args.strict,
         },
     };
-    let written = check::run(&settings, err)
-        .and_then(|checked| Ok((checked.exit(&settings.gate), crate::output::write(args.format, &checked, out)?)));
+    let written = check::run(&settings, err).and_then(|checked| {
+        Ok((checked.exit(&settings.gate), crate::output::write(args.format, &checked, out)?))
+    });
     match written {
         Ok((exit, ())) => exit.into(),
         Err(error) => {

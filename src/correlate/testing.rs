@@ -9,7 +9,8 @@
 //! One line a span: service, kind, name, attributes; depth by indentation. The span of line `n` (from 1) has
 //! id `n`. What the name holds before the first `key=value` is the name. Values may use `_` for a space.
 //! Besides attributes: `@start=MS`, `@end=MS` (default: each span lies within its parent), `@flags=N`, `@parent=N`
-//! (another parent, also an absent one), `@id=N`, `@status=ok|error`, `@dropped=N`, `@shared`, `@trace=N`,
+//! (another parent, also an absent one), `@id=N`, `@status=ok|error`, `@dropped=N`, `@shared`, `@partial`
+//! (without times), `@trace=N`,
 //! `@link=N` or `@link=T/N` (span `N` of this trace or of trace `T`), `@event=NAME`.
 
 use crate::catalogue::Catalogue;
@@ -95,7 +96,7 @@ pub(crate) fn records(text: &str) -> Kept {
             shared: false,
             trace_state: "",
         };
-        let mut name = Vec::new();
+        let (mut name, mut partial) = (Vec::new(), false);
         intake.resource();
         // `namespace/service@environment`
         let (namespace, rest) = service.split_once('/').unwrap_or(("", service));
@@ -129,12 +130,15 @@ pub(crate) fn records(text: &str) -> Kept {
                     intake.attribute(key, Value::Str(&value.replace('_', " ")));
                 }
                 None if word == "@shared" => head.shared = true,
+                None if word == "@partial" => partial = true,
                 _ => name.push(word),
             }
         }
         let name = name.join(" ");
         head.name = &name;
-        (head.start, head.end) = (EPOCH + line.start * MS, EPOCH + line.end * MS);
+        if !partial {
+            (head.start, head.end) = (EPOCH + line.start * MS, EPOCH + line.end * MS);
+        }
         intake.span_end(&head);
         above.push(line);
     }

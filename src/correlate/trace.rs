@@ -299,3 +299,46 @@ fn children(parents: &[Parent]) -> (Vec<u32>, Vec<SpanIx>) {
     }
     (first, children)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{records, with_hops};
+
+    #[test]
+    fn grades() {
+        let grade = |text: &str| with_hops(text, |trace, _| trace.grade);
+        let whole = "a SERVER x\n  a CLIENT y\n    b SERVER z";
+        assert_eq!(grade(whole), Grade::default());
+        assert_eq!(grade("a SERVER x @parent=9").missing_parents, 1);
+        assert_eq!(grade("a SERVER x @dropped=3\n  a CLIENT y @dropped=4").dropped, 7);
+        assert_eq!(grade("a SERVER x @id=1 @parent=1").cycles, 1);
+        let twice = grade("a SERVER x @id=1\na SERVER x @id=1");
+        assert_eq!((twice.duplicates, twice.conflicts, twice.is_complete()), (1, 0, true));
+        let forged = grade("a SERVER x @id=1\na SERVER x @id=1 user.id=mallory");
+        assert_eq!((forged.duplicates, forged.conflicts, forged.is_complete()), (0, 1, false));
+    }
+
+    proptest! {
+        /// Whatever the order of delivery, the trace is the same.
+        #[test]
+        fn order_does_not_matter(order in Just((0..12_usize).collect::<Vec<_>>()).prop_shuffle()) {
+            let text = "a SERVER x @id=1\n  a CLIENT y @id=2\nb SERVER z @id=2 @shared user.id=u\n  b INTERNAL w @id=3\n\
+                        c SERVER v @parent=3 @id=4\nc SERVER v @parent=3 @id=4 user.id=other\nd SERVER q @parent=77\n\
+                        e SERVER r @id=9 @parent=10\ne SERVER s @id=10 @parent=9\nb - z @id=2 @partial @parent=1\n\
+                        f CONSUMER m @link=2\nf INTERNAL n @parent=11";
+            let kept = records(text);
+            let (id, records) = kept.0.iter().next().expect("one trace");
+            let in_order = |order: &[usize]| {
+                let trace = Trace::from_records(*id, order.iter().map(|at| records[*at].as_slice()));
+                let parents: Vec<Parent> = trace.indices().map(|ix| trace.parent(ix)).collect();
+                let bodies: Vec<Vec<u8>> = trace.spans().iter().map(|span| span.record.to_vec()).collect();
+                (trace.grade, parents, bodies)
+            };
+            prop_assert_eq!(records.len(), 12);
+            prop_assert_eq!(in_order(&order), in_order(&(0..12).collect::<Vec<_>>()));
+        }
+    }
+}

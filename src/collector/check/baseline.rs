@@ -32,10 +32,13 @@ impl Baseline {
     /// Reads a report written with `--format json`.
     pub(crate) fn load(path: &Path) -> Result<Self, CheckError> {
         let what = "baseline";
-        let text = std::fs::read(path)
-            .map_err(|source| CheckError::Open { what, path: path.to_owned(), source })?;
-        let report: ReportFile = serde_json::from_slice(&text)
-            .map_err(|source| CheckError::Parse { what, path: path.to_owned(), source })?;
+        let text =
+            std::fs::read(path).map_err(|source| CheckError::Open { what, path: path.to_owned(), source })?;
+        let report: ReportFile = serde_json::from_slice(&text).map_err(|source| CheckError::Parse {
+            what,
+            path: path.to_owned(),
+            source,
+        })?;
         Ok(Self(report.groups.into_iter().map(|group| group.id).collect()))
     }
 

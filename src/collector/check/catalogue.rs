@@ -39,8 +39,11 @@ const WHAT: &str = "catalogue";
 
 pub(super) fn load(path: &Path) -> Result<Catalogue, CheckError> {
     let parse = |source| CheckError::Parse { what: WHAT, path: path.to_owned(), source };
-    let text = std::fs::read(path)
-        .map_err(|source| CheckError::Open { what: WHAT, path: path.to_owned(), source })?;
+    let text = std::fs::read(path).map_err(|source| CheckError::Open {
+        what: WHAT,
+        path: path.to_owned(),
+        source,
+    })?;
     let file: CatalogueFile = serde_json::from_slice(&text).map_err(parse)?;
     if file.version != VERSION {
         let text = format!("version {} is not {VERSION}", file.version);

@@ -62,12 +62,8 @@ pub(super) fn files(
     memory: usize,
     err: &mut dyn Write,
 ) -> Result<(Store, Outcome), CheckError> {
-    let mut into = Into {
-        store: Store::new(memory),
-        outcome: Outcome::default(),
-        file: String::new(),
-        failed: None,
-    };
+    let mut into =
+        Into { store: Store::new(memory), outcome: Outcome::default(), file: String::new(), failed: None };
     for path in paths {
         into.outcome.input.files += 1;
         into.file = path.display().to_string();

@@ -130,7 +130,9 @@ impl Store {
     fn merge_runs(&mut self) -> io::Result<()> {
         let mut heads = self.open_runs()?;
         let mut out = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
-        while let Some(head) = heads.iter_mut().filter(|head| head.key().is_some()).min_by_key(|head| head.key()) {
+        while let Some(head) =
+            heads.iter_mut().filter(|head| head.key().is_some()).min_by_key(|head| head.key())
+        {
             out.write_all(&head.record)?;
             head.advance()?;
         }

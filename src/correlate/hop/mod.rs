@@ -2,6 +2,8 @@
 
 mod build;
 mod operation;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
