@@ -18,11 +18,11 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 /// Writes one trace or finding a line, traces first.
 pub(super) fn write_lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     for trace in &report.traces {
-        serde_json::to_writer(&mut *out, &Line::Trace(TraceShape::from(trace)))?;
+        serde_json::to_writer(&mut *out, &Line::Trace(&trace.into()))?;
         writeln!(out)?;
     }
     for finding in &report.findings {
-        serde_json::to_writer(&mut *out, &Line::Finding(FindingShape::from(finding)))?;
+        serde_json::to_writer(&mut *out, &Line::Finding(&finding.into()))?;
         writeln!(out)?;
     }
     Ok(())
@@ -31,8 +31,8 @@ pub(super) fn write_lines(report: &Report, out: &mut dyn Write) -> io::Result<()
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Line<'a> {
-    Trace(TraceShape<'a>),
-    Finding(FindingShape<'a>),
+    Trace(&'a TraceShape<'a>),
+    Finding(&'a FindingShape<'a>),
 }
 
 /// An id, hex.
