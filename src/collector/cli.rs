@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use hopseal_correlate::report::ListHops;
 
 use crate::check::{self, Exit};
+use crate::output;
 
 /// Whose identity was it at every hop, who verified it, and where was it lost or changed?
 #[derive(Debug, Parser)]
@@ -132,8 +133,8 @@ impl CheckArgs {
     }
 }
 
-/// Runs a command: results to `out`, errors and progress to `err`.
-pub fn run(cli: Cli, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+/// Runs a command: results to `out`, in colour if `colour`, errors to `err`.
+pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     let Command::Check(args) = cli.command;
     let settings = check::Settings {
         files: args.files.clone(),
@@ -151,7 +152,7 @@ pub fn run(cli: Cli, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
         },
     };
     let written = check::run(&settings, err).and_then(|checked| {
-        Ok((checked.exit(&settings.gate), crate::output::write(args.format, &checked, out)?))
+        Ok((checked.exit(&settings.gate), output::write(args.format, colour, &checked, out)?))
     });
     match written {
         Ok((exit, ())) => exit.into(),

@@ -1,5 +1,6 @@
 //! The program `hopseal`.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -10,5 +11,7 @@ use hopseal_collector::cli::{self, Cli};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::run(Cli::parse(), &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
+    let colour =
+        std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    cli::run(Cli::parse(), colour, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
 }
