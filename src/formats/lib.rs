@@ -4,12 +4,14 @@
 //! a [`Sink`](hopseal_correlate::sink::Sink) for everything in it, element by element, so that a file may be
 //! larger than memory. What is bad is reported with its place, and everything else is still read.
 
-mod jaeger;
+mod field;
+pub mod jaeger;
 pub mod otlp;
+mod raw;
 mod source;
 #[cfg(test)]
 mod testing;
-mod zipkin;
+pub mod zipkin;
 
 pub use source::{Format, Limits, ReadError, Summary, read};
 

@@ -4,6 +4,32 @@ use std::fmt::Write as _;
 
 use hopseal_correlate::sink::{Link, Position, Sink, SpanHead, Status, Value};
 
+/// What `element` says of `json` at the start of a file.
+pub(crate) fn record(element: impl Fn(&[u8], Position, &mut Record), json: &[u8]) -> String {
+    let mut record = Record::default();
+    element(json, Position::Byte(0), &mut record);
+    record.text()
+}
+
+/// What [`record`] gives, in one line for a table: ids without their zeros in front, and those of span 2 of
+/// trace 1 left out.
+pub(crate) fn line(element: impl Fn(&[u8], Position, &mut Record), json: &str) -> String {
+    let said = record(element, json.as_bytes());
+    let said = said.replace("000000000000000000000000000000", "").replace("00000000000000", "");
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| *line != "resource").collect();
+    lines.join(" ").replace("span 01 02 ", "")
+}
+
+/// The file `name` among the real traces, if `HOPSEAL_TRACES` names their folder.
+pub(crate) fn real_trace(name: &str) -> Option<Vec<u8>> {
+    let Some(folder) = std::env::var_os("HOPSEAL_TRACES") else {
+        eprintln!("skipped: HOPSEAL_TRACES does not name the folder of real traces");
+        return None;
+    };
+    let path = std::path::Path::new(&folder).join(name);
+    Some(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
 /// Everything a parser said, one line a call, indented: `assert_eq!` or a snapshot shows it as it is.
 ///
 /// ```text

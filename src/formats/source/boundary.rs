@@ -12,7 +12,7 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// Finds the end of one value that is fed piece by piece.
 #[derive(Debug, Default)]
-pub(super) struct Boundary {
+pub(crate) struct Boundary {
     begun: bool,
     scalar: bool,
     depth: u64,
@@ -45,7 +45,7 @@ impl Boundary {
     }
 
     /// The end of the value that `bytes` begins with, if it is all there.
-    pub(super) fn of(bytes: &[u8]) -> Option<usize> {
+    pub(crate) fn of(bytes: &[u8]) -> Option<usize> {
         Self::default().feed(bytes)
     }
 

@@ -7,7 +7,7 @@
 //! Only one element is in memory at a time, and it has a largest size, so that neither a file larger than
 //! memory nor a hostile one takes more.
 
-mod boundary;
+pub(crate) mod boundary;
 mod detect;
 mod inflate;
 mod input;

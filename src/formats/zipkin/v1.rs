@@ -1,8 +1,0 @@
-//! Zipkin JSON v1.
-
-use hopseal_correlate::sink::{Position, Sink};
-
-/// Reads one span that starts at `at`.
-pub(crate) fn element<S: Sink + ?Sized>(_json: &[u8], at: Position, sink: &mut S) {
-    sink.reject(at, "Zipkin JSON v1 is not read by this build");
-}
