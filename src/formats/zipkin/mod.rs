@@ -10,12 +10,20 @@ use hopseal_correlate::sink::{Sink, Value};
 use crate::field::{Fault, Faults, Scalar};
 use crate::raw::Raw;
 
-/// What follows is of `service`, empty if it did not say.
-fn resource<S: Sink + ?Sized>(service: &str, sink: &mut S) {
+/// What follows was reported by `endpoint`. Its address tells the instances of a service apart, which may all
+/// report under one span id: each that takes a message from a topic is the server of that one send.
+fn resource<S: Sink + ?Sized>(endpoint: &Endpoint<'_>, sink: &mut S) {
     sink.resource();
-    if !service.is_empty() {
-        sink.resource_attribute("service.name", Value::Str(service));
+    if !endpoint.service.is_empty() {
+        sink.resource_attribute("service.name", Value::Str(&endpoint.service));
     }
+    let instance = match (endpoint.ip.is_empty(), endpoint.port) {
+        (true, _) => return,
+        (false, None) => endpoint.ip.clone(),
+        (false, Some(port)) if endpoint.ip.contains(':') => format!("[{}]:{port}", endpoint.ip).into(),
+        (false, Some(port)) => format!("{}:{port}", endpoint.ip).into(),
+    };
+    sink.resource_attribute("service.instance.id", Value::Str(&instance));
 }
 
 /// The other end of the open span, under the names of the OpenTelemetry conventions for

@@ -95,7 +95,7 @@ fn read<S: Sink + ?Sized>(raw: Raw<'_>, sink: &mut S) -> Result<Faults, Fault> {
     let name = faults.text("name", span.name);
     let ends = Ends::of(&span, &mut faults);
     for (place, end) in ends.iter().enumerate() {
-        resource(&end.endpoint.service, sink);
+        resource(&end.endpoint, sink);
         sink.span_start();
         let status = tags(&span, &ends, place, sink, &mut faults);
         peer(&end.peer, sink);

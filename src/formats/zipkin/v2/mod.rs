@@ -79,7 +79,7 @@ fn read<S: Sink + ?Sized>(raw: Raw<'_>, sink: &mut S) -> Result<Faults, Fault> {
     let start = faults.micros("timestamp", span.timestamp).unwrap_or(0);
     let duration = faults.micros("duration", span.duration);
 
-    resource(&Endpoint::read("localEndpoint", span.local, &mut faults).service, sink);
+    resource(&Endpoint::read("localEndpoint", span.local, &mut faults), sink);
     sink.span_start();
     let status = tags(span.tags, sink, &mut faults);
     peer(&Endpoint::read("remoteEndpoint", span.remote, &mut faults), sink);

@@ -94,8 +94,19 @@ fn tags_annotations_and_endpoints() {
     ] {
         assert_eq!(span(members), format!(r#""" Unspecified 0..0 {expected}"#), "{members}");
     }
-    let local = r#""localEndpoint":{"serviceName":"a","ipv4":"10.0.0.1"}"#;
-    assert_eq!(span(local), r#"service.name = "a" "" Unspecified 0..0"#);
+    for (local, expected) in [
+        (r#"{"serviceName":"a"}"#, r#"service.name = "a" "#),
+        (
+            r#"{"serviceName":"a","ipv4":"10.0.0.1"}"#,
+            r#"service.name = "a" service.instance.id = "10.0.0.1" "#,
+        ),
+        (r#"{"ipv4":"10.0.0.1","port":80}"#, r#"service.instance.id = "10.0.0.1:80" "#),
+        (r#"{"ipv6":"::1","port":80}"#, r#"service.instance.id = "[::1]:80" "#),
+        (r#"{"port":80}"#, ""),
+    ] {
+        let expected = format!(r#"{expected}"" Unspecified 0..0"#);
+        assert_eq!(span(&format!(r#""localEndpoint":{local}"#)), expected, "{local}");
+    }
 }
 
 #[test]
