@@ -90,6 +90,12 @@ impl Catalogue {
             .map(|(_, _, operations)| operations)
     }
 
+    /// Hops counted of an operation; `None` for one that was never seen.
+    #[must_use]
+    pub fn shown(&self, service: Service<'_>, operation: &str) -> Option<Shown> {
+        self.operations(service)?.get(operation).copied()
+    }
+
     /// What is known of an operation.
     #[must_use]
     pub fn capability(&self, service: Service<'_>, operation: &str) -> Capability {

@@ -6,7 +6,7 @@ use crate::credential;
 use crate::dialect::{Dialects, KeyId, Meaning};
 use crate::field::Field;
 use crate::record;
-use crate::sink::{Link, Position, Sink, SpanHead, TraceId, Value};
+use crate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
 
 /// Fields kept of one span; what comes after them is still looked through for credentials.
 const MAX_FIELDS: u32 = 512;
@@ -17,6 +17,8 @@ const MAX_KEYS: usize = 16_384;
 pub trait Records {
     /// One record. `bytes` holds exactly it.
     fn record(&mut self, trace_id: TraceId, bytes: &[u8]);
+    /// A span of another trace links to this one: what [`Linked`](crate::survey::Linked) has to keep.
+    fn linked(&mut self, _trace_id: TraceId, _span_id: SpanId) {}
     /// Something could not be read.
     fn reject(&mut self, at: Position, reason: &str);
 }
@@ -35,6 +37,7 @@ pub struct Intake<'d, R> {
     resource_open: bool,
     /// Fields of the open span.
     fields: Vec<u8>,
+    links: Vec<Link>,
     mask: u128,
     count: u32,
     out: Vec<u8>,
@@ -62,6 +65,7 @@ impl<'d, R: Records> Intake<'d, R> {
             resource_mask: 0,
             resource_open: true,
             fields: Vec::new(),
+            links: Vec::new(),
             mask: 0,
             count: 0,
             out: Vec::new(),
@@ -182,6 +186,7 @@ impl<R: Records> Sink for Intake<'_, R> {
     fn span_start(&mut self) {
         self.settle_resource();
         self.fields.clear();
+        self.links.clear();
         self.mask = 0;
         self.count = 0;
     }
@@ -206,6 +211,7 @@ impl<R: Records> Sink for Intake<'_, R> {
     fn link(&mut self, link: Link) {
         if self.count < MAX_FIELDS {
             self.count += 1;
+            self.links.push(link);
             record::put_link(&mut self.fields, &mut self.mask, link.trace_id, link.span_id);
         }
     }
@@ -229,6 +235,9 @@ impl<R: Records> Sink for Intake<'_, R> {
         out.extend_from_slice(&self.resource_fields);
         out.extend_from_slice(&self.fields);
         record::close(&mut out, 0, head, self.mask | self.resource_mask);
+        for link in self.links.drain(..).filter(|link| link.trace_id != head.trace_id) {
+            self.to.linked(link.trace_id, link.span_id);
+        }
         self.to.record(head.trace_id, &out);
         self.out = out;
     }

@@ -1,6 +1,5 @@
 //! One trace in, its verdict out.
 
-use crate::catalogue::Catalogue;
 use crate::dialect::{Dialects, KeyId};
 use crate::finding::Finding;
 use crate::hop::Hops;
@@ -9,6 +8,7 @@ use crate::record::Span;
 use crate::rule::{self, Cx};
 use crate::sink::TraceId;
 use crate::suppress::{self, Reason};
+use crate::survey::Survey;
 use crate::trace::Trace;
 use crate::who::{Judges, SealVerdict};
 
@@ -55,25 +55,26 @@ impl Judge<'_> {
         Hops::of(trace, &Judges { proxy: &proxy, seal: &seal })
     }
 
-    /// Asks every rule.
+    /// What rules look at: a trace, its hops, and the survey of all traces.
     #[must_use]
-    pub fn verdict<'a>(
-        &'a self,
-        trace: &'a Trace<'a>,
-        hops: &'a Hops<'a>,
-        catalogue: &'a Catalogue,
-    ) -> Verdict {
-        let cx = Cx { trace, hops, catalogue, policy: self.policy, dialects: self.dialects };
+    pub fn cx<'a>(&'a self, trace: &'a Trace<'a>, hops: &'a Hops<'a>, survey: &'a Survey) -> Cx<'a> {
+        let Survey { catalogue, linked } = survey;
+        Cx { trace, hops, catalogue, linked, policy: self.policy, dialects: self.dialects }
+    }
+
+    /// Asks every rule about one trace. Rules over many traces are asked by
+    /// [`Across::finish`](crate::across::Across::finish).
+    #[must_use]
+    pub fn verdict(&self, cx: &Cx<'_>) -> Verdict {
         let mut found = Vec::new();
-        rule::ask(&cx, &mut found);
+        rule::ask(cx, &mut found);
         let mut verdict = Verdict::default();
         for mut finding in found {
             finding.severity = self.policy.severity(finding.rule, finding.severity);
             let finding = finding.grouped();
-            let about = finding
-                .span_id
-                .and_then(|span_id| hops.iter().find(|hop| trace.span(hop.entry).id == span_id));
-            match about.and_then(|hop| suppress::reason(&cx, hop, &finding)) {
+            let about =
+                finding.span_id.and_then(|span_id| cx.hops.iter().find(|hop| cx.entry(hop).id == span_id));
+            match about.and_then(|hop| suppress::reason(cx, hop, &finding)) {
                 Some(reason) => verdict.suppressed.push(Suppressed { finding, reason }),
                 None => verdict.findings.push(finding),
             }

@@ -3,8 +3,10 @@
 //! ```text
 //! sink --intake--> records --trace--> Trace --hop--> hops --who--> identity at each hop
 //!      --rule--> findings --suppress--> Verdict
+//!      --across--> what rules over many traces rest on
 //! ```
 
+pub mod across;
 pub mod catalogue;
 mod credential;
 pub mod dialect;
@@ -19,6 +21,7 @@ pub mod report;
 pub mod rule;
 pub mod sink;
 pub mod suppress;
+pub mod survey;
 #[cfg(test)]
 mod testing;
 pub mod trace;

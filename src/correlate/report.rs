@@ -13,6 +13,7 @@ use crate::record::Service;
 use crate::rule::Rule;
 use crate::sink::{SpanId, TraceId};
 use crate::suppress::Reason;
+use crate::survey::Survey;
 use crate::trace::{Grade, Trace};
 
 /// One hop as it is reported.
@@ -212,10 +213,10 @@ impl Tally {
     }
 
     /// Adds one trace and its verdict. Traces are added in the order of their ids.
-    pub fn add(&mut self, trace: &Trace<'_>, hops: &Hops<'_>, verdict: Verdict, catalogue: &Catalogue) {
+    pub fn add(&mut self, trace: &Trace<'_>, hops: &Hops<'_>, verdict: Verdict, survey: &Survey) {
         self.report.input.duplicates += u64::from(trace.grade.duplicates) + u64::from(trace.grade.conflicts);
         for hop in hops.iter() {
-            self.count(hop, catalogue);
+            self.count(hop, &survey.catalogue);
         }
         let listed = match self.list {
             ListHops::None => false,
@@ -223,7 +224,7 @@ impl Tally {
             ListHops::All => true,
         };
         if listed {
-            self.report.traces.push(trace_row(trace, hops, catalogue));
+            self.report.traces.push(trace_row(trace, hops, survey));
         }
         self.add_findings(verdict);
     }
@@ -316,7 +317,7 @@ fn named(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn trace_row(trace: &Trace<'_>, hops: &Hops<'_>, catalogue: &Catalogue) -> TraceRow {
+fn trace_row(trace: &Trace<'_>, hops: &Hops<'_>, survey: &Survey) -> TraceRow {
     // Origins are no hops: their places in the list are skipped.
     let mut places: BTreeMap<HopIx, usize> = BTreeMap::new();
     let rows = hops.iter().enumerate().map(|(place, hop)| {
@@ -324,7 +325,6 @@ fn trace_row(trace: &Trace<'_>, hops: &Hops<'_>, catalogue: &Catalogue) -> Trace
         let entry = trace.span(hop.entry);
         let Service { name, namespace, environment } = hop.service;
         let exit_service = hop.exit.map(|exit| trace.span(exit).service.name);
-        let principal_of = |ix: Option<HopIx>| hops.get(ix?).identity.principal.as_ref().map(Who::from);
         HopRow {
             span_id: entry.id,
             parent_span_id: entry.parent,
@@ -341,14 +341,17 @@ fn trace_row(trace: &Trace<'_>, hops: &Hops<'_>, catalogue: &Catalogue) -> Trace
             assurance: hop.identity.assurance,
             basis: hop.identity.basis,
             method: hop.identity.method.map(str::to_owned),
-            uncovered: is_uncovered(hop, catalogue),
+            uncovered: is_uncovered(hop, &survey.catalogue),
             links: hop
                 .links
                 .iter()
                 .map(|link| LinkRow {
                     trace_id: link.trace_id,
                     span_id: link.span_id,
-                    principal: principal_of(link.hop),
+                    principal: survey
+                        .linked
+                        .sender(trace, hops, link)
+                        .and_then(|sender| Some(sender.principal?.to_who())),
                 })
                 .collect(),
             principal: hop.identity.principal.as_ref().map(Who::from),

@@ -38,8 +38,13 @@ impl Reason {
 
 /// Why `finding` about `hop` is quieted, if it is.
 pub(crate) fn reason(cx: &Cx<'_>, hop: &Hop<'_>, finding: &Finding) -> Option<Reason> {
+    quieted_by(cx, hop, finding.rule.spec().quiet)
+}
+
+/// The first of `quiet` that holds for `hop`.
+pub(crate) fn quieted_by(cx: &Cx<'_>, hop: &Hop<'_>, quiet: &[Quiet]) -> Option<Reason> {
     let entry = cx.entry(hop);
-    finding.rule.spec().quiet.iter().find_map(|quiet| match quiet {
+    quiet.iter().find_map(|quiet| match quiet {
         Quiet::Static => is_static(entry).then_some(Reason::Static),
         Quiet::Health => is_health(entry).then_some(Reason::Health),
         Quiet::Public => is_public(cx, hop, entry).then_some(Reason::Public),

@@ -13,24 +13,29 @@
 //! (without times), `@trace=N`,
 //! `@link=N` or `@link=T/N` (span `N` of this trace or of trace `T`), `@event=NAME`.
 
-use crate::catalogue::Catalogue;
+use crate::across::Across;
 use crate::dialect::Dialects;
 use crate::finding::Finding;
 use crate::hop::Hops;
 use crate::intake::{Intake, Records};
 use crate::judge::{Judge, Verdict};
 use crate::policy::Policy;
-use crate::rule::Rule;
+use crate::rule::{Cx, Rule};
 use crate::sink::{Link, Position, Sink, SpanHead, SpanId, SpanKind, Status, TraceId, Value};
+use crate::survey::Survey;
 use crate::trace::Trace;
 
 /// Spans kept in memory by trace.
 #[derive(Default)]
-pub(crate) struct Kept(pub(crate) std::collections::BTreeMap<TraceId, Vec<Vec<u8>>>);
+pub(crate) struct Kept(pub(crate) std::collections::BTreeMap<TraceId, Vec<Vec<u8>>>, Survey);
 
 impl Records for &mut Kept {
     fn record(&mut self, trace_id: TraceId, bytes: &[u8]) {
         self.0.entry(trace_id).or_default().push(bytes.to_vec());
+    }
+
+    fn linked(&mut self, trace_id: TraceId, span_id: SpanId) {
+        self.1.linked.expect(trace_id, span_id);
     }
 
     fn reject(&mut self, at: Position, reason: &str) {
@@ -156,28 +161,55 @@ pub(crate) fn with_hops<T>(text: &str, look: impl FnOnce(&Trace<'_>, &Hops<'_>) 
     look(&trace, &hops)
 }
 
-/// Judges every trace of `text` under `policy`, the catalogue made from them all.
+/// Judges every trace of `text` under `policy`, the survey made from them all.
 pub(crate) fn judge(text: &str, policy: &Policy) -> Verdict {
-    let kept = records(text);
+    let (mut all, mut across) = (Verdict::default(), Across::default());
+    each(text, policy, |judge, cx| {
+        let mut verdict = judge.verdict(cx);
+        all.findings.append(&mut verdict.findings);
+        all.suppressed.append(&mut verdict.suppressed);
+        across.observe(cx);
+    });
+    let mut verdict = across.finish(policy, None);
+    all.findings.append(&mut verdict.findings);
+    all.suppressed.append(&mut verdict.suppressed);
+    all
+}
+
+/// Looks at every trace of `text`, the survey made from them all.
+pub(crate) fn each(text: &str, policy: &Policy, mut look: impl FnMut(&Judge<'_>, &Cx<'_>)) {
+    let Kept(kept, mut survey) = records(text);
     let dialects = Dialects::built_in().expect("shipped map");
     let judge = Judge { dialects: &dialects, policy, seal: &|_, _| None };
-    let mut catalogue = Catalogue::default();
     let traces: Vec<Trace<'_>> = kept
-        .0
         .iter()
         .map(|(id, records)| Trace::from_records(*id, records.iter().map(Vec::as_slice)))
         .collect();
     for trace in &traces {
-        judge.hops(trace).iter().for_each(|hop| catalogue.observe(hop));
+        survey.observe(trace, &judge.hops(trace));
     }
-    let mut all = Verdict::default();
     for trace in &traces {
         let hops = judge.hops(trace);
-        let mut verdict = judge.verdict(trace, &hops, &catalogue);
-        all.findings.append(&mut verdict.findings);
-        all.suppressed.append(&mut verdict.suppressed);
+        look(&judge, &judge.cx(trace, &hops, &survey));
     }
-    all
+}
+
+/// `text` as `times` traces, 1 and on.
+pub(crate) fn traces(times: u64, text: &str) -> String {
+    let one =
+        |number: u64| text.lines().fold(String::new(), |all, line| format!("{all}{line} @trace={number}\n"));
+    (1..=times).map(one).collect()
+}
+
+/// The findings of one rule over many traces as `operation: severity confidence`, by operation.
+pub(crate) fn found_across(rule: Rule, text: &str) -> Vec<String> {
+    let line = |finding: &Finding| {
+        format!("{}: {} {}", finding.operation, finding.severity.as_str(), finding.confidence.as_str())
+    };
+    let findings = judge(text, &Policy::default()).findings;
+    let mut lines: Vec<String> = findings.iter().filter(|finding| finding.rule == rule).map(line).collect();
+    lines.sort();
+    lines
 }
 
 /// The findings of one rule under the default policy as `span: severity confidence`, by span.

@@ -1,17 +1,22 @@
 //! The rules: one file each, one pure function and its table test in it.
 
+mod coverage_regression;
 mod credential_in_telemetry;
 mod identity_dropped;
 mod never_established;
+mod optional_auth_endpoint;
+mod unauthenticated_endpoint;
 
+use crate::across::{Found, View};
 use crate::catalogue::{Capability, Catalogue};
 use crate::dialect::Dialects;
 use crate::field::Field;
 use crate::finding::{Finding, Severity, Subject};
-use crate::hop::{Hop, Hops};
+use crate::hop::{Hop, HopLink, Hops};
 use crate::policy::Policy;
 use crate::record::Span;
 use crate::sink::SpanKind;
+use crate::survey::{Linked, Sender};
 use crate::trace::{SpanIx, Trace};
 
 /// What a rule may look at.
@@ -23,6 +28,8 @@ pub struct Cx<'a> {
     pub hops: &'a Hops<'a>,
     /// Which services ever show an identity.
     pub catalogue: &'a Catalogue,
+    /// Who made the spans that traces link to.
+    pub linked: &'a Linked,
     /// What the user has declared.
     pub policy: &'a Policy,
     /// What attribute keys mean.
@@ -64,6 +71,12 @@ impl<'a> Cx<'a> {
     #[must_use]
     pub fn nearest_identified(&self, hop: &Hop<'_>) -> Option<&'a Hop<'a>> {
         self.ancestors(hop).find(|above| above.identity.principal.is_some())
+    }
+
+    /// Who made the span that a hop links to, in this trace or another; `None` when that span was not seen.
+    #[must_use]
+    pub fn sender(&self, link: &HopLink) -> Option<Sender<'a>> {
+        self.linked.sender(self.trace, self.hops, link)
     }
 
     /// What the catalogue says of a hop's service.
@@ -144,6 +157,8 @@ pub(crate) enum Check {
     Hop(fn(&Cx<'_>, &Hop<'_>, &mut Vec<Finding>)),
     /// Of each trace.
     Trace(fn(&Cx<'_>, &mut Vec<Finding>)),
+    /// Of what was gathered from all traces.
+    Across(fn(&View<'_>, &mut Vec<Found>)),
 }
 
 /// A rule as its file declares it.
@@ -199,6 +214,9 @@ rules! {
     IdentityDropped = identity_dropped;
     NeverEstablished = never_established;
     CredentialInTelemetry = credential_in_telemetry;
+    UnauthenticatedEndpoint = unauthenticated_endpoint;
+    OptionalAuthEndpoint = optional_auth_endpoint;
+    CoverageRegression = coverage_regression;
 }
 
 impl Rule {
@@ -218,6 +236,7 @@ pub(crate) fn ask(cx: &Cx<'_>, found: &mut Vec<Finding>) {
         match rule.spec().check {
             Check::Hop(check) => cx.hops.iter().for_each(|hop| check(cx, hop, found)),
             Check::Trace(check) => check(cx, found),
+            Check::Across(_) => {}
         }
     }
 }

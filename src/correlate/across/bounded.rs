@@ -1,0 +1,103 @@
+//! State that stays bounded whatever is sent, and the same whatever the order.
+
+use rustc_hash::FxHashMap;
+use sha2::Digest as _;
+
+/// 128 bits of SHA-256 over what is counted under.
+pub(crate) type Key = u128;
+
+/// The key of parts, each length-prefixed so that no two lists of parts collide.
+pub(crate) fn key(parts: &[&[u8]]) -> Key {
+    let mut hasher = sha2::Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let digest: [u8; 32] = hasher.finalize().into();
+    Key::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
+}
+
+/// A map that keeps the `limit` lowest keys of all it was asked for.
+///
+/// A key once dropped is never taken again, so what is counted under a kept key is whole, and which keys are kept
+/// does not depend on the order they came in.
+#[derive(Debug)]
+pub(crate) struct Bounded<V> {
+    kept: FxHashMap<Key, V>,
+    limit: usize,
+    /// Keys above are refused.
+    highest: Key,
+}
+
+impl<V> Bounded<V> {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { kept: FxHashMap::default(), limit, highest: Key::MAX }
+    }
+
+    /// What is counted under `key`, made by `new` at first; `None` when there is no room for it.
+    pub(crate) fn entry(&mut self, key: Key, new: impl FnOnce() -> V) -> Option<&mut V> {
+        if key > self.highest {
+            return None;
+        }
+        // Room for twice as many, so that the cost of dropping is spread.
+        if self.kept.len() >= self.limit.saturating_mul(2) && !self.kept.contains_key(&key) {
+            self.shrink();
+            if key > self.highest {
+                return None;
+            }
+        }
+        Some(self.kept.entry(key).or_insert_with(new))
+    }
+
+    fn shrink(&mut self) {
+        let mut keys: Vec<Key> = self.kept.keys().copied().collect();
+        let (_, highest, _) = keys.select_nth_unstable(self.limit.saturating_sub(1));
+        let highest = *highest;
+        self.highest = highest;
+        self.kept.retain(|key, _| *key <= highest);
+    }
+
+    /// Everything kept, by key, and whether something was dropped.
+    pub(crate) fn into_sorted(mut self) -> (Vec<V>, bool) {
+        let overflowed = self.highest != Key::MAX || self.kept.len() > self.limit;
+        if self.kept.len() > self.limit {
+            self.shrink();
+        }
+        let mut kept: Vec<(Key, V)> = self.kept.into_iter().collect();
+        kept.sort_unstable_by_key(|(key, _)| *key);
+        (kept.into_iter().map(|(_, value)| value).collect(), overflowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn counted(limit: usize, keys: &[Key]) -> (Vec<(Key, usize)>, bool) {
+        let mut bounded = Bounded::new(limit);
+        for key in keys {
+            if let Some((_, count)) = bounded.entry(*key, || (*key, 0)) {
+                *count += 1;
+            }
+            assert!(bounded.kept.len() <= 2 * limit);
+        }
+        bounded.into_sorted()
+    }
+
+    proptest! {
+        #[test]
+        fn keeps_the_lowest_keys_whole_in_any_order(
+            (keys, shuffled) in prop::collection::vec(0_u128..60, 0..200)
+                .prop_flat_map(|keys| (Just(keys.clone()), Just(keys).prop_shuffle())),
+            limit in 1_usize..20,
+        ) {
+            let mut whole = std::collections::BTreeMap::new();
+            keys.iter().for_each(|key| *whole.entry(*key).or_insert(0) += 1);
+            let expected: Vec<(Key, usize)> = whole.iter().map(|(k, n)| (*k, *n)).take(limit).collect();
+            prop_assert_eq!(counted(limit, &keys), (expected, whole.len() > limit));
+            prop_assert_eq!(counted(limit, &keys), counted(limit, &shuffled));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Hops of one operation in one window: how many were served with an identity and how many without.
+
+use std::collections::BTreeMap;
+
+use hopseal_identity::Assurance;
+
+use super::bounded::{Bounded, key};
+use super::{Example, count};
+use crate::catalogue::Capability;
+use crate::field::Field;
+use crate::finding::{Finding, Subject};
+use crate::hop::{Hop, HopKind};
+use crate::record::{Service, Span};
+use crate::rule::{Cx, Quiet, Rule};
+use crate::sink::SpanKind;
+use crate::suppress::{self, Reason};
+
+/// Operations counted, over all windows.
+const MAX_ENDPOINTS: usize = 100_000;
+/// Callers named of one operation.
+const MAX_CALLERS: usize = 8;
+/// What makes an endpoint open on purpose.
+const OPEN: &[Quiet] = &[Quiet::Static, Quiet::Health, Quiet::Public];
+
+/// One operation of one service in one window.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    namespace: String,
+    service: String,
+    environment: String,
+    pub(crate) operation: String,
+    window: u64,
+    /// All hops, messages included.
+    pub(crate) hops: u64,
+    /// Hops with an identity.
+    pub(crate) identified: u64,
+    /// Calls served with an identity.
+    pub(crate) with: u64,
+    /// Calls served without one.
+    pub(crate) without: u64,
+    /// Of those, calls that showed there was none.
+    pub(crate) anonymous: u64,
+    /// Of those, calls below which no hop had an identity to pass on either.
+    pub(crate) nobody_above: u64,
+    /// Of those, calls that changed something.
+    pub(crate) writes: u64,
+    /// What the writes were, the first by spelling.
+    pub(crate) verb: Option<String>,
+    /// Of the calls without, those to a path that is open on purpose, and why.
+    pub(crate) quiet: u64,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) capability: Capability,
+    /// Who called without an identity; empty for nobody known.
+    pub(crate) callers: BTreeMap<String, u64>,
+    /// The first call without one.
+    pub(crate) example: Option<Example>,
+}
+
+#[derive(Debug)]
+pub(super) struct Endpoints(Bounded<Endpoint>);
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self(Bounded::new(MAX_ENDPOINTS))
+    }
+}
+
+impl Endpoints {
+    pub(super) fn observe(&mut self, cx: &Cx<'_>, hop: &Hop<'_>, window: u64) {
+        let Service { name, namespace, environment } = hop.service;
+        let operation: &str = &hop.operation;
+        let key = key(&[
+            namespace.as_bytes(),
+            name.as_bytes(),
+            environment.as_bytes(),
+            operation.as_bytes(),
+            &window.to_le_bytes(),
+        ]);
+        let Some(row) = self.0.entry(key, || Endpoint::new(cx, hop, window)) else { return };
+        row.hops += 1;
+        let identified = hop.identity.assurance.is_identified();
+        row.identified += u64::from(identified);
+        if hop.kind == HopKind::Messaging || !hop.outcome.may_have_succeeded() {
+            return;
+        }
+        match hop.identity.assurance {
+            Assurance::Anonymous => row.anonymous += 1,
+            Assurance::Unknown => {}
+            _ => {
+                row.with += u64::from(identified);
+                return;
+            }
+        }
+        row.served_without(cx, hop);
+    }
+
+    pub(super) fn finish(self) -> (Vec<Endpoint>, bool) {
+        self.0.into_sorted()
+    }
+}
+
+impl Endpoint {
+    fn new(cx: &Cx<'_>, hop: &Hop<'_>, window: u64) -> Self {
+        Self {
+            namespace: hop.service.namespace.to_owned(),
+            service: hop.service.name.to_owned(),
+            environment: hop.service.environment.to_owned(),
+            operation: hop.operation.clone().into_owned(),
+            window,
+            hops: 0,
+            identified: 0,
+            with: 0,
+            without: 0,
+            anonymous: 0,
+            nobody_above: 0,
+            writes: 0,
+            verb: None,
+            quiet: 0,
+            reason: None,
+            capability: cx.capability(hop),
+            callers: BTreeMap::new(),
+            example: None,
+        }
+    }
+
+    fn served_without(&mut self, cx: &Cx<'_>, hop: &Hop<'_>) {
+        self.without += 1;
+        self.nobody_above += u64::from(cx.nearest_identified(hop).is_none());
+        if let Some(reason) = suppress::quieted_by(cx, hop, OPEN) {
+            self.quiet += 1;
+            self.reason = Some(self.reason.map_or(reason, |known| known.min(reason)));
+        }
+        if let Some(verb) = cx.frame(hop).find_map(write_verb) {
+            self.writes += 1;
+            if self.verb.as_deref().is_none_or(|known| verb < known) {
+                self.verb = Some(verb.to_owned());
+            }
+        }
+        count(&mut self.callers, cx.caller(hop).map_or("", |caller| caller.service.name), MAX_CALLERS);
+        let entry = cx.entry(hop);
+        let example = Example { at: entry.start, trace_id: cx.trace.id, span_id: entry.id };
+        self.example = Some(self.example.map_or(example, |known| known.min(example)));
+    }
+
+    pub(crate) fn service(&self) -> Service<'_> {
+        Service { name: &self.service, namespace: &self.namespace, environment: &self.environment }
+    }
+
+    /// A finding of `rule` about this operation, its counts as evidence.
+    pub(crate) fn finding(&self, rule: Rule) -> Finding {
+        let subject =
+            Subject::Operation { service: self.service(), operation: &self.operation, window: self.window };
+        let mut finding = Finding::new(rule, subject, "");
+        finding.service.clone_from(&self.service);
+        finding.operation.clone_from(&self.operation);
+        finding.at = self.example.map_or(self.window, |example| example.at);
+        if let [caller] = self.callers.keys().collect::<Vec<_>>()[..] {
+            finding.caller = (!caller.is_empty()).then(|| caller.clone());
+        }
+        finding
+    }
+
+    /// The callers without an identity, as evidence: `gateway (12), outside (3)`.
+    pub(crate) fn callers(&self) -> String {
+        let name = |name: &str| if name.is_empty() { "outside".to_owned() } else { format!("`{name}`") };
+        let callers: Vec<String> =
+            self.callers.iter().map(|(caller, count)| format!("{} ({count})", name(caller))).collect();
+        callers.join(", ")
+    }
+}
+
+/// The word for a change that a span makes: an HTTP method, a database verb, a message sent.
+fn write_verb(span: &Span<'_>) -> Option<&'static str> {
+    const VERBS: [&str; 8] = ["POST", "PUT", "PATCH", "DELETE", "INSERT", "UPDATE", "MERGE", "UPSERT"];
+    if span.kind == SpanKind::Producer {
+        return Some("publish");
+    }
+    let first = |text: &'_ str| {
+        let word = text.split([' ', '\n', '\t']).next().unwrap_or("");
+        VERBS.into_iter().find(|verb| verb.eq_ignore_ascii_case(word))
+    };
+    [Field::HttpMethod, Field::DbOperation, Field::DbQuery]
+        .into_iter()
+        .find_map(|field| first(span.get(field)?))
+}

@@ -1,0 +1,107 @@
+//! What rules over many traces rest on: counts gathered hop by hop, in bounded state, the same for any order of
+//! traces.
+//!
+//! ```text
+//! trace --observe--> endpoints ..  --finish--> View --rule--> findings
+//! ```
+//! Gathering is done once for all rules; a rule over many traces is a pure function of the [`View`] and stands
+//! with the others in [`rule`](crate::rule). Windows are of event time: a hop counts where its entry span begins.
+
+mod bounded;
+mod endpoint;
+
+pub(crate) use endpoint::Endpoint;
+
+use crate::catalogue::Catalogue;
+use crate::finding::Finding;
+use crate::judge::{Suppressed, Verdict};
+use crate::policy::Policy;
+use crate::rule::{Check, Cx, Rule};
+use crate::sink::{SpanId, TraceId};
+use crate::suppress::Reason;
+
+/// Gathers what rules over many traces need. Ask it of every trace once, then [`finish`](Self::finish).
+#[derive(Debug, Default)]
+pub struct Across {
+    endpoints: endpoint::Endpoints,
+}
+
+/// What was gathered, in a fixed order.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) policy: &'a Policy,
+    /// What is known of services from elsewhere: the catalogue given with the traces, if one was.
+    pub(crate) baseline: Option<&'a Catalogue>,
+    pub(crate) endpoints: Vec<Endpoint>,
+}
+
+/// One hop to show for many: the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Example {
+    pub(crate) at: u64,
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+}
+
+impl Across {
+    /// Counts one trace.
+    pub fn observe(&mut self, cx: &Cx<'_>) {
+        for hop in cx.hops.iter() {
+            let window = window_of(cx.entry(hop).start, cx.policy);
+            self.endpoints.observe(cx, hop, window);
+        }
+    }
+
+    /// Asks every rule over many traces. `baseline` is the catalogue given with the traces, `None` when it was
+    /// made from them: nothing can fall behind itself.
+    #[must_use]
+    pub fn finish(self, policy: &Policy, baseline: Option<&Catalogue>) -> Verdict {
+        let (endpoints, endpoints_full) = self.endpoints.finish();
+        let full = [("endpoints", endpoints_full)];
+        let view = View { policy, baseline, endpoints };
+        let mut found = Vec::new();
+        for rule in Rule::ALL.iter().filter(|rule| !policy.is_off(**rule)) {
+            if let Check::Across(check) = rule.spec().check {
+                check(&view, &mut found);
+            }
+        }
+        let mut verdict = Verdict::default();
+        for (mut finding, reason) in found {
+            finding.severity = policy.severity(finding.rule, finding.severity);
+            for (what, _) in full.iter().filter(|(_, full)| *full) {
+                finding = finding.evidence("counted_in_part", *what);
+            }
+            let finding = finding.grouped();
+            match reason {
+                Some(reason) => verdict.suppressed.push(Suppressed { finding, reason }),
+                None => verdict.findings.push(finding),
+            }
+        }
+        verdict.findings.sort_by_key(|finding| finding.id);
+        verdict.findings.dedup_by_key(|finding| finding.id);
+        verdict
+    }
+}
+
+/// A finding of a rule over many traces, and why it is quieted, if it is.
+pub(crate) type Found = (Finding, Option<Reason>);
+
+/// The start of the window that `at` falls into.
+fn window_of(at: u64, policy: &Policy) -> u64 {
+    at - at % policy.thresholds.window.max(1)
+}
+
+/// Adds to one name's count, for at most `limit` names: the first by spelling, so that order does not matter.
+fn count(names: &mut std::collections::BTreeMap<String, u64>, name: &str, limit: usize) {
+    if let Some(count) = names.get_mut(name) {
+        *count += 1;
+        return;
+    }
+    if names.len() >= limit && names.last_key_value().is_some_and(|(last, _)| last.as_str() < name) {
+        return;
+    }
+    names.insert(name.to_owned(), 1);
+    if names.len() > limit {
+        names.pop_last();
+    }
+}

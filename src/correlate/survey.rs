@@ -1,0 +1,176 @@
+//! What a first pass over all traces gathers, for the second to judge each of them by.
+
+use std::collections::BTreeMap;
+
+use crate::catalogue::Catalogue;
+use crate::finding::Who;
+use crate::hop::{HopLink, Hops};
+use crate::sink::{SpanId, TraceId};
+use crate::trace::Trace;
+use crate::who::Principal;
+
+/// What the first pass found: which services show identities, and who sent the messages that other traces link to.
+///
+/// The same for any order of traces. Link targets have to be known before the traces that hold them are observed;
+/// [`Records::linked`](crate::intake::Records::linked) names them while files are read.
+#[derive(Debug, Clone, Default)]
+pub struct Survey {
+    /// Which operations ever show an identity.
+    pub catalogue: Catalogue,
+    /// Who was acting at spans linked to from other traces.
+    pub linked: Linked,
+}
+
+impl Survey {
+    /// Counts one trace.
+    pub fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
+        hops.iter().for_each(|hop| self.catalogue.observe(hop));
+        self.linked.observe(trace, hops);
+    }
+}
+
+/// Spans that some other trace links to, at most [`Linked::MAX`] of them: those with the lowest ids.
+#[derive(Debug, Clone, Default)]
+pub struct Linked(BTreeMap<(TraceId, SpanId), Option<Sent>>);
+
+/// What was acting where a linked span was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sent {
+    service: String,
+    at: u64,
+    principal: Option<Who>,
+    expires_at: Option<u64>,
+}
+
+/// Who made a span that a consumer links to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sender<'a> {
+    /// The sending service.
+    pub service: &'a str,
+    /// When the span began, nanoseconds since the Unix epoch; 0 when not known.
+    pub at: u64,
+    /// When its credential ends, in seconds since the Unix epoch.
+    pub expires_at: Option<u64>,
+    /// Who was acting there.
+    pub principal: Option<Known<'a>>,
+}
+
+/// A principal of this trace, or one kept from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known<'a> {
+    /// Of this trace.
+    Here(&'a Principal<'a>),
+    /// Of another.
+    Elsewhere(&'a Who),
+}
+
+impl<'a> Known<'a> {
+    /// What tells two principals apart: issuer, tenant and id.
+    #[must_use]
+    pub fn key(&self) -> (Option<&'a str>, Option<&'a str>, &'a str) {
+        match self {
+            Self::Here(principal) => (principal.issuer, principal.tenant, principal.id),
+            Self::Elsewhere(who) => (who.issuer.as_deref(), who.tenant.as_deref(), &who.id),
+        }
+    }
+
+    /// Whether it is a user or an app acting for one.
+    #[must_use]
+    pub fn is_user(&self) -> bool {
+        match self {
+            Self::Here(principal) => principal.is_user(),
+            Self::Elsewhere(who) => who.kind == hopseal_identity::Kind::User,
+        }
+    }
+
+    /// As findings and hops show it.
+    #[must_use]
+    pub fn to_who(&self) -> Who {
+        match self {
+            Self::Here(principal) => Who::from(*principal),
+            Self::Elsewhere(who) => (*who).clone(),
+        }
+    }
+}
+
+impl Linked {
+    /// Link targets kept.
+    pub const MAX: usize = 1 << 20;
+
+    /// A span of another trace links to this one.
+    pub fn expect(&mut self, trace_id: TraceId, span_id: SpanId) {
+        self.0.entry((trace_id, span_id)).or_default();
+        if self.0.len() > Self::MAX {
+            self.0.pop_last();
+        }
+    }
+
+    /// Whether there were more link targets than are kept.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= Self::MAX
+    }
+
+    fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
+        if self.0.is_empty() {
+            return;
+        }
+        let of_trace = (trace.id, SpanId([0; 8]))..=(trace.id, SpanId([0xff; 8]));
+        for ((_, span_id), sent) in self.0.range_mut(of_trace) {
+            let Some(ix) = trace.find(*span_id) else { continue };
+            let Some(hop) = hops.of_span(ix).map(|hop| hops.get(hop)) else { continue };
+            let principal = hop.identity.principal.as_ref();
+            *sent = Some(Sent {
+                service: hop.service.name.to_owned(),
+                at: trace.span(ix).start,
+                principal: principal.map(Who::from),
+                expires_at: principal.and_then(|principal| principal.expires_at),
+            });
+        }
+    }
+
+    /// Who made the span that a hop links to; `None` when that span was not seen.
+    #[must_use]
+    pub fn sender<'a>(&'a self, trace: &Trace<'_>, hops: &'a Hops<'a>, link: &HopLink) -> Option<Sender<'a>> {
+        if let Some(hop) = link.hop.map(|ix| hops.get(ix)) {
+            let principal = hop.identity.principal.as_ref();
+            return Some(Sender {
+                service: hop.service.name,
+                at: trace.find(link.span_id).map_or(0, |ix| trace.span(ix).start),
+                expires_at: principal.and_then(|principal| principal.expires_at),
+                principal: principal.map(Known::Here),
+            });
+        }
+        let sent = self.0.get(&(link.trace_id, link.span_id))?.as_ref()?;
+        Some(Sender {
+            service: &sent.service,
+            at: sent.at,
+            expires_at: sent.expires_at,
+            principal: sent.principal.as_ref().map(Known::Elsewhere),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::Policy;
+    use crate::testing::{each, trace_id};
+
+    #[test]
+    fn a_linked_span_of_another_trace_names_its_sender() {
+        let text = "\
+shop PRODUCER publish orders user.id=alice @trace=7
+shop PRODUCER publish orders user.id=bob @trace=7
+billing CONSUMER process orders @link=7/1 @link=7/9 @trace=3";
+        let mut seen = 0;
+        each(text, &Policy::default(), |_, cx| {
+            let Some(hop) = cx.hops.iter().next().filter(|_| cx.trace.id == trace_id(3)) else { return };
+            seen += 1;
+            let senders: Vec<_> = hop.links.iter().map(|link| cx.sender(link)).collect();
+            let [Some(sender), None] = senders[..] else { panic!("{senders:?}") };
+            assert_eq!(sender.service, "shop");
+            assert_eq!(sender.principal.expect("somebody").key(), (None, None, "alice"));
+        });
+        assert_eq!(seen, 1);
+    }
+}
