@@ -105,6 +105,12 @@ impl Linked {
         }
     }
 
+    /// Whether no trace links to another.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether there were more link targets than are kept.
     #[must_use]
     pub fn is_full(&self) -> bool {

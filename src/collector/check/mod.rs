@@ -10,11 +10,12 @@ mod store;
 use std::io::Write;
 use std::path::PathBuf;
 
-use hopseal_correlate::catalogue::Catalogue;
+use hopseal_correlate::across::Across;
 use hopseal_correlate::dialect::Dialects;
 use hopseal_correlate::judge::Judge;
 use hopseal_correlate::policy::Policy;
 use hopseal_correlate::report::{ListHops, Report, Tally};
+use hopseal_correlate::survey::Survey;
 use hopseal_correlate::trace::Trace;
 
 pub use baseline::Baseline;
@@ -75,22 +76,31 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
     let (mut store, read) = read::files(&settings.files, &dialects, settings.memory, err)?;
 
     let judge = Judge { dialects: &dialects, policy: &policy, seal: &|_, _| None };
-    let seen = match (&given, &settings.write_catalogue) {
-        (Some(_), None) => Catalogue::default(),
-        _ => survey(&judge, &mut store)?,
-    };
-    if let Some(path) = &settings.write_catalogue {
-        catalogue::save(path, &seen)?;
+    let mut survey = Survey { linked: read.linked, ..Survey::default() };
+    if given.is_none() || settings.write_catalogue.is_some() || !survey.linked.is_empty() {
+        store.visit(|id, records| {
+            let trace = Trace::from_records(id, records.iter().copied());
+            survey.observe(&trace, &judge.hops(&trace));
+            Ok::<_, CheckError>(())
+        })?;
     }
-    let catalogue = given.unwrap_or(seen);
+    if let Some(path) = &settings.write_catalogue {
+        catalogue::save(path, &survey.catalogue)?;
+    }
+    if let Some(given) = &given {
+        survey.catalogue = given.clone();
+    }
+    let mut across = Across::default();
     let mut tally = Tally::new(settings.list);
     store.visit(|id, records| {
         let trace = Trace::from_records(id, records.iter().copied());
         let hops = judge.hops(&trace);
-        let verdict = judge.verdict(&trace, &hops, &catalogue);
-        tally.add(&trace, &hops, verdict, &catalogue);
+        let cx = judge.cx(&trace, &hops, &survey);
+        across.observe(&cx);
+        tally.add(&trace, &hops, judge.verdict(&cx), &survey);
         Ok::<_, CheckError>(())
     })?;
+    tally.add_findings(across.finish(&policy, given.as_ref()));
     let mut input = read.input;
     input.spans = store.records();
     if store.left_out() > 0 {
@@ -98,15 +108,4 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
         input.rejections.push(read::left_out(store.left_out()));
     }
     Ok(Checked { report: tally.finish(input), baseline, unreadable: read.unreadable })
-}
-
-/// The first pass: which operations ever show an identity.
-fn survey(judge: &Judge<'_>, store: &mut Store) -> Result<Catalogue, CheckError> {
-    let mut catalogue = Catalogue::default();
-    store.visit(|id, records| {
-        let trace = Trace::from_records(id, records.iter().copied());
-        judge.hops(&trace).iter().for_each(|hop| catalogue.observe(hop));
-        Ok::<_, CheckError>(())
-    })?;
-    Ok(catalogue)
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use hopseal_correlate::dialect::Dialects;
 use hopseal_correlate::intake::{Intake, Records};
 use hopseal_correlate::report::{Input, Rejection};
-use hopseal_correlate::sink::{Position, TraceId};
+use hopseal_correlate::sink::{Position, SpanId, TraceId};
+use hopseal_correlate::survey::Linked;
 use hopseal_formats::{Limits, read};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -22,6 +23,8 @@ pub(super) struct Outcome {
     pub(super) input: Input,
     /// Files of which nothing could be read.
     pub(super) unreadable: u64,
+    /// Spans that other traces link to.
+    pub(super) linked: Linked,
 }
 
 /// Takes records into the store and notes rejections.
@@ -38,6 +41,10 @@ impl Records for &mut Into {
         if self.failed.is_none() {
             self.failed = self.store.add(bytes).err();
         }
+    }
+
+    fn linked(&mut self, trace_id: TraceId, span_id: SpanId) {
+        self.outcome.linked.expect(trace_id, span_id);
     }
 
     fn reject(&mut self, at: Position, reason: &str) {
