@@ -59,7 +59,7 @@ pub struct Trace<'r> {
     /// How complete it is.
     pub grade: Grade,
     spans: Vec<Span<'r>>,
-    by_id: Vec<(Key, SpanIx)>,
+    by_id: Vec<(Key<'r>, SpanIx)>,
     parents: Vec<Parent>,
     /// Children of span `i` are `children[first[i]..first[i + 1]]`.
     first: Vec<u32>,
@@ -90,7 +90,7 @@ impl<'r> Trace<'r> {
         let mut spans: Vec<Span<'r>> =
             records.into_iter().filter_map(|record| Some(Span::read(record)?.1)).collect();
         settle_duplicates(&mut spans, &mut grade);
-        spans.sort_unstable_by_key(|span| (span.start, span.id, side(span), is_partial(span)));
+        spans.sort_unstable_by_key(|span| (span.start, key(span)));
         grade.dropped = spans.iter().fold(0, |sum, span| sum.saturating_add(span.dropped));
         let by_id = index(&spans);
         let mut parents = parents(&spans, &by_id, &mut grade);
@@ -147,12 +147,16 @@ impl<'r> Trace<'r> {
     }
 }
 
-/// What one span may exist under. A partial report stays beside the span it belongs to.
-type Key = (SpanId, bool, bool);
+/// What one span may exist under. A partial report stays beside the span it belongs to, and one message under
+/// one shared id may be received by several instances.
+type Key<'r> = (SpanId, bool, bool, &'r str);
 
-fn key(span: &Span<'_>) -> Key {
-    (span.id, side(span), is_partial(span))
+fn key<'r>(span: &Span<'r>) -> Key<'r> {
+    (span.id, side(span), is_partial(span), if span.shared { span.instance } else { "" })
 }
+
+/// Spans under one id that are looked at when a parent is sought; more is nobody's honest trace.
+const MAX_TWINS: usize = 64;
 
 /// Keeps one span for each key: of several bodies the one with the lowest hash.
 fn settle_duplicates(spans: &mut Vec<Span<'_>>, grade: &mut Grade) {
@@ -182,44 +186,55 @@ fn settle_duplicates(spans: &mut Vec<Span<'_>>, grade: &mut Grade) {
 }
 
 /// Every key with its span, sorted.
-fn index(spans: &[Span<'_>]) -> Vec<(Key, SpanIx)> {
+fn index<'r>(spans: &[Span<'r>]) -> Vec<(Key<'r>, SpanIx)> {
     let mut by_id: Vec<_> =
         spans.iter().enumerate().map(|(index, span)| (key(span), SpanIx::new(index))).collect();
     by_id.sort_unstable();
     by_id
 }
 
-/// The spans under `id`: at most four, the server's side first, partial reports after whole ones.
-fn under(by_id: &[(Key, SpanIx)], id: SpanId) -> impl Iterator<Item = &(Key, SpanIx)> + Clone {
+/// The spans under `id`, the server's side first, whole spans before partial reports.
+fn under<'i, 'r>(by_id: &'i [(Key<'r>, SpanIx)], id: SpanId) -> impl Iterator<Item = &'i (Key<'r>, SpanIx)> {
     let from = by_id.partition_point(|((other, ..), _)| *other < id);
-    by_id.get(from..).unwrap_or(&[]).iter().take_while(move |((other, ..), _)| *other == id)
+    by_id.get(from..).unwrap_or(&[]).iter().take_while(move |((other, ..), _)| *other == id).take(MAX_TWINS)
+}
+
+/// The client's side under `id`, if it is there whole.
+fn client_under(by_id: &[(Key<'_>, SpanIx)], id: SpanId) -> Option<SpanIx> {
+    let wanted = (id, true, false, "");
+    let from = by_id.partition_point(|(key, _)| *key < wanted);
+    by_id
+        .get(from)
+        .filter(|((other, side, partial, _), _)| (*other, *side, *partial) == (id, true, false))
+        .map(|(_, ix)| *ix)
 }
 
 /// Finds each span's parent.
-fn parents(spans: &[Span<'_>], by_id: &[(Key, SpanIx)], grade: &mut Grade) -> Vec<Parent> {
-    let under = |id: SpanId| under(by_id, id);
-    let span_at = |ix: SpanIx| spans.get(ix.get());
+fn parents(spans: &[Span<'_>], by_id: &[(Key<'_>, SpanIx)], grade: &mut Grade) -> Vec<Parent> {
     let mut parents = Vec::with_capacity(spans.len());
     for (index, span) in spans.iter().enumerate() {
-        let own = SpanIx::new(index);
+        let of_own_service =
+            |ix: SpanIx| spans.get(ix.get()).is_some_and(|other| other.service == span.service);
+        let whole =
+            |id: SpanId| under(by_id, id).filter(|((_, _, partial, _), _)| !partial).map(|(_, ix)| *ix);
         // A server under its client's id is the client's child; a partial report belongs to its span.
-        let twin = under(span.id).find(|((_, other_side, partial), ix)| {
-            let same_service = span_at(*ix).is_some_and(|other| other.service == span.service);
-            *ix != own && !partial && if is_partial(span) { same_service } else { !side(span) && *other_side }
-        });
-        let parent = match (twin, span.parent) {
-            (Some((_, twin)), _) => Parent::At(*twin),
+        let twin = match (is_partial(span), side(span)) {
+            (true, _) => whole(span.id).find(|ix| of_own_service(*ix)),
+            (false, false) => client_under(by_id, span.id),
+            (false, true) => None,
+        };
+        let own = SpanIx::new(index);
+        let parent = match (twin.filter(|twin| *twin != own), span.parent) {
+            (Some(twin), _) => Parent::At(twin),
             (None, None) => Parent::Root,
             (None, Some(id)) if id == span.id => {
                 grade.cycles += 1;
                 Parent::Root
             }
             (None, Some(id)) => {
-                let candidates = || under(id).filter(|((.., partial), _)| !partial);
-                let of_own_service = candidates()
-                    .find(|(_, ix)| span_at(*ix).is_some_and(|other| other.service == span.service));
-                match of_own_service.or_else(|| candidates().next()).or_else(|| under(id).next()) {
-                    Some((_, ix)) => Parent::At(*ix),
+                let nearest = whole(id).find(|ix| of_own_service(*ix)).or_else(|| whole(id).next());
+                match nearest.or_else(|| under(by_id, id).map(|(_, ix)| *ix).next()) {
+                    Some(ix) => Parent::At(ix),
                     None => {
                         grade.missing_parents += 1;
                         Parent::Missing
