@@ -1,0 +1,52 @@
+//! Messages that need no principal, or have only one.
+
+use hopseal_identity::attribute as hopseal;
+
+use crate::generator::fault::consumer;
+use crate::generator::fleet::{CONSUMER, FIRST, Operation, Protocol};
+use crate::generator::identity;
+use crate::generator::scene::Scene;
+use crate::generator::span::Link;
+
+use super::Rules;
+
+/// A batch, all of it sent for the same person.
+pub(super) fn batch_of_one_person(scene: &mut Scene<'_>, guards: Rules) {
+    let mut draft = scene.request();
+    let hop = consumer(scene, &mut draft);
+    let caller = scene.choose(&draft, |draft, hop| draft[hop].service == FIRST);
+    for _ in 0..scene.dice.between(1, 4) {
+        let operation = draft[hop].operation.clone();
+        let sent = scene.call(&mut draft, caller, CONSUMER, operation);
+        draft[sent].unsampled = true;
+        let link = Link { trace: draft[caller].trace, span: draft[sent].exit };
+        draft[hop].links.push(link);
+    }
+    scene.near_miss(guards, &mut draft, hop);
+    scene.push(draft);
+}
+
+/// What the broker tells itself has no sender.
+pub(super) fn system_topic(scene: &mut Scene<'_>, guards: Rules) {
+    let mut draft = scene.request();
+    let caller = scene.choose(&draft, |draft, hop| draft[hop].service == FIRST);
+    let topic =
+        Operation { protocol: Protocol::Message { linked: false }, route: "__consumer_offsets".to_owned() };
+    let hop = scene.call(&mut draft, caller, CONSUMER, topic);
+    draft[hop].identity = None;
+    scene.near_miss(guards, &mut draft, hop);
+    scene.push(draft);
+}
+
+/// A consumer starts its own trace with the seal of the one it links to.
+pub(super) fn linked_restart(scene: &mut Scene<'_>, guards: Rules) {
+    let mut draft = scene.request();
+    let caller = scene.choose(&draft, |draft, hop| draft[hop].service == FIRST);
+    let operation = scene.fleet[CONSUMER].operation.route.clone();
+    let linked = Operation { protocol: Protocol::Message { linked: true }, route: operation };
+    let hop = scene.call(&mut draft, caller, CONSUMER, linked);
+    let trace = draft[caller].trace;
+    draft[hop].attributes.set(hopseal::SEAL, identity::seal(&mut scene.dice, trace));
+    scene.near_miss(guards, &mut draft, hop);
+    scene.push(draft);
+}
