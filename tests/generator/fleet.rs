@@ -186,11 +186,15 @@ impl Fleet {
         };
         let operation = match place {
             0..=2 if needs.agents => agent_operation(place),
-            0..=2 => Operation::http(dice.pick(&["GET", "POST"]), format!("/{noun}/{{id}}")),
+            0..=2 => {
+                let method = *dice.pick(&["GET", "POST"]);
+                Operation::http(method, format!("/{noun}/{{id}}"))
+            }
             3 => message(&format!("{}.{noun}", self.name), needs.linked || dice.percent(40)),
             _ => match dice.between(0, 9) {
                 0..=5 => {
-                    Operation::http(dice.pick(&["GET", "GET", "POST", "PUT"]), format!("/{noun}/{{id}}"))
+                    let method = *dice.pick(&["GET", "GET", "POST", "PUT"]);
+                    Operation::http(method, format!("/{noun}/{{id}}"))
                 }
                 6 | 7 => Operation { protocol: Protocol::Rpc, route: format!("shop.{noun}.v1.Api/Fetch") },
                 _ => message(&format!("{}.{noun}.{place}", self.name), dice.percent(10)),

@@ -51,7 +51,8 @@ pub(super) fn premature_or_future(scene: &mut Scene<'_>) {
     spoil(scene, "premature_or_future", |scene, draft, hop| {
         let begins = scene.seconds() + 600;
         let to = &mut draft[hop].attributes;
-        to.set(scene.dice.pick(&[hopseal::ISSUED_AT, hopseal::NOT_BEFORE]), begins);
+        let key = *scene.dice.pick(&[hopseal::ISSUED_AT, hopseal::NOT_BEFORE]);
+        to.set(key, begins);
         to.set(hopseal::EXPIRES_AT, begins + 900);
     });
 }
