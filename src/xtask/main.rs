@@ -1,3 +1,53 @@
-//! `cargo xtask`: the project's own tasks.
+//! `cargo xtask`: the project's own tasks. One file a task.
 
-fn main() {}
+mod exec;
+mod fuzz;
+mod task;
+mod test;
+mod tidy;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::task::{Repository, TaskError};
+
+/// The project's own tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    Test(test::Args),
+    Tidy,
+    Fuzz(fuzz::Args),
+}
+
+fn run(task: &Task, out: &mut dyn Write) -> Result<(), TaskError> {
+    let repository = Repository::find()?;
+    match task {
+        Task::Test(args) => test::run(args, &repository, out),
+        Task::Tidy => tidy::run(&repository, out),
+        Task::Fuzz(args) => fuzz::run(args, &repository, out),
+    }
+}
+
+fn main() -> ExitCode {
+    let Err(error) = run(&Cli::parse().task, &mut io::stdout()) else {
+        return ExitCode::SUCCESS;
+    };
+    let mut text = format!("xtask: {error}");
+    let mut cause = std::error::Error::source(&error);
+    while let Some(source) = cause {
+        text.push_str(&format!(": {source}"));
+        cause = source.source();
+    }
+    // Nobody is left to tell when standard error is gone too.
+    let _ = writeln!(io::stderr(), "{text}");
+    ExitCode::FAILURE
+}
