@@ -114,6 +114,11 @@ const ANY: u128 = Field::Sub.bit()
 const NOBODY: [&str; 6] =
     ["anonymous", "anonymousUser", "anonymous_user", "guest", "unauthenticated", "nobody"];
 
+/// Whether an id says that nobody is logged in.
+pub(crate) fn is_nobody(id: &str) -> bool {
+    NOBODY.contains(&id)
+}
+
 /// Judges a frame: its entry span first, then the rest in order of time.
 pub(crate) fn identity<'t>(frame: &[Span<'t>], judges: &Judges<'_>) -> Identity<'t> {
     if frame.iter().all(|span| !span.has_any(ANY)) {
@@ -125,7 +130,7 @@ pub(crate) fn identity<'t>(frame: &[Span<'t>], judges: &Judges<'_>) -> Identity<
     let (mut named, mut nobody) = (None, false);
     for field in NAMES {
         for (span, entry) in entries(frame, field) {
-            if NOBODY.contains(&entry.text) {
+            if is_nobody(entry.text) {
                 nobody = true;
             } else if named.is_none() {
                 named = Some((span, entry));

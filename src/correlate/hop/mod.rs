@@ -8,6 +8,7 @@ mod tests;
 use std::borrow::Cow;
 
 pub use build::Hops;
+pub(crate) use operation::path;
 pub use operation::path_of;
 
 use crate::record::{Service, Span};

@@ -78,4 +78,36 @@ impl Policy {
     pub fn trusts_proxy(&self, _span: &Span<'_>, _key: &str) -> bool {
         false
     }
+
+    /// Whether identity may go to this host: one of one's own, or a declared partner.
+    #[must_use]
+    pub fn trusts_destination(&self, host: &str) -> bool {
+        match host.parse::<std::net::IpAddr>() {
+            Ok(std::net::IpAddr::V4(address)) => address.is_loopback() || address.is_private(),
+            Ok(std::net::IpAddr::V6(address)) => address.is_loopback() || address.is_unique_local(),
+            Err(_) => !host.contains('.'),
+        }
+    }
+
+    /// Whether any destination is declared; where none is, a host outside is only likely a stranger.
+    #[must_use]
+    pub fn declares_destinations(&self) -> bool {
+        false
+    }
+
+    /// The least assurance that an operation asks for, if one is declared.
+    #[must_use]
+    pub fn required_assurance(
+        &self,
+        _service: Service<'_>,
+        _operation: &str,
+    ) -> Option<hopseal_identity::Assurance> {
+        None
+    }
+
+    /// Whether two ids are declared to be one principal, under that issuer (empty: not known).
+    #[must_use]
+    pub fn is_alias(&self, _issuer: &str, _a: &str, _b: &str) -> bool {
+        false
+    }
 }

@@ -1,11 +1,21 @@
 //! The rules: one file each, one pure function and its table test in it.
 
+mod baggage;
 mod coverage_regression;
 mod credential_in_telemetry;
+mod id_shape;
+mod identity_conflict;
 mod identity_dropped;
+mod identity_swapped;
+mod late_establishment;
+mod named;
 mod never_established;
 mod optional_auth_endpoint;
+mod sign_in;
 mod unauthenticated_endpoint;
+mod unverified_identity;
+mod user_to_service;
+mod writes;
 
 use crate::across::{Found, View};
 use crate::catalogue::{Capability, Catalogue};
@@ -213,6 +223,11 @@ macro_rules! rules {
 rules! {
     IdentityDropped = identity_dropped;
     NeverEstablished = never_established;
+    LateEstablishment = late_establishment;
+    IdentitySwapped = identity_swapped;
+    UserToService = user_to_service;
+    UnverifiedIdentity = unverified_identity;
+    IdentityConflict = identity_conflict;
     CredentialInTelemetry = credential_in_telemetry;
     UnauthenticatedEndpoint = unauthenticated_endpoint;
     OptionalAuthEndpoint = optional_auth_endpoint;
