@@ -14,8 +14,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("hopseal-correlate", &["hopseal-identity"]),
     ("hopseal-formats", &["hopseal-correlate"]),
     ("hopseal-collector", &["hopseal-identity", "hopseal-correlate", "hopseal-formats"]),
-    ("hopseal-tests", &["hopseal-collector"]),
-    ("hopseal-xtask", &["hopseal-tests"]),
+    ("hopseal-tests", &["hopseal-identity"]),
+    ("hopseal-xtask", &[]),
 ];
 
 /// A crate of the workspace, as far as we check it.
