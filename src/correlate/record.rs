@@ -6,8 +6,8 @@
 //! ```text
 //! 0   trace id 16 | span id 8 | parent 8 (zero: none) | start u64 | end u64 | mask u128 | flags u32
 //! 68  dropped u32 | length of all u32 | kind u8 | status u8 | shared u8 | 0
-//! 80  namespace, service, environment, instance, name: each length u32, bytes
-//! ..  fields: field u8, 0, key u16, length u32, bytes
+//! 80  namespace, service, environment, instance, name: each length u16, bytes
+//! ..  fields: field u8, key u16, length u16, bytes
 //! ```
 //! Integers are little-endian.
 
@@ -31,40 +31,41 @@ fn bounded(text: &str) -> (&str, &str) {
 
 pub(crate) fn put_text(to: &mut Vec<u8>, text: &str) {
     let (head, mark) = bounded(text);
-    let len = u32::try_from(head.len() + mark.len()).unwrap_or(0);
-    to.extend_from_slice(&len.to_le_bytes());
+    let at = to.len();
+    to.extend_from_slice(&[0; 2]);
     to.extend_from_slice(head.as_bytes());
     to.extend_from_slice(mark.as_bytes());
+    close_length(to, at);
 }
 
-/// Appends one field.
+/// Appends one field, its text in parts.
 pub(crate) fn put_field(to: &mut Vec<u8>, mask: &mut u128, field: Field, key: KeyId, text: &[&str]) {
-    let at = to.len();
-    to.extend_from_slice(&[field as u8, 0]);
-    to.extend_from_slice(&key.0.to_le_bytes());
-    to.extend_from_slice(&[0; 4]);
+    let [low, high] = key.0.to_le_bytes();
+    to.extend_from_slice(&[field as u8, low, high, 0, 0]);
+    let at = to.len() - 2;
     for part in text {
         let (head, mark) = bounded(part);
         to.extend_from_slice(head.as_bytes());
         to.extend_from_slice(mark.as_bytes());
     }
-    close_field(to, at);
+    close_length(to, at);
     *mask |= field.bit();
 }
 
 /// Appends a link: its two ids as they are.
 pub(crate) fn put_link(to: &mut Vec<u8>, mask: &mut u128, trace_id: TraceId, span_id: SpanId) {
-    let at = to.len();
-    to.extend_from_slice(&[Field::Link as u8, 0, 0, 0, 0, 0, 0, 0]);
+    to.extend_from_slice(&[Field::Link as u8, 0, 0, 0, 0]);
+    let at = to.len() - 2;
     to.extend_from_slice(&trace_id.0);
     to.extend_from_slice(&span_id.0);
-    close_field(to, at);
+    close_length(to, at);
     *mask |= Field::Link.bit();
 }
 
-fn close_field(to: &mut [u8], at: usize) {
-    let len = u32::try_from(to.len() - at - 8).unwrap_or(0);
-    if let Some(slot) = to.get_mut(at + 4..at + 8) {
+/// Writes the length of what stands behind the two bytes left for it at `at`. Parts are bounded, so it fits.
+fn close_length(to: &mut [u8], at: usize) {
+    let len = u16::try_from(to.len() - at - 2).unwrap_or(0);
+    if let Some(slot) = to.get_mut(at..at + 2) {
         slot.copy_from_slice(&len.to_le_bytes());
     }
 }
@@ -136,8 +137,8 @@ impl<'r> Cursor<'r> {
     }
 
     fn text(&mut self) -> Option<&'r str> {
-        let len = self.u32()? as usize;
-        std::str::from_utf8(self.take(len)?).ok()
+        let len = self.array().map(u16::from_le_bytes)?;
+        std::str::from_utf8(self.take(usize::from(len))?).ok()
     }
 }
 
@@ -260,24 +261,20 @@ impl<'r> Span<'r> {
 
     /// Every field, in the order sent.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'r>> + use<'r> {
-        let mut at = Cursor(self.fields);
-        std::iter::from_fn(move || {
-            let [field, _, key @ ..] = at.array::<4>()?;
-            let len = at.u32()? as usize;
-            let raw = at.take(len)?;
-            let field = Field::from_u8(field)?;
-            let text = if field == Field::Link { "" } else { std::str::from_utf8(raw).ok()? };
-            Some(Entry { field, key: KeyId(u16::from_le_bytes(key)), text, raw })
-        })
+        RawEntries(Cursor(self.fields)).filter_map(RawEntry::read)
+    }
+
+    /// Every entry of `field`. Only what matches is read, so this is the cheap way to ask.
+    pub fn entries_of(&self, field: Field) -> impl Iterator<Item = Entry<'r>> + use<'r> {
+        let fields = if self.has(field) { self.fields } else { &[] };
+        let number = field as u8;
+        RawEntries(Cursor(fields)).filter(move |entry| entry.field == number).filter_map(RawEntry::read)
     }
 
     /// The first entry of `field`.
     #[must_use]
     pub fn entry(&self, field: Field) -> Option<Entry<'r>> {
-        if !self.has(field) {
-            return None;
-        }
-        self.entries().find(|entry| entry.field == field)
+        self.entries_of(field).next()
     }
 
     /// The text of the first entry of `field` that is not empty.
@@ -288,8 +285,7 @@ impl<'r> Span<'r> {
 
     /// The texts of every entry of `field`.
     pub fn all(&self, field: Field) -> impl Iterator<Item = &'r str> + use<'r> {
-        let entries = self.has(field).then(|| self.entries());
-        entries.into_iter().flatten().filter(move |entry| entry.field == field).map(|entry| entry.text)
+        self.entries_of(field).map(|entry| entry.text)
     }
 
     /// The number in the first entry of `field`.
@@ -300,8 +296,34 @@ impl<'r> Span<'r> {
 
     /// The linked spans.
     pub fn links(&self) -> impl Iterator<Item = (TraceId, SpanId)> + use<'r> {
-        let entries = self.has(Field::Link).then(|| self.entries());
-        entries.into_iter().flatten().filter_map(|entry| entry.link())
+        self.entries_of(Field::Link).filter_map(|entry| entry.link())
+    }
+}
+
+/// A field whose text has not been looked at.
+struct RawEntry<'r> {
+    field: u8,
+    key: KeyId,
+    raw: &'r [u8],
+}
+
+impl<'r> RawEntry<'r> {
+    fn read(self) -> Option<Entry<'r>> {
+        let field = Field::from_u8(self.field)?;
+        let text = if field == Field::Link { "" } else { std::str::from_utf8(self.raw).ok()? };
+        Some(Entry { field, key: self.key, text, raw: self.raw })
+    }
+}
+
+struct RawEntries<'r>(Cursor<'r>);
+
+impl<'r> Iterator for RawEntries<'r> {
+    type Item = RawEntry<'r>;
+
+    fn next(&mut self) -> Option<RawEntry<'r>> {
+        let [field, key @ ..] = self.0.array::<3>()?;
+        let len = self.0.array().map(u16::from_le_bytes)?;
+        Some(RawEntry { field, key: KeyId(u16::from_le_bytes(key)), raw: self.0.take(usize::from(len))? })
     }
 }
 

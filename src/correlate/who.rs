@@ -163,10 +163,8 @@ fn entries<'f, 't>(
     frame: &'f [Span<'t>],
     field: Field,
 ) -> impl Iterator<Item = (&'f Span<'t>, Entry<'t>)> + use<'f, 't> {
-    frame.iter().filter(move |span| span.has(field)).flat_map(move |span| {
-        span.entries()
-            .filter(move |entry| entry.field == field && !entry.text.is_empty())
-            .map(move |entry| (span, entry))
+    frame.iter().flat_map(move |span| {
+        span.entries_of(field).filter(|entry| !entry.text.is_empty()).map(move |entry| (span, entry))
     })
 }
 
