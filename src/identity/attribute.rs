@@ -33,7 +33,9 @@ attributes! {
     ASSURANCE = "hopseal.assurance";
     /// How it was established: `jwt`, `opaque`, `paseto`, `jwt_svid`, `x509_svid`, `txn_token`, `seal`, `proxy`.
     METHOD = "hopseal.method";
-    /// Closed, label-safe reason of a refusal or of a weaker assurance.
+    /// Closed, label-safe reason of a refusal or of a weaker assurance. Of a credential: `malformed`, `signature`,
+    /// `signature_skipped`, `algorithm`, `unknown_key`, `issuer`, `audience`, `type`, `expired`, `premature`,
+    /// `lifetime`, `revoked`, `replayed`, `proof`. Of a seal: `seal_` and the word of [`SEAL_ERROR`].
     REASON = "hopseal.reason";
     /// Set to true where the layer only observes and never rejects.
     OBSERVE = "hopseal.observe";
@@ -59,7 +61,7 @@ attributes! {
     PEER_WORKLOAD = "hopseal.peer_workload";
     /// Transaction id (`txn`, RFC 8417 section 2.2): the same across restarts of the trace.
     TXN = "hopseal.txn";
-    /// Digests of the actors as they travelled in baggage, comma-separated, 8 bytes each.
+    /// Digests of the actors as they travelled in baggage, base64url of 8 bytes each, joined by `.`.
     ACT = "hopseal.act";
     /// When the seal was made.
     IAT = "hopseal.iat";
@@ -67,13 +69,14 @@ attributes! {
     EXP = "hopseal.exp";
     /// The seal: a detached JWS over the members of this trace. See `seal`.
     SEAL = "hopseal.seal";
-    /// Why the seal was not accepted: `missing`, `signature`, `mismatch`, `expired`, `trace`, `unknown_key`.
+    /// Why the seal was not accepted, a word of [`SealFault`](crate::seal::SealFault): `algorithm`, `expired`,
+    /// `incomplete`, `malformed`, `mismatch`, `missing`, `premature`, `signature`, `trace`, `unknown_key`.
     SEAL_ERROR = "hopseal.seal_error";
-    /// Hop counter and running hash as they travel in baggage.
+    /// Hop counter and running hash as they travel in baggage: a [`CrossingCount`](crate::CrossingCount).
     HOP = "hopseal.hop";
-    /// Hop counter and running hash that arrived.
+    /// Hop counter and running hash that arrived, on the entry span.
     HOP_BEFORE = "hopseal.hop_before";
-    /// Hop counter and running hash that left.
+    /// Hop counter and running hash that left, on the exit span.
     HOP_AFTER = "hopseal.hop_after";
     /// Identity that was about to leave for a destination outside the egress list, `true` when it was held back.
     LEAK_STOPPED = "hopseal.leak_stopped";

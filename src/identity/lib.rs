@@ -5,7 +5,10 @@
 
 mod assurance;
 pub mod attribute;
+mod crossing_count;
 mod principal;
+pub mod seal;
 
 pub use assurance::{Assurance, Basis};
+pub use crossing_count::CrossingCount;
 pub use principal::{Actor, Kind};

@@ -1,0 +1,103 @@
+//! Checking a seal again, with public keys alone.
+
+use base64::Engine as _;
+
+use super::{
+    BASE64URL, Binding, Header, KeySet, MAX_HEADER, Members, SealFault, decode, signing_input, split,
+};
+use crate::attribute::{EXP, IAT, ISS, KIND, SUB};
+
+/// Longest life of a seal, in seconds: past it one has ended whatever its `exp` says.
+pub const MAX_LIFETIME: u64 = 300;
+
+/// Members that every seal covers.
+pub(super) const REQUIRED: [&str; 5] = [SUB, KIND, ISS, IAT, EXP];
+
+/// What a check says. "No" is an answer, not an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The members are those that were sealed, in this trace, by that key.
+    Valid {
+        /// The key.
+        kid: String,
+    },
+    /// They are not, or the seal is no seal of this moment.
+    Broken(SealFault),
+}
+
+/// When a seal is judged. Both in seconds; a seal is judged at the start of the hop that relied on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// The moment, since the Unix epoch.
+    pub at: u64,
+    /// How far the clocks of the sealer and of the hop may be apart.
+    pub leeway: u64,
+}
+
+/// Checks `seal` over `members`.
+///
+/// Never fails: everything it needs is at hand. A fault names the first reason in this order: the seal is no seal
+/// (`malformed`, `algorithm`), was made for another `trace`, by an `unknown_key`, a required member is not there
+/// (`incomplete`), the `signature` does not cover these members, `premature`, `expired`.
+#[must_use]
+pub fn check(
+    keys: &KeySet,
+    binding: &Binding<'_>,
+    members: &Members<'_>,
+    seal: &str,
+    clock: Clock,
+) -> Verdict {
+    match checked(keys, binding, members, seal, clock) {
+        Ok(kid) => Verdict::Valid { kid },
+        Err(fault) => Verdict::Broken(fault),
+    }
+}
+
+fn checked(
+    keys: &KeySet,
+    binding: &Binding<'_>,
+    members: &Members<'_>,
+    seal: &str,
+    clock: Clock,
+) -> Result<String, SealFault> {
+    let (protected, signature) = split(seal).ok_or(SealFault::Malformed)?;
+    let signature = BASE64URL.decode(signature).map_err(|_| SealFault::Malformed)?;
+    let mut room = [0; MAX_HEADER];
+    let header = decode(protected, &mut room).and_then(Header::read).ok_or(SealFault::Malformed)?;
+    if header.alg != "EdDSA" {
+        return Err(SealFault::Algorithm);
+    }
+    if header.trace_prefix != binding.trace_prefix() {
+        return Err(SealFault::Trace);
+    }
+    let key = keys.find(header.kid).ok_or(SealFault::UnknownKey)?;
+    if REQUIRED.iter().any(|name| members.get(name).is_none()) {
+        return Err(SealFault::Incomplete);
+    }
+    let input = signing_input(protected, binding, members);
+    key.verify_sig(input.as_bytes(), &signature).map_err(|_| SealFault::Signature)?;
+    in_time(members, clock)?;
+    Ok(header.kid.to_owned())
+}
+
+fn in_time(members: &Members<'_>, clock: Clock) -> Result<(), SealFault> {
+    let (iat, exp) = times(members).ok_or(SealFault::Malformed)?;
+    if iat > clock.at.saturating_add(clock.leeway) {
+        return Err(SealFault::Premature);
+    }
+    let end = exp.min(iat.saturating_add(MAX_LIFETIME));
+    if clock.at > end.saturating_add(clock.leeway) {
+        return Err(SealFault::Expired);
+    }
+    Ok(())
+}
+
+/// When the members say that the seal was made and ends; `None` unless both are plain decimal seconds.
+pub(super) fn times(members: &Members<'_>) -> Option<(u64, u64)> {
+    let seconds = |name| {
+        let text = members.get(name)?;
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+        plain.then(|| text.parse::<u64>().ok()).flatten()
+    };
+    Some((seconds(IAT)?, seconds(EXP)?))
+}

@@ -1,0 +1,176 @@
+//! Public keys that seals are checked with.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
+use base64::Engine as _;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{BASE64URL, is_kid};
+
+/// Largest key set that is read, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
+/// Most keys in one set. A trust domain has two live keys for each service that seals.
+const MAX_KEYS: usize = 256;
+
+/// The public keys of a trust domain, by key id.
+#[derive(Debug, Clone, Default)]
+pub struct KeySet {
+    keys: BTreeMap<String, ParsedPublicKey>,
+}
+
+/// A key set that cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeySetError {
+    /// Over 64 KiB.
+    #[error("key set has {0} bytes, over {MAX_BYTES}")]
+    TooLong(usize),
+    /// Over 256 keys.
+    #[error("key set has {0} keys, over {MAX_KEYS}")]
+    TooMany(usize),
+    /// Not a JWK set (RFC 7517 section 5).
+    #[error("no JWK set")]
+    Json(#[source] serde_json::Error),
+    /// Two keys under one id: which of them is meant would depend on who looks.
+    #[error("two keys are called `{0}`")]
+    DuplicateKid(String),
+}
+
+/// A key of a set that is not used. The others are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedKey {
+    /// Its place in the set, from 0.
+    pub index: usize,
+    /// Its id, when it has a legal one.
+    pub kid: Option<String>,
+    /// Why.
+    pub fault: KeyFault,
+}
+
+/// Why a key is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// Not a JWK (RFC 7517 section 4), or a member of it appears twice.
+    #[error("no JSON Web Key")]
+    Shape,
+    /// No key id, or not 1 to 32 unreserved characters.
+    #[error("no usable key id")]
+    Kid,
+    /// Not `OKP` on `Ed25519` (RFC 8037 section 2).
+    #[error("no Ed25519 key")]
+    Type,
+    /// Its `alg` is neither `EdDSA` (RFC 8037) nor `Ed25519` (RFC 9864): a key has one algorithm.
+    #[error("meant for another algorithm")]
+    Algorithm,
+    /// Its `use` or `key_ops` is not for verifying signatures.
+    #[error("not meant for verifying signatures")]
+    Use,
+    /// It holds the private half: whoever read the file can seal.
+    #[error("holds a private key")]
+    Private,
+    /// Its `x` is not 32 bytes in canonical base64url, or no point of the curve.
+    #[error("no public key in `x`")]
+    Point,
+}
+
+#[derive(Deserialize)]
+struct Set<'j> {
+    #[serde(borrow)]
+    keys: Vec<&'j RawValue>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Jwk {
+    kty: String,
+    crv: Option<String>,
+    pub(super) kid: Option<String>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    purpose: Option<String>,
+    key_ops: Option<Vec<String>>,
+    pub(super) x: Option<String>,
+    pub(super) d: Option<String>,
+}
+
+impl Jwk {
+    /// Holds the key to what every key of seals is: Ed25519, one algorithm, for `operation`, with a legal id.
+    pub(super) fn fault(&self, operation: &str) -> Option<KeyFault> {
+        if self.kty != "OKP" || self.crv.as_deref() != Some("Ed25519") {
+            return Some(KeyFault::Type);
+        }
+        if self.alg.as_deref().is_some_and(|alg| !matches!(alg, "EdDSA" | "Ed25519")) {
+            return Some(KeyFault::Algorithm);
+        }
+        let other_use = self.purpose.as_deref().is_some_and(|purpose| purpose != "sig");
+        if other_use || self.key_ops.as_ref().is_some_and(|ops| !ops.iter().any(|op| op == operation)) {
+            return Some(KeyFault::Use);
+        }
+        (!self.kid.as_deref().is_some_and(is_kid)).then_some(KeyFault::Kid)
+    }
+}
+
+/// Decodes 32 bytes from canonical base64url.
+pub(super) fn bytes32(text: Option<&str>) -> Option<[u8; 32]> {
+    BASE64URL.decode(text?).ok()?.try_into().ok()
+}
+
+impl KeySet {
+    /// Reads a JWK set. A bad key is skipped and reported; the good ones serve.
+    ///
+    /// # Errors
+    /// [`KeySetError`] when the set as a whole is not to be trusted: too large, not JSON of the right shape, or two
+    /// keys under one id.
+    pub fn from_jwks(json: &[u8]) -> Result<(Self, Vec<SkippedKey>), KeySetError> {
+        if json.len() > MAX_BYTES {
+            return Err(KeySetError::TooLong(json.len()));
+        }
+        let set: Set<'_> = serde_json::from_slice(json).map_err(KeySetError::Json)?;
+        if set.keys.len() > MAX_KEYS {
+            return Err(KeySetError::TooMany(set.keys.len()));
+        }
+        let (mut keys, mut skipped) = (BTreeMap::new(), Vec::new());
+        for (index, raw) in set.keys.into_iter().enumerate() {
+            let jwk = serde_json::from_str::<Jwk>(raw.get()).ok();
+            let kid = jwk.as_ref().and_then(|jwk| jwk.kid.clone()).filter(|kid| is_kid(kid));
+            match (public_key(jwk), kid) {
+                (Ok(key), Some(kid)) => {
+                    if keys.insert(kid.clone(), key).is_some() {
+                        return Err(KeySetError::DuplicateKid(kid));
+                    }
+                }
+                (Ok(_), None) => skipped.push(SkippedKey { index, kid: None, fault: KeyFault::Kid }),
+                (Err(fault), kid) => skipped.push(SkippedKey { index, kid, fault }),
+            }
+        }
+        Ok((Self { keys }, skipped))
+    }
+
+    /// Whether there is no usable key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The ids of the keys, sorted.
+    pub fn kids(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
+    pub(super) fn find(&self, kid: &str) -> Option<&ParsedPublicKey> {
+        self.keys.get(kid)
+    }
+}
+
+fn public_key(jwk: Option<Jwk>) -> Result<ParsedPublicKey, KeyFault> {
+    let jwk = jwk.ok_or(KeyFault::Shape)?;
+    if jwk.d.is_some() {
+        return Err(KeyFault::Private);
+    }
+    if let Some(fault) = jwk.fault("verify") {
+        return Err(fault);
+    }
+    let x = bytes32(jwk.x.as_deref()).ok_or(KeyFault::Point)?;
+    ParsedPublicKey::new(&ED25519, x).map_err(|_| KeyFault::Point)
+}

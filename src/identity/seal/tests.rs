@@ -1,0 +1,448 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::attribute::{ACT, EXP, IAT, ISS, KIND, SUB, TENANT, TXN};
+
+const DOMAIN: &str = "example.org";
+const TRACE: [u8; 16] =
+    [0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c];
+const NOW: Clock = Clock { at: 1_767_225_660, leeway: 5 };
+/// RFC 8037 appendix A.1, under a key id of ours.
+const PRIVATE: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"k1","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+const OTHER: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"k1","d":"TM0Imyj_ltqdtsNG7BFOD1uKMZ81q6Yk2oz27U-4pvs","x":"PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"}"#;
+
+type Sent = Vec<(&'static str, String)>;
+
+fn sent() -> Sent {
+    [
+        (ACT, "q83vEjRWeJA"),
+        (EXP, "1767225900"),
+        (IAT, "1767225600"),
+        (ISS, "main"),
+        (KIND, "user"),
+        (SUB, "Yx3kQ0m8Zt5r1vBnW2pLdA"),
+        (TENANT, "acme"),
+        (TXN, "7f3d2c1b0a998877"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .to_vec()
+}
+
+fn members(sent: &Sent) -> Members<'_> {
+    let mut members = Members::default();
+    for (name, value) in sent {
+        members.set(name, value).expect("legal member");
+    }
+    members
+}
+
+fn binding(domain: &'static str, trace_id: [u8; 16]) -> Binding<'static> {
+    Binding::new(domain, trace_id).expect("trust domain")
+}
+
+fn key(jwk: &str) -> SealingKey {
+    SealingKey::from_jwk(jwk.as_bytes()).expect("test key")
+}
+
+fn key_set(key: &SealingKey) -> KeySet {
+    let (keys, skipped) =
+        KeySet::from_jwks(format!(r#"{{"keys":[{}]}}"#, key.public_jwk()).as_bytes()).expect("key set");
+    assert_eq!(skipped, []);
+    keys
+}
+
+fn sealed(sent: &Sent) -> String {
+    key(PRIVATE).seal(&binding(DOMAIN, TRACE), &members(sent)).expect("seals")
+}
+
+/// What a check of `seal` over `sent` says, under the key and binding it was made with.
+fn verdict(sent: &Sent, seal: &str) -> Verdict {
+    check(&key_set(&key(PRIVATE)), &binding(DOMAIN, TRACE), &members(sent), seal, NOW)
+}
+
+fn valid() -> Verdict {
+    Verdict::Valid { kid: "k1".to_owned() }
+}
+
+/// Other implementations have to come to the same bytes.
+#[test]
+fn golden() {
+    assert_eq!(
+        payload(&binding(DOMAIN, TRACE), &members(&sent())),
+        "hopseal-seal-1\n\
+         example.org\n\
+         0af7651916cd43dd8448eb211c80319c\n\
+         hopseal.act=q83vEjRWeJA\n\
+         hopseal.exp=1767225900\n\
+         hopseal.iat=1767225600\n\
+         hopseal.iss=main\n\
+         hopseal.kind=user\n\
+         hopseal.sub=Yx3kQ0m8Zt5r1vBnW2pLdA\n\
+         hopseal.tenant=acme\n\
+         hopseal.txn=7f3d2c1b0a998877\n"
+    );
+    assert_eq!(
+        sealed(&sent()),
+        "eyJhbGciOiJFZERTQSIsImtpZCI6ImsxIiwidGlkIjoiMGFmNzY1MTkxNmNkNDNkZCIsInR5cCI6ImhvcHNlYWwifQ\
+         ..0Dl3BgdfciXJI0cWCqgpddL-pm8s9ULZYh2Jz0TdO_augCfn46_8dxafSZnG6LzQZRPyajPQ0-0vp-bSszcSCA"
+    );
+}
+
+/// The same seal, checked as any JOSE library would: payload put between the dots, signature over the two.
+#[test]
+fn is_a_plain_jws_once_the_payload_is_put_in() {
+    let seal = sealed(&sent());
+    let (protected, signature) = seal.split_once("..").expect("detached");
+    let payload = BASE64URL.encode(payload(&binding(DOMAIN, TRACE), &members(&sent())));
+    let x = BASE64URL.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").expect("base64url");
+    let public = aws_lc_rs::signature::UnparsedPublicKey::new(&aws_lc_rs::signature::ED25519, x);
+    let signature = BASE64URL.decode(signature).expect("base64url");
+    public.verify(format!("{protected}.{payload}").as_bytes(), &signature).expect("verifies");
+    assert_eq!(
+        serde_json::from_slice::<serde_json::Value>(&BASE64URL.decode(protected).expect("base64url"))
+            .expect("JSON"),
+        serde_json::json!({"alg": "EdDSA", "kid": "k1", "tid": "0af7651916cd43dd", "typ": "hopseal"}),
+    );
+}
+
+#[test]
+fn one_verdict_for_each_way_of_being_wrong() {
+    let with = |header: &str| {
+        let seal = sealed(&sent());
+        let (_, signature) = seal.split_once("..").expect("detached");
+        format!("{}..{signature}", BASE64URL.encode(header))
+    };
+    let good = sealed(&sent());
+    for (name, seal, fault) in [
+        ("nothing", String::new(), SealFault::Malformed),
+        ("one dot", good.replace("..", "."), SealFault::Malformed),
+        ("a payload in it", good.replace("..", ".e30."), SealFault::Malformed),
+        ("padded", format!("{good}="), SealFault::Malformed),
+        ("a short signature", good.get(..good.len() - 1).expect("ASCII").to_owned(), SealFault::Malformed),
+        (
+            "another order",
+            with(r#"{"kid":"k1","alg":"EdDSA","tid":"0af7651916cd43dd","typ":"hopseal"}"#),
+            SealFault::Malformed,
+        ),
+        (
+            "a space",
+            with(r#"{"alg":"EdDSA", "kid":"k1","tid":"0af7651916cd43dd","typ":"hopseal"}"#),
+            SealFault::Malformed,
+        ),
+        (
+            "another type",
+            with(r#"{"alg":"EdDSA","kid":"k1","tid":"0af7651916cd43dd","typ":"JWT"}"#),
+            SealFault::Malformed,
+        ),
+        (
+            "crit",
+            with(r#"{"alg":"EdDSA","kid":"k1","tid":"0af7651916cd43dd","typ":"hopseal","crit":[]}"#),
+            SealFault::Malformed,
+        ),
+        (
+            "upper-case trace",
+            with(r#"{"alg":"EdDSA","kid":"k1","tid":"0AF7651916CD43DD","typ":"hopseal"}"#),
+            SealFault::Malformed,
+        ),
+        (
+            "a symmetric algorithm",
+            with(r#"{"alg":"HS256","kid":"k1","tid":"0af7651916cd43dd","typ":"hopseal"}"#),
+            SealFault::Algorithm,
+        ),
+        (
+            "no algorithm",
+            with(r#"{"alg":"none","kid":"k1","tid":"0af7651916cd43dd","typ":"hopseal"}"#),
+            SealFault::Algorithm,
+        ),
+        (
+            "a key nobody has",
+            with(r#"{"alg":"EdDSA","kid":"k2","tid":"0af7651916cd43dd","typ":"hopseal"}"#),
+            SealFault::UnknownKey,
+        ),
+        (
+            "another trace",
+            with(r#"{"alg":"EdDSA","kid":"k1","tid":"0af7651916cd43de","typ":"hopseal"}"#),
+            SealFault::Trace,
+        ),
+    ] {
+        assert_eq!(verdict(&sent(), &seal), Verdict::Broken(fault), "{name}");
+    }
+    assert_eq!(verdict(&sent(), &good), valid());
+}
+
+#[test]
+fn holds_in_its_trace_and_trust_domain_and_time_alone() {
+    let (sent, seal) = (sent(), sealed(&sent()));
+    let (members, own) = (members(&sent), key(PRIVATE));
+    let mut same_prefix = TRACE;
+    same_prefix[15] ^= 1;
+    let at = |at| Clock { at, leeway: 5 };
+    for (name, key, domain, trace_id, clock, expected) in [
+        ("as made", PRIVATE, DOMAIN, TRACE, NOW, valid()),
+        ("another trace", PRIVATE, DOMAIN, [7; 16], NOW, Verdict::Broken(SealFault::Trace)),
+        ("one that begins alike", PRIVATE, DOMAIN, same_prefix, NOW, Verdict::Broken(SealFault::Signature)),
+        ("another trust domain", PRIVATE, "example.com", TRACE, NOW, Verdict::Broken(SealFault::Signature)),
+        ("another key of that name", OTHER, DOMAIN, TRACE, NOW, Verdict::Broken(SealFault::Signature)),
+        ("at its end", PRIVATE, DOMAIN, TRACE, at(1_767_225_905), valid()),
+        ("past its end", PRIVATE, DOMAIN, TRACE, at(1_767_225_906), Verdict::Broken(SealFault::Expired)),
+        ("at its beginning", PRIVATE, DOMAIN, TRACE, at(1_767_225_595), valid()),
+        ("before it", PRIVATE, DOMAIN, TRACE, at(1_767_225_594), Verdict::Broken(SealFault::Premature)),
+    ] {
+        let keys = key_set(&self::key(key));
+        assert_eq!(check(&keys, &binding(domain, trace_id), &members, &seal, clock), expected, "{name}");
+    }
+    assert_eq!(
+        check(&KeySet::default(), &binding(DOMAIN, TRACE), &members, &seal, NOW),
+        Verdict::Broken(SealFault::UnknownKey)
+    );
+    assert_eq!(own.kid(), "k1");
+}
+
+#[test]
+fn members_are_of_the_closed_list_and_clean() {
+    for (name, value, legal) in [
+        (SUB, "x7Qf", true),
+        (SUB, "", false),
+        (SUB, "a b", false),
+        (SUB, "a%20b", false),
+        (SUB, "a,b", false),
+        (SUB, "a=b", false),
+        (SUB, "a\nhopseal.tenant=b", false),
+        (SUB, "\u{e4}", false),
+        ("hopseal.scopes", "x", false),
+        ("sub", "x", false),
+    ] {
+        assert_eq!(Members::default().set(name, value).is_ok(), legal, "{name}={value}");
+    }
+    let mut twice = Members::default();
+    twice.set(SUB, "a").expect("legal");
+    assert_eq!(twice.set(SUB, "a"), Err(SealFault::Malformed));
+}
+
+#[test]
+fn nothing_is_sealed_that_would_not_be_accepted() {
+    let edited = |name: &str, value: Option<&str>| {
+        let mut sent = sent();
+        sent.retain(|(member, _)| *member != name);
+        if let (Some(value), Some(name)) = (value, SEALED_MEMBERS.iter().find(|member| **member == name)) {
+            sent.push((name, value.to_owned()));
+        }
+        key(PRIVATE).seal(&binding(DOMAIN, TRACE), &members(&sent))
+    };
+    for (name, value, fault) in [
+        (SUB, None, MintError::Incomplete(SUB)),
+        (IAT, None, MintError::Incomplete(IAT)),
+        (EXP, Some("1767225600"), MintError::Lifetime),
+        (EXP, Some("1767225901"), MintError::Lifetime),
+        (EXP, Some("01767225900"), MintError::Lifetime),
+        (IAT, Some("soon"), MintError::Lifetime),
+    ] {
+        assert_eq!(edited(name, value), Err(fault), "{name} {value:?}");
+    }
+    assert!(edited(TENANT, None).is_ok());
+}
+
+#[test]
+fn a_key_has_one_use() {
+    let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    let good = format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"{x}"}}"#);
+    for (name, jwk, fault) in [
+        ("good", good.clone(), None),
+        ("RFC 9864", good.replace("}", r#","alg":"Ed25519"}"#), None),
+        ("a text", r#""k1""#.to_owned(), Some(KeyFault::Shape)),
+        ("two ids", good.replace("}", r#","kid":"k2"}"#), Some(KeyFault::Shape)),
+        ("no id", good.replace(r#""kid":"k1","#, ""), Some(KeyFault::Kid)),
+        ("an id with a quote", good.replace("k1", r#"k\""#), Some(KeyFault::Kid)),
+        ("RSA", r#"{"kty":"RSA","kid":"k1","n":"AQAB","e":"AQAB"}"#.to_owned(), Some(KeyFault::Type)),
+        ("X25519", good.replace("Ed25519", "X25519"), Some(KeyFault::Type)),
+        ("another algorithm", good.replace("}", r#","alg":"HS256"}"#), Some(KeyFault::Algorithm)),
+        ("for encryption", good.replace("}", r#","use":"enc"}"#), Some(KeyFault::Use)),
+        ("for signing", good.replace("}", r#","key_ops":["sign"]}"#), Some(KeyFault::Use)),
+        ("private", PRIVATE.to_owned(), Some(KeyFault::Private)),
+        ("short", good.replace(x, "11qYAYKxCrfVS_7TyWQHOg"), Some(KeyFault::Point)),
+        ("padded", good.replace(x, &format!("{x}=")), Some(KeyFault::Point)),
+    ] {
+        let (keys, skipped) =
+            KeySet::from_jwks(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()).expect("a set all the same");
+        assert_eq!(skipped.first().map(|key| key.fault), fault, "{name}");
+        assert_eq!(keys.is_empty(), fault.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_set_that_cannot_be_trusted_is_refused_whole() {
+    let one = key(PRIVATE).public_jwk();
+    for (name, set, expected) in [
+        ("no JSON", "{".to_owned(), "no JWK set"),
+        ("no list", r#"{"keys":{}}"#.to_owned(), "no JWK set"),
+        ("two lists", r#"{"keys":[],"keys":[]}"#.to_owned(), "no JWK set"),
+        (
+            "one id twice",
+            format!(r#"{{"keys":[{one},{}]}}"#, key(OTHER).public_jwk()),
+            "two keys are called `k1`",
+        ),
+        ("many", format!(r#"{{"keys":[{}1]}}"#, "1,".repeat(256)), "key set has 257 keys, over 256"),
+        ("long", format!(r#"{{"keys":[]}}{}"#, " ".repeat(65_536)), "key set has 65547 bytes, over 65536"),
+    ] {
+        let error = KeySet::from_jwks(set.as_bytes()).expect_err(name);
+        assert_eq!(error.to_string(), expected, "{name}");
+    }
+}
+
+#[test]
+fn private_keys_are_read_in_three_shapes_and_never_shown() {
+    // The key of PRIVATE, as `openssl pkey` writes it.
+    let der = [
+        &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20][..],
+        &BASE64URL.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").expect("base64url"),
+    ]
+    .concat();
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        base64::engine::general_purpose::STANDARD.encode(&der)
+    );
+    let from_der = SealingKey::from_pkcs8_der("k1", &der).expect("DER");
+    let from_pem = SealingKey::from_pkcs8_pem("k1", &pem).expect("PEM");
+    let from_jwk = key(PRIVATE);
+    assert_eq!(from_der.public_jwk(), from_jwk.public_jwk());
+    assert_eq!(from_pem.public_jwk(), from_jwk.public_jwk());
+    assert_eq!(format!("{from_jwk:?}"), r#"SealingKey { kid: "k1", .. }"#);
+    for (name, jwk, expected) in [
+        ("no JSON", "nWGxne_9Wm".to_owned(), "no JSON Web Key"),
+        (
+            "the halves of two keys",
+            PRIVATE.replace("11qYAYKx", "PUAXw-hD"),
+            "no private key in `d` that belongs to `x`",
+        ),
+        ("public", PRIVATE.replace(r#""d""#, r#""e""#), "no private key in `d` that belongs to `x`"),
+        ("another curve", PRIVATE.replace("Ed25519", "P-256"), "unusable JSON Web Key"),
+    ] {
+        let error = SealingKey::from_jwk(jwk.as_bytes()).expect_err(name);
+        assert_eq!(error.to_string(), expected, "{name}");
+        assert!(!format!("{error:?}").contains("nWGx"), "{name} shows the key");
+    }
+    assert!(matches!(SealingKey::from_pkcs8_pem("k1", "key"), Err(SealingKeyError::Pem)));
+    assert!(matches!(SealingKey::from_pkcs8_der("k1", &der[1..]), Err(SealingKeyError::Pkcs8)));
+    assert!(matches!(SealingKey::from_pkcs8_der("k 1", &der), Err(SealingKeyError::Kid(_))));
+}
+
+#[test]
+fn every_fault_has_its_own_word() {
+    for fault in SealFault::ALL {
+        assert_eq!(SealFault::parse(fault.as_str()), Some(*fault));
+    }
+}
+
+/// A legal set of members, optional ones left out or not.
+fn any_sent() -> impl Strategy<Value = Sent> {
+    let value = || "[A-Za-z0-9._~-]{1,24}";
+    let kept = proptest::collection::vec(any::<bool>(), 3);
+    (proptest::collection::vec(value(), 6), kept).prop_map(|(values, kept)| {
+        let mut sent = sent();
+        let edited = [ACT, ISS, KIND, SUB, TENANT, TXN];
+        for (name, value) in edited.into_iter().zip(values) {
+            if let Some(member) = sent.iter_mut().find(|(member, _)| *member == name) {
+                member.1 = value;
+            }
+        }
+        let left_out: Vec<_> = [ACT, TENANT, TXN]
+            .into_iter()
+            .zip(kept)
+            .filter(|(_, kept)| !kept)
+            .map(|(name, _)| name)
+            .collect();
+        sent.retain(|(name, _)| !left_out.contains(name));
+        sent
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_was_sealed_is_valid(sent in any_sent()) {
+        prop_assert_eq!(verdict(&sent, &sealed(&sent)), valid());
+    }
+
+    #[test]
+    fn any_edit_shows(sent in any_sent(), which in any::<prop::sample::Index>(), value in "[A-Za-z0-9._~-]{1,24}") {
+        let seal = sealed(&sent);
+        let mut edited = sent.clone();
+        let at = which.index(edited.len());
+        prop_assume!(edited[at].1 != value);
+        edited[at].1 = value;
+        prop_assert_eq!(verdict(&edited, &seal), Verdict::Broken(SealFault::Signature));
+    }
+
+    #[test]
+    fn any_removal_shows(sent in any_sent(), which in any::<prop::sample::Index>()) {
+        let seal = sealed(&sent);
+        let mut edited = sent.clone();
+        let (name, _) = edited.remove(which.index(edited.len()));
+        let required = ![ACT, TENANT, TXN].contains(&name);
+        let fault = if required { SealFault::Incomplete } else { SealFault::Signature };
+        prop_assert_eq!(verdict(&edited, &seal), Verdict::Broken(fault));
+    }
+
+    #[test]
+    fn any_addition_shows(all in any_sent(), value in "[A-Za-z0-9._~-]{1,24}") {
+        let seal = sealed(&all);
+        for name in [ACT, TENANT, TXN] {
+            if all.iter().any(|(member, _)| *member == name) {
+                continue;
+            }
+            let mut edited = all.clone();
+            edited.push((name, value.clone()));
+            prop_assert_eq!(verdict(&edited, &seal), Verdict::Broken(SealFault::Signature));
+        }
+    }
+
+    #[test]
+    fn two_values_swapped_show(sent in any_sent()) {
+        let seal = sealed(&sent);
+        let mut edited = sent.clone();
+        let at = |name| edited.iter().position(|(member, _)| *member == name).expect("required");
+        let (sub, iss) = (at(SUB), at(ISS));
+        prop_assume!(edited[sub].1 != edited[iss].1);
+        let kept = edited[sub].1.clone();
+        edited[sub].1 = edited[iss].1.clone();
+        edited[iss].1 = kept;
+        prop_assert_eq!(verdict(&edited, &seal), Verdict::Broken(SealFault::Signature));
+    }
+
+    #[test]
+    fn any_other_trace_shows(sent in any_sent(), trace_id: [u8; 16]) {
+        prop_assume!(trace_id != TRACE);
+        let keys = key_set(&key(PRIVATE));
+        let verdict = check(&keys, &binding(DOMAIN, trace_id), &members(&sent), &sealed(&sent), NOW);
+        let fault = if trace_id[..8] == TRACE[..8] { SealFault::Signature } else { SealFault::Trace };
+        prop_assert_eq!(verdict, Verdict::Broken(fault));
+    }
+
+    #[test]
+    fn any_other_trust_domain_shows(sent in any_sent(), domain in "[a-z0-9._-]{1,40}") {
+        prop_assume!(domain != DOMAIN);
+        let other = Binding::new(&domain, TRACE).expect("trust domain");
+        let verdict = check(&key_set(&key(PRIVATE)), &other, &members(&sent), &sealed(&sent), NOW);
+        prop_assert_eq!(verdict, Verdict::Broken(SealFault::Signature));
+    }
+
+    #[test]
+    fn a_key_of_ones_own_does_not_help(sent in any_sent()) {
+        let forged = key(OTHER).seal(&binding(DOMAIN, TRACE), &members(&sent)).expect("seals");
+        prop_assert_eq!(verdict(&sent, &forged), Verdict::Broken(SealFault::Signature));
+    }
+
+    #[test]
+    fn one_byte_flipped_is_never_valid(at in any::<prop::sample::Index>(), mask in 1_u8..128) {
+        let sent = sent();
+        let mut bytes = sealed(&sent).into_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] ^= mask;
+        let Ok(seal) = String::from_utf8(bytes) else { return Ok(()) };
+        prop_assert!(matches!(verdict(&sent, &seal), Verdict::Broken(_)), "{seal}");
+    }
+
+    #[test]
+    fn whatever_comes_is_answered(seal in "\\PC{0,200}") {
+        prop_assert!(matches!(verdict(&sent(), &seal), Verdict::Broken(_)));
+    }
+}
