@@ -141,6 +141,9 @@ pub(super) const SECOND: ServiceId = ServiceId(2);
 /// In every fleet of four or more: covered, and reached by a message of [`FIRST`].
 pub(super) const CONSUMER: ServiceId = ServiceId(3);
 
+/// Exchanges on the way that nobody objects to.
+const MAX_ACTORS: usize = 4;
+
 const NOUNS: [&str; 20] = [
     "orders", "payments", "carts", "stock", "prices", "shipping", "accounts", "ledger", "search", "reviews",
     "offers", "tickets", "seats", "routes", "billing", "invoices", "profiles", "media", "audits", "reports",
@@ -182,7 +185,7 @@ impl Fleet {
             0 => None,
             1 => Some(GATEWAY),
             2 | 3 => Some(FIRST),
-            _ => Some(ServiceId(usize::try_from(dice.between(0, place as u64 - 1)).unwrap_or_default())),
+            _ => Some(*dice.pick(&self.callers())),
         };
         let operation = match place {
             0..=2 if needs.agents => agent_operation(place),
@@ -219,6 +222,13 @@ impl Fleet {
             flags: dice.percent(80),
             clock: 0,
         }
+    }
+
+    /// Services that may call another one. A chain of actors longer than [`MAX_ACTORS`] is a fault by itself.
+    fn callers(&self) -> Vec<ServiceId> {
+        let depth =
+            |id: &ServiceId| std::iter::successors(self[*id].caller, |above| self[*above].caller).count();
+        self.ids().filter(|id| self.stack != Stack::Exchanging || depth(id) < MAX_ACTORS).collect()
     }
 
     /// Sets the clock of one service wrong, in some fleets: one that is called, waited for, and calls nobody, so

@@ -8,8 +8,10 @@ use super::render;
 use super::span::{Kind, Span, SpanId};
 use super::truth::{Injected, NearMiss, Subject, Truth};
 
-/// 2026-01-15T08:00:00Z.
-const EPOCH: u64 = 1_768_464_000_000_000_000;
+/// 2026-01-15T08:25:00Z: far enough from the full hour for wrong clocks to stay within it.
+const EPOCH: u64 = 1_768_465_500_000_000_000;
+/// Calls of an operation below which nobody can say what is usual there.
+const ENOUGH: usize = 5;
 const SECOND_NANOS: u64 = 1_000_000_000;
 
 /// What a recipe works on.
@@ -241,8 +243,9 @@ impl<'t> Scene<'t> {
         if let Some(evidence) = draft.write_below(hop) {
             self.record("anonymous_write", draft, hop, evidence);
         }
+        // Whose identity was dropped above has not been let in without one.
         let usual = draft[hop].operation == self.fleet[draft[hop].service].operation;
-        if usual && !draft[hop].operation.is_message() {
+        if usual && !draft[hop].operation.is_message() && draft.identified_above(hop).is_none() {
             self.record_as("optional_auth_endpoint", Subject::Operation, draft, hop, vec![draft[hop].entry]);
         }
     }
@@ -270,8 +273,31 @@ impl<'t> Scene<'t> {
         (self.drafts.iter().map(of).sum(), near)
     }
 
+    /// Calls of `service` for `operation` that succeeded with an identity, or for somebody nobody knew.
+    fn served(&self, service: &str, operation: &str) -> usize {
+        let counts = |draft: &Draft, hop: HopId| {
+            let identified = draft[hop].identity.is_some() || draft.identified_above(hop).is_none();
+            draft[hop].status < 400 && !draft[hop].unsampled && identified
+        };
+        let of = |draft: &Draft| {
+            let hops = draft.ids().into_iter().filter(|hop| {
+                self.fleet[draft[*hop].service].name == service && draft[*hop].operation.name() == operation
+            });
+            hops.filter(|hop| counts(draft, *hop)).count()
+        };
+        self.drafts.iter().map(of).sum()
+    }
+
     /// All spans of the scene.
     pub(super) fn finish(self) -> Vec<Span> {
+        let injected = std::mem::take(&mut self.truth.injected);
+        let stands = |injected: &Injected| {
+            injected.rule != "optional_auth_endpoint"
+                || !injected.service.starts_with(&format!("{}-", self.fleet.name))
+                || self.served(&injected.service, &injected.operation) >= ENOUGH
+        };
+        let injected = injected.into_iter().filter(stands).collect();
+        self.truth.injected = injected;
         let (traces, near) = self.counts();
         self.truth.traces += traces;
         self.truth.near_miss_traces += near;
