@@ -1,5 +1,6 @@
 //! `cargo xtask`: the project's own tasks. One file a task.
 
+mod accuracy;
 mod exec;
 mod fuzz;
 mod task;
@@ -26,6 +27,8 @@ enum Task {
     Test(test::Args),
     Tidy,
     Fuzz(fuzz::Args),
+    Accuracy(accuracy::Accuracy),
+    Generate(accuracy::Generate),
 }
 
 fn run(task: &Task, out: &mut dyn Write) -> Result<(), TaskError> {
@@ -34,6 +37,8 @@ fn run(task: &Task, out: &mut dyn Write) -> Result<(), TaskError> {
         Task::Test(args) => test::run(args, &repository, out),
         Task::Tidy => tidy::run(&repository, out),
         Task::Fuzz(args) => fuzz::run(args, &repository, out),
+        Task::Accuracy(args) => accuracy::accuracy(args, out),
+        Task::Generate(args) => accuracy::generate(args, out),
     }
 }
 

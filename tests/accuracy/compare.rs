@@ -213,3 +213,75 @@ impl Index {
 fn operation(service: &str, operation: &str) -> String {
     format!("{service} {operation}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::span::{SpanId, TraceId};
+    use crate::generator::{Settings, generate};
+
+    const TRACE: TraceId = TraceId([1; 16]);
+
+    fn injected(subject: Subject, corpus: &Corpus) -> Injected {
+        let hop = corpus.spans.first().unwrap();
+        Injected {
+            rule: "identity_dropped",
+            recipe: "dropped",
+            subject,
+            trace_id: TRACE,
+            span_id: SpanId([2; 8]),
+            also: vec![SpanId([3; 8])],
+            service: "orders".to_owned(),
+            operation: "GET /orders".to_owned(),
+            evidence: vec![hop.id],
+        }
+    }
+
+    fn finding(rule: &str, confidence: &str, trace: Option<u8>, span: Option<u8>) -> Finding {
+        Finding {
+            rule: rule.to_owned(),
+            severity: "high".to_owned(),
+            confidence: confidence.to_owned(),
+            trace_id: trace.map(|byte| TraceId([byte; 16]).to_string()),
+            span_id: span.map(|byte| SpanId([byte; 8]).to_string()),
+            service: "orders".to_owned(),
+            operation: "GET /orders".to_owned(),
+            message: String::new(),
+        }
+    }
+
+    #[test]
+    fn table() {
+        use Subject::{Operation, Span, Trace};
+        const RULE: &str = "identity_dropped";
+        let right = Counts { right: 1, found: 1, ..Counts::default() };
+        let wrong = Counts { wrong: 1, missed: 1, ..Counts::default() };
+        let silent = Counts { missed: 1, ..Counts::default() };
+        for (name, subject, finding, expected) in [
+            ("the hop", Span, Some(finding(RULE, "likely", Some(1), Some(2))), right),
+            ("a span of it", Span, Some(finding(RULE, "certain", Some(1), Some(3))), right),
+            ("another hop", Span, Some(finding(RULE, "certain", Some(1), Some(4))), wrong),
+            ("a hint", Span, Some(finding(RULE, "hint", Some(1), Some(2))), silent),
+            ("a wrong hint", Span, Some(finding(RULE, "hint", Some(1), Some(4))), silent),
+            ("nothing", Span, None, silent),
+            ("only the operation", Span, Some(finding(RULE, "certain", None, None)), wrong),
+            ("the operation", Operation, Some(finding(RULE, "certain", None, None)), right),
+            ("the trace", Trace, Some(finding(RULE, "certain", Some(1), None)), right),
+            ("another trace", Trace, Some(finding(RULE, "certain", Some(9), None)), wrong),
+        ] {
+            let mut corpus = generate(Settings { seed: 1, traces: 1 });
+            corpus.truth.injected = vec![injected(subject, &corpus)];
+            let findings: Vec<Finding> = finding.into_iter().collect();
+            let outcome = compare(&corpus, &findings);
+            assert_eq!(outcome.rules[RULE], expected, "{name}");
+            assert_eq!(outcome.denied.len(), expected.wrong, "{name}");
+            corpus.spans.clear();
+            let outcome = compare(&corpus, &findings);
+            assert_eq!(
+                outcome.rules[RULE].missed + outcome.rules[RULE].found,
+                0,
+                "{name}: cannot be decided"
+            );
+        }
+    }
+}

@@ -18,7 +18,7 @@ impl fmt::Display for Accuracy {
         writeln!(f)?;
         write!(f, "{:<26} {:>6}", "", "faults")?;
         for (name, _) in &self.outcomes {
-            write!(f, "  {name:>12}")?;
+            write!(f, "  {name:>11}")?;
         }
         writeln!(f)?;
         let one: Vec<&str> =
@@ -50,12 +50,17 @@ fn row(f: &mut fmt::Formatter<'_>, title: &str, counts: &[Counts]) -> fmt::Resul
     let faults = counts.first().map_or(0, |counts| counts.found + counts.missed);
     write!(f, "{title:<26} {faults:>6}")?;
     for counts in counts {
-        write!(f, "  {:>12}", format!("{} {}", percent(counts.precision()), percent(counts.recall())))?;
+        let precision = percent(counts.precision(), counts.right + counts.wrong);
+        let recall = percent(counts.recall(), counts.found + counts.missed);
+        write!(f, "  {precision:>5} {recall:>5}")?;
     }
     writeln!(f)
 }
 
-/// Rounded down: what is not whole must not look so.
-fn percent(share: f64) -> String {
-    format!("{:.3}", (share * 1000.0).floor() / 1000.0)
+/// Rounded down: what is not whole must not look so. A share of nothing is none.
+fn percent(share: f64, of: usize) -> String {
+    match of {
+        0 => "-".to_owned(),
+        _ => format!("{:.3}", (share * 1000.0).floor() / 1000.0),
+    }
 }

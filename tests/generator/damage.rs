@@ -36,9 +36,9 @@ pub const CONDITIONS: [(&str, Damage); 7] = {
         ("undamaged", NONE),
         ("1% lost", Damage { lost: 10, ..NONE }),
         ("5% lost", Damage { lost: 50, ..NONE }),
-        ("shuffled, duplicates, late", Damage { shuffled: true, duplicated: 10, late: 3, ..NONE }),
-        ("clock skew", Damage { skew: 90, ..NONE }),
-        ("unsampled services", Damage { unsampled: 5, ..NONE }),
+        ("disorder", Damage { shuffled: true, duplicated: 10, late: 3, ..NONE }),
+        ("skew 90 s", Damage { skew: 90, ..NONE }),
+        ("unsampled", Damage { unsampled: 5, ..NONE }),
         ("no flags", Damage { no_flags: true, ..NONE }),
     ]
 };
