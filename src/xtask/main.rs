@@ -1,8 +1,10 @@
 //! `cargo xtask`: the project's own tasks. One file a task.
 
 mod accuracy;
+mod bench;
 mod exec;
 mod fuzz;
+mod metadata;
 mod task;
 mod test;
 mod tidy;
@@ -25,10 +27,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Test(test::Args),
+    /// Checks what compilers and linters do not: file length, dependencies, flow, fuzz targets.
     Tidy,
     Fuzz(fuzz::Args),
     Accuracy(accuracy::Accuracy),
     Generate(accuracy::Generate),
+    Bench(bench::Args),
 }
 
 fn run(task: &Task, out: &mut dyn Write) -> Result<(), TaskError> {
@@ -39,6 +43,7 @@ fn run(task: &Task, out: &mut dyn Write) -> Result<(), TaskError> {
         Task::Fuzz(args) => fuzz::run(args, &repository, out),
         Task::Accuracy(args) => accuracy::accuracy(args, out),
         Task::Generate(args) => accuracy::generate(args, out),
+        Task::Bench(args) => bench::run(args, &repository, out),
     }
 }
 

@@ -31,10 +31,12 @@ pub(crate) enum TaskError {
         #[source]
         source: io::Error,
     },
-    #[error("could not write the report")]
-    Report(#[from] io::Error),
+    #[error("could not write")]
+    Write(#[from] io::Error),
     #[error("{0} places are not tidy")]
     Untidy(usize),
+    #[error("{0} limits are missed")]
+    OverLimit(usize),
     #[error("no fuzz target is called `{0}`")]
     NoTarget(String),
 }

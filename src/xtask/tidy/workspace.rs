@@ -2,10 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
 use super::{Complaint, File};
-use crate::exec;
+use crate::metadata::{Metadata, Package};
 use crate::task::{Repository, TaskError};
 
 /// What of ours each crate may use, tests apart. A crate that is not here is complained of.
@@ -28,35 +26,9 @@ pub(super) struct Member {
     uses: Vec<String>,
 }
 
-/// The part of `cargo metadata` that we read.
-#[derive(Deserialize)]
-struct Metadata {
-    workspace_root: PathBuf,
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    manifest_path: PathBuf,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    /// `dev`, `build`, or none for an ordinary one.
-    kind: Option<String>,
-    /// Only of crates of this repository.
-    path: Option<PathBuf>,
-}
-
-/// The members, from `cargo metadata`.
+/// The members of the workspace.
 pub(super) fn members(repository: &Repository) -> Result<Vec<Member>, TaskError> {
-    let mut cargo = exec::cargo();
-    cargo.current_dir(repository.root()).args(["metadata", "--no-deps", "--format-version", "1", "--locked"]);
-    let metadata: Metadata = serde_json::from_str(&exec::read(&mut cargo)?)
-        .map_err(|source| TaskError::Output { command: "cargo metadata", source })?;
+    let metadata = Metadata::read(repository)?;
     let member = |package: Package| Member {
         name: package.name,
         manifest: package

@@ -1,0 +1,107 @@
+//! `cargo xtask bench`.
+
+mod bulk;
+mod measure;
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::Command;
+
+use crate::exec;
+use crate::metadata::Metadata;
+use crate::task::{Repository, TaskError};
+use bulk::Encoding;
+use measure::Cost;
+
+/// Measures what `hopseal check` costs, and runs the benchmarks of the crates.
+///
+/// Whole runs are of made files (traces of 20 spans, 12 attributes and some 550 bytes a span as protobuf), pinned to one
+/// core; of several runs the cheapest counts. CPU is user and system time. Fails where a limit is missed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Spans a file; rounded up to whole thousands.
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000])]
+    spans: Vec<u64>,
+    /// Runs a file.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// The core to run on.
+    #[arg(long, default_value_t = 0)]
+    core: usize,
+    /// Only whole runs, not the benchmarks of the crates.
+    #[arg(long)]
+    whole: bool,
+    /// Leaves the files in `bench` of the target folder.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Files of fewer spans are not held to the limit: starting the program weighs more than reading.
+const JUDGED_FROM: u64 = 100_000;
+
+/// What a million spans may cost, in seconds of CPU.
+fn limit(encoding: Encoding) -> f64 {
+    match encoding {
+        Encoding::Protobuf => 1.5,
+        Encoding::Json => 2.5,
+    }
+}
+
+pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    let metadata = Metadata::read(repository)?;
+    if !args.whole {
+        for (package, bench) in metadata.benches() {
+            let mut cargo = exec::cargo();
+            cargo.current_dir(repository.root()).args(["bench", "--locked", "-p", package, "--bench", bench]);
+            exec::run(&mut cargo, out)?;
+        }
+    }
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root()).args(["build", "--release", "--locked", "-p", "hopseal-collector"]);
+    exec::run(&mut cargo, out)?;
+    whole_runs(args, &metadata.target_directory, out)
+}
+
+fn whole_runs(args: &Args, target: &Path, out: &mut dyn Write) -> Result<(), TaskError> {
+    let folder = target.join("bench");
+    fs::create_dir_all(&folder)?;
+    writeln!(
+        out,
+        "{:>10}  {:<8} {:>9} {:>12} {:>7} {:>10}",
+        "spans", "file", "MB", "CPU-s/M", "limit", "peak MiB"
+    )?;
+    let mut over = 0;
+    for encoding in [Encoding::Protobuf, Encoding::Json] {
+        for &spans in &args.spans {
+            let blocks = spans.div_ceil(bulk::BLOCK);
+            let name = match encoding {
+                Encoding::Protobuf => "protobuf",
+                Encoding::Json => "json",
+            };
+            let file = folder.join(format!("{spans}.otlp.{name}"));
+            bulk::write(encoding, blocks, &mut BufWriter::new(File::create(&file)?))?;
+            let mut check = Command::new("taskset");
+            check.arg("--cpu-list").arg(args.core.to_string()).arg(target.join("release/hopseal"));
+            check.args(["check", "--hops", "none", "--fail-on", "never"]).arg(&file);
+            let cost = Cost::of(&mut check, args.runs)?;
+            let size = fs::metadata(&file)?.len();
+            if !args.keep {
+                fs::remove_file(&file)?;
+            }
+            let per_million = cost.cpu.as_secs_f64() * 1e6 / (blocks * bulk::BLOCK) as f64;
+            let missed = spans >= JUDGED_FROM && per_million > limit(encoding);
+            over += usize::from(missed);
+            writeln!(
+                out,
+                "{spans:>10}  {name:<8} {:>9.1} {per_million:>12.3} {:>7.1} {:>10.1}{}",
+                size as f64 / 1e6,
+                limit(encoding),
+                cost.peak as f64 / f64::from(1 << 20),
+                if missed { "  over the limit" } else { "" },
+            )?;
+            out.flush()?;
+        }
+    }
+    if over == 0 { Ok(()) } else { Err(TaskError::OverLimit(over)) }
+}

@@ -1,0 +1,64 @@
+//! The part of `cargo metadata` that tasks read.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::exec;
+use crate::task::{Repository, TaskError};
+
+/// The workspace.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) workspace_root: PathBuf,
+    pub(crate) target_directory: PathBuf,
+    /// Its members.
+    pub(crate) packages: Vec<Package>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) manifest_path: PathBuf,
+    pub(crate) dependencies: Vec<Dependency>,
+    targets: Vec<Target>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    /// `dev`, `build`, or none for an ordinary one.
+    pub(crate) kind: Option<String>,
+    /// Only of crates of this repository.
+    pub(crate) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+impl Metadata {
+    pub(crate) fn read(repository: &Repository) -> Result<Self, TaskError> {
+        let mut cargo = exec::cargo();
+        cargo.current_dir(repository.root()).args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--locked",
+        ]);
+        serde_json::from_str(&exec::read(&mut cargo)?)
+            .map_err(|source| TaskError::Output { command: "cargo metadata", source })
+    }
+
+    /// The benchmarks, as package and target.
+    pub(crate) fn benches(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.packages.iter().flat_map(|package| {
+            let benches =
+                package.targets.iter().filter(|target| target.kind.iter().any(|kind| kind == "bench"));
+            benches.map(|target| (package.name.as_str(), target.name.as_str()))
+        })
+    }
+}
