@@ -7,7 +7,8 @@
 //! ```
 //!
 //! One line a span: service, kind, name, attributes; depth by indentation. The span of line `n` (from 1) has
-//! id `n`. What the name holds before the first `key=value` is the name. Values may use `_` for a space.
+//! id `n`. What the name holds before the first `key=value` is the name. Values may use `_`
+//! for a space, and `__` for an underscore.
 //! Besides attributes: `@start=MS`, `@end=MS` (default: each span lies within its parent), `@flags=N`, `@parent=N`
 //! (another parent, also an absent one), `@id=N`, `@status=ok|error`, `@dropped=N`, `@shared`, `@partial`
 //! (without times), `@trace=N`,
@@ -132,7 +133,8 @@ pub(crate) fn records(text: &str) -> Kept {
                     intake.link(Link { trace_id: trace_id(number(trace)), span_id: span_id(number(span)) });
                 }
                 Some((key, value)) if !key.contains('/') => {
-                    intake.attribute(key, Value::Str(&value.replace('_', " ")));
+                    let value = value.replace("__", "\0").replace('_', " ").replace('\0', "_");
+                    intake.attribute(key, Value::Str(&value));
                 }
                 None if word == "@shared" => head.shared = true,
                 None if word == "@partial" => partial = true,

@@ -110,4 +110,34 @@ impl Policy {
     pub fn is_alias(&self, _issuer: &str, _a: &str, _b: &str) -> bool {
         false
     }
+
+    /// Whether everyone may use resources of this tenant.
+    #[must_use]
+    pub fn is_shared_tenant(&self, _tenant: &str) -> bool {
+        false
+    }
+
+    /// The tenant that the name of a resource spells.
+    #[must_use]
+    pub fn tenant_of<'n>(&self, _field: crate::field::Field, _name: &'n str) -> Option<&'n str> {
+        None
+    }
+
+    /// Whether a service's spans must name people by pseudonym.
+    #[must_use]
+    pub fn is_pseudonymous(&self, _service: Service<'_>) -> bool {
+        false
+    }
+
+    /// Whether an agent, by its id or name, may act with no user behind it.
+    #[must_use]
+    pub fn is_autonomous_agent(&self, _agent: &str) -> bool {
+        false
+    }
+
+    /// Whether an agent may use this tool by its own right.
+    #[must_use]
+    pub fn is_agent_owned(&self, _tool: &str) -> bool {
+        false
+    }
 }

@@ -56,6 +56,11 @@ impl<'a> IdShape<'a> {
         !self.prefix.is_empty() || self.form == Form::Email
     }
 
+    /// Whether it is an e-mail address.
+    pub(super) fn is_email(&self) -> bool {
+        self.form == Form::Email
+    }
+
     /// Whether both may well be one id: equal but for case, dashes of a UUID, a prefix or a mail domain.
     pub(super) fn may_be(&self, other: &Self) -> bool {
         /// A shorter rest than this, under two prefixes, tells nothing: `user:1` is not `app:1`.

@@ -1,16 +1,26 @@
 //! The rules: one file each, one pure function and its table test in it.
 
+mod agent;
+mod agent_uses_own_authority;
+mod agent_without_principal;
+mod anonymous_write;
 mod baggage;
 mod coverage_regression;
 mod credential_in_telemetry;
+mod cross_tenant;
+mod delegation_amplified;
+mod granted;
 mod id_shape;
 mod identity_conflict;
 mod identity_dropped;
+mod identity_leaked_out;
 mod identity_swapped;
 mod late_establishment;
 mod named;
 mod never_established;
 mod optional_auth_endpoint;
+mod raw_pii_identity;
+mod scope_escalation;
 mod sign_in;
 mod unauthenticated_endpoint;
 mod unverified_identity;
@@ -228,9 +238,17 @@ rules! {
     UserToService = user_to_service;
     UnverifiedIdentity = unverified_identity;
     IdentityConflict = identity_conflict;
+    CrossTenant = cross_tenant;
+    ScopeEscalation = scope_escalation;
+    IdentityLeakedOut = identity_leaked_out;
     CredentialInTelemetry = credential_in_telemetry;
+    RawPiiIdentity = raw_pii_identity;
     UnauthenticatedEndpoint = unauthenticated_endpoint;
     OptionalAuthEndpoint = optional_auth_endpoint;
+    AnonymousWrite = anonymous_write;
+    AgentWithoutPrincipal = agent_without_principal;
+    AgentUsesOwnAuthority = agent_uses_own_authority;
+    DelegationAmplified = delegation_amplified;
     CoverageRegression = coverage_regression;
 }
 

@@ -1,4 +1,4 @@
-//! Requests after which a call may lawfully be someone else's: logins, token requests, step-ups.
+//! Requests after which a call may lawfully be someone else's: logins, token requests, step-ups, consents.
 
 use super::Cx;
 use super::named::MOST;
@@ -30,6 +30,9 @@ const SIGN_IN: [&str; 19] = [
     "token_exchange",
 ];
 
+/// Where someone agrees to more than was asked at first. The last is MCP's question to the user.
+const CONSENT: [&str; 5] = ["authorize", "consent", "step-up", "stepup", "elicitation/create"];
+
 /// Whether `text` ends in one of the words, as a whole segment.
 fn ends_in(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| {
@@ -39,10 +42,19 @@ fn ends_in(text: &str, words: &[&str]) -> bool {
     })
 }
 
+fn asks_for(span: &Span<'_>, words: &[&str]) -> bool {
+    let asked = path(span).or_else(|| span.get(Field::RpcMethod)).unwrap_or(span.name);
+    ends_in(asked.trim_end_matches('/'), words)
+}
+
 /// Whether a span asks for another token, or logs someone in.
 pub(super) fn is_sign_in(span: &Span<'_>) -> bool {
-    let asked = path(span).or_else(|| span.get(Field::RpcMethod)).unwrap_or(span.name);
-    ends_in(asked.trim_end_matches('/'), &SIGN_IN)
+    asks_for(span, &SIGN_IN)
+}
+
+/// Whether a span records that someone agreed to more.
+pub(super) fn is_consent(span: &Span<'_>) -> bool {
+    asks_for(span, &CONSENT) || span.get(Field::GenAiOperation).is_some_and(|op| ends_in(op, &CONSENT))
 }
 
 /// Whether a span that `is` one stands between two hops: `hop` itself, or in a frame from `above` down to its

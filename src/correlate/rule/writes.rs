@@ -58,6 +58,20 @@ pub(super) fn in_frame(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<SpanIx> {
     cx.hops.frame(hop.ix).iter().copied().take(MOST).find(|ix| is_write(cx, *ix))
 }
 
+/// By span: the first write at it or below it.
+pub(super) fn below(cx: &Cx<'_>) -> Vec<Option<SpanIx>> {
+    let mut firsts: Vec<Option<SpanIx>> = vec![None; cx.trace.spans().len()];
+    for ix in cx.trace.indices().filter(|ix| is_write(cx, *ix)) {
+        let mut at = Some(ix);
+        // Where one is marked, so is everything above it.
+        while let Some(first) = at.and_then(|at| firsts.get_mut(at.get())).filter(|first| first.is_none()) {
+            *first = Some(ix);
+            at = at.and_then(|at| cx.trace.parent_span(at));
+        }
+    }
+    firsts
+}
+
 /// What a write is, for evidence: `INSERT orders`, `publish invoices`, `POST api.example.com`.
 pub(super) fn what(span: &Span<'_>) -> String {
     let (verb, object) = match span.kind {
