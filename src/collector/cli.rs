@@ -38,6 +38,12 @@ pub enum Format {
     Json,
     /// One trace or finding a line.
     Jsonl,
+    /// SARIF 2.1.0, for code-scanning views.
+    Sarif,
+    /// JUnit XML: a failed case for each group that fails the run.
+    Junit,
+    /// OCSF Detection Findings, one a line.
+    Ocsf,
 }
 
 /// Which traces are listed hop by hop.
@@ -152,7 +158,7 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
         },
     };
     let written = check::run(&settings, err).and_then(|checked| {
-        Ok((checked.exit(&settings.gate), output::write(args.format, colour, &checked, out)?))
+        Ok((checked.exit(&settings.gate), output::write(args.format, colour, &checked, &settings.gate, out)?))
     });
     match written {
         Ok((exit, ())) => exit.into(),

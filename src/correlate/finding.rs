@@ -300,7 +300,7 @@ impl Finding {
 
     /// Settles the group from what the finding now says.
     #[must_use]
-    pub(crate) fn grouped(mut self) -> Self {
+    pub fn grouped(mut self) -> Self {
         let kind = self.before.as_ref().or(self.here.as_ref()).map_or("", |who| who.kind.as_str());
         self.group_id = FindingId::over(&[
             self.rule.as_str().as_bytes(),

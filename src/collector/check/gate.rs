@@ -1,6 +1,6 @@
 //! What fails a run.
 
-use hopseal_correlate::finding::{Confidence, Severity};
+use hopseal_correlate::finding::{Confidence, Finding, Severity};
 use hopseal_correlate::report::Report;
 
 use super::Baseline;
@@ -55,23 +55,27 @@ impl Gate {
     }
 
     fn fails_on_findings(&self, report: &Report, baseline: Option<&Baseline>) -> bool {
+        report.findings.iter().any(|finding| self.fails_on(finding, baseline))
+    }
+
+    /// Whether this finding fails the run.
+    #[must_use]
+    pub fn fails_on(&self, finding: &Finding, baseline: Option<&Baseline>) -> bool {
         let least = match self.fail_on {
             FailOn::High => Severity::High,
             FailOn::Medium => Severity::Medium,
             FailOn::Low => Severity::Low,
             FailOn::Never => return false,
         };
-        report.findings.iter().any(|finding| {
-            finding.severity >= least
-                && finding.confidence > Confidence::Hint
-                && baseline.is_none_or(|baseline| !baseline.knows(finding.group_id))
-        })
+        finding.severity >= least
+            && finding.confidence > Confidence::Hint
+            && baseline.is_none_or(|baseline| !baseline.knows(finding.group_id))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use hopseal_correlate::finding::{Finding, FindingId, Subject};
+    use hopseal_correlate::finding::{FindingId, Subject};
     use hopseal_correlate::report::{Coverage, Input};
     use hopseal_correlate::rule::Rule;
     use hopseal_correlate::sink::TraceId;
