@@ -20,6 +20,7 @@ pub mod record;
 pub mod report;
 pub mod rule;
 pub mod sink;
+mod skew;
 pub mod suppress;
 pub mod survey;
 #[cfg(test)]

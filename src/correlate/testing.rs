@@ -12,19 +12,26 @@
 //! Besides attributes: `@start=MS`, `@end=MS` (default: each span lies within its parent), `@flags=N`, `@parent=N`
 //! (another parent, also an absent one), `@id=N`, `@status=ok|error`, `@dropped=N`, `@shared`, `@partial`
 //! (without times), `@trace=N`,
-//! `@link=N` or `@link=T/N` (span `N` of this trace or of trace `T`), `@event=NAME`.
+//! `@link=N` or `@link=T/N` (span `N` of this trace or of trace `T`, a number or 32 hex digits), `@event=NAME`.
+//!
+//! The seal `valid` is valid when it is checked again, and `broken-WORD` is broken by that fault.
+
+use hopseal_identity::seal::SealFault;
 
 use crate::across::Across;
 use crate::dialect::Dialects;
+use crate::field::Field;
 use crate::finding::Finding;
 use crate::hop::Hops;
 use crate::intake::{Intake, Records};
 use crate::judge::{Judge, Verdict};
 use crate::policy::Policy;
+use crate::record::Span;
 use crate::rule::{Cx, Rule};
 use crate::sink::{Link, Position, Sink, SpanHead, SpanId, SpanKind, Status, TraceId, Value};
 use crate::survey::Survey;
 use crate::trace::Trace;
+use crate::who::SealVerdict;
 
 /// Spans kept in memory by trace.
 #[derive(Default)]
@@ -130,7 +137,11 @@ pub(crate) fn records(text: &str) -> Kept {
                 Some(("@event", name)) => intake.event(&name.replace('_', " "), 0),
                 Some(("@link", to)) => {
                     let (trace, span) = to.split_once('/').unwrap_or(("1", to));
-                    intake.link(Link { trace_id: trace_id(number(trace)), span_id: span_id(number(span)) });
+                    let trace = match u128::from_str_radix(trace, 16) {
+                        Ok(id) if trace.len() == 32 => TraceId(id.to_be_bytes()),
+                        _ => trace_id(number(trace)),
+                    };
+                    intake.link(Link { trace_id: trace, span_id: span_id(number(span)) });
                 }
                 Some((key, value)) if !key.contains('/') => {
                     let value = value.replace("__", "\0").replace('_', " ").replace('\0', "_");
@@ -152,11 +163,19 @@ pub(crate) fn records(text: &str) -> Kept {
     kept
 }
 
+/// What checking a seal of the notation again says.
+fn check_again(_: TraceId, span: &Span<'_>) -> Option<SealVerdict> {
+    match span.get(Field::Seal)? {
+        "valid" => Some(SealVerdict::Valid),
+        seal => seal.strip_prefix("broken-").and_then(SealFault::parse).map(SealVerdict::Broken),
+    }
+}
+
 /// A trace, its hops and its findings, to look at in a test.
 pub(crate) fn with_hops<T>(text: &str, look: impl FnOnce(&Trace<'_>, &Hops<'_>) -> T) -> T {
     let kept = records(text);
     let (dialects, policy) = (Dialects::built_in().expect("shipped map"), Policy::default());
-    let judge = Judge { dialects: &dialects, policy: &policy, seal: &|_, _| None };
+    let judge = Judge { dialects: &dialects, policy: &policy, seal: &check_again };
     let (id, records) = kept.0.iter().next().expect("a trace");
     let trace = Trace::from_records(*id, records.iter().map(Vec::as_slice));
     let hops = judge.hops(&trace);
@@ -182,7 +201,7 @@ pub(crate) fn judge(text: &str, policy: &Policy) -> Verdict {
 pub(crate) fn each(text: &str, policy: &Policy, mut look: impl FnMut(&Judge<'_>, &Cx<'_>)) {
     let Kept(kept, mut survey) = records(text);
     let dialects = Dialects::built_in().expect("shipped map");
-    let judge = Judge { dialects: &dialects, policy, seal: &|_, _| None };
+    let judge = Judge { dialects: &dialects, policy, seal: &check_again };
     let traces: Vec<Trace<'_>> = kept
         .iter()
         .map(|(id, records)| Trace::from_records(*id, records.iter().map(Vec::as_slice)))

@@ -1,5 +1,6 @@
 //! Whose identity a frame shows, and what speaks for it.
 
+use hopseal_identity::seal::SealFault;
 use hopseal_identity::{Actor, Assurance, Basis, Kind};
 
 use crate::dialect::KeyId;
@@ -54,6 +55,8 @@ pub struct Identity<'t> {
     pub method: Option<&'t str>,
     /// Why it is no better, when said.
     pub reason: Option<&'t str>,
+    /// What a second check of its seal said, where one could be made.
+    pub seal: Option<SealVerdict>,
     /// Who, for verified, sealed and asserted.
     pub principal: Option<Principal<'t>>,
 }
@@ -65,17 +68,18 @@ impl Identity<'_> {
         basis: Basis::Claimed,
         method: None,
         reason: None,
+        seal: None,
         principal: None,
     };
 }
 
-/// What the outcome of checking a span's seal again says.
+/// What checking a span's seal again says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealVerdict {
     /// It is valid and bound to this trace.
     Valid,
     /// It is not.
-    Broken(&'static str),
+    Broken(SealFault),
 }
 
 /// How identities are judged beyond what spans say.
@@ -178,11 +182,12 @@ fn crate_evidence<'t>(frame: &[Span<'t>], judges: &Judges<'_>) -> Option<Identit
     let mut assurance = Assurance::parse(span.get(Field::Assurance)?)?;
     let mut basis = Basis::Claimed;
     let mut reason = span.get(Field::Reason);
-    match (judges.seal)(span) {
+    let seal = (judges.seal)(span);
+    match seal {
         Some(SealVerdict::Valid) => basis = Basis::Reverified,
-        Some(SealVerdict::Broken(why)) if assurance == Assurance::Sealed => {
+        Some(SealVerdict::Broken(fault)) if assurance == Assurance::Sealed => {
             assurance = Assurance::Asserted;
-            reason = Some(why);
+            reason = Some(fault.as_reason());
         }
         Some(SealVerdict::Broken(_)) | None => {}
     }
@@ -191,7 +196,7 @@ fn crate_evidence<'t>(frame: &[Span<'t>], judges: &Judges<'_>) -> Option<Identit
         (true, Some((_, entry))) => Some(principal(frame, entry)),
         _ => None,
     };
-    Some(Identity { assurance, basis, method: span.get(Field::Method), reason, principal })
+    Some(Identity { assurance, basis, method: span.get(Field::Method), reason, seal, principal })
 }
 
 /// What a web framework's security layer says: authenticated, anonymous, or nothing.

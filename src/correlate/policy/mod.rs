@@ -89,6 +89,28 @@ impl Policy {
         }
     }
 
+    /// Whether a mesh encrypts what reaches this service.
+    #[must_use]
+    pub fn is_in_mesh(&self, _service: Service<'_>) -> bool {
+        false
+    }
+
+    /// The audiences that a service accepts; `None` where none are declared.
+    #[must_use]
+    pub fn audiences(&self, _service: Service<'_>) -> Option<&[String]> {
+        None
+    }
+
+    /// Whether an algorithm may verify a credential: one whose verifiers cannot sign, unless declared otherwise.
+    #[must_use]
+    pub fn allows_algorithm(&self, alg: &str) -> bool {
+        const ASYMMETRIC: [&str; 11] = [
+            "ES256", "ES384", "ES512", "Ed25519", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384",
+            "RS512",
+        ];
+        ASYMMETRIC.contains(&alg)
+    }
+
     /// Whether any destination is declared; where none is, a host outside is only likely a stranger.
     #[must_use]
     pub fn declares_destinations(&self) -> bool {

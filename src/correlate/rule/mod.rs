@@ -5,26 +5,35 @@ mod agent_uses_own_authority;
 mod agent_without_principal;
 mod anonymous_write;
 mod baggage;
+mod baggage_tampered;
+mod chain_broken;
 mod coverage_regression;
 mod credential_in_telemetry;
 mod cross_tenant;
 mod delegation_amplified;
+mod expired_at_hop;
 mod granted;
 mod id_shape;
 mod identity_conflict;
 mod identity_dropped;
 mod identity_leaked_out;
+mod identity_over_plaintext;
 mod identity_swapped;
 mod late_establishment;
 mod named;
 mod never_established;
 mod optional_auth_endpoint;
+mod premature_or_future;
 mod raw_pii_identity;
+mod refused_but_served;
 mod scope_escalation;
 mod sign_in;
+mod transplanted_identity;
 mod unauthenticated_endpoint;
 mod unverified_identity;
 mod user_to_service;
+mod weak_verification;
+mod workload_mismatch;
 mod writes;
 
 use crate::across::{Found, View};
@@ -236,8 +245,14 @@ rules! {
     LateEstablishment = late_establishment;
     IdentitySwapped = identity_swapped;
     UserToService = user_to_service;
+    ChainBroken = chain_broken;
     UnverifiedIdentity = unverified_identity;
+    BaggageTampered = baggage_tampered;
     IdentityConflict = identity_conflict;
+    ExpiredAtHop = expired_at_hop;
+    PrematureOrFuture = premature_or_future;
+    WeakVerification = weak_verification;
+    TransplantedIdentity = transplanted_identity;
     CrossTenant = cross_tenant;
     ScopeEscalation = scope_escalation;
     IdentityLeakedOut = identity_leaked_out;
@@ -245,11 +260,14 @@ rules! {
     RawPiiIdentity = raw_pii_identity;
     UnauthenticatedEndpoint = unauthenticated_endpoint;
     OptionalAuthEndpoint = optional_auth_endpoint;
+    WorkloadMismatch = workload_mismatch;
     AnonymousWrite = anonymous_write;
     AgentWithoutPrincipal = agent_without_principal;
     AgentUsesOwnAuthority = agent_uses_own_authority;
     DelegationAmplified = delegation_amplified;
     CoverageRegression = coverage_regression;
+    RefusedButServed = refused_but_served;
+    IdentityOverPlaintext = identity_over_plaintext;
 }
 
 impl Rule {

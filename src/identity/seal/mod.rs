@@ -70,6 +70,12 @@ macro_rules! faults {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)+ }
             }
+
+            /// The word as the [reason](crate::attribute::REASON) of a weaker assurance.
+            #[must_use]
+            pub const fn as_reason(self) -> &'static str {
+                match self { $(Self::$name => concat!("seal_", $word),)+ }
+            }
         }
     };
 }

@@ -1,0 +1,180 @@
+//! F27: the workload at the other end of the connection is not the one that called.
+
+use std::collections::BTreeSet;
+
+use super::{Check, Cx, Needs, Rule, Spec};
+use crate::field::Field;
+use crate::finding::{Confidence, Finding, Severity};
+use crate::hop::{Hop, HopKind};
+use crate::record::{Service, Span};
+
+pub(super) const SPEC: Spec = Spec {
+    number: "F27",
+    severity: Severity::High,
+    needs: Needs::Mesh,
+    meaning: "The certificate of the peer names another workload than the calling service's own; or one call of an \
+              edge came in plain text while others of the same trace came by mutual TLS.",
+    fix: "Find out who holds that certificate, and let the callee accept named callers only; enforce strict mutual \
+          TLS on the edge.",
+    quieting: "Give each service an identity of its own; services that share one are not told apart.",
+    maps: &["CWE-290", "CWE-295", "CWE-319", "NIST SP 800-204A"],
+    quiet: &[],
+    check: Check::Trace(check),
+};
+
+const PEER: u128 = Field::PeerWorkload.bit() | Field::SourcePrincipal.bit();
+
+fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
+    let mut encrypted = None;
+    for hop in cx.hops.iter() {
+        mismatch(cx, hop, found);
+        plain(cx, hop, &mut encrypted, found);
+    }
+}
+
+fn mismatch(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
+    // A message comes from the broker, whoever sent it.
+    if hop.kind == HopKind::Messaging {
+        return;
+    }
+    let Some(caller) = cx.caller(hop) else { return };
+    let Some(span) = cx.frame(hop).find(|span| span.has_any(PEER)) else { return };
+    let peer = span.get(Field::PeerWorkload).or_else(|| span.get(Field::SourcePrincipal)).and_then(workload);
+    let exit = hop.exit.map(|exit| cx.trace.span(exit));
+    let own = [Some(cx.entry(caller)), exit].into_iter().flatten().find_map(own_workload);
+    let (Some(peer), Some(own)) = (peer, own) else { return };
+    if peer == own {
+        return;
+    }
+    let mut finding = cx
+        .finding_of(Rule::WorkloadMismatch, hop, "peer")
+        .evidence("peer_workload", peer)
+        .evidence("caller_workload", own)
+        .message(format!(
+            "`{}` was called by another workload than that of `{}`",
+            hop.service.name, caller.service.name
+        ));
+    if !hop.via.is_empty() {
+        finding = finding.unsure(Confidence::Likely, "the peer may be a proxy on the way");
+    }
+    found.push(finding);
+}
+
+/// A service's own workload id: its own word, or what its mesh calls the side it received on.
+fn own_workload<'t>(span: &Span<'t>) -> Option<&'t str> {
+    span.get(Field::Workload).or_else(|| span.get(Field::DestinationPrincipal)).and_then(workload)
+}
+
+/// A workload id without scheme, out of a SPIFFE ID, Istio's short form of one, or an Envoy
+/// `x-forwarded-client-cert` header, whose last element the nearest proxy wrote.
+fn workload(text: &str) -> Option<&str> {
+    let nearest = text.rsplit(',').next().unwrap_or(text);
+    let uri =
+        nearest.split(';').find_map(|pair| pair.trim().strip_prefix("URI=")).map(|uri| uri.trim_matches('"'));
+    let is_header = nearest.contains('=');
+    let id = if is_header { uri? } else { text };
+    let id = id.strip_prefix("spiffe://").unwrap_or(id);
+    (!id.is_empty() && id != "unknown").then_some(id)
+}
+
+/// Edges of a trace over which calls came by mutual TLS.
+type Edges<'t> = BTreeSet<(Service<'t>, Service<'t>)>;
+
+fn plain<'a>(cx: &Cx<'a>, hop: &Hop<'_>, encrypted: &mut Option<Edges<'a>>, found: &mut Vec<Finding>) {
+    if cx.entry(hop).get(Field::ConnectionSecurity) != Some("none") {
+        return;
+    }
+    let Some(edge) = edge_of(cx, hop) else { return };
+    let encrypted = encrypted.get_or_insert_with(|| {
+        let by_tls = |hop: &&Hop<'_>| cx.entry(hop).get(Field::ConnectionSecurity) == Some("mutual_tls");
+        cx.hops.iter().filter(by_tls).filter_map(|hop| edge_of(cx, hop)).collect()
+    });
+    if encrypted.contains(&edge) {
+        found.push(
+            cx.finding_of(Rule::WorkloadMismatch, hop, "plain")
+                .evidence("connection_security", "none")
+                .message(format!(
+                    "a call to `{}` came in plain text, others by mutual TLS",
+                    hop.service.name
+                )),
+        );
+    }
+}
+
+fn edge_of<'a>(cx: &Cx<'a>, hop: &Hop<'_>) -> Option<(Service<'a>, Service<'a>)> {
+    Some((cx.caller(hop)?.service, cx.entry(hop).service))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::found;
+
+    #[test]
+    fn table() {
+        let a = "spiffe://example.org/a";
+        for (name, caller, callee, expected) in [
+            ("its own", "hopseal.workload=spiffe://example.org/a", format!("hopseal.peer_workload={a}"), &[][..]),
+            (
+                "another's",
+                "hopseal.workload=spiffe://example.org/a",
+                "hopseal.peer_workload=spiffe://example.org/debug-shell".to_owned(),
+                &["3: high certain"],
+            ),
+            (
+                "in Istio's short form",
+                "hopseal.workload=spiffe://cluster.local/ns/shop/sa/a",
+                "source.principal=cluster.local/ns/shop/sa/a".to_owned(),
+                &[],
+            ),
+            (
+                "seen by the mesh on both sides",
+                "destination.principal=spiffe://cluster.local/ns/shop/sa/a",
+                "source.principal=spiffe://cluster.local/ns/shop/sa/b".to_owned(),
+                &["3: high certain"],
+            ),
+            ("not known to the mesh", "hopseal.workload=spiffe://example.org/a", "source.principal=unknown".to_owned(), &[]),
+            ("the caller says nothing", "", format!("hopseal.peer_workload={a}"), &[]),
+            ("the callee says nothing", "hopseal.workload=spiffe://example.org/a", String::new(), &[]),
+            (
+                "the certificate that Envoy forwards",
+                "hopseal.workload=spiffe://example.org/a",
+                "http.request.header.x-forwarded-client-cert=By=spiffe://example.org/b;Hash=00;URI=spiffe://example.org/a"
+                    .to_owned(),
+                &[],
+            ),
+            (
+                "the nearest of two",
+                "hopseal.workload=spiffe://example.org/a",
+                "http.request.header.x-forwarded-client-cert=URI=spiffe://example.org/a,By=spiffe://example.org/b;URI=spiffe://example.org/x"
+                    .to_owned(),
+                &["3: high certain"],
+            ),
+        ] {
+            let trace = format!("a SERVER / {caller}\n  a CLIENT call\n    b SERVER / {callee}");
+            assert_eq!(found(Rule::WorkloadMismatch, &trace), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_message_comes_from_the_broker() {
+        let trace = "a SERVER / hopseal.workload=spiffe://example.org/a\n  a PRODUCER send\n    \
+                     b CONSUMER take hopseal.peer_workload=spiffe://example.org/broker";
+        assert_eq!(found(Rule::WorkloadMismatch, trace), Vec::<String>::new());
+    }
+
+    #[test]
+    fn plain_text_where_other_calls_are_encrypted() {
+        let call = |security: &str| {
+            format!("  a CLIENT call\n    b SERVER / connection.security_policy={security}\n")
+        };
+        for (calls, expected) in [
+            ([call("mutual__tls"), call("mutual__tls")], &[][..]),
+            ([call("mutual__tls"), call("none")], &["5: high certain"]),
+            ([call("none"), call("none")], &[]),
+        ] {
+            let trace = format!("a SERVER /\n{}{}", calls[0], calls[1]);
+            assert_eq!(found(Rule::WorkloadMismatch, &trace), expected, "{calls:?}");
+        }
+    }
+}

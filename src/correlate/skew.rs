@@ -1,0 +1,187 @@
+//! How wrong the clocks of a trace's services are, as far as its calls tell.
+//!
+//! A server works within its client's wait. Where the two intervals say otherwise, one of the clocks is wrong, and by
+//! how much is bounded on both sides:
+//!
+//! ```text
+//! client   c1 |-----------------------------| d1
+//! server           s1 |------------| e1                 e1 - d1 <= offset <= s1 - c1
+//! ```
+//! The offset is the server's clock minus the client's. Bounds from every call between two services are intersected.
+//! They say nothing of which of the two is wrong, and nothing where zero lies between them: what a trace cannot tell
+//! is left to the policy's threshold.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use crate::hop::{Hop, HopKind};
+use crate::record::{Service, Span};
+use crate::rule::Cx;
+use crate::sink::SpanKind;
+
+/// By how much times of one service may have to be moved, for each service seen to be out of step with another.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Skew<'t> {
+    /// Nanoseconds back and forth; the first never above, the second never below zero.
+    moves: BTreeMap<Service<'t>, (i64, i64)>,
+}
+
+/// What the calls from one service to another say of their clocks' offset.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// The tightest: no lower than, no higher than. Crossed where calls contradict one another.
+    tight: (i64, i64),
+    /// The loosest.
+    loose: (i64, i64),
+}
+
+impl Bounds {
+    /// What one call says; nothing where the server outlived its client's wait.
+    fn of_call(client: &Span<'_>, server: &Span<'_>) -> Option<Self> {
+        let known = [client.start, client.end, server.start, server.end].iter().all(|time| *time != 0);
+        let both = (difference(server.end, client.end), difference(server.start, client.start));
+        (known && both.0 <= both.1).then_some(Self { tight: both, loose: both })
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            tight: (self.tight.0.max(other.tight.0), self.tight.1.min(other.tight.1)),
+            loose: (self.loose.0.min(other.loose.0), self.loose.1.max(other.loose.1)),
+        }
+    }
+
+    /// The offset, where it is certainly not zero. A clock that was set in between contradicts itself: then
+    /// everything any call allowed counts.
+    fn offset(self) -> Option<(i64, i64)> {
+        let (low, high) = if self.tight.0 <= self.tight.1 { self.tight } else { self.loose };
+        let contradicts = self.tight.0 > self.tight.1;
+        (contradicts || low > 0 || high < 0).then_some((low, high))
+    }
+}
+
+fn difference(a: u64, b: u64) -> i64 {
+    let wide = i128::from(a) - i128::from(b);
+    i64::try_from(wide).unwrap_or(if wide < 0 { i64::MIN } else { i64::MAX })
+}
+
+impl<'t> Skew<'t> {
+    /// Works it out from every call of a trace.
+    pub(crate) fn of(cx: &Cx<'t>) -> Self {
+        let mut pairs: BTreeMap<(Service<'t>, Service<'t>), Bounds> = BTreeMap::new();
+        for hop in cx.hops.iter() {
+            let Some((client, bounds)) = call(cx, hop) else { continue };
+            pairs
+                .entry((client.service, cx.entry(hop).service))
+                .and_modify(|known| *known = known.and(bounds))
+                .or_insert(bounds);
+        }
+        let mut skew = Self::default();
+        for ((client, server), bounds) in pairs {
+            let Some((low, high)) = bounds.offset() else { continue };
+            skew.allow(server, high.saturating_neg(), low.saturating_neg());
+            skew.allow(client, low, high);
+        }
+        skew
+    }
+
+    fn allow(&mut self, service: Service<'t>, from: i64, to: i64) {
+        let (back, forth) = self.moves.entry(service).or_default();
+        (*back, *forth) = ((*back).min(from), (*forth).max(to));
+    }
+
+    /// The times that `at` on the clock of `service` may have been on the clocks around it, nanoseconds since the
+    /// Unix epoch.
+    pub(crate) fn readings(&self, service: Service<'t>, at: u64) -> RangeInclusive<u64> {
+        let (back, forth) = self.moves.get(&service).copied().unwrap_or_default();
+        at.saturating_add_signed(back)..=at.saturating_add_signed(forth)
+    }
+}
+
+/// The client's span of a call that was waited for, and what the call says.
+fn call<'t>(cx: &Cx<'t>, hop: &Hop<'_>) -> Option<(&'t Span<'t>, Bounds)> {
+    let client = cx.trace.span(hop.exit?);
+    let server = cx.entry(hop);
+    let waited = hop.kind != HopKind::Messaging && client.kind == SpanKind::Client;
+    if !waited || client.service == server.service {
+        return None;
+    }
+    Some((client, Bounds::of_call(client, server)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{EPOCH, each};
+
+    const MS: i64 = 1_000_000;
+
+    /// The readings of the time 0 of `service`, in milliseconds.
+    fn readings(text: &str, service: &str) -> (i64, i64) {
+        let mut found = None;
+        each(text, &Default::default(), |_, cx| {
+            let hop = cx.hops.all().iter().find(|hop| hop.service.name == service).expect("service");
+            let range = Skew::of(cx).readings(hop.service, EPOCH);
+            let ms = |time: u64| difference(time, EPOCH) / MS;
+            found = Some((ms(*range.start()), ms(*range.end())));
+        });
+        found.expect("a trace")
+    }
+
+    #[test]
+    fn table() {
+        for (name, trace, expected) in [
+            (
+                "within its client",
+                "a SERVER /\n  a CLIENT call @start=100 @end=200\n    b SERVER / @start=110 @end=190",
+                (0, 0),
+            ),
+            (
+                "ahead by 1000 to 1010 ms",
+                "a SERVER /\n  a CLIENT call @start=100 @end=200\n    b SERVER / @start=1110 @end=1200",
+                (-1010, 0),
+            ),
+            (
+                "behind by 80 to 90 ms",
+                "a SERVER /\n  a CLIENT call @start=100 @end=200\n    b SERVER / @start=20 @end=110",
+                (0, 90),
+            ),
+            (
+                "two calls bound it tighter",
+                "a SERVER /
+                   a CLIENT call @start=100 @end=200
+                     b SERVER / @start=1120 @end=1190
+                   a CLIENT call @start=300 @end=400
+                     b SERVER / @start=1305 @end=1350",
+                (-1005, 0),
+            ),
+            (
+                "calls that contradict one another",
+                "a SERVER /
+                   a CLIENT call @start=100 @end=200
+                     b SERVER / @start=110 @end=190
+                   a CLIENT call @start=300 @end=400
+                     b SERVER / @start=1305 @end=1350",
+                (-1005, 10),
+            ),
+            (
+                "a client that gave up says nothing",
+                "a SERVER /\n  a CLIENT call @start=100 @end=200\n    b SERVER / @start=110 @end=900",
+                (0, 0),
+            ),
+            (
+                "a message says nothing",
+                "a SERVER /\n  a PRODUCER send @start=100 @end=200\n    b CONSUMER / @start=5000 @end=5100",
+                (0, 0),
+            ),
+            ("a trace without calls", "b SERVER /", (0, 0)),
+        ] {
+            assert_eq!(readings(trace, "b"), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn either_side_may_be_the_wrong_one() {
+        let trace = "a SERVER /\n  a CLIENT call @start=100 @end=200\n    b SERVER / @start=1110 @end=1200";
+        assert_eq!(readings(trace, "a"), (0, 1010));
+    }
+}
