@@ -31,8 +31,8 @@ pub struct Catalogue {
     services: BTreeMap<String, Vec<(String, String, Operations)>>,
 }
 
-/// What the catalogue says of one hop's service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the catalogue says of one hop's service, the most telling first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Capability {
     /// This very operation has shown an identity.
     Operation,

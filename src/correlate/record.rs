@@ -266,9 +266,14 @@ impl<'r> Span<'r> {
 
     /// Every entry of `field`. Only what matches is read, so this is the cheap way to ask.
     pub fn entries_of(&self, field: Field) -> impl Iterator<Item = Entry<'r>> + use<'r> {
-        let fields = if self.has(field) { self.fields } else { &[] };
-        let number = field as u8;
-        RawEntries(Cursor(fields)).filter(move |entry| entry.field == number).filter_map(RawEntry::read)
+        self.entries_in(field.bit())
+    }
+
+    /// Every entry of the fields of a mask, in the order sent.
+    pub(crate) fn entries_in(&self, mask: u128) -> impl Iterator<Item = Entry<'r>> + use<'r> {
+        let fields = if self.has_any(mask) { self.fields } else { &[] };
+        let wanted = move |entry: &RawEntry<'_>| mask & (1_u128 << (entry.field & 127)) != 0;
+        RawEntries(Cursor(fields)).filter(wanted).filter_map(RawEntry::read)
     }
 
     /// The first entry of `field`.

@@ -212,7 +212,7 @@ impl Tally {
         Self { list, report: Report::default(), services: BTreeMap::new() }
     }
 
-    /// Adds one trace and its verdict. Traces are added in the order of their ids.
+    /// Adds one trace and its verdict.
     pub fn add(&mut self, trace: &Trace<'_>, hops: &Hops<'_>, verdict: Verdict, survey: &Survey) {
         self.report.input.duplicates += u64::from(trace.grade.duplicates) + u64::from(trace.grade.conflicts);
         for hop in hops.iter() {
@@ -254,7 +254,8 @@ impl Tally {
                 .or_insert_with(|| ServiceRow { name: hop.service.name.to_owned(), ..ServiceRow::default() }),
         };
         row.hops += 1;
-        row.capable |= catalogue.capability(hop.service, &hop.operation) != Capability::Never;
+        row.capable |= assurance.is_identified()
+            || catalogue.capability(hop.service, &hop.operation) != Capability::Never;
         if let Some(count) = row.by_assurance.get_mut(assurance as usize) {
             *count += 1;
         }
@@ -265,6 +266,7 @@ impl Tally {
     pub fn finish(mut self, input: Input) -> Report {
         let duplicates = self.report.input.duplicates;
         self.report.input = Input { duplicates, ..input };
+        self.report.traces.sort_unstable_by_key(|trace| trace.trace_id);
         self.report.services = self.services.into_values().collect();
         self.report
             .findings

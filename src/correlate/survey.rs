@@ -29,6 +29,15 @@ impl Survey {
     }
 }
 
+/// Whether the verdict on a trace needs what the survey finds in others: whether some service ever shows an
+/// identity that is not shown here, or who sent a message from another trace.
+#[must_use]
+pub fn rests_on_others(trace: &Trace<'_>, hops: &Hops<'_>) -> bool {
+    hops.iter().any(|hop| {
+        !hop.identity.assurance.is_identified() || hop.links.iter().any(|link| link.trace_id != trace.id)
+    })
+}
+
 /// Spans that some other trace links to, at most [`Linked::MAX`] of them: those with the lowest ids.
 #[derive(Debug, Clone, Default)]
 pub struct Linked(BTreeMap<(TraceId, SpanId), Option<Sent>>);

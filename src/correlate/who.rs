@@ -124,7 +124,7 @@ pub(crate) fn is_nobody(id: &str) -> bool {
 }
 
 /// Judges a frame: its entry span first, then the rest in order of time.
-pub(crate) fn identity<'t>(frame: &[Span<'t>], judges: &Judges<'_>) -> Identity<'t> {
+pub(crate) fn identity<'t>(frame: &[&Span<'t>], judges: &Judges<'_>) -> Identity<'t> {
     if frame.iter().all(|span| !span.has_any(ANY)) {
         return Identity::UNKNOWN;
     }
@@ -164,20 +164,20 @@ pub(crate) fn identity<'t>(frame: &[Span<'t>], judges: &Judges<'_>) -> Identity<
 
 /// Every non-empty entry of `field`, the entry span's first.
 fn entries<'f, 't>(
-    frame: &'f [Span<'t>],
+    frame: &'f [&'f Span<'t>],
     field: Field,
 ) -> impl Iterator<Item = (&'f Span<'t>, Entry<'t>)> + use<'f, 't> {
-    frame.iter().flat_map(move |span| {
+    frame.iter().flat_map(move |&span| {
         span.entries_of(field).filter(|entry| !entry.text.is_empty()).map(move |entry| (span, entry))
     })
 }
 
-fn first<'t>(frame: &[Span<'t>], field: Field) -> Option<&'t str> {
+fn first<'t>(frame: &[&Span<'t>], field: Field) -> Option<&'t str> {
     frame.iter().find_map(|span| span.get(field))
 }
 
 /// The words of the crate, from the first span that carries them.
-fn crate_evidence<'t>(frame: &[Span<'t>], judges: &Judges<'_>) -> Option<Identity<'t>> {
+fn crate_evidence<'t>(frame: &[&Span<'t>], judges: &Judges<'_>) -> Option<Identity<'t>> {
     let span = frame.iter().find(|span| span.has(Field::Assurance))?;
     let mut assurance = Assurance::parse(span.get(Field::Assurance)?)?;
     let mut basis = Basis::Claimed;
@@ -199,11 +199,14 @@ fn crate_evidence<'t>(frame: &[Span<'t>], judges: &Judges<'_>) -> Option<Identit
     Some(Identity { assurance, basis, method: span.get(Field::Method), reason, seal, principal })
 }
 
+/// Fields of web frameworks' security layers.
+const FRAMEWORK: u128 = Field::AuthType.bit() | Field::Authenticated.bit() | Field::SecurityEvent.bit();
+
 /// What a web framework's security layer says: authenticated, anonymous, or nothing.
-fn framework(frame: &[Span<'_>]) -> Option<bool> {
+fn framework(frame: &[&Span<'_>]) -> Option<bool> {
     let mut said = None;
     for span in frame {
-        for entry in span.entries() {
+        for entry in span.entries_in(FRAMEWORK) {
             match (entry.field, entry.text) {
                 (Field::AuthType, kind) => said = Some(!kind.starts_with("Anonymous")),
                 (Field::Authenticated, truth) => said = Some(truth == "true"),
@@ -221,7 +224,7 @@ fn framework(frame: &[Span<'_>]) -> Option<bool> {
 }
 
 /// Gathers the rest of the principal that `entry` names.
-fn principal<'t>(frame: &[Span<'t>], entry: Entry<'t>) -> Principal<'t> {
+fn principal<'t>(frame: &[&Span<'t>], entry: Entry<'t>) -> Principal<'t> {
     let kind = first(frame, Field::Kind).and_then(Kind::parse).unwrap_or_else(|| kind_of(entry));
     let expires_at =
         frame.iter().find_map(|span| span.number(Field::ExpiresAt).or_else(|| span.number(Field::SealExp)));

@@ -12,10 +12,11 @@ use std::path::PathBuf;
 
 use hopseal_correlate::across::Across;
 use hopseal_correlate::dialect::Dialects;
+use hopseal_correlate::hop::Hops;
 use hopseal_correlate::judge::Judge;
 use hopseal_correlate::policy::Policy;
 use hopseal_correlate::report::{ListHops, Report, Tally};
-use hopseal_correlate::survey::Survey;
+use hopseal_correlate::survey::{Survey, rests_on_others};
 use hopseal_correlate::trace::Trace;
 
 pub use baseline::Baseline;
@@ -77,27 +78,37 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
 
     let judge = Judge { dialects: &dialects, policy: &policy, seal: &|_, _| None };
     let mut survey = Survey { linked: read.linked, ..Survey::default() };
-    if given.is_none() || settings.write_catalogue.is_some() || !survey.linked.is_empty() {
-        store.visit(|id, records| {
-            let trace = Trace::from_records(id, records.iter().copied());
-            survey.observe(&trace, &judge.hops(&trace));
-            Ok::<_, CheckError>(())
-        })?;
-    }
+    let mut across = Across::default();
+    let mut tally = Tally::new(settings.list);
+    let mut judged = |trace: &Trace<'_>, hops: &Hops<'_>, survey: &Survey| {
+        let cx = judge.cx(trace, hops, survey);
+        across.observe(&cx);
+        tally.add(trace, hops, judge.verdict(&cx), survey);
+    };
+    // The first pass surveys, and judges at once what rests on no other trace; the second judges the rest.
+    let mut rest = Vec::new();
+    store.visit(|id, records| {
+        let trace = Trace::from_records(id, records.iter().copied());
+        let hops = judge.hops(&trace);
+        survey.observe(&trace, &hops);
+        match rests_on_others(&trace, &hops) {
+            true => rest.push(id),
+            false => judged(&trace, &hops, &survey),
+        }
+        Ok::<_, CheckError>(())
+    })?;
     if let Some(path) = &settings.write_catalogue {
         catalogue::save(path, &survey.catalogue)?;
     }
     if let Some(given) = &given {
         survey.catalogue = given.clone();
     }
-    let mut across = Across::default();
-    let mut tally = Tally::new(settings.list);
+    let mut rest = rest.into_iter().peekable();
     store.visit(|id, records| {
-        let trace = Trace::from_records(id, records.iter().copied());
-        let hops = judge.hops(&trace);
-        let cx = judge.cx(&trace, &hops, &survey);
-        across.observe(&cx);
-        tally.add(&trace, &hops, judge.verdict(&cx), &survey);
+        if rest.next_if_eq(&id).is_some() {
+            let trace = Trace::from_records(id, records.iter().copied());
+            judged(&trace, &judge.hops(&trace), &survey);
+        }
         Ok::<_, CheckError>(())
     })?;
     tally.add_findings(across.finish(&policy, given.as_ref()));

@@ -76,8 +76,9 @@ impl Endpoints {
             operation.as_bytes(),
             &window.to_le_bytes(),
         ]);
-        let Some(row) = self.0.entry(key, || Endpoint::new(cx, hop, window)) else { return };
+        let Some(row) = self.0.entry(key, || Endpoint::new(hop, window)) else { return };
         row.hops += 1;
+        row.capability = row.capability.min(cx.capability(hop));
         let identified = hop.identity.assurance.is_identified();
         row.identified += u64::from(identified);
         if hop.kind == HopKind::Messaging || !hop.outcome.may_have_succeeded() {
@@ -100,7 +101,7 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    fn new(cx: &Cx<'_>, hop: &Hop<'_>, window: u64) -> Self {
+    fn new(hop: &Hop<'_>, window: u64) -> Self {
         Self {
             namespace: hop.service.namespace.to_owned(),
             service: hop.service.name.to_owned(),
@@ -117,7 +118,7 @@ impl Endpoint {
             verb: None,
             quiet: 0,
             reason: None,
-            capability: cx.capability(hop),
+            capability: Capability::Never,
             callers: BTreeMap::new(),
             example: None,
         }

@@ -52,7 +52,7 @@ impl<'t> Hops<'t> {
         let mut frame = Vec::new();
         for at in 0..hops.all.len() {
             frame.clear();
-            frame.extend(hops.frame(HopIx(at as u32)).iter().map(|ix| *trace.span(*ix)));
+            frame.extend(hops.frame(HopIx(at as u32)).iter().map(|ix| trace.span(*ix)));
             let identity = identity(&frame, judges);
             if let Some(hop) = hops.all.get_mut(at) {
                 hop.identity = identity;

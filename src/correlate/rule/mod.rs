@@ -108,9 +108,13 @@ impl<'a> Cx<'a> {
         self.linked.sender(self.trace, self.hops, link)
     }
 
-    /// What the catalogue says of a hop's service.
+    /// What the catalogue says of a hop's service. A hop with an identity shows it itself, so that no verdict on
+    /// it rests on other traces.
     #[must_use]
     pub fn capability(&self, hop: &Hop<'_>) -> Capability {
+        if hop.identity.assurance.is_identified() {
+            return Capability::Operation;
+        }
         self.catalogue.capability(hop.service, &hop.operation)
     }
 

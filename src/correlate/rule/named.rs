@@ -38,12 +38,11 @@ impl<'t> Named<'t> {
 
 /// The ids on one span.
 pub(super) fn on<'t>(span: &Span<'t>) -> impl Iterator<Item = Named<'t>> + use<'t> {
-    let entries = span.has_any(IDS).then(|| span.entries());
-    entries
-        .into_iter()
-        .flatten()
-        .filter(|entry| entry.field.bit() & IDS != 0 && !entry.text.is_empty() && !is_nobody(entry.text))
-        .map(|entry| Named { field: entry.field, key: entry.key, id: entry.text })
+    span.entries_in(IDS).filter(|entry| !entry.text.is_empty() && !is_nobody(entry.text)).map(|entry| Named {
+        field: entry.field,
+        key: entry.key,
+        id: entry.text,
+    })
 }
 
 /// The ids of a hop: those on its entry span, or where that names nobody, in its whole frame.
