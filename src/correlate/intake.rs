@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::credential;
+use crate::credential::{self, Hit, KeyHint, Leak, Origin};
 use crate::dialect::{Dialects, KeyId, Meaning};
 use crate::field::Field;
 use crate::record;
@@ -106,17 +106,35 @@ impl<'d, R: Records> Intake<'d, R> {
                 return self.keep_number(meaning, value);
             }
         };
-        let Some(hit) = credential::find(meaning.hint, text) else {
-            if let Some(field) = meaning.field {
-                self.put(field, meaning.key, &[text]);
-            }
-            return;
-        };
-        self.leak(key, text, hit);
+        let hits = self.find(key, meaning.hint, text);
         if let Some(field) = meaning.field {
-            let masked = credential::mask(text, meaning.hint);
-            self.put(field, meaning.key, &[&masked]);
+            if hits.is_empty() {
+                self.put(field, meaning.key, &[text]);
+            } else {
+                self.put(field, meaning.key, &[&credential::mask(text, &hits)]);
+            }
         }
+    }
+
+    /// Looks through a value, and through the key if that holds something itself, and notes what is found.
+    #[inline]
+    fn find(&mut self, key: &str, hint: KeyHint, text: &str) -> Vec<Hit> {
+        let hits = credential::find(hint, text);
+        if hint == KeyHint::Leaky || !hits.is_empty() {
+            self.leaks(key, hint, text, &hits);
+        }
+        hits
+    }
+
+    #[cold]
+    fn leaks(&mut self, key: &str, hint: KeyHint, text: &str, hits: &[Hit]) {
+        if hint != KeyHint::Leaky {
+            return hits.iter().for_each(|hit| self.leak(key, text, hit));
+        }
+        let in_key = credential::find(KeyHint::Plain, key);
+        in_key.iter().for_each(|hit| self.leak("attribute key", key, hit));
+        let key = credential::mask(key, &in_key);
+        hits.iter().for_each(|hit| self.leak(&key, text, hit));
     }
 
     fn keep_number(&mut self, meaning: Meaning, value: Value<'_>) {
@@ -142,9 +160,11 @@ impl<'d, R: Records> Intake<'d, R> {
         }
     }
 
-    fn leak(&mut self, key: &str, text: &str, hit: credential::Hit) {
-        let masked = credential::mask_hit(text, hit);
-        self.put(Field::Leak, KeyId(0), &[hit.class, "\0", key, "\0", &masked]);
+    fn leak(&mut self, key: &str, text: &str, hit: &Hit) {
+        let masked = credential::shown(text, hit);
+        let origin = if self.resource_open { Origin::Resource } else { Origin::Span };
+        let leak = Leak::new(hit, text, key, &masked, origin);
+        leak.write(|parts| self.put(Field::Leak, KeyId(0), parts));
     }
 
     /// Closes the resource: from here on its texts and fields begin every record.
@@ -177,7 +197,7 @@ impl<R: Records> Sink for Intake<'_, R> {
         if let (Some(text), Value::Str(value)) = (slot.and_then(|slot| self.texts.get_mut(slot)), value) {
             // The newer of two spellings comes first in RESOURCE_KEYS and is not overwritten by the older.
             if text.is_empty() || key != "deployment.environment" {
-                value.clone_into(text);
+                *text = credential::mask(value, &credential::find(KeyHint::Plain, value));
             }
         }
         self.keep(key, value);
@@ -199,9 +219,7 @@ impl<R: Records> Sink for Intake<'_, R> {
         if name.starts_with("Authentication ") {
             self.put(Field::SecurityEvent, KeyId(0), &[name]);
         }
-        if let Some(hit) = credential::find(credential::KeyHint::Plain, name) {
-            self.leak("event name", name, hit);
-        }
+        self.find("event name", KeyHint::Plain, name);
     }
 
     fn event_attribute(&mut self, key: &str, value: Value<'_>) {
@@ -225,12 +243,11 @@ impl<R: Records> Sink for Intake<'_, R> {
         out.clear();
         out.extend_from_slice(&[0; record::FIXED]);
         out.extend_from_slice(&self.resource);
-        match credential::find(credential::KeyHint::Plain, head.name) {
-            None => record::put_text(&mut out, head.name),
-            Some(hit) => {
-                record::put_text(&mut out, &credential::mask(head.name, credential::KeyHint::Plain));
-                self.leak("span name", head.name, hit);
-            }
+        let hits = self.find("span name", KeyHint::Plain, head.name);
+        if hits.is_empty() {
+            record::put_text(&mut out, head.name);
+        } else {
+            record::put_text(&mut out, &credential::mask(head.name, &hits));
         }
         out.extend_from_slice(&self.resource_fields);
         out.extend_from_slice(&self.fields);
@@ -261,8 +278,6 @@ impl<R: Records> Intake<'_, R> {
             Value::Int(_) | Value::Double(_) | Value::Bool(_) => return,
         };
         let hint = self.meaning(key).hint;
-        if let Some(hit) = credential::find(hint, text) {
-            self.leak(key, text, hit);
-        }
+        self.find(key, hint, text);
     }
 }

@@ -12,7 +12,7 @@
 //! Besides attributes: `@start=MS`, `@end=MS` (default: each span lies within its parent), `@flags=N`, `@parent=N`
 //! (another parent, also an absent one), `@id=N`, `@status=ok|error`, `@dropped=N`, `@shared`, `@partial`
 //! (without times), `@trace=N`,
-//! `@link=N` or `@link=T/N` (span `N` of this trace or of trace `T`, a number or 32 hex digits), `@event=NAME`.
+//! `%key=value` (a resource attribute), `@link=N` or `@link=T/N` (span `N` of this trace or of trace `T`, a number or 32 hex digits), `@event=NAME`.
 //!
 //! The seal `valid` is valid when it is checked again, and `broken-WORD` is broken by that fault.
 
@@ -117,8 +117,11 @@ pub(crate) fn records(text: &str) -> Kept {
         intake.resource_attribute("service.namespace", Value::Str(namespace));
         intake.resource_attribute("service.name", Value::Str(service));
         intake.resource_attribute("deployment.environment.name", Value::Str(environment));
+        for (key, value) in words.clone().filter_map(|word| word.strip_prefix('%')?.split_once('=')) {
+            intake.resource_attribute(key, Value::Str(&value.replace('_', " ")));
+        }
         intake.span_start();
-        for word in words {
+        for word in words.filter(|word| !word.starts_with('%')) {
             let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("`{word}`: no number"));
             match word.split_once('=') {
                 Some(("@start", ms)) => line.start = number(ms),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hopseal_identity::Assurance;
 
 use super::bounded::{Bounded, key};
-use super::{Example, count};
+use super::{Example, OwnedService, count};
 use crate::catalogue::Capability;
 use crate::field::Field;
 use crate::finding::{Finding, Subject};
@@ -25,9 +25,7 @@ const OPEN: &[Quiet] = &[Quiet::Static, Quiet::Health, Quiet::Public];
 /// One operation of one service in one window.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
-    namespace: String,
-    service: String,
-    environment: String,
+    service: OwnedService,
     pub(crate) operation: String,
     window: u64,
     /// All hops, messages included.
@@ -103,9 +101,7 @@ impl Endpoints {
 impl Endpoint {
     fn new(hop: &Hop<'_>, window: u64) -> Self {
         Self {
-            namespace: hop.service.namespace.to_owned(),
-            service: hop.service.name.to_owned(),
-            environment: hop.service.environment.to_owned(),
+            service: hop.service.into(),
             operation: hop.operation.clone().into_owned(),
             window,
             hops: 0,
@@ -144,7 +140,7 @@ impl Endpoint {
     }
 
     pub(crate) fn service(&self) -> Service<'_> {
-        Service { name: &self.service, namespace: &self.namespace, environment: &self.environment }
+        self.service.as_service()
     }
 
     /// A finding of `rule` about this operation, its counts as evidence.
@@ -152,7 +148,7 @@ impl Endpoint {
         let subject =
             Subject::Operation { service: self.service(), operation: &self.operation, window: self.window };
         let mut finding = Finding::new(rule, subject, "");
-        finding.service.clone_from(&self.service);
+        finding.service.clone_from(&self.service.name);
         finding.operation.clone_from(&self.operation);
         finding.at = self.example.map_or(self.window, |example| example.at);
         if let [caller] = self.callers.keys().collect::<Vec<_>>()[..] {

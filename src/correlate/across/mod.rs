@@ -9,10 +9,13 @@
 
 mod bounded;
 mod endpoint;
+mod resource;
 
 pub(crate) use endpoint::Endpoint;
+pub(crate) use resource::{OwnedService, ResourceLeak};
 
 use crate::catalogue::Catalogue;
+use crate::field::Field;
 use crate::finding::Finding;
 use crate::judge::{Suppressed, Verdict};
 use crate::policy::Policy;
@@ -24,6 +27,7 @@ use crate::suppress::Reason;
 #[derive(Debug, Default)]
 pub struct Across {
     endpoints: endpoint::Endpoints,
+    resource_leaks: resource::ResourceLeaks,
 }
 
 /// What was gathered, in a fixed order.
@@ -33,6 +37,7 @@ pub(crate) struct View<'a> {
     /// What is known of services from elsewhere: the catalogue given with the traces, if one was.
     pub(crate) baseline: Option<&'a Catalogue>,
     pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) resource_leaks: Vec<ResourceLeak>,
 }
 
 /// One hop to show for many: the first.
@@ -50,6 +55,8 @@ impl Across {
             let window = window_of(cx.entry(hop).start, cx.policy);
             self.endpoints.observe(cx, hop, window);
         }
+        let leaking = cx.trace.spans().iter().filter(|span| span.has(Field::Leak));
+        leaking.for_each(|span| self.resource_leaks.observe(span));
     }
 
     /// Asks every rule over many traces. `baseline` is the catalogue given with the traces, `None` when it was
@@ -57,11 +64,12 @@ impl Across {
     #[must_use]
     pub fn finish(self, policy: &Policy, baseline: Option<&Catalogue>) -> Verdict {
         let (endpoints, endpoints_full) = self.endpoints.finish();
-        let full = [("endpoints", endpoints_full)];
-        let view = View { policy, baseline, endpoints };
+        let (resource_leaks, leaks_full) = self.resource_leaks.finish();
+        let full = [("endpoints", endpoints_full), ("resource credentials", leaks_full)];
+        let view = View { policy, baseline, endpoints, resource_leaks };
         let mut found = Vec::new();
         for rule in Rule::ALL.iter().filter(|rule| !policy.is_off(**rule)) {
-            if let Check::Across(check) = rule.spec().check {
+            if let Check::Across(check) | Check::Both(_, check) = rule.spec().check {
                 check(&view, &mut found);
             }
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Outcome;
+use crate::credential;
 use crate::field::Field;
 use crate::record::Span;
 use crate::sink::{SpanKind, Status};
@@ -63,6 +64,9 @@ fn template(name: &str) -> Cow<'_, str> {
 /// Whether a path segment is an id rather than a word: all digits, or long with several digits and no more than
 /// hex, dashes and the like.
 fn is_id(segment: &str) -> bool {
+    if credential::is_masked(segment) {
+        return true;
+    }
     let digits = segment.bytes().filter(u8::is_ascii_digit).count();
     if digits == 0 {
         return false;
@@ -124,6 +128,7 @@ mod tests {
             ("GET /orders", "GET /orders"),
             ("GET /orders/1234", "GET /orders/{id}"),
             ("http:/verifylogintoken/2aaa7d4d-faf0-4dea-bdbe-568", "http:/verifylogintoken/{id}"),
+            ("http:/verifylogintoken/2aaa...[36]", "http:/verifylogintoken/{id}"),
             ("GET /api/v2/users", "GET /api/v2/users"),
             ("js/smartthings.b41485894888f0dcba97.js", "js/smartthings.b41485894888f0dcba97.js"),
             ("", ""),

@@ -192,6 +192,8 @@ pub(crate) enum Check {
     Trace(fn(&Cx<'_>, &mut Vec<Finding>)),
     /// Of what was gathered from all traces.
     Across(fn(&View<'_>, &mut Vec<Found>)),
+    /// Of each trace, and of what was gathered from all.
+    Both(fn(&Cx<'_>, &mut Vec<Finding>), fn(&View<'_>, &mut Vec<Found>)),
 }
 
 /// A rule as its file declares it.
@@ -290,7 +292,7 @@ pub(crate) fn ask(cx: &Cx<'_>, found: &mut Vec<Finding>) {
         }
         match rule.spec().check {
             Check::Hop(check) => cx.hops.iter().for_each(|hop| check(cx, hop, found)),
-            Check::Trace(check) => check(cx, found),
+            Check::Trace(check) | Check::Both(check, _) => check(cx, found),
             Check::Across(_) => {}
         }
     }
