@@ -1,4 +1,4 @@
-//! The first look at a value, sixteen bytes at a time: whether anything in it can be a credential.
+//! The first look at a value, eight bytes at a time: whether anything in it can be a credential.
 
 /// What a value holds that deserves a second look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,71 +17,68 @@ impl Glance {
     }
 }
 
-const LANES: usize = 16;
-/// Shortest run of token characters worth a look.
+/// Bytes looked at in one step: those of a machine word.
+const WORD: usize = 8;
+/// Shortest run of token characters worth a look. Wherever it begins, it covers one word wholly.
 const RUN: usize = 16;
-const PAIR: u8 = 1;
-const AT: u8 = 2;
 
-/// What sixteen bytes add to a glance: whether one half of them is full of token characters, and the specials. Written
-/// so that the compiler makes it a handful of vector operations.
-#[inline]
-fn lanes(chunk: &[u8; LANES]) -> (bool, u128) {
-    let mut token = [0_u8; LANES];
-    let mut strong = [0_u8; LANES];
-    let mut special = [0_u8; LANES];
-    for (((byte, token), strong), special) in chunk.iter().zip(&mut token).zip(&mut strong).zip(&mut special)
-    {
-        let digit = byte.wrapping_sub(b'0') < 10;
-        let upper = byte.wrapping_sub(b'A') < 26;
-        let lower = byte.wrapping_sub(b'a') < 26;
-        *strong = u8::from(digit | upper);
-        *token = u8::from(digit | upper | lower | (*byte == b'-') | (*byte == b'_'));
-        let pair = (*byte == b'=') | (*byte == b'"') | (*byte == b'\'');
-        *special = u8::from(pair) * PAIR | u8::from(*byte == b'@') * AT;
-    }
-    const FULL: u64 = u64::from_ne_bytes([1; 8]);
-    let (token, strong) = (u128::from_le_bytes(token), u128::from_le_bytes(strong));
-    let low = (token as u64 == FULL) & (strong as u64 != 0);
-    let high = ((token >> 64) as u64 == FULL) & ((strong >> 64) as u64 != 0);
-    (low | high, u128::from_le_bytes(special))
+const ONES: u64 = u64::from_ne_bytes([1; WORD]);
+const HIGH: u64 = ONES << 7;
+
+/// The high bit of each byte of `word` from `first` to `last`; every byte has to be ASCII.
+const fn within(word: u64, first: u8, last: u8) -> u64 {
+    // Adding carries into the high bit of a byte from the bound on, and never into the next byte.
+    (word + ONES * (0x80 - first as u64)) & !(word + ONES * (0x7f - last as u64)) & HIGH
 }
 
-/// Whether a run of [`RUN`] token characters touches the chunk at `at`.
+const fn equal(word: u64, byte: u8) -> u64 {
+    within(word, byte, byte)
+}
+
+/// Of eight bytes: whether all are token characters and not all of them small, which are `=` or a quote, which `@`.
+const fn look(bytes: [u8; WORD]) -> (bool, u64, u64) {
+    let word = u64::from_le_bytes(bytes);
+    let (ascii, low) = (!word & HIGH, word & !HIGH);
+    let strong = within(low, b'0', b'9') | within(low, b'A', b'Z');
+    let token = (strong | within(low, b'a', b'z') | equal(low, b'-') | equal(low, b'_')) & ascii;
+    let pairs = (equal(low, b'=') | equal(low, b'"') | equal(low, b'\'')) & ascii;
+    (token == HIGH && strong != 0, pairs, equal(low, b'@') & ascii)
+}
+
+/// Whether the word at `at`, all token characters, is part of a run of [`RUN`].
 fn has_run(bytes: &[u8], at: usize) -> bool {
-    let from = at.saturating_sub(RUN);
-    let around = bytes.get(from..bytes.len().min(at + LANES + RUN)).unwrap_or(&[]);
-    let token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    around.split(|byte| !token(byte)).any(|run| run.len() >= RUN)
+    let token = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let (before, after) = bytes.split_at_checked(at).unwrap_or((bytes, &[]));
+    let before = before.iter().rev().take(RUN).take_while(token).count();
+    before + after.iter().take(RUN).take_while(token).count() >= RUN
 }
 
 /// Looks over `bytes` once.
 #[inline]
 pub(super) fn glance(bytes: &[u8]) -> Glance {
-    let (mut runs, mut special) = (false, 0);
-    // A run of sixteen bytes covers one half of some chunk wholly, wherever it begins.
-    let mut add = |at: usize, chunk: &[u8; LANES]| {
-        let (full, specials) = lanes(chunk);
-        special |= specials;
+    let (mut runs, mut pairs, mut at_signs) = (false, 0, 0);
+    let mut add = |at: usize, word: [u8; WORD]| {
+        let (full, pair, at_sign) = look(word);
+        pairs |= pair;
+        at_signs |= at_sign;
         if full && !runs {
             runs = has_run(bytes, at);
         }
     };
-    let (chunks, rest) = bytes.as_chunks::<LANES>();
-    chunks.iter().enumerate().for_each(|(index, chunk)| add(index * LANES, chunk));
+    let (words, rest) = bytes.as_chunks::<WORD>();
+    words.iter().enumerate().for_each(|(index, word)| add(index * WORD, *word));
     if !rest.is_empty() {
-        match bytes.last_chunk::<LANES>() {
-            // The last sixteen again overlap what was seen.
-            Some(last) => add(bytes.len() - LANES, last),
+        match bytes.last_chunk::<WORD>() {
+            // The last eight again overlap what was seen.
+            Some(last) => add(bytes.len() - WORD, *last),
             None => {
-                let mut padded = [b' '; LANES];
+                let mut padded = [b' '; WORD];
                 padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-                add(0, &padded);
+                add(0, padded);
             }
         }
     }
-    let special = special.to_le_bytes().into_iter().fold(0, |all, lane| all | lane);
-    Glance { runs, pairs: special & PAIR != 0, at: special & AT != 0 }
+    Glance { runs, pairs: pairs != 0, at: at_signs != 0 }
 }
 
 #[cfg(test)]
