@@ -12,7 +12,8 @@
 //! Besides attributes: `@start=MS`, `@end=MS` (default: each span lies within its parent), `@flags=N`, `@parent=N`
 //! (another parent, also an absent one), `@id=N`, `@status=ok|error`, `@dropped=N`, `@shared`, `@partial`
 //! (without times), `@trace=N`,
-//! `%key=value` (a resource attribute), `@link=N` or `@link=T/N` (span `N` of this trace or of trace `T`, a number or 32 hex digits), `@event=NAME`.
+//! `@link=N` or `@link=T/N` (span `N` of this trace or of trace `T`, a number or 32 hex digits), `@event=NAME`.
+//! `%key=value` is an attribute of the resource.
 //!
 //! The seal `valid` is valid when it is checked again, and `broken-WORD` is broken by that fault.
 

@@ -10,9 +10,8 @@ use crate::catalogue::Capability;
 use crate::field::Field;
 use crate::finding::{Finding, Subject};
 use crate::hop::{Hop, HopKind};
-use crate::record::{Service, Span};
-use crate::rule::{Cx, Quiet, Rule};
-use crate::sink::SpanKind;
+use crate::record::Service;
+use crate::rule::{Cx, Quiet, Rule, writes};
 use crate::suppress::{self, Reason};
 
 /// Operations counted, over all windows.
@@ -42,8 +41,8 @@ pub(crate) struct Endpoint {
     pub(crate) nobody_above: u64,
     /// Of those, calls that changed something.
     pub(crate) writes: u64,
-    /// What the writes were, the first by spelling.
-    pub(crate) verb: Option<String>,
+    /// One of the writes, the first by spelling.
+    pub(crate) write: Option<String>,
     /// Of the calls without, those to a path that is open on purpose, and why.
     pub(crate) quiet: u64,
     pub(crate) reason: Option<Reason>,
@@ -111,7 +110,7 @@ impl Endpoint {
             anonymous: 0,
             nobody_above: 0,
             writes: 0,
-            verb: None,
+            write: None,
             quiet: 0,
             reason: None,
             capability: Capability::Never,
@@ -127,11 +126,9 @@ impl Endpoint {
             self.quiet += 1;
             self.reason = Some(self.reason.map_or(reason, |known| known.min(reason)));
         }
-        if let Some(verb) = cx.frame(hop).find_map(write_verb) {
+        if let Some(write) = write(cx, hop) {
             self.writes += 1;
-            if self.verb.as_deref().is_none_or(|known| verb < known) {
-                self.verb = Some(verb.to_owned());
-            }
+            self.write = Some(self.write.take().map_or(write.clone(), |known| known.min(write)));
         }
         count(&mut self.callers, cx.caller(hop).map_or("", |caller| caller.service.name), MAX_CALLERS);
         let entry = cx.entry(hop);
@@ -166,17 +163,12 @@ impl Endpoint {
     }
 }
 
-/// The word for a change that a span makes: an HTTP method, a database verb, a message sent.
-fn write_verb(span: &Span<'_>) -> Option<&'static str> {
-    const VERBS: [&str; 8] = ["POST", "PUT", "PATCH", "DELETE", "INSERT", "UPDATE", "MERGE", "UPSERT"];
-    if span.kind == SpanKind::Producer {
-        return Some("publish");
+/// What a call changed: a write below it, or by its own method.
+fn write(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<String> {
+    const CHANGE: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
+    if let Some(ix) = writes::in_frame(cx, hop) {
+        return Some(writes::what(cx.trace.span(ix)));
     }
-    let first = |text: &'_ str| {
-        let word = text.split([' ', '\n', '\t']).next().unwrap_or("");
-        VERBS.into_iter().find(|verb| verb.eq_ignore_ascii_case(word))
-    };
-    [Field::HttpMethod, Field::DbOperation, Field::DbQuery]
-        .into_iter()
-        .find_map(|field| first(span.get(field)?))
+    let method = cx.entry(hop).get(Field::HttpMethod)?;
+    CHANGE.iter().any(|change| change.eq_ignore_ascii_case(method)).then(|| method.to_owned())
 }

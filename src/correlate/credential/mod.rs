@@ -98,7 +98,7 @@ pub(crate) struct Hit {
 pub(crate) fn find(hint: KeyHint, value: &str) -> Vec<Hit> {
     let named = match hint {
         KeyHint::Plain | KeyHint::Leaky if value.len() < MIN_LEN => return Vec::new(),
-        KeyHint::Seal if shape::is_detached(value) => return Vec::new(),
+        KeyHint::Seal if hopseal_identity::seal::trace_prefix(value).is_some() => return Vec::new(),
         KeyHint::Plain | KeyHint::Leaky | KeyHint::Seal => None,
         KeyHint::Named(named) => Some(named),
     };

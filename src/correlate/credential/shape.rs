@@ -133,17 +133,6 @@ fn is_header(header: &str) -> bool {
     json.starts_with(b"{") && memchr::memmem::find(&json, b"\"alg\"").is_some()
 }
 
-/// Whether `value` is a detached JWS and no more: header, nothing, signature (RFC 7515 appendix F).
-pub(super) fn is_detached(value: &str) -> bool {
-    let mut parts = value.split('.');
-    let (header, payload, signature) = (parts.next(), parts.next(), parts.next());
-    let base64url = |part: &str| !part.is_empty() && part.bytes().all(is_base64url);
-    header.is_some_and(|header| base64url(header) && is_header(header))
-        && payload == Some("")
-        && signature.is_some_and(base64url)
-        && parts.next().is_none()
-}
-
 /// PASETO (<https://github.com/paseto-standard/paseto-spec>): `v4.local.payload`, perhaps with a footer.
 fn paseto(hits: &mut Hits<'_>, word: &str, start: usize) {
     for purpose in [".local.", ".public."] {

@@ -3,6 +3,7 @@
 use hopseal_identity::Assurance;
 
 use super::{Check, Cx, Needs, Rule, Spec};
+use crate::credential::Leak;
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::Hop;
@@ -88,7 +89,7 @@ fn carried(hop: &Hop<'_>, entry: &Span<'_>, exit: Option<&Span<'_>>) -> Option<&
         _ => {}
     }
     let in_header =
-        |leak: &str| leak.split('\0').nth(1).is_some_and(|key| key.contains("header.authorization"));
+        |text: &str| Leak::read(text).is_some_and(|leak| leak.key.contains("header.authorization"));
     let shown = [Some(entry), exit].into_iter().flatten().any(|span| span.all(Field::Leak).any(in_header));
     shown.then_some("credential")
 }

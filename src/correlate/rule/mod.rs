@@ -34,7 +34,7 @@ mod unverified_identity;
 mod user_to_service;
 mod weak_verification;
 mod workload_mismatch;
-mod writes;
+pub(crate) mod writes;
 
 use crate::across::{Found, View};
 use crate::catalogue::{Capability, Catalogue};

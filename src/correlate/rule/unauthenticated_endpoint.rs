@@ -35,11 +35,11 @@ fn check(view: &View<'_>, found: &mut Vec<Found>) {
                 endpoint.operation,
                 endpoint.without
             ));
-        if let Some(verb) = &endpoint.verb {
+        if let Some(write) = &endpoint.write {
             finding = finding
                 .severity(Severity::High)
                 .evidence("writes", endpoint.writes.to_string())
-                .evidence("write_verb", verb.as_str());
+                .evidence("write", write.as_str());
         }
         if endpoint.anonymous < endpoint.without {
             finding = finding.unsure(

@@ -54,7 +54,7 @@ pub(super) fn is_write(cx: &Cx<'_>, ix: SpanIx) -> bool {
 }
 
 /// The first write in the frame of a hop.
-pub(super) fn in_frame(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<SpanIx> {
+pub(crate) fn in_frame(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<SpanIx> {
     cx.hops.frame(hop.ix).iter().copied().take(MOST).find(|ix| is_write(cx, *ix))
 }
 
@@ -73,7 +73,7 @@ pub(super) fn below(cx: &Cx<'_>) -> Vec<Option<SpanIx>> {
 }
 
 /// What a write is, for evidence: `INSERT orders`, `publish invoices`, `POST api.example.com`.
-pub(super) fn what(span: &Span<'_>) -> String {
+pub(crate) fn what(span: &Span<'_>) -> String {
     let (verb, object) = match span.kind {
         SpanKind::Producer => ("publish", span.get(Field::MessagingDestination)),
         _ => match verb(span) {
