@@ -3,11 +3,11 @@
 use crate::dialect::{Dialects, KeyId};
 use crate::finding::Finding;
 use crate::hop::Hops;
-use crate::policy::Policy;
+use crate::policy::{Date, Policy};
 use crate::record::Span;
 use crate::rule::{self, Cx};
 use crate::sink::TraceId;
-use crate::suppress::{self, Reason};
+use crate::suppress::{self, Quieted, Reason};
 use crate::survey::Survey;
 use crate::trace::Trace;
 use crate::who::{Judges, SealVerdict};
@@ -29,6 +29,8 @@ pub struct Suppressed {
     pub finding: Finding,
     /// Why it was quieted.
     pub reason: Reason,
+    /// The last day of the declaration that quieted it, if it has one.
+    pub expires: Option<Date>,
 }
 
 /// What is said of one trace.
@@ -71,11 +73,12 @@ impl Judge<'_> {
         let mut verdict = Verdict::default();
         for mut finding in found {
             finding.severity = self.policy.severity(finding.rule, finding.severity);
-            let finding = finding.grouped();
-            let about =
-                finding.span_id.and_then(|span_id| cx.hops.iter().find(|hop| cx.entry(hop).id == span_id));
-            match about.and_then(|hop| suppress::reason(cx, hop, &finding)) {
-                Some(reason) => verdict.suppressed.push(Suppressed { finding, reason }),
+            let mut finding = finding.grouped();
+            let about = finding.span_id.and_then(|span_id| cx.hops.of_span(cx.trace.find(span_id)?));
+            match about.and_then(|hop| suppress::settle(cx, cx.hops.get(hop), &mut finding)) {
+                Some(Quieted { reason, expires }) => {
+                    verdict.suppressed.push(Suppressed { finding, reason, expires });
+                }
                 None => verdict.findings.push(finding),
             }
         }

@@ -9,6 +9,7 @@ use crate::catalogue::{Capability, Catalogue};
 use crate::finding::{Confidence, Finding, FindingId, Severity, Who};
 use crate::hop::{Hop, HopIx, HopKind, Hops};
 use crate::judge::Verdict;
+use crate::policy::Date;
 use crate::record::Service;
 use crate::rule::Rule;
 use crate::sink::{SpanId, TraceId};
@@ -127,6 +128,15 @@ impl ServiceRow {
     }
 }
 
+/// Findings quieted for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SuppressedRow {
+    /// How many.
+    pub count: u64,
+    /// The first day on which one of the declarations that quieted them ends, if any does.
+    pub expires: Option<Date>,
+}
+
 /// How much of everything is covered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Coverage {
@@ -178,7 +188,7 @@ pub struct Report {
     /// Their groups, gravest first, then most frequent.
     pub groups: Vec<Group>,
     /// Findings quieted, by rule, reason and service.
-    pub suppressed: BTreeMap<(Rule, Reason, String), u64>,
+    pub suppressed: BTreeMap<(Rule, Reason, String), SuppressedRow>,
     /// Every service, by name.
     pub services: Vec<ServiceRow>,
     /// How much of everything is covered.
@@ -234,7 +244,9 @@ impl Tally {
         self.report.findings.extend(verdict.findings);
         for suppressed in verdict.suppressed {
             let key = (suppressed.finding.rule, suppressed.reason, suppressed.finding.service);
-            *self.report.suppressed.entry(key).or_default() += 1;
+            let row = self.report.suppressed.entry(key).or_default();
+            row.count += 1;
+            row.expires = row.expires.into_iter().chain(suppressed.expires).min();
         }
     }
 

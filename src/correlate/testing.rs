@@ -175,11 +175,20 @@ fn check_again(_: TraceId, span: &Span<'_>) -> Option<SealVerdict> {
     }
 }
 
-/// A trace, its hops and its findings, to look at in a test.
+/// A trace and its hops, to look at in a test.
 pub(crate) fn with_hops<T>(text: &str, look: impl FnOnce(&Trace<'_>, &Hops<'_>) -> T) -> T {
+    with_hops_under(text, &Policy::default(), look)
+}
+
+/// The same under a policy of the test's own.
+pub(crate) fn with_hops_under<T>(
+    text: &str,
+    policy: &Policy,
+    look: impl FnOnce(&Trace<'_>, &Hops<'_>) -> T,
+) -> T {
     let kept = records(text);
-    let (dialects, policy) = (Dialects::built_in().expect("shipped map"), Policy::default());
-    let judge = Judge { dialects: &dialects, policy: &policy, seal: &check_again };
+    let dialects = Dialects::built_in().expect("shipped map");
+    let judge = Judge { dialects: &dialects, policy, seal: &check_again };
     let (id, records) = kept.0.iter().next().expect("a trace");
     let trace = Trace::from_records(*id, records.iter().map(Vec::as_slice));
     let hops = judge.hops(&trace);

@@ -78,11 +78,12 @@ impl<'a> From<&'a Report> for ReportShape<'a> {
             suppressed: report
                 .suppressed
                 .iter()
-                .map(|((rule, reason, service), count)| SuppressedShape {
+                .map(|((rule, reason, service), row)| SuppressedShape {
                     rule: rule.as_str(),
                     reason: reason.as_str(),
                     service,
-                    count: *count,
+                    count: row.count,
+                    expires: row.expires.map(|date| date.to_string()),
                 })
                 .collect(),
             services: report.services.iter().map(ServiceShape::from).collect(),
@@ -308,6 +309,9 @@ struct SuppressedShape<'a> {
     reason: &'static str,
     service: &'a str,
     count: u64,
+    /// The first day on which a declaration behind this ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
 }
 
 #[derive(Serialize)]

@@ -150,13 +150,15 @@ impl Page<'_> {
             return Ok(());
         }
         self.heading("SUPPRESSED")?;
-        let rows = report.suppressed.iter().map(|((rule, reason, service), count)| {
-            vec![
+        let rows = report.suppressed.iter().map(|((rule, reason, service), row)| {
+            let mut cells = vec![
                 Cell::new(rule.as_str()),
                 Cell::new(reason.as_str()),
                 Cell::new(&clean(service)),
-                Cell::new(&format!("x{count}")),
-            ]
+                Cell::new(&format!("x{}", row.count)),
+            ];
+            cells.extend(row.expires.map(|date| Cell::new(&format!("until {date}")).styled(DIM)));
+            cells
         });
         self.rows(rows.collect())?;
         writeln!(self.out)

@@ -12,7 +12,7 @@ use crate::finding::{Finding, Subject};
 use crate::hop::{Hop, HopKind};
 use crate::record::Service;
 use crate::rule::{Cx, Quiet, Rule, writes};
-use crate::suppress::{self, Reason};
+use crate::suppress::{self, Quieted};
 
 /// Operations counted, over all windows.
 const MAX_ENDPOINTS: usize = 100_000;
@@ -45,7 +45,7 @@ pub(crate) struct Endpoint {
     pub(crate) write: Option<String>,
     /// Of the calls without, those to a path that is open on purpose, and why.
     pub(crate) quiet: u64,
-    pub(crate) reason: Option<Reason>,
+    pub(crate) quieted: Option<Quieted>,
     pub(crate) capability: Capability,
     /// Who called without an identity; empty for nobody known.
     pub(crate) callers: BTreeMap<String, u64>,
@@ -112,7 +112,7 @@ impl Endpoint {
             writes: 0,
             write: None,
             quiet: 0,
-            reason: None,
+            quieted: None,
             capability: Capability::Never,
             callers: BTreeMap::new(),
             example: None,
@@ -122,9 +122,9 @@ impl Endpoint {
     fn served_without(&mut self, cx: &Cx<'_>, hop: &Hop<'_>) {
         self.without += 1;
         self.nobody_above += u64::from(cx.nearest_identified(hop).is_none());
-        if let Some(reason) = suppress::quieted_by(cx, hop, OPEN) {
+        if let Ok(quieted) = suppress::quieted_by(cx, hop, OPEN) {
             self.quiet += 1;
-            self.reason = Some(self.reason.map_or(reason, |known| known.min(reason)));
+            self.quieted = Some(self.quieted.map_or(quieted, |known| known.min(quieted)));
         }
         if let Some(write) = write(cx, hop) {
             self.writes += 1;

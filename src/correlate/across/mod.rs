@@ -21,7 +21,7 @@ use crate::judge::{Suppressed, Verdict};
 use crate::policy::Policy;
 use crate::rule::{Check, Cx, Rule};
 use crate::sink::{SpanId, TraceId};
-use crate::suppress::Reason;
+use crate::suppress::Quieted;
 
 /// Gathers what rules over many traces need. Ask it of every trace once, then [`finish`](Self::finish).
 #[derive(Debug, Default)]
@@ -74,14 +74,16 @@ impl Across {
             }
         }
         let mut verdict = Verdict::default();
-        for (mut finding, reason) in found {
+        for (mut finding, quieted) in found {
             finding.severity = policy.severity(finding.rule, finding.severity);
             for (what, _) in full.iter().filter(|(_, full)| *full) {
                 finding = finding.evidence("counted_in_part", *what);
             }
             let finding = finding.grouped();
-            match reason {
-                Some(reason) => verdict.suppressed.push(Suppressed { finding, reason }),
+            match quieted {
+                Some(Quieted { reason, expires }) => {
+                    verdict.suppressed.push(Suppressed { finding, reason, expires });
+                }
                 None => verdict.findings.push(finding),
             }
         }
@@ -92,7 +94,7 @@ impl Across {
 }
 
 /// A finding of a rule over many traces, and why it is quieted, if it is.
-pub(crate) type Found = (Finding, Option<Reason>);
+pub(crate) type Found = (Finding, Option<Quieted>);
 
 /// The start of the window that `at` falls into.
 fn window_of(at: u64, policy: &Policy) -> u64 {

@@ -1,15 +1,40 @@
 //! What the user declares: resolved and ready to be asked.
 //!
 //! Everything has a useful default: [`Policy::default`] is what runs without a policy file.
+//!
+//! ```text
+//! YAML --parse--> PolicyFile --resolve(OpenAPI texts)--> Policy --asked by--> rules, suppress, judge
+//! ```
+//!
+//! A [`PolicyFile`] is text with places; a [`Policy`] is compiled. Whatever is wrong is said at that step, with line
+//! and column; asking a policy cannot fail.
+
+mod date;
+mod error;
+pub mod file;
+mod pattern;
+mod resolve;
+mod route;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hopseal_identity::Assurance;
+
+pub use date::Date;
+pub use error::{Place, PolicyError};
+pub use file::PolicyFile;
+
+use crate::dialect::Dialect;
+use crate::field::Field;
 use crate::finding::Severity;
 use crate::record::{Service, Span};
 use crate::rule::Rule;
+use pattern::{Glob, Hosts, Names, ServicePattern, Services, is_inside};
+pub(crate) use route::READS;
+use route::RoutePattern;
 
 /// A resolved policy.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Policy {
     /// Rules that are not asked.
     pub off: BTreeSet<Rule>,
@@ -17,6 +42,28 @@ pub struct Policy {
     pub severities: BTreeMap<Rule, Severity>,
     /// Limits that rules compare with.
     pub thresholds: Thresholds,
+    /// Dialects besides the built-in ones.
+    pub dialects: Vec<Dialect>,
+    public: Vec<RouteSet>,
+    health: Vec<RouteSet>,
+    clients: Vec<Client>,
+    proxies: Services,
+    vouching: Vec<Vouching>,
+    shared_tenants: Names,
+    tenant_spellings: Vec<(Field, Glob, Glob)>,
+    destinations: Hosts,
+    declares_destinations: bool,
+    required: Vec<(ServicePattern, Option<Glob>, Assurance)>,
+    pseudonymous: Services,
+    mesh: Services,
+    audiences: Vec<(ServicePattern, Vec<String>)>,
+    algorithms: BTreeSet<String>,
+    aliases: Vec<(Option<String>, BTreeSet<String>)>,
+    shared_sessions: Vec<(Option<ServicePattern>, Option<Glob>)>,
+    autonomous_agents: Names,
+    owned_tools: Names,
+    aggregated_topics: Names,
+    not_credentials: Names,
 }
 
 /// Limits that rules compare with.
@@ -48,6 +95,61 @@ impl Default for Thresholds {
     }
 }
 
+/// Routes of one service, or of all, up to a date.
+#[derive(Debug, Clone)]
+struct RouteSet {
+    service: Option<ServicePattern>,
+    routes: Vec<RoutePattern>,
+    expires: Option<Date>,
+}
+
+/// A client that may act for itself on an edge.
+#[derive(Debug, Clone)]
+struct Client {
+    client: Glob,
+    caller: Option<ServicePattern>,
+    service: ServicePattern,
+    expires: Date,
+}
+
+/// Spans that may vouch for an identity.
+#[derive(Debug, Clone)]
+struct Vouching {
+    service: Option<ServicePattern>,
+    component: Option<Glob>,
+    node: Option<Glob>,
+    attributes: Names,
+}
+
+/// What a declaration says of a request at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowance {
+    /// Nothing is declared.
+    None,
+    /// It held until that day, which was over.
+    Expired(Date),
+    /// It holds, until that day if there is one.
+    Holds(Option<Date>),
+}
+
+impl Allowance {
+    /// Whether it holds.
+    #[must_use]
+    pub const fn holds(self) -> bool {
+        matches!(self, Self::Holds(_))
+    }
+
+    /// The best of declarations with those last days: one without end, else the one that ends last.
+    fn of(expiries: impl Iterator<Item = Option<Date>>, at: u64) -> Self {
+        let last = expiries.map(|expires| (expires.is_none(), expires)).max();
+        match last {
+            None => Self::None,
+            Some((_, Some(date))) if date.is_over_at(at) => Self::Expired(date),
+            Some((_, expires)) => Self::Holds(expires),
+        }
+    }
+}
+
 impl Policy {
     /// Whether a rule is switched off.
     #[must_use]
@@ -61,105 +163,177 @@ impl Policy {
         self.severities.get(&rule).copied().unwrap_or(own)
     }
 
-    /// Whether everyone may call this route.
+    /// Whether everyone may call this route at that time (nanoseconds since the Unix epoch).
     #[must_use]
-    pub fn is_public(&self, _service: Service<'_>, _method: Option<&str>, _path: &str) -> bool {
-        false
+    pub fn public(&self, service: Service<'_>, method: Option<&str>, path: &str, at: u64) -> Allowance {
+        allowance(&self.public, service, method, path, at)
     }
 
-    /// Whether a client may act for itself on this edge at this time (nanoseconds since the Unix epoch).
+    /// Whether this route is declared a health route at that time.
     #[must_use]
-    pub fn allows_client(&self, _client: &str, _caller: Option<&str>, _service: &str, _at: u64) -> bool {
-        false
+    pub fn health(&self, service: Service<'_>, method: Option<&str>, path: &str, at: u64) -> Allowance {
+        allowance(&self.health, service, method, path, at)
     }
 
-    /// Whether a proxy that the policy declares made this span and may vouch for this attribute key.
+    /// Whether a client may act for itself on this edge at that time (nanoseconds since the Unix epoch).
     #[must_use]
-    pub fn trusts_proxy(&self, _span: &Span<'_>, _key: &str) -> bool {
-        false
+    pub fn client(
+        &self,
+        client: &str,
+        caller: Option<Service<'_>>,
+        service: Service<'_>,
+        at: u64,
+    ) -> Allowance {
+        let is_caller = |pattern: &Option<ServicePattern>| match (pattern, caller) {
+            (None, _) => true,
+            (Some(pattern), Some(caller)) => pattern.matches(caller),
+            (Some(_), None) => false,
+        };
+        let matching = self.clients.iter().filter(|allowed| {
+            allowed.client.matches(client) && allowed.service.matches(service) && is_caller(&allowed.caller)
+        });
+        Allowance::of(matching.map(|allowed| Some(allowed.expires)), at)
+    }
+
+    /// Whether the service of this span is declared a proxy.
+    #[must_use]
+    pub fn is_proxy(&self, span: &Span<'_>) -> bool {
+        !self.proxies.is_empty() && self.proxies.matches(span.service)
+    }
+
+    /// Whether this span may vouch for an identity by this attribute key.
+    #[must_use]
+    pub fn trusts_proxy(&self, span: &Span<'_>, key: &str) -> bool {
+        self.vouching.iter().any(|vouching| {
+            let has = |pattern: &Option<Glob>, field| match pattern {
+                None => true,
+                Some(pattern) => span.get(field).is_some_and(|text| pattern.matches(text)),
+            };
+            vouching.attributes.matches(key)
+                && vouching.service.as_ref().is_none_or(|pattern| pattern.matches(span.service))
+                && has(&vouching.component, Field::Component)
+                && has(&vouching.node, Field::ProxyNode)
+        })
+    }
+
+    /// Whether everyone may use resources of this tenant.
+    #[must_use]
+    pub fn is_shared_tenant(&self, tenant: &str) -> bool {
+        self.shared_tenants.matches(tenant)
+    }
+
+    /// The tenant that the name of a resource spells: `field` is [`Field::DbNamespace`], [`Field::DbCollection`] or
+    /// [`Field::MessagingDestination`].
+    ///
+    /// The text before `{tenant}` ends where it first can, and what comes after begins where it last can: of
+    /// `app_{tenant}_*` and `app_acme_eu_1` the tenant is `acme_eu`.
+    #[must_use]
+    pub fn tenant_of<'n>(&self, field: Field, name: &'n str) -> Option<&'n str> {
+        let spelled = self.tenant_spellings.iter().filter(|(of, ..)| *of == field);
+        spelled.filter_map(|(_, before, after)| pattern::between(before, after, name)).next()
     }
 
     /// Whether identity may go to this host: one of one's own, or a declared partner.
     #[must_use]
     pub fn trusts_destination(&self, host: &str) -> bool {
-        match host.parse::<std::net::IpAddr>() {
-            Ok(std::net::IpAddr::V4(address)) => address.is_loopback() || address.is_private(),
-            Ok(std::net::IpAddr::V6(address)) => address.is_loopback() || address.is_unique_local(),
-            Err(_) => !host.contains('.'),
-        }
-    }
-
-    /// Whether a mesh encrypts what reaches this service.
-    #[must_use]
-    pub fn is_in_mesh(&self, _service: Service<'_>) -> bool {
-        false
-    }
-
-    /// The audiences that a service accepts; `None` where none are declared.
-    #[must_use]
-    pub fn audiences(&self, _service: Service<'_>) -> Option<&[String]> {
-        None
-    }
-
-    /// Whether an algorithm may verify a credential: one whose verifiers cannot sign, unless declared otherwise.
-    #[must_use]
-    pub fn allows_algorithm(&self, alg: &str) -> bool {
-        const ASYMMETRIC: [&str; 11] = [
-            "ES256", "ES384", "ES512", "Ed25519", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384",
-            "RS512",
-        ];
-        ASYMMETRIC.contains(&alg)
+        is_inside(host) || self.destinations.matches(host)
     }
 
     /// Whether any destination is declared; where none is, a host outside is only likely a stranger.
     #[must_use]
     pub fn declares_destinations(&self) -> bool {
-        false
+        self.declares_destinations
     }
 
     /// The least assurance that an operation asks for, if one is declared.
     #[must_use]
-    pub fn required_assurance(
-        &self,
-        _service: Service<'_>,
-        _operation: &str,
-    ) -> Option<hopseal_identity::Assurance> {
-        None
-    }
-
-    /// Whether two ids are declared to be one principal, under that issuer (empty: not known).
-    #[must_use]
-    pub fn is_alias(&self, _issuer: &str, _a: &str, _b: &str) -> bool {
-        false
-    }
-
-    /// Whether everyone may use resources of this tenant.
-    #[must_use]
-    pub fn is_shared_tenant(&self, _tenant: &str) -> bool {
-        false
-    }
-
-    /// The tenant that the name of a resource spells.
-    #[must_use]
-    pub fn tenant_of<'n>(&self, _field: crate::field::Field, _name: &'n str) -> Option<&'n str> {
-        None
+    pub fn required_assurance(&self, service: Service<'_>, operation: &str) -> Option<Assurance> {
+        let asked = self.required.iter().filter(|(pattern, of, _)| {
+            pattern.matches(service) && of.as_ref().is_none_or(|of| of.matches(operation))
+        });
+        asked.map(|(.., assurance)| *assurance).max()
     }
 
     /// Whether a service's spans must name people by pseudonym.
     #[must_use]
-    pub fn is_pseudonymous(&self, _service: Service<'_>) -> bool {
-        false
+    pub fn is_pseudonymous(&self, service: Service<'_>) -> bool {
+        self.pseudonymous.matches(service)
+    }
+
+    /// Whether a mesh encrypts what reaches this service.
+    #[must_use]
+    pub fn is_in_mesh(&self, service: Service<'_>) -> bool {
+        self.mesh.matches(service)
+    }
+
+    /// The audiences that a service accepts; `None` where none are declared.
+    #[must_use]
+    pub fn audiences(&self, service: Service<'_>) -> Option<&[String]> {
+        let found = self.audiences.iter().find(|(pattern, _)| pattern.matches(service))?;
+        Some(&found.1)
+    }
+
+    /// Whether an algorithm may verify a credential: one whose verifiers cannot sign, unless declared otherwise.
+    #[must_use]
+    pub fn allows_algorithm(&self, alg: &str) -> bool {
+        self.algorithms.contains(alg)
+    }
+
+    /// Whether two ids are declared to be one principal, under that issuer (empty: not known).
+    #[must_use]
+    pub fn is_alias(&self, issuer: &str, a: &str, b: &str) -> bool {
+        self.aliases.iter().any(|(of, ids)| {
+            of.as_deref().is_none_or(|of| of == issuer) && ids.contains(a) && ids.contains(b)
+        })
+    }
+
+    /// Whether one session may have several users here.
+    #[must_use]
+    pub fn shares_sessions(&self, service: Service<'_>, client: Option<&str>) -> bool {
+        self.shared_sessions.iter().any(|(of, by)| {
+            of.as_ref().is_none_or(|of| of.matches(service))
+                && by.as_ref().is_none_or(|by| client.is_some_and(|client| by.matches(client)))
+        })
     }
 
     /// Whether an agent, by its id or name, may act with no user behind it.
     #[must_use]
-    pub fn is_autonomous_agent(&self, _agent: &str) -> bool {
-        false
+    pub fn is_autonomous_agent(&self, agent: &str) -> bool {
+        self.autonomous_agents.matches(agent)
     }
 
     /// Whether an agent may use this tool by its own right.
     #[must_use]
-    pub fn is_agent_owned(&self, _tool: &str) -> bool {
-        false
+    pub fn is_agent_owned(&self, tool: &str) -> bool {
+        self.owned_tools.matches(tool)
+    }
+
+    /// Whether consumers of this topic put messages of many principals together by design.
+    #[must_use]
+    pub fn aggregates(&self, topic: &str) -> bool {
+        self.aggregated_topics.matches(topic)
+    }
+
+    /// Whether values under this attribute key only look like credentials.
+    #[must_use]
+    pub fn is_not_credential(&self, key: &str) -> bool {
+        self.not_credentials.matches(key)
     }
 }
+
+fn allowance(
+    sets: &[RouteSet],
+    service: Service<'_>,
+    method: Option<&str>,
+    path: &str,
+    at: u64,
+) -> Allowance {
+    let matching = sets.iter().filter(|set| {
+        set.service.as_ref().is_none_or(|pattern| pattern.matches(service))
+            && set.routes.iter().any(|route| route.matches(method, path))
+    });
+    Allowance::of(matching.map(|set| set.expires), at)
+}
+
+#[cfg(test)]
+mod tests;

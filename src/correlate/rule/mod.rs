@@ -168,6 +168,11 @@ pub enum Quiet {
     ServicePrincipal,
     /// The request was turned away.
     Rejected,
+    /// A failed attempt whose retry succeeded.
+    Retry,
+    /// What the rule misses may stand on a span that lost its place in the trace. Where it may have been lost
+    /// altogether the finding is no more than likely.
+    Incomplete,
 }
 
 /// What a rule needs to speak.
@@ -229,6 +234,9 @@ macro_rules! rules {
         impl Rule {
             /// Every rule, by number.
             pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// Every name, in the same order.
+            pub(crate) const NAMES: &[&'static str] = &[$(stringify!($module)),+];
 
             /// Its name, as every output writes it.
             #[must_use]

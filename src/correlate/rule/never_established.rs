@@ -15,7 +15,7 @@ pub(super) const SPEC: Spec = Spec {
     fix: "Validate a credential at the edge, or declare the route public.",
     quieting: "Declare the route under `public`, or import an OpenAPI description whose operations carry `security: []`.",
     maps: &["OWASP API2:2023", "OWASP API9:2023", "CWE-306", "T1190"],
-    quiet: &[Quiet::Static, Quiet::Health, Quiet::Public],
+    quiet: &[Quiet::Static, Quiet::Health, Quiet::Public, Quiet::Retry, Quiet::Incomplete],
     check: Check::Hop(check),
 };
 

@@ -43,7 +43,7 @@ fn check(view: &View<'_>, found: &mut Vec<Found>) {
             );
         }
         let is_open = endpoint.quiet >= without;
-        found.push((finding, endpoint.reason.filter(|_| is_open)));
+        found.push((finding, endpoint.quieted.filter(|_| is_open)));
     }
 }
 

@@ -48,7 +48,7 @@ fn check(view: &View<'_>, found: &mut Vec<Found>) {
             );
         }
         let is_open = endpoint.without - endpoint.quiet < enough;
-        found.push((finding, endpoint.reason.filter(|_| is_open)));
+        found.push((finding, endpoint.quieted.filter(|_| is_open)));
     }
 }
 

@@ -1,6 +1,6 @@
 use hopseal_correlate::finding::{Confidence, Subject};
 use hopseal_correlate::hop::HopKind;
-use hopseal_correlate::report::{Coverage, Input, Rejection, ServiceRow};
+use hopseal_correlate::report::{Coverage, Input, Rejection, ServiceRow, SuppressedRow};
 use hopseal_correlate::rule::Rule;
 use hopseal_correlate::suppress::Reason;
 use hopseal_correlate::trace::Grade;
@@ -86,7 +86,10 @@ fn report() -> Report {
         coverage: Coverage { hops: 4, identified: 2, proven: 0, uncovered: 1 },
         ..Report::default()
     };
-    report.suppressed.insert((Rule::IdentityDropped, Reason::Static, "web".to_owned()), 12);
+    report.suppressed.insert(
+        (Rule::IdentityDropped, Reason::Static, "web".to_owned()),
+        SuppressedRow { count: 12, expires: None },
+    );
     report.input = Input {
         rejected: 1,
         rejections: vec![Rejection {

@@ -1,0 +1,39 @@
+//! What a lost span would have changed. Our own gaps must never look like gaps of identity.
+
+use crate::field::Field;
+use crate::hop::{Hop, HopKind};
+use crate::rule::Cx;
+
+/// Work of the hop's service, during the hop, whose parent span is not there: it may belong to the hop.
+fn strays<'a>(cx: &Cx<'a>, hop: &Hop<'a>) -> impl Iterator<Item = &'a Hop<'a>> + use<'a> {
+    let (trace, hops) = (cx.trace, cx.hops);
+    let (service, entry) = (hop.service, trace.span(hop.entry));
+    hops.all().iter().filter(move |other| {
+        let start = trace.span(other.entry).start;
+        other.kind == HopKind::Origin
+            && other.caller_missing
+            && other.service == service
+            && (entry.start == 0 || (entry.start <= start && start <= entry.end))
+    })
+}
+
+/// Whether a span that may belong to the hop shows an identity.
+pub(super) fn may_be_elsewhere(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
+    cx.trace.grade.missing_parents > 0
+        && strays(cx, hop).any(|stray| stray.identity.assurance.is_identified())
+}
+
+/// Why what the hop does not show may yet have been there.
+pub(super) fn doubt(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<String> {
+    let dropped = cx.frame(hop).fold(0_u32, |sum, span| sum.saturating_add(span.dropped));
+    if dropped > 0 {
+        return Some(format!("the sender dropped {dropped} attributes, events or links of this hop's spans"));
+    }
+    if cx.trace.grade.missing_parents > 0 && strays(cx, hop).next().is_some() {
+        return Some("spans of this service have lost their place in the trace".to_owned());
+    }
+    if cx.trace.grade.conflicts > 0 && cx.frame(hop).all(|span| !span.has(Field::Assurance)) {
+        return Some("spans arrived with different contents under one id".to_owned());
+    }
+    None
+}

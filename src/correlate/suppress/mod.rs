@@ -1,0 +1,136 @@
+//! The one place where a finding is quieted. Nothing is dropped in silence: every suppression is counted with its
+//! reason and, where a declaration has one, its last day.
+//!
+//! A rule lists in its [`Spec`](crate::rule::Spec) what may quiet it; the policy's own conditions may quiet any.
+//! Repeated findings need no suppression: one finding has one id, and calls of one edge fall into one group.
+
+mod complete;
+mod retry;
+mod route;
+
+use crate::finding::{Confidence, Finding};
+use crate::hop::{Hop, Outcome};
+use crate::policy::{Allowance, Date};
+use crate::rule::{Cx, Quiet};
+
+/// Why a finding was quieted: the closed list of the outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A static file.
+    Static,
+    /// Health, readiness, metrics or `OPTIONS`.
+    Health,
+    /// A route that everyone may call.
+    Public,
+    /// A service principal that the policy allows on this edge.
+    ServicePrincipal,
+    /// The request was turned away.
+    Rejected,
+    /// A failed attempt; its retry succeeded and speaks for both.
+    Retry,
+    /// What the rule misses may stand on a span whose place in the trace is lost.
+    Incomplete,
+    /// A condition of the policy's `suppress` list.
+    Declared,
+}
+
+impl Reason {
+    /// Every reason, in the order of the enum.
+    pub const ALL: [Self; 8] = [
+        Self::Static,
+        Self::Health,
+        Self::Public,
+        Self::ServicePrincipal,
+        Self::Rejected,
+        Self::Retry,
+        Self::Incomplete,
+        Self::Declared,
+    ];
+
+    /// The word of the outputs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Health => "health",
+            Self::Public => "public",
+            Self::ServicePrincipal => "service_principal",
+            Self::Rejected => "rejected",
+            Self::Retry => "retry",
+            Self::Incomplete => "incomplete",
+            Self::Declared => "declared",
+        }
+    }
+}
+
+/// That a finding is quieted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Quieted {
+    /// Why.
+    pub(crate) reason: Reason,
+    /// The last day of the declaration, if it has one.
+    pub(crate) expires: Option<Date>,
+}
+
+/// Name of the evidence that a declaration would have quieted the finding, had its day not passed.
+const EXPIRED: &str = "expired_allowance";
+
+/// Whether `finding` about `hop` is quieted. One that stands may come out less sure, or saying that a declaration
+/// has expired.
+pub(crate) fn settle(cx: &Cx<'_>, hop: &Hop<'_>, finding: &mut Finding) -> Option<Quieted> {
+    let quiet = finding.rule.spec().quiet;
+    match quieted_by(cx, hop, quiet) {
+        Ok(quieted) => return Some(quieted),
+        Err(Some((reason, date))) => {
+            finding.evidence.insert(EXPIRED, format!("{} until {date}", reason.as_str()));
+        }
+        Err(None) => {}
+    }
+    if quiet.contains(&Quiet::Incomplete)
+        && let Some(why) = complete::doubt(cx, hop)
+    {
+        finding.confidence = finding.confidence.min(Confidence::Likely);
+        finding.why_not_sure.push(why);
+    }
+    None
+}
+
+/// The first of `quiet` that holds for `hop`; `Err` holds a declaration that would have, had its day not passed.
+pub(crate) fn quieted_by(
+    cx: &Cx<'_>,
+    hop: &Hop<'_>,
+    quiet: &[Quiet],
+) -> Result<Quieted, Option<(Reason, Date)>> {
+    let mut expired = None;
+    for quiet in quiet {
+        let (reason, allowance) = match quiet {
+            Quiet::Static => (Reason::Static, always(route::is_static(cx.entry(hop)))),
+            Quiet::Health => (Reason::Health, route::health(cx, hop)),
+            Quiet::Public => (Reason::Public, route::public(cx, hop)),
+            Quiet::ServicePrincipal => (Reason::ServicePrincipal, client(cx, hop)),
+            Quiet::Rejected => (Reason::Rejected, always(hop.outcome == Outcome::Rejected)),
+            Quiet::Retry => (Reason::Retry, always(retry::succeeded(cx, hop))),
+            Quiet::Incomplete => (Reason::Incomplete, always(complete::may_be_elsewhere(cx, hop))),
+        };
+        match allowance {
+            Allowance::Holds(expires) => return Ok(Quieted { reason, expires }),
+            Allowance::Expired(date) => expired = Some((reason, date)),
+            Allowance::None => {}
+        }
+    }
+    Err(expired)
+}
+
+const fn always(holds: bool) -> Allowance {
+    if holds { Allowance::Holds(None) } else { Allowance::None }
+}
+
+fn client(cx: &Cx<'_>, hop: &Hop<'_>) -> Allowance {
+    let Some(principal) = &hop.identity.principal else { return Allowance::None };
+    let client = principal.client.unwrap_or(principal.id);
+    let caller = cx.caller(hop).map(|caller| caller.service);
+    cx.policy.client(client, caller, hop.service, cx.entry(hop).start)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! What a route says of itself: static files, health, and what is public by nature.
+//!
+//! Where the server names the route it took, that is believed and not the path, which the caller chooses; the path
+//! counts where no route is named, or one that takes everything.
+
+use crate::field::Field;
+use crate::hop::{Hop, path_of};
+use crate::policy::{Allowance, READS};
+use crate::record::Span;
+use crate::rule::Cx;
+
+/// Endings of files that are the same for everyone.
+const STATIC: [&str; 22] = [
+    "js",
+    "mjs",
+    "css",
+    "map",
+    "png",
+    "jpg",
+    "jpeg",
+    "gif",
+    "svg",
+    "ico",
+    "webp",
+    "avif",
+    "woff",
+    "woff2",
+    "ttf",
+    "otf",
+    "eot",
+    "wasm",
+    "html",
+    "htm",
+    "txt",
+    "webmanifest",
+];
+
+/// Words that name a health route wherever they stand last.
+const HEALTH: [&str; 8] =
+    ["healthz", "livez", "readyz", "healthcheck", "health-check", "liveness", "readiness", "health_check"];
+
+/// Words that name a health route near the root: further down they name a thing of the domain.
+const HEALTH_NEAR_ROOT: [&str; 8] =
+    ["health", "live", "ready", "ping", "metrics", "prometheus", "startup", "alive"];
+
+/// Words that name a health route only when a probe asks.
+const HEALTH_IF_PROBED: [&str; 6] = ["", "status", "up", "version", "info", "index"];
+
+/// Segments that may stand before a health word near the root.
+const PREFIXES: [&str; 10] =
+    ["api", "-", "_", "q", "manage", "management", "internal", "admin", "system", "health"];
+
+/// What Spring's actuator tells everyone. The rest of it (`env`, `heapdump`, ..) must never be public.
+const ACTUATOR: [&str; 4] = ["health", "info", "metrics", "prometheus"];
+
+/// How probes call themselves. Anyone can: never more than a second sign.
+const PROBES: [&str; 7] = [
+    "kube-probe/",
+    "Prometheus/",
+    "ELB-HealthChecker/",
+    "GoogleHC/",
+    "Consul Health Check",
+    "Blackbox Exporter/",
+    "Envoy/HC",
+];
+
+/// Last segments of routes that nobody can be logged in for.
+const PUBLIC: [&str; 19] = [
+    "login",
+    "log-in",
+    "signin",
+    "sign-in",
+    "logout",
+    "log-out",
+    "signout",
+    "sign-out",
+    "signup",
+    "sign-up",
+    "register",
+    "forgot-password",
+    "reset-password",
+    "robots.txt",
+    "favicon.ico",
+    "jwks",
+    "jwks.json",
+    "certs",
+    "openid-configuration",
+];
+
+/// Segments that make a `callback`, `token` or `authorize` below them part of a login.
+const LOGIN: [&str; 8] = ["oauth", "oauth2", "oidc", "openid-connect", "auth", "sso", "saml", "connect"];
+
+/// What is asked for: the route the server names, unless it takes everything; else the path.
+fn asked<'t>(span: &Span<'t>) -> &'t str {
+    let route = span.get(Field::HttpRoute);
+    match route {
+        Some(route) if !takes_everything(route) => route,
+        _ => path(span).or(route).unwrap_or(""),
+    }
+}
+
+/// The path asked for: the URL's, or a name that looks like one.
+fn path<'t>(span: &Span<'t>) -> Option<&'t str> {
+    span.get(Field::UrlPath)
+        .or_else(|| span.get(Field::UrlFull))
+        .map(path_of)
+        .or_else(|| span.name.rsplit(' ').next().filter(|name| name.contains('/')).map(path_of))
+}
+
+/// Whether a route matches any path below it: `/static/**`, `/*`, `/{path...}`, `/{*rest}`, `/<path:rest>`.
+fn takes_everything(route: &str) -> bool {
+    let last = route.rsplit('/').next().unwrap_or("");
+    last.contains('*') || last.ends_with("...}") || last.starts_with("<path:")
+}
+
+/// The method, upper case; older instrumentation only puts it into the name.
+fn method(span: &Span<'_>) -> Option<String> {
+    const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
+    let named =
+        || span.name.split(' ').next().filter(|word| METHODS.iter().any(|m| m.eq_ignore_ascii_case(word)));
+    span.get(Field::HttpMethod).or_else(named).map(str::to_ascii_uppercase)
+}
+
+/// Whether the request only reads: no convention covers a write.
+fn reads(span: &Span<'_>) -> bool {
+    method(span).is_none_or(|method| READS.contains(&method.as_str()))
+}
+
+/// Segments of a path, none of them empty.
+fn segments(path: &str) -> Vec<&str> {
+    path.split('/').filter(|segment| !segment.is_empty()).collect()
+}
+
+pub(super) fn is_static(span: &Span<'_>) -> bool {
+    let last = asked(span).rsplit('/').next().unwrap_or("");
+    reads(span) && last.rsplit_once('.').is_some_and(|(_, ending)| STATIC.contains(&ending))
+}
+
+pub(super) fn health(cx: &Cx<'_>, hop: &Hop<'_>) -> Allowance {
+    let entry = cx.entry(hop);
+    match is_health(entry) {
+        true => Allowance::Holds(None),
+        false => {
+            declared(hop, entry, |method, path| cx.policy.health(hop.service, method, path, entry.start))
+        }
+    }
+}
+
+fn is_health(span: &Span<'_>) -> bool {
+    if method(span).as_deref() == Some("OPTIONS")
+        || span.name.starts_with("grpc.health.v1.Health/")
+        || span.get(Field::RpcService) == Some("grpc.health.v1.Health")
+    {
+        return true;
+    }
+    if !reads(span) || span.has(Field::RpcMethod) || span.has(Field::MessagingDestination) {
+        return false;
+    }
+    let asked = asked(span);
+    let segments = segments(asked);
+    let (last, before) = segments.split_last().map_or(("", &[][..]), |(last, before)| (*last, before));
+    if let Some(at) = segments.iter().position(|segment| *segment == "actuator") {
+        return segments.get(at + 1).is_none_or(|part| ACTUATOR.contains(part));
+    }
+    let near_root = before.iter().all(|segment| PREFIXES.contains(segment) || is_version(segment));
+    HEALTH.contains(&last)
+        || (near_root && HEALTH_NEAR_ROOT.contains(&last))
+        || (near_root && !asked.is_empty() && HEALTH_IF_PROBED.contains(&last) && is_probe(span))
+}
+
+/// `v1`, `v2`, ..
+fn is_version(segment: &str) -> bool {
+    segment.strip_prefix('v').is_some_and(|rest| rest.parse::<u8>().is_ok())
+}
+
+/// Whether the caller says that it is a probe.
+fn is_probe(span: &Span<'_>) -> bool {
+    span.has(Field::Synthetic)
+        || span.get(Field::UserAgent).is_some_and(|agent| PROBES.iter().any(|probe| agent.starts_with(probe)))
+}
+
+pub(super) fn public(cx: &Cx<'_>, hop: &Hop<'_>) -> Allowance {
+    let entry = cx.entry(hop);
+    match is_public(entry) {
+        true => Allowance::Holds(None),
+        false => {
+            declared(hop, entry, |method, path| cx.policy.public(hop.service, method, path, entry.start))
+        }
+    }
+}
+
+/// Public by nature: a login cannot ask for one.
+fn is_public(span: &Span<'_>) -> bool {
+    let lower = asked(span).to_ascii_lowercase();
+    let segments = segments(&lower);
+    let Some((last, before)) = segments.split_last() else { return false };
+    if segments.first() == Some(&".well-known") || PUBLIC.contains(last) {
+        return true;
+    }
+    let below = |words: &[&str]| before.iter().any(|segment| words.contains(segment));
+    match *last {
+        "callback" | "token" | "authorize" => below(&LOGIN) || below(&["login"]),
+        // Who calls a webhook proves itself by a signature over the body, which no span shows.
+        "webhook" | "webhooks" => true,
+        _ => below(&["webhook", "webhooks"]) && method(span).as_deref() == Some("POST"),
+    }
+}
+
+/// What the policy says of a request, by its route and by its path.
+fn declared(hop: &Hop<'_>, span: &Span<'_>, ask: impl Fn(Option<&str>, &str) -> Allowance) -> Allowance {
+    let method = method(span);
+    let rpc = || match (span.get(Field::RpcService), span.get(Field::RpcMethod)) {
+        (_, None) => None,
+        (Some(service), Some(method)) => Some(format!("/{service}/{method}")),
+        (None, Some(_)) => Some(format!("/{}", hop.operation)),
+    };
+    let route = span.get(Field::HttpRoute).map(str::to_owned).or_else(rpc);
+    let by = |path: &str| ask(method.as_deref(), path);
+    let by_route = route.as_deref().map_or(Allowance::None, by);
+    match by_route {
+        Allowance::Holds(_) => by_route,
+        _ => match path(span).map_or(Allowance::None, by) {
+            Allowance::None => by_route,
+            by_path => by_path,
+        },
+    }
+}
