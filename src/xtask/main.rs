@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod bench;
+mod e2e;
 mod exec;
 mod fuzz;
 mod metadata;
@@ -27,23 +28,25 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Test(test::Args),
+    E2e(e2e::Args),
     /// Checks what compilers and linters do not: file length, dependencies, flow, fuzz targets.
     Tidy,
     Fuzz(fuzz::Args),
+    Bench(bench::Args),
     Accuracy(accuracy::Accuracy),
     Generate(accuracy::Generate),
-    Bench(bench::Args),
 }
 
 fn run(task: &Task, out: &mut dyn Write) -> Result<(), TaskError> {
     let repository = Repository::find()?;
     match task {
         Task::Test(args) => test::run(args, &repository, out),
+        Task::E2e(args) => e2e::run(args, &repository, out),
         Task::Tidy => tidy::run(&repository, out),
         Task::Fuzz(args) => fuzz::run(args, &repository, out),
+        Task::Bench(args) => bench::run(args, &repository, out),
         Task::Accuracy(args) => accuracy::accuracy(args, out),
         Task::Generate(args) => accuracy::generate(args, out),
-        Task::Bench(args) => bench::run(args, &repository, out),
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) enum TaskError {
     Untidy(usize),
     #[error("{0} limits are missed")]
     OverLimit(usize),
+    #[error("the capture taken anew differs from the committed one")]
+    Differs,
     #[error("no fuzz target is called `{0}`")]
     NoTarget(String),
 }

@@ -1,0 +1,104 @@
+//! `cargo xtask e2e`.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::exec;
+use crate::metadata::Metadata;
+use crate::task::{Repository, TaskError};
+
+/// Starts the fleet of `tests/examples/capture` (Python, Node, Java), traces it anew, and checks that the same is said
+/// of it as of the committed capture. Fetches what the fleet needs; some minutes the first time.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+const COMMITTED: &str = "tests/examples/checkout.otlp.json";
+/// What the fleet runs on, and how Debian calls it.
+const NEEDED: [(&str, &str, &str); 5] = [
+    ("python3", "--version", "apt-get install python3-venv"),
+    ("node", "--version", "apt-get install nodejs"),
+    ("npm", "--version", "apt-get install npm"),
+    ("javac", "-version", "apt-get install default-jdk-headless"),
+    ("mvn", "--version", "apt-get install maven"),
+];
+
+/// The part of a report that does not change with ids and times.
+#[derive(Debug, PartialEq, Deserialize)]
+struct Said {
+    traces: Vec<Trace>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+struct Trace {
+    complete: bool,
+    hops: Vec<Hop>,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+struct Hop {
+    caller: Option<String>,
+    service: String,
+    operation: String,
+    assurance: String,
+    principal: Option<Principal>,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+struct Principal {
+    id: String,
+    kind: String,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+struct Finding {
+    rule: String,
+    severity: String,
+    confidence: String,
+    caller: Option<String>,
+    service: String,
+    operation: String,
+}
+
+pub(crate) fn run(_: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    for (what, version, install) in NEEDED {
+        if !exec::succeeds(Command::new(what).arg(version)) {
+            return Err(TaskError::Missing { what, install });
+        }
+    }
+    let taken = Metadata::read(repository)?.target_directory.join("e2e/checkout.otlp.json");
+    if let Some(folder) = taken.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut capture = Command::new(repository.root().join("tests/examples/capture/run"));
+    exec::run(capture.arg(&taken), out)?;
+    let (expected, found) = (said(repository, Path::new(COMMITTED))?, said(repository, &taken)?);
+    if expected != found {
+        writeln!(out, "expected {expected:#?}\nfound {found:#?}")?;
+        return Err(TaskError::Differs);
+    }
+    let hops: usize = found.traces.iter().map(|trace| trace.hops.len()).sum();
+    Ok(writeln!(out, "e2e: taken anew, the same {hops} hops and {} findings", found.findings.len())?)
+}
+
+/// What `hopseal check` says of a file, in an order that ids do not change.
+fn said(repository: &Repository, file: &Path) -> Result<Said, TaskError> {
+    let mut check = exec::cargo();
+    check.current_dir(repository.root()).args([
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "hopseal-collector",
+        "--",
+    ]);
+    check.args(["check", "--format", "json", "--fail-on", "never", "--strict"]).arg(file);
+    let mut said: Said = serde_json::from_str(&exec::read(&mut check)?)
+        .map_err(|source| TaskError::Output { command: "hopseal check", source })?;
+    said.traces.sort();
+    said.findings.sort();
+    Ok(said)
+}
