@@ -4,6 +4,7 @@
 //! a [`Sink`](hopseal_correlate::sink::Sink) for everything in it, element by element, so that a file may be
 //! larger than memory. What is bad is reported with its place, and everything else is still read.
 
+mod boundary;
 mod field;
 pub mod jaeger;
 pub mod otlp;

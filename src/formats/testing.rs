@@ -165,3 +165,34 @@ impl Sink for Record {
         self.rejected.push(format!("{at}: {reason}"));
     }
 }
+
+/// How often a parser said what, for input too large to be written down.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) spans: u64,
+    pub(crate) rejected: u64,
+}
+
+pub(crate) fn count(read: impl FnOnce(&mut Count)) -> Count {
+    let mut count = Count::default();
+    read(&mut count);
+    count
+}
+
+impl Sink for Count {
+    fn resource(&mut self) {}
+    fn resource_attribute(&mut self, _key: &str, _value: Value<'_>) {}
+    fn span_start(&mut self) {}
+    fn attribute(&mut self, _key: &str, _value: Value<'_>) {}
+    fn event(&mut self, _name: &str, _time: u64) {}
+    fn event_attribute(&mut self, _key: &str, _value: Value<'_>) {}
+    fn link(&mut self, _link: Link) {}
+    fn link_attribute(&mut self, _key: &str, _value: Value<'_>) {}
+    fn span_end(&mut self, _head: &SpanHead<'_>) {
+        self.spans += 1;
+    }
+    fn span_abort(&mut self) {}
+    fn reject(&mut self, _at: Position, _reason: &str) {
+        self.rejected += 1;
+    }
+}

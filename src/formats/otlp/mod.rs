@@ -8,3 +8,6 @@ pub mod protobuf;
 /// How deep lists and maps may stand in each other in an attribute's value. What is deeper is refused. The
 /// specification sets no limit; no instrumentation known to us goes beyond 4.
 const DEPTH: u32 = 32;
+
+#[cfg(test)]
+mod tests;

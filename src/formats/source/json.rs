@@ -2,11 +2,11 @@
 
 use hopseal_correlate::sink::{Position, Sink};
 
-use super::boundary::Boundary;
 use super::input::Input;
 use super::keys::{Meaning, is_zipkin_v1, meaning, meaning_of};
 use super::protobuf::too_large;
 use super::{Format, Limits, lines};
+use crate::boundary::Boundary;
 use crate::{jaeger, otlp, place, zipkin};
 
 const CUT: &str = "cut short: the file ends inside this value";

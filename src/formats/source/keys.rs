@@ -1,7 +1,7 @@
 //! What an object is, told by its keys.
 
 use super::Format;
-use super::boundary::Boundary;
+use crate::boundary::Boundary;
 
 /// What a key of an object says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

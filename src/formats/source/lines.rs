@@ -3,12 +3,12 @@
 use hopseal_correlate::sink::{Position, Sink};
 use memchr::memchr;
 
-use super::boundary::Boundary;
 use super::detect::key;
 use super::input::Input;
 use super::json;
 use super::protobuf::too_large;
 use super::{Format, Limits};
+use crate::boundary::Boundary;
 
 /// How far the end of the first line is looked for. A longer first line is read as a document, element by element.
 const FIRST_LINE: usize = 16 << 20;

@@ -1,13 +1,169 @@
-//! OTLP JSON.
+//! OTLP JSON: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>.
+//!
+//! One pass over the text, without an object tree. The spellings in use are all taken: ids in hexadecimal or base64,
+//! enumerations by number or name, 64-bit integers as number or string, names in camel or snake case, `null` for
+//! nothing; the lists of `ResourceSpans` of Jaeger's (`result`) and Grafana Tempo's (`trace`, `batches`) APIs; and
+//! `instrumentationLibrarySpans`, as `scopeSpans` were called before 2022.
+//!
+//! A bad attribute, event, link or span is refused by itself: its end is found by counting brackets.
+
+mod escape;
+mod reader;
+mod scalar;
+mod span;
+mod value;
 
 use hopseal_correlate::sink::{Position, Sink};
 
-/// Reads a whole message that starts at `at`.
-pub fn message<S: Sink + ?Sized>(_json: &[u8], at: Position, sink: &mut S) {
-    sink.reject(at, "OTLP JSON is not read by this build");
+use self::reader::{Fault, Reader};
+use crate::place;
+
+/// How deep objects may stand in each other around the list of `ResourceSpans`.
+const WRAPPERS: u32 = 3;
+
+/// Reads a whole `TracesData` or `ExportTraceServiceRequest` that starts at `at`.
+///
+/// ```
+/// # use hopseal_correlate::sink::*;
+/// # #[derive(Default)]
+/// # struct Names(Vec<String>);
+/// # impl Sink for Names {
+/// #     fn resource(&mut self) {}
+/// #     fn resource_attribute(&mut self, _: &str, _: Value<'_>) {}
+/// #     fn span_start(&mut self) {}
+/// #     fn attribute(&mut self, _: &str, _: Value<'_>) {}
+/// #     fn event(&mut self, _: &str, _: u64) {}
+/// #     fn event_attribute(&mut self, _: &str, _: Value<'_>) {}
+/// #     fn link(&mut self, _: Link) {}
+/// #     fn link_attribute(&mut self, _: &str, _: Value<'_>) {}
+/// #     fn span_end(&mut self, head: &SpanHead<'_>) { self.0.push(head.name.to_owned()) }
+/// #     fn span_abort(&mut self) {}
+/// #     fn reject(&mut self, _: Position, _: &str) {}
+/// # }
+/// let request = br#"{"resourceSpans": [{"scopeSpans": [{"spans": [
+///     {"traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174", "name": "hello"}
+/// ]}]}]}"#;
+/// let mut names = Names::default();
+/// hopseal_formats::otlp::json::message(request, Position::Byte(0), &mut names);
+/// assert_eq!(names.0, ["hello"]);
+/// ```
+pub fn message<S: Sink + ?Sized>(json: &[u8], at: Position, sink: &mut S) {
+    read(json, at, sink, |pass, reader| pass.message(reader, WRAPPERS));
 }
 
-/// Reads one `ResourceSpans` that starts at `at`.
-pub(crate) fn resource_spans<S: Sink + ?Sized>(_json: &[u8], at: Position, sink: &mut S) {
-    sink.reject(at, "OTLP JSON is not read by this build");
+/// Reads one `ResourceSpans` that starts at `at`, or as much of it as there is.
+pub(crate) fn resource_spans<S: Sink + ?Sized>(json: &[u8], at: Position, sink: &mut S) {
+    read(json, at, sink, |pass, reader| pass.resource_spans(reader));
+}
+
+fn read<'a, 's, S: Sink + ?Sized>(
+    json: &'a [u8],
+    at: Position,
+    sink: &'s mut S,
+    read: impl FnOnce(&mut Pass<'s, S>, &mut Reader<'a>) -> Result<(), Fault>,
+) {
+    let mut pass = Pass { at, sink };
+    let mut reader = Reader::new(json);
+    if let Err(fault) = read(&mut pass, &mut reader) {
+        pass.reject(fault);
+    } else if reader.peek().is_some() {
+        pass.reject(reader.fault("something follows the JSON value"));
+    }
+}
+
+/// Whose attribute it is.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    Resource,
+    Span,
+    Event,
+    Link,
+}
+
+/// One pass over a text that starts at `at`.
+struct Pass<'s, S: ?Sized> {
+    at: Position,
+    sink: &'s mut S,
+}
+
+impl<S: Sink + ?Sized> Pass<'_, S> {
+    fn message(&mut self, reader: &mut Reader<'_>, depth: u32) -> Result<(), Fault> {
+        reader.object(|reader, member| match member {
+            b"resourceSpans" | b"resource_spans" | b"batches" => self.each(reader, Self::resource_spans),
+            b"result" | b"trace" if depth > 0 => self.message(reader, depth - 1),
+            _ => reader.skip(),
+        })
+    }
+
+    fn resource_spans(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let mut ahead = Some(*reader);
+        self.sink.resource();
+        reader.object(|reader, member| match member {
+            b"resource" if ahead.take().is_some() => self.or_skip(reader, Self::resource),
+            b"scopeSpans" | b"scope_spans" | b"instrumentationLibrarySpans" => {
+                if let Some(ahead) = ahead.take() {
+                    self.resource_ahead(ahead);
+                }
+                self.each(reader, Self::scope_spans)
+            }
+            _ => reader.skip(),
+        })
+    }
+
+    fn scope_spans(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        reader.object(|reader, member| match member {
+            b"spans" => self.each(reader, Self::span),
+            _ => reader.skip(),
+        })
+    }
+
+    fn resource(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        reader.object(|reader, member| match member {
+            b"attributes" => self.attributes(Whose::Resource, reader),
+            _ => reader.skip(),
+        })
+    }
+
+    /// Reads the resource of a `ResourceSpans` in which it stands behind its spans. What is wrong around it is
+    /// found again, and said, when the spans were read.
+    fn resource_ahead(&mut self, mut reader: Reader<'_>) {
+        let mut found = false;
+        let _said_later = reader.object(|reader, member| match member {
+            b"resource" if !std::mem::replace(&mut found, true) => self.or_skip(reader, Self::resource),
+            _ => reader.skip(),
+        });
+    }
+
+    /// Has `read` read each item of a list. One that is bad is refused, and the next one is read.
+    #[inline(always)]
+    fn each<'a>(
+        &mut self,
+        reader: &mut Reader<'a>,
+        read: impl Fn(&mut Self, &mut Reader<'a>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        reader.list(|reader| self.or_skip(reader, &read))
+    }
+
+    /// Has `read` read a value; steps over it if it is bad. When its end cannot be found either, all that holds it is
+    /// bad, and for the same reason.
+    #[inline(always)]
+    fn or_skip<'a>(
+        &mut self,
+        reader: &mut Reader<'a>,
+        read: impl FnOnce(&mut Self, &mut Reader<'a>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let start = *reader;
+        let Err(fault) = read(self, reader) else { return Ok(()) };
+        *reader = start;
+        if reader.skip().is_err() {
+            return Err(fault);
+        }
+        self.reject(fault);
+        Ok(())
+    }
+
+    #[cold]
+    fn reject(&mut self, fault: Fault) {
+        self.sink.reject(place(self.at, fault.at), fault.reason);
+    }
 }

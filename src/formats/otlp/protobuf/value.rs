@@ -39,7 +39,7 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         let mut merged = Vec::new();
         while let Some(next) = fields.next()? {
             match (last, next) {
-                (_, (8.., _)) => continue,
+                (_, (9.., _)) => continue,
                 ((5 | 6, Wire::Bytes(before)), (_, Wire::Bytes(more))) if last.0 == next.0 => {
                     if merged.is_empty() {
                         merged.extend_from_slice(before);

@@ -23,7 +23,7 @@ pub(crate) struct Boundary {
 impl Boundary {
     /// Takes the next bytes, the first time starting at the value's first byte. Returns how many of them
     /// belong to the value once its end is among them. A number or word ends before what follows it.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         loop {
             while self.depth > 0

@@ -1,0 +1,153 @@
+//! `KeyValue` and `AnyValue` in JSON.
+
+use hopseal_correlate::sink::{Sink, Value};
+
+use super::reader::{Fault, Reader, Reason, Text};
+use super::{Pass, Whose, scalar};
+use crate::otlp::DEPTH;
+
+const NOT_TEXT: Reason = "attribute: the value is not UTF-8, taken as bytes";
+const KEY_NOT_TEXT: Reason = "attribute: the key is not UTF-8";
+const TOO_DEEP: Reason = "attribute: lists and maps are nested too deep";
+const SEVERAL: Reason = "attribute: more than one value, the first is taken";
+const NOT_OF_ITS_TYPE: Reason = "attribute: the value is not what its type says";
+const NO_KEY: Reason = "attribute: no key";
+
+impl<S: Sink + ?Sized> Pass<'_, S> {
+    /// Hands on a list of `KeyValue`. A bad one is refused and costs nothing else.
+    #[inline]
+    pub(super) fn attributes(&mut self, whose: Whose, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        self.each(reader, |pass, reader| pass.key_value(whose, reader))
+    }
+
+    #[inline]
+    fn key_value(&mut self, whose: Whose, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let start = *reader;
+        let mut key: Option<Text<'_>> = None;
+        let mut late = None;
+        reader.object(|reader, member| match (member, key) {
+            (b"key", _) => {
+                key = Some(reader.string()?);
+                Ok(())
+            }
+            (b"value", Some(key)) => {
+                let key = key.decode().map_err(|_| start.fault(KEY_NOT_TEXT))?;
+                self.any(whose, &key, reader, DEPTH)
+            }
+            (b"value", None) => {
+                late = Some(*reader);
+                reader.skip()
+            }
+            _ => reader.skip(),
+        })?;
+        if let Some(mut value) = late {
+            let key = key.ok_or(start.fault(NO_KEY))?.decode().map_err(|_| start.fault(KEY_NOT_TEXT))?;
+            self.any(whose, &key, &mut value, DEPTH)?;
+        }
+        Ok(())
+    }
+
+    /// Hands on an `AnyValue`. One that holds nothing is no call.
+    fn any(&mut self, whose: Whose, key: &str, reader: &mut Reader<'_>, depth: u32) -> Result<(), Fault> {
+        let mut seen = false;
+        reader.object(|reader, member| {
+            let Some(variant) = Variant::of(member) else { return reader.skip() };
+            if reader.null() {
+                return Ok(());
+            }
+            if std::mem::replace(&mut seen, true) {
+                return Err(reader.fault(SEVERAL));
+            }
+            self.one(whose, key, variant, reader, depth)
+        })
+    }
+
+    #[inline]
+    fn one(
+        &mut self,
+        whose: Whose,
+        key: &str,
+        variant: Variant,
+        reader: &mut Reader<'_>,
+        depth: u32,
+    ) -> Result<(), Fault> {
+        let fault = reader.fault(NOT_OF_ITS_TYPE);
+        match variant {
+            Variant::String => match reader.string()?.decode() {
+                Ok(text) => self.hand_on(whose, key, Value::Str(&text)),
+                Err(bytes) => {
+                    self.hand_on(whose, key, Value::Bytes(&bytes));
+                    return Err(Fault { reason: NOT_TEXT, ..fault });
+                }
+            },
+            Variant::Int => {
+                let number = scalar::signed(reader.number()?).ok_or(fault)?;
+                self.hand_on(whose, key, Value::Int(number));
+            }
+            Variant::Double => {
+                let number = scalar::double(reader.number()?).ok_or(fault)?;
+                self.hand_on(whose, key, Value::Double(number));
+            }
+            Variant::Bool => {
+                let truth = reader.truth()?;
+                self.hand_on(whose, key, Value::Bool(truth));
+            }
+            Variant::Bytes => {
+                let bytes = scalar::base64(&reader.string()?.bytes()).ok_or(fault)?;
+                self.hand_on(whose, key, Value::Bytes(&bytes));
+            }
+            Variant::Array | Variant::Map => {
+                let depth = depth.checked_sub(1).ok_or(Fault { reason: TOO_DEEP, ..fault })?;
+                return reader.object(|reader, member| match (member, variant) {
+                    (b"values", Variant::Array) => reader.list(|reader| self.any(whose, key, reader, depth)),
+                    (b"values", _) => reader.list(|reader| {
+                        reader.object(|reader, member| match member {
+                            b"value" => self.any(whose, key, reader, depth),
+                            _ => reader.skip(),
+                        })
+                    }),
+                    _ => reader.skip(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn hand_on(&mut self, whose: Whose, key: &str, value: Value<'_>) {
+        match whose {
+            Whose::Resource => self.sink.resource_attribute(key, value),
+            Whose::Span => self.sink.attribute(key, value),
+            Whose::Event => self.sink.event_attribute(key, value),
+            Whose::Link => self.sink.link_attribute(key, value),
+        }
+    }
+}
+
+/// Which of its members an `AnyValue` has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Variant {
+    String,
+    Int,
+    Double,
+    Bool,
+    Bytes,
+    Array,
+    Map,
+}
+
+impl Variant {
+    #[inline]
+    fn of(member: &[u8]) -> Option<Self> {
+        Some(match member {
+            b"stringValue" | b"string_value" => Self::String,
+            b"intValue" | b"int_value" => Self::Int,
+            b"doubleValue" | b"double_value" => Self::Double,
+            b"boolValue" | b"bool_value" => Self::Bool,
+            b"bytesValue" | b"bytes_value" => Self::Bytes,
+            b"arrayValue" | b"array_value" => Self::Array,
+            b"kvlistValue" | b"kvlist_value" => Self::Map,
+            _ => return None,
+        })
+    }
+}
