@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde::de::{Deserializer as _, Error, Visitor};
 
-use crate::source::boundary::Boundary;
+use crate::boundary::Boundary;
 
 /// One JSON value: its bytes, and where they start in the element they were taken from.
 #[derive(Debug, Clone, Copy)]

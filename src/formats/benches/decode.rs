@@ -3,6 +3,12 @@
 //! The batches are alike to what a Java shop sends through a gateway: 1000 spans, 20 a trace, over ten services, 12
 //! attributes a span; about 550 bytes of protobuf and 1.3 KB of JSON each. `cargo bench -p hopseal-formats`; items are
 //! spans.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a bench stops at what it did not expect"
+)]
 
 use std::hint::black_box;
 

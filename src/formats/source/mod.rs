@@ -7,10 +7,6 @@
 //! Only one element is in memory at a time, and it has a largest size, so that neither a file larger than
 //! memory nor a hostile one takes more.
 
-<<<<<<< HEAD
-pub(crate) mod boundary;
-=======
->>>>>>> bfa8d51 (Read OTLP JSON in one pass, and hold both encodings to an oracle)
 mod detect;
 mod inflate;
 mod input;

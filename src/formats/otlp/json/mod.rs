@@ -96,6 +96,9 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
     }
 
     fn resource_spans(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        if reader.peek() != Some(b'{') {
+            return Err(reader.fault("not an object"));
+        }
         let mut ahead = Some(*reader);
         self.sink.resource();
         reader.object(|reader, member| match member {

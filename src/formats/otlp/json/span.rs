@@ -192,8 +192,8 @@ fn count(reader: &mut Reader<'_>) -> Result<u32, Fault> {
 fn named<T: Copy + Default>(reader: &mut Reader<'_>, prefix: &[u8], names: &[(&str, T)]) -> Result<T, Fault> {
     let fault = reader.fault("neither a number nor a name that is known");
     let text = reader.number()?;
-    if let Some(number) = scalar::unsigned(text) {
-        // A number beyond the names comes from a later version of the specification: as if not said.
+    if let Some(number) = scalar::signed(text) {
+        // A number beyond the names is from a later version of the specification: as if not said.
         let known = usize::try_from(number).ok().and_then(|number| names.get(number));
         return Ok(known.map_or_else(T::default, |&(_, value)| value));
     }

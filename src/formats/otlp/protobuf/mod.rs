@@ -95,7 +95,7 @@ struct Pass<'p, S: ?Sized> {
 
 impl<S: Sink + ?Sized> Pass<'_, S> {
     fn message(&mut self, bytes: &[u8]) {
-        self.container(bytes, 1, Self::resource_spans);
+        self.container(bytes, 1, Self::resource_spans, true);
     }
 
     fn resource_spans(&mut self, bytes: &[u8]) {
@@ -109,16 +109,17 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
                 self.reject(resource, reason);
             }
         }
-        self.container(bytes, 2, Self::scope_spans);
+        self.container(bytes, 2, Self::scope_spans, true);
     }
 
     fn scope_spans(&mut self, bytes: &[u8]) {
-        self.container(bytes, 2, Self::span);
+        self.container(bytes, 2, Self::span, false);
     }
 
-    /// Has `read` read each field `wanted` of a message. One that is cut short is read as far as it goes, and that
-    /// is reported once, by the innermost message in which it shows.
-    fn container(&mut self, bytes: &[u8], wanted: u32, read: fn(&mut Self, &[u8])) {
+    /// Has `read` read each field `wanted` of a message. One that is cut short is read as far as it goes, if `parts`
+    /// of it are worth it, and that it is so is reported once, by the innermost message in which it shows.
+    #[inline]
+    fn container(&mut self, bytes: &[u8], wanted: u32, read: impl Fn(&mut Self, &[u8]), parts: bool) {
         let mut fields = Fields::of(bytes);
         loop {
             let here = fields.rest();
@@ -127,7 +128,7 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
                 Ok(None) => return,
                 Ok(Some((number, Wire::Bytes(part)))) if number == wanted => read(self, part),
                 Ok(Some((number, Wire::Cut(part)))) => {
-                    if number == wanted {
+                    if parts && number == wanted {
                         read(self, part);
                     }
                     if !self.cut {

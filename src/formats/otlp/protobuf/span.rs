@@ -13,7 +13,6 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
             Ok(head) => self.sink.span_end(&head),
             Err(reason) => {
                 self.sink.span_abort();
-                self.cut = true;
                 self.reject(span, reason);
             }
         }

@@ -92,7 +92,7 @@ fn bad_parts_of_a_protobuf_span() {
 fn fields_that_occur_again() {
     let list = |text: &[u8]| field(5, &field(1, &field(1, text)));
     let twice = [
-        vec![field(1, &[1; 16]), ids(), field(5, b"first"), field(5, b"last")].concat(),
+        [field(1, &[1; 16]), ids(), field(5, b"first"), field(5, b"last")].concat(),
         vec![0x30, 2, 0x30, 3],
         field(15, b"\x18\x02"),
         field(15, b"\x12\x01m"),
