@@ -271,3 +271,6 @@ fn kind_of(entry: Entry<'_>) -> Kind {
         entry.field == Field::Client || SERVICES.iter().any(|prefix| entry.text.starts_with(prefix));
     if is_service { Kind::Service } else { Kind::User }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+use super::*;
+use crate::testing::with_hops;
+
+/// The identity of the first hop as `assurance method who`, the principal as `kind:id`.
+fn first_hop(attributes: &str) -> String {
+    with_hops(&format!("gw SERVER GET / {attributes}"), |_, hops| {
+        let identity = &hops.iter().next().expect("a hop").identity;
+        let who = identity.principal.as_ref().map(|who| format!("{}:{}", who.kind.as_str(), who.id));
+        let words = [Some(identity.assurance.as_str()), identity.method, who.as_deref()];
+        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    })
+}
+
+#[test]
+fn one_word_for_what_a_span_shows() {
+    for (attributes, expected) in [
+        ("", "unknown"),
+        ("http.method=GET", "unknown"),
+        ("enduser.id=alice", "asserted user:alice"),
+        ("enduser.id=", "unknown"),
+        ("enduser.id=anonymousUser", "anonymous"),
+        ("user.email=a@b.example user.id=7", "asserted user:7"),
+        ("oauth.client_id=batch", "asserted service:batch"),
+        ("oauth.client_id=web user.username=bob", "asserted user:bob"),
+        ("user.id=spiffe://example.org/orders", "asserted service:spiffe://example.org/orders"),
+        // Names that are not actors.
+        ("db.user=root", "unknown"),
+        ("process.user.name=root", "unknown"),
+        // The crate's word stands above every other.
+        ("hopseal.assurance=verified hopseal.method=jwt hopseal.sub=p1 user.id=x", "verified jwt user:p1"),
+        (
+            "hopseal.assurance=sealed hopseal.method=seal hopseal.sub=p1 hopseal.kind=agent",
+            "sealed seal agent:p1",
+        ),
+        ("hopseal.assurance=refused hopseal.sub=p1", "refused"),
+        ("hopseal.assurance=anonymous user.id=x", "anonymous"),
+        // Copied by another language's baggage processor: nobody here vouches for it.
+        ("hopseal.sub=p1", "asserted user:p1"),
+        // Frameworks.
+        ("spring.security.authentication.type=AnonymousAuthenticationToken", "anonymous"),
+        ("spring.security.authentication.type=JwtAuthenticationToken", "verified framework"),
+        ("spring.security.authentication.type=JwtAuthenticationToken user.id=x", "verified framework user:x"),
+        ("aspnetcore.user.is_authenticated=false", "anonymous"),
+        ("@event=Authentication_set user.id=x", "verified framework user:x"),
+    ] {
+        assert_eq!(first_hop(attributes), expected, "{attributes}");
+    }
+}
+
+#[test]
+fn a_principal_is_gathered_from_its_frame() {
+    let text = "gw SERVER GET / user.id=alice\n  gw INTERNAL work tenant.id=acme session.id=s1 user.roles=admin\n    \
+                gw INTERNAL more hopseal.actors=service:bff,agent:planner enduser.scope=write_read";
+    with_hops(text, |_, hops| {
+        let principal = hops.iter().next().and_then(|hop| hop.identity.principal.as_ref()).expect("named");
+        assert_eq!((principal.tenant, principal.session), (Some("acme"), Some("s1")));
+        assert_eq!((&*principal.roles, &*principal.scopes), (&["admin"][..], &["read", "write"][..]));
+        let actors: Vec<&str> = principal.actors.iter().map(|actor| actor.id).collect();
+        assert_eq!(actors, ["bff", "planner"]);
+    });
+}
+
+#[test]
+fn the_entry_span_speaks_first() {
+    with_hops("gw SERVER GET / user.id=alice\n  gw CLIENT POST user.id=bob", |_, hops| {
+        let principal = hops.iter().next().and_then(|hop| hop.identity.principal.as_ref());
+        assert_eq!(principal.map(|who| who.id), Some("alice"));
+    });
+}
