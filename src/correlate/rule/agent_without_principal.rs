@@ -129,6 +129,12 @@ fn finding(cx: &Cx<'_>, hop: &Hop<'_>, call: AgentCall<'_>, calls: &Calls) -> Fi
     if !shows(hop) && !cx.ancestors(hop).take(MOST).any(shows) {
         finding = finding.unsure(Confidence::Hint, "no service of this chain ever shows an identity");
     }
+    if cx.ancestors(hop).take(MOST).last().unwrap_or(hop).caller_missing {
+        finding = finding.unsure(
+            Confidence::Hint,
+            "whoever began this chain is not in the trace and may have named a user",
+        );
+    }
     finding
 }
 
@@ -194,6 +200,11 @@ mod tests {
                 "by a message whose sender was not seen",
                 format!("bot CONSUMER process jobs {AGENT} @link=7/7"),
                 &[],
+            ),
+            (
+                "whoever asked is not in the trace",
+                format!("bot SERVER POST /run {AGENT} @parent=99\n  bot CLIENT POST\n    mcp SERVER POST /mcp {TOOL}"),
+                &["1: medium hint", "3: medium hint"],
             ),
             ("a model is asked", "bot SERVER POST /run\n  bot CLIENT chat gen_ai.operation.name=chat".into(), &[]),
         ] {

@@ -5,7 +5,7 @@ use super::named::{self, MOST, Named};
 use super::{Check, Cx, Needs, Rule, Spec, sign_in};
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
-use crate::hop::Hop;
+use crate::hop::{Hop, HopKind};
 
 pub(super) const SPEC: Spec = Spec {
     number: "F04",
@@ -39,6 +39,9 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
         let Some(before) = &above.identity.principal else { continue };
         if !before.is_user() {
             break;
+        }
+        if is_torn(above) {
+            continue;
         }
         if before.id == here.id && differing.is_none() {
             return;
@@ -91,6 +94,11 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
         );
     }
     found.push(finding);
+}
+
+/// Whether the span that began the frame is missing: what its inner spans name may be whose data it is.
+fn is_torn(hop: &Hop<'_>) -> bool {
+    hop.kind == HopKind::Origin && hop.caller_missing
 }
 
 /// Compares whom two hops name.
@@ -292,6 +300,16 @@ mod tests {
                 "an inner span names whose data it is",
                 "gw SERVER GET / user.id=u-1\n  gw INTERNAL load user.id=u-2\n  gw CLIENT GET\n    a SERVER GET /a user.id=u-1\n      a INTERNAL load user.id=u-3",
                 &[],
+            ),
+            (
+                "the entry span above is missing",
+                "gw INTERNAL load user.id=u-2 @parent=99\n  gw CLIENT GET\n    a SERVER GET /a user.id=u-1",
+                &[],
+            ),
+            (
+                "work that began without a request",
+                "gw INTERNAL nightly user.id=u-2\n  gw CLIENT GET\n    a SERVER GET /a user.id=u-1",
+                &["3: high certain"],
             ),
             (
                 "a batch works for one of the senders it links to",
