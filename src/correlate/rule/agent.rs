@@ -34,19 +34,28 @@ pub(super) struct AgentCall<'t> {
     pub(super) name: &'t str,
 }
 
-/// Fields without which only a span's name can tell.
-const SIGNS: u128 = Field::GenAiOperation.bit()
-    | Field::Tool.bit()
-    | Field::RpcMethod.bit()
-    | Field::HttpRoute.bit()
-    | Field::UrlPath.bit()
-    | Field::UrlFull.bit();
+/// Fields that name an operation of an agent, a tool, or a method of their protocols.
+const SIGNS: u128 = Field::GenAiOperation.bit() | Field::Tool.bit() | Field::RpcMethod.bit();
 
 /// The agent or tool at work on a span.
 ///
 /// By the conventions for GenAI and MCP (`gen_ai.operation.name`, `mcp.method.name`); by the methods and routes of
 /// MCP and A2A where only HTTP or RPC was instrumented; by the names that the A2A SDKs give their spans.
-pub(super) fn call_on<'t>(span: &Span<'t>) -> Option<AgentCall<'t>> {
+pub(super) fn call_on<'a>(cx: &Cx<'a>, ix: SpanIx) -> Option<AgentCall<'a>> {
+    let span = cx.trace.span(ix);
+    if let Some(call) = call_by_span(span) {
+        return Some(call);
+    }
+    let hop = cx.hops.get(cx.hops.of_span(ix)?);
+    let asked = || match hop.operation.contains('/') {
+        true => Some(&*hop.operation),
+        false => path(span),
+    };
+    let role = (hop.entry == ix && !span.has(Field::GenAiOperation)).then(|| role_of(asked()?)).flatten()?;
+    Some(AgentCall { role, name: "" })
+}
+
+fn call_by_span<'t>(span: &Span<'t>) -> Option<AgentCall<'t>> {
     if !span.has_any(SIGNS) {
         return is_a2a_span(span.name).then_some(AgentCall { role: Role::Agent, name: "" });
     }
@@ -55,7 +64,7 @@ pub(super) fn call_on<'t>(span: &Span<'t>) -> Option<AgentCall<'t>> {
         Some("execute_tool" | "tools/call") => Role::Tool,
         Some(_) => return None,
         None if span.has(Field::Tool) => Role::Tool,
-        None => by_route(span)?,
+        None => role_of(span.get(Field::RpcMethod)?)?,
     };
     let (named, prefixes) = match role {
         Role::Agent => (span.get(Field::AgentName), ["invoke_agent ", "invoke_workflow "]),
@@ -65,8 +74,8 @@ pub(super) fn call_on<'t>(span: &Span<'t>) -> Option<AgentCall<'t>> {
     Some(AgentCall { role, name: named.or_else(by_name).unwrap_or("") })
 }
 
-/// A method or route of MCP or A2A, under whatever prefix.
-fn by_route(span: &Span<'_>) -> Option<Role> {
+/// Whose method or route of MCP or A2A it is, under whatever prefix.
+fn role_of(asked: &str) -> Option<Role> {
     const A2A: [&str; 6] = [
         "message/send",
         "message/stream",
@@ -75,9 +84,8 @@ fn by_route(span: &Span<'_>) -> Option<Role> {
         "tasks/send",
         "tasks/sendSubscribe",
     ];
-    let asked = path(span).or_else(|| span.get(Field::RpcMethod))?.trim_end_matches('/');
     let ends = |word: &str| {
-        asked.strip_suffix(word).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+        asked.strip_suffix(word).is_some_and(|before| before.is_empty() || before.ends_with(['/', ' ']))
     };
     match () {
         () if ends("tools/call") => Some(Role::Tool),
@@ -95,21 +103,24 @@ fn is_a2a_span(name: &str) -> bool {
 /// Whether a call to an agent or tool is seen at the callee as well, where it is judged.
 pub(super) fn is_seen_at_callee(cx: &Cx<'_>, ix: SpanIx) -> bool {
     cx.trace.span(ix).kind == SpanKind::Client
-        && cx.trace.children(ix).iter().take(MOST).any(|child| {
-            let child = cx.trace.span(*child);
-            child.kind == SpanKind::Server && call_on(child).is_some()
-        })
+        && cx
+            .trace
+            .children(ix)
+            .iter()
+            .take(MOST)
+            .any(|child| cx.trace.span(*child).kind == SpanKind::Server && call_on(cx, *child).is_some())
 }
 
 /// The agent or tool that a hop is: at work inside it, or on the span that called it or one above that.
 pub(super) fn behind<'a>(cx: &Cx<'a>, hop: &Hop<'_>) -> Option<AgentCall<'a>> {
-    let inside = cx.frame(hop).take(MOST).filter(|span| span.kind != SpanKind::Client).find_map(call_on);
-    inside.or_else(|| {
+    let frame = cx.hops.frame(hop.ix).iter().copied().take(MOST);
+    let inside = frame.filter(|ix| cx.trace.span(*ix).kind != SpanKind::Client);
+    inside.filter_map(|ix| call_on(cx, ix)).next().or_else(|| {
         let caller = hop.caller?;
         std::iter::successors(hop.exit, |ix| cx.trace.parent_span(*ix))
             .take(MOST)
             .take_while(|ix| cx.hops.of_span(*ix) == Some(caller))
-            .filter_map(|ix| call_on(cx.trace.span(ix)))
+            .filter_map(|ix| call_on(cx, ix))
             .find(|call| call.role == Role::Tool)
     })
 }
@@ -117,7 +128,7 @@ pub(super) fn behind<'a>(cx: &Cx<'a>, hop: &Hop<'_>) -> Option<AgentCall<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::with_hops;
+    use crate::testing::each;
 
     #[test]
     fn who_is_at_work() {
@@ -130,6 +141,7 @@ mod tests {
             ("INTERNAL x gen_ai.tool.name=book", tool("book")),
             ("SERVER tools/call book mcp.method.name=tools/call", tool("book")),
             ("SERVER POST /mcp/tools/call http.route=/mcp/tools/call", tool("")),
+            ("SERVER POST url.path=/mcp/tools/call", tool("")),
             ("SERVER POST /v1/message:send url.path=/v1/message:send", agent("")),
             ("CLIENT message/send rpc.method=message/send", agent("")),
             ("INTERNAL a2a.server.request_handlers.DefaultRequestHandler.on_message_send", agent("")),
@@ -139,8 +151,8 @@ mod tests {
             ("SERVER POST /hooks/mytools/call http.route=/hooks/mytools/call", None),
             ("SERVER GET /orders http.route=/orders", None),
         ] {
-            with_hops(&format!("a {span}"), |trace, _| {
-                assert_eq!(call_on(&trace.spans()[0]), expected, "{span}")
+            each(&format!("a {span}"), &Default::default(), |_, cx| {
+                assert_eq!(call_on(cx, cx.trace.indices().next().expect("a span")), expected, "{span}");
             });
         }
     }

@@ -43,14 +43,14 @@ struct Calls {
 }
 
 fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
-    if !cx.trace.spans().iter().any(|span| agent::call_on(span).is_some()) {
+    if !cx.trace.indices().any(|ix| agent::call_on(cx, ix).is_some()) {
         return;
     }
     let behind = behind(cx);
     let writes = writes::below(cx);
     let mut calls: BTreeMap<(HopIx, AgentCall<'_>), Calls> = BTreeMap::new();
     for ix in cx.trace.indices() {
-        let Some(call) = agent::call_on(cx.trace.span(ix)) else { continue };
+        let Some(call) = agent::call_on(cx, ix) else { continue };
         let Some(hop) = cx.hops.of_span(ix).map(|hop| cx.hops.get(hop)) else { continue };
         let of = |hop: HopIx| behind.get(hop.get()).copied().unwrap_or(Behind::Someone);
         // The service that called the agent's own hop is whom the agent works for.
@@ -102,7 +102,7 @@ fn shown(hop: &Hop<'_>) -> Behind {
 fn is_autonomous(cx: &Cx<'_>, ix: SpanIx) -> bool {
     std::iter::successors(Some(ix), |ix| cx.trace.parent_span(*ix))
         .take(MOST)
-        .filter_map(|ix| agent::call_on(cx.trace.span(ix)))
+        .filter_map(|ix| agent::call_on(cx, ix))
         .any(|call| call.role == Role::Agent && cx.policy.is_autonomous_agent(call.name))
 }
 
@@ -123,10 +123,7 @@ fn finding(cx: &Cx<'_>, hop: &Hop<'_>, call: AgentCall<'_>, calls: &Calls) -> Fi
         finding =
             finding.unsure(Confidence::Likely, "a service principal is shown, which the agent may work for");
     }
-    let shows = |hop: &Hop<'_>| {
-        hop.identity.assurance == Assurance::Anonymous || cx.capability(hop) != Capability::Never
-    };
-    if !shows(hop) && !cx.ancestors(hop).take(MOST).any(shows) {
+    if !shows_identities(cx, hop) {
         finding = finding.unsure(Confidence::Hint, "no service of this chain ever shows an identity");
     }
     if cx.ancestors(hop).take(MOST).last().unwrap_or(hop).caller_missing {
@@ -136,6 +133,19 @@ fn finding(cx: &Cx<'_>, hop: &Hop<'_>, call: AgentCall<'_>, calls: &Calls) -> Fi
         );
     }
     finding
+}
+
+/// Whether an identity could have been seen: some hop of the trace shows one, or a service of the chain could.
+///
+/// The catalogue is asked only where a hop shows none: else the verdict must not rest on other traces.
+fn shows_identities(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
+    let mut hops = cx.hops.iter();
+    let could = |hop: &Hop<'_>| {
+        hop.identity.assurance == Assurance::Anonymous || cx.capability(hop) != Capability::Never
+    };
+    hops.any(|hop| hop.identity.assurance.is_identified())
+        || (cx.hops.iter().next().is_some()
+            && std::iter::once(hop).chain(cx.ancestors(hop)).take(MOST).any(could))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! F09: one frame names two users.
 
-use super::id_shape::IdShape;
 use super::named::{self, MOST, Named};
 use super::{Check, Cx, Needs, Rule, Spec, baggage, sign_in};
 use crate::field::Field;
@@ -80,23 +79,16 @@ fn conflicts<'a>(
     first: Named<'a>,
 ) -> impl Iterator<Item = Conflict<'a>> + use<'a> {
     let cx = *cx;
-    let one = first.shape();
     let differs = move |other: &Named<'_>| {
-        let shape = other.shape();
-        fact(first.field) == fact(other.field)
-            && other.id != first.id
-            && !one.may_be(&shape)
-            && !cx.policy.is_alias("", first.id, other.id)
-            && !named::has_actor(hop, &one)
-            && !named::has_actor(hop, &shape)
+        fact(first.field) == fact(other.field) && other.id != first.id && are_two(&cx, hop, &first, other)
     };
     let inside = cx.frame(hop).take(MOST).enumerate().flat_map(move |(place, span)| {
-        named::on(span).filter(differs).filter_map(move |other| conflict(&cx, first, other, &one, place))
+        named::on(span).filter(differs).filter_map(move |other| conflict(&cx, first, other, place))
     });
     let arrived = baggage::members(cx.entry(hop)).filter_map(move |(key, value)| {
         let meaning = cx.dialects.meaning(key);
         let other = Named { field: meaning.field?, key: meaning.key, id: value };
-        let alike = one.is_alike(&other.shape()) && differs(&other);
+        let alike = differs(&other) && first.shape().is_alike(&other.shape());
         alike.then(|| Conflict {
             first: cx.dialects.name(first.key),
             second: cx.dialects.name(other.key),
@@ -108,14 +100,17 @@ fn conflicts<'a>(
     inside.chain(arrived)
 }
 
-fn conflict<'a>(
-    cx: &Cx<'a>,
-    first: Named<'_>,
-    other: Named<'_>,
-    one: &IdShape<'_>,
-    place: usize,
-) -> Option<Conflict<'a>> {
-    let alike = one.is_alike(&other.shape());
+/// Whether two ids are not one in two spellings, nor one that acts for the other.
+fn are_two(cx: &Cx<'_>, hop: &Hop<'_>, first: &Named<'_>, other: &Named<'_>) -> bool {
+    let (one, two) = (first.shape(), other.shape());
+    !one.may_be(&two)
+        && !cx.policy.is_alias("", first.id, other.id)
+        && !named::has_actor(hop, &one)
+        && !named::has_actor(hop, &two)
+}
+
+fn conflict<'a>(cx: &Cx<'a>, first: Named<'_>, other: Named<'_>, place: usize) -> Option<Conflict<'a>> {
+    let alike = first.shape().is_alike(&other.shape());
     let (confidence, why) = match (alike, place) {
         // A pseudonym beside an id is no second user.
         (false, _) if first.field != other.field || first.key == other.key => return None,
