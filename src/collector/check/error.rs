@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use hopseal_correlate::dialect::DialectError;
+use hopseal_correlate::policy::PolicyError;
 
 use super::Exit;
 
@@ -32,6 +33,15 @@ pub enum CheckError {
         /// Why.
         #[source]
         source: serde_json::Error,
+    },
+    /// The policy says something that cannot be used.
+    #[error("policy `{}`", path.display())]
+    Policy {
+        /// Its path.
+        path: PathBuf,
+        /// What, and where.
+        #[source]
+        source: PolicyError,
     },
     /// The dialect map cannot be used.
     #[error("the dialect map cannot be used")]
@@ -64,7 +74,7 @@ impl CheckError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Open { .. } | Self::Parse { .. } | Self::Dialects(_) => Exit::Usage,
+            Self::Open { .. } | Self::Parse { .. } | Self::Policy { .. } | Self::Dialects(_) => Exit::Usage,
             Self::Write { .. } | Self::Output(_) | Self::Spill(_) => Exit::Unreadable,
         }
     }

@@ -4,6 +4,7 @@ mod baseline;
 mod catalogue;
 mod error;
 mod gate;
+mod policy;
 mod read;
 mod store;
 
@@ -11,10 +12,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use hopseal_correlate::across::Across;
-use hopseal_correlate::dialect::Dialects;
 use hopseal_correlate::hop::Hops;
 use hopseal_correlate::judge::Judge;
-use hopseal_correlate::policy::Policy;
 use hopseal_correlate::report::{ListHops, Report, Tally};
 use hopseal_correlate::survey::{Survey, rests_on_others};
 use hopseal_correlate::trace::Trace;
@@ -70,8 +69,7 @@ impl Checked {
 /// Configuration that cannot be used, or a disk that cannot be written. Files that cannot be read are no error
 /// here: they are in the report.
 pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckError> {
-    let dialects = Dialects::built_in().map_err(CheckError::Dialects)?;
-    let policy = Policy::default();
+    let (policy, dialects) = policy::load(settings.policy.as_deref())?;
     let given = settings.catalogue.as_deref().map(catalogue::load).transpose()?;
     let baseline = settings.baseline.as_deref().map(Baseline::load).transpose()?;
     let (mut store, read) = read::files(&settings.files, &dialects, settings.memory, err)?;

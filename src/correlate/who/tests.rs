@@ -1,4 +1,3 @@
-use super::*;
 use crate::testing::with_hops;
 
 /// The identity of the first hop as `assurance method who`, the principal as `kind:id`.
