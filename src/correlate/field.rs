@@ -1,5 +1,7 @@
 //! The closed list of facts kept of a span: what attributes of any dialect are mapped to.
 
+use hopseal_identity::attribute;
+
 macro_rules! fields {
     ($($(#[doc = $doc:literal])+ $name:ident = $word:literal;)+) => {
         /// One fact kept of a span. Dialects map attribute keys to these; everything else is looked through for
@@ -211,6 +213,18 @@ fields! {
     SecurityEvent = "security_event";
 }
 
+/// The baggage members that a seal covers, as they stand on a span, in the order they are signed.
+pub const SEALED: [(Field, &str); 8] = [
+    (Field::Act, attribute::ACT),
+    (Field::SealExp, attribute::EXP),
+    (Field::SealIat, attribute::IAT),
+    (Field::Iss, attribute::ISS),
+    (Field::Kind, attribute::KIND),
+    (Field::Sub, attribute::SUB),
+    (Field::SealedTenant, attribute::TENANT),
+    (Field::Txn, attribute::TXN),
+];
+
 impl Field {
     /// The field of that name in a dialect file; `None` for one that only intake may set.
     #[must_use]
@@ -252,6 +266,11 @@ impl Field {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_sealed_is_what_identity_says() {
+        assert_eq!(SEALED.map(|(_, name)| name), attribute::SEALED_MEMBERS);
+    }
 
     #[test]
     fn fit_the_mask_and_read_back() {

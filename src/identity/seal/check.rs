@@ -23,6 +23,9 @@ pub enum Verdict {
     },
     /// They are not, or the seal is no seal of this moment.
     Broken(SealFault),
+    /// It is made with a shared secret, for this trace as far as it says. Public keys can say no more of it, and
+    /// whoever could might have made it.
+    Symmetric,
 }
 
 /// When a seal is judged. Both in seconds; a seal is judged at the start of the hop that relied on it.
@@ -47,10 +50,7 @@ pub fn check(
     seal: &str,
     clock: Clock,
 ) -> Verdict {
-    match checked(keys, binding, members, seal, clock) {
-        Ok(kid) => Verdict::Valid { kid },
-        Err(fault) => Verdict::Broken(fault),
-    }
+    checked(keys, binding, members, seal, clock).unwrap_or_else(Verdict::Broken)
 }
 
 fn checked(
@@ -59,16 +59,19 @@ fn checked(
     members: &Members<'_>,
     seal: &str,
     clock: Clock,
-) -> Result<String, SealFault> {
+) -> Result<Verdict, SealFault> {
     let (protected, signature) = split(seal).ok_or(SealFault::Malformed)?;
     let signature = BASE64URL.decode(signature).map_err(|_| SealFault::Malformed)?;
     let mut room = [0; MAX_HEADER];
     let header = decode(protected, &mut room).and_then(Header::read).ok_or(SealFault::Malformed)?;
-    if header.alg != "EdDSA" {
+    if !matches!(header.alg, "EdDSA" | "HS256") {
         return Err(SealFault::Algorithm);
     }
     if header.trace_prefix != binding.trace_prefix() {
         return Err(SealFault::Trace);
+    }
+    if header.alg == "HS256" {
+        return Ok(Verdict::Symmetric);
     }
     let key = keys.find(header.kid).ok_or(SealFault::UnknownKey)?;
     if REQUIRED.iter().any(|name| members.get(name).is_none()) {
@@ -77,7 +80,7 @@ fn checked(
     let input = signing_input(protected, binding, members);
     key.verify_sig(input.as_bytes(), &signature).map_err(|_| SealFault::Signature)?;
     in_time(members, clock)?;
-    Ok(header.kid.to_owned())
+    Ok(Verdict::Valid { kid: header.kid.to_owned() })
 }
 
 fn in_time(members: &Members<'_>, clock: Clock) -> Result<(), SealFault> {

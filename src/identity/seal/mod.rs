@@ -18,6 +18,9 @@
 //! other token signed by the same key (RFC 8725 section 3.11). Only this very spelling of the header is read: four
 //! members in this order, no spaces, no escapes. There is no room for `crit`, `jku` or a second `alg`.
 //!
+//! A group of services may choose to share a secret in place of a key pair: `HS256`, with a signature of 32 bytes.
+//! Whoever can check such a seal can forge it, so it proves something inside that group and nothing to others.
+//!
 //! Values are the decoded ones, of unreserved characters (RFC 3986 section 2.3): carriers corrupt others.
 //!
 //! Checking and making seals needs the feature `seal`; what is written here does not.
@@ -52,8 +55,8 @@ const MAX_KID: usize = 32;
 const MAX_VALUE: usize = 1024;
 /// Room for the longest protected header.
 const MAX_HEADER: usize = 128;
-/// Characters of a 64-byte signature in base64url.
-const SIGNATURE_TEXT: usize = 86;
+/// Characters of an Ed25519 signature and of an HMAC-SHA256 tag in base64url.
+const SIGNATURE_TEXTS: [usize; 2] = [86, 43];
 
 macro_rules! faults {
     ($($(#[doc = $doc:literal])+ $name:ident = $word:literal;)+) => {
@@ -81,7 +84,7 @@ macro_rules! faults {
 }
 
 faults! {
-    /// It is made with another algorithm than EdDSA. An HS256 seal lands here: whoever can check it can forge it.
+    /// It is made with an algorithm that is none of ours.
     Algorithm = "algorithm";
     /// It has ended.
     Expired = "expired";
@@ -263,7 +266,7 @@ fn prefix_of(tid: &str) -> Option<[u8; 8]> {
 /// Parts of a seal: the protected header as it was encoded, and the signature.
 fn split(seal: &str) -> Option<(&str, &str)> {
     let (protected, signature) = seal.split_once("..")?;
-    (signature.len() == SIGNATURE_TEXT).then_some((protected, signature))
+    SIGNATURE_TEXTS.contains(&signature.len()).then_some((protected, signature))
 }
 
 /// Decodes a protected header; `None` when it is too long, not canonical base64url or not UTF-8.
