@@ -38,6 +38,11 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     }
     for (folder, name) in targets {
         if args.targets.is_empty() || args.targets.contains(&name) {
+            // The same versions as what is tested; libFuzzer is added.
+            fs::copy(
+                repository.root().join("Cargo.lock"),
+                repository.root().join(&folder).join("Cargo.lock"),
+            )?;
             exec::run(&mut command(repository, &folder, &name, args.seconds)?, out)?;
         }
     }
