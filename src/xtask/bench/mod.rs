@@ -83,7 +83,7 @@ fn whole_runs(args: &Args, target: &Path, out: &mut dyn Write) -> Result<(), Tas
             bulk::write(encoding, blocks, &mut BufWriter::new(File::create(&file)?))?;
             let mut check = Command::new("taskset");
             check.arg("--cpu-list").arg(args.core.to_string()).arg(target.join("release/hopseal"));
-            check.args(["check", "--hops", "none", "--fail-on", "never"]).arg(&file);
+            check.args(["check", "--hops", "none", "--fail-on", "never", "--strict"]).arg(&file);
             let cost = Cost::of(&mut check, args.runs)?;
             let size = fs::metadata(&file)?.len();
             if !args.keep {
