@@ -180,6 +180,12 @@ pub(crate) fn with_hops<T>(text: &str, look: impl FnOnce(&Trace<'_>, &Hops<'_>) 
     with_hops_under(text, &Policy::default(), look)
 }
 
+/// The same under a policy written as its file is.
+pub(crate) fn found_by(rule: Rule, text: &str, policy: &str) -> Vec<String> {
+    let policy = crate::policy::PolicyFile::parse(policy).and_then(|file| file.resolve()).expect("a policy");
+    found_under(rule, text, &policy)
+}
+
 /// The same under a policy of the test's own.
 pub(crate) fn with_hops_under<T>(
     text: &str,

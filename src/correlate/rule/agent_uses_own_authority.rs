@@ -3,7 +3,7 @@
 use hopseal_identity::Kind;
 
 use super::user_to_service::acts_for_user;
-use super::{Check, Cx, Needs, Rule, Spec, agent};
+use super::{Check, Cx, DECLARED, Needs, Quiet, Rule, Spec, agent};
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::Hop;
@@ -18,7 +18,7 @@ pub(super) const SPEC: Spec = Spec {
           the tool authorize the user.",
     quieting: "Declare tools that an agent may use by its own right under `agents.owned_tools`.",
     maps: &["OWASP LLM06:2025", "CWE-441", "CWE-269"],
-    quiet: &[],
+    quiet: &[Quiet::Declared],
     check: Check::Hop(check),
 };
 
@@ -30,9 +30,6 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let Some(call) = agent::behind(cx, hop) else { return };
-    if cx.policy.is_agent_owned(call.name) {
-        return;
-    }
     let role = call.role.as_str();
     let mut finding = cx
         .finding_of(Rule::AgentUsesOwnAuthority, hop, &format!("{role} {}", call.name))
@@ -44,6 +41,9 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
             "a user asked `{}`, and the {role} at `{}` works with a token of its own",
             above.service.name, hop.service.name
         ));
+    if cx.policy.is_agent_owned(call.name) {
+        finding = finding.evidence(DECLARED, "agents.owned_tools");
+    }
     if here.field == Field::Client {
         finding = finding.unsure(
             Confidence::Likely,
@@ -56,7 +56,7 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::found;
+    use crate::testing::{found, found_by};
 
     #[test]
     fn table() {
@@ -101,6 +101,17 @@ mod tests {
             ),
         ] {
             assert_eq!(found(Rule::AgentUsesOwnAuthority, &trace), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn tools_that_an_agent_may_use_by_its_own_right() {
+        const POLICY: &str = "agents: {owned_tools: [clock]}";
+        for (tool, expected) in [("clock", &[][..]), ("book", &["3: medium likely"])] {
+            let trace = format!(
+                "bot SERVER POST /run user.id=u-1\n  bot CLIENT POST\n    mcp SERVER POST /mcp oauth.client_id=planner gen_ai.tool.name={tool}"
+            );
+            assert_eq!(found_by(Rule::AgentUsesOwnAuthority, &trace, POLICY), expected, "{tool}");
         }
     }
 }

@@ -6,7 +6,7 @@ use hopseal_identity::{Assurance, Kind};
 
 use super::agent::{self, AgentCall, Role};
 use super::named::MOST;
-use super::{Check, Cx, Needs, Quiet, Rule, Spec, writes};
+use super::{Check, Cx, DECLARED, Needs, Quiet, Rule, Spec, writes};
 use crate::catalogue::Capability;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::{Hop, HopIx};
@@ -22,7 +22,7 @@ pub(super) const SPEC: Spec = Spec {
           actors grows (RFC 8693).",
     quieting: "Declare agents that lawfully work for nobody under `agents.autonomous`.",
     maps: &["OWASP LLM06:2025", "OWASP Agentic Applications 2026", "CWE-862", "CWE-441"],
-    quiet: &[Quiet::Rejected],
+    quiet: &[Quiet::Rejected, Quiet::Declared, Quiet::Incomplete],
     check: Check::Trace(check),
 };
 
@@ -40,6 +40,8 @@ enum Behind {
 struct Calls {
     count: u32,
     write: Option<SpanIx>,
+    /// Whether all of them are by an agent that the policy lets work for nobody.
+    autonomous: bool,
 }
 
 fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
@@ -57,13 +59,13 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
         if of(hop.ix) == Behind::Someone
             || hop.caller.is_some_and(|caller| of(caller) == Behind::Service)
             || agent::is_seen_at_callee(cx, ix)
-            || is_autonomous(cx, ix)
         {
             continue;
         }
         let write = writes.get(ix.get()).copied().flatten();
-        let calls = calls.entry((hop.ix, call)).or_insert(Calls { count: 0, write });
+        let calls = calls.entry((hop.ix, call)).or_insert(Calls { count: 0, write, autonomous: true });
         calls.count += 1;
+        calls.autonomous &= is_autonomous(cx, ix);
         calls.write = calls.write.or(write);
     }
     found.extend(calls.into_iter().map(|((hop, call), calls)| finding(cx, cx.hops.get(hop), call, &calls)));
@@ -116,6 +118,9 @@ fn finding(cx: &Cx<'_>, hop: &Hop<'_>, call: AgentCall<'_>, calls: &Calls) -> Fi
         "" => finding.message(format!("`{}` let an unnamed {role} work for nobody", hop.service.name)),
         name => finding.message(format!("`{}` let the {role} `{name}` work for nobody", hop.service.name)),
     };
+    if calls.autonomous {
+        finding = finding.evidence(DECLARED, "agents.autonomous");
+    }
     if let Some(write) = calls.write {
         finding = finding.severity(Severity::High).evidence("write", writes::what(cx.trace.span(write)));
     }
@@ -151,7 +156,7 @@ fn shows_identities(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::found;
+    use crate::testing::{found, found_by};
 
     #[test]
     fn table() {
@@ -219,6 +224,20 @@ mod tests {
             ("a model is asked", "bot SERVER POST /run\n  bot CLIENT chat gen_ai.operation.name=chat".into(), &[]),
         ] {
             assert_eq!(found(Rule::AgentWithoutPrincipal, &format!("{trace}{KNOWN}")), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn declared_agents_work_for_nobody() {
+        const POLICY: &str = "agents: {autonomous: [janitor]}";
+        const KNOWN: &str = "\nbot SERVER POST /run user.id=u-9 @trace=2";
+        for (name, expected) in
+            [("janitor", &[][..]), ("planner", &["1: medium certain", "1: medium certain"])]
+        {
+            let trace = format!(
+                "bot SERVER POST /run\n  bot INTERNAL invoke_agent {name} gen_ai.operation.name=invoke__agent\n    bot INTERNAL execute_tool sweep gen_ai.operation.name=execute__tool{KNOWN}"
+            );
+            assert_eq!(found_by(Rule::AgentWithoutPrincipal, &trace, POLICY), expected, "{name}");
         }
     }
 }

@@ -97,7 +97,7 @@ fn key(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<KeyId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::found;
+    use crate::testing::{found, found_by};
 
     fn pair(gw: &str, orders: &str) -> String {
         format!("gw SERVER GET / {gw}\n  gw CLIENT GET\n    orders SERVER GET /orders {orders}")
@@ -133,8 +133,23 @@ mod tests {
     }
 
     #[test]
-    fn resources_only_by_policy() {
-        let trace = format!("a SERVER GET /a {CRATE} tenant.id=t-1\n  a CLIENT q db.namespace=tenant_t-2");
-        assert_eq!(found(Rule::CrossTenant, &trace), [""; 0]);
+    fn by_policy() {
+        const POLICY: &str =
+            "tenants:\n  shared: [platform]\n  spelled:\n    - {of: database, name: 'tenant_{tenant}'}";
+        for (gw, a, exit, expected) in [
+            ("t-1", "t-1", "db.namespace=tenant__t-2", &["3: high certain"][..]),
+            ("t-1", "t-1", "db.namespace=tenant__t-1", &[]),
+            ("t-1", "t-1", "db.namespace=tenant__platform", &[]),
+            ("t-1", "t-1", "db.namespace=orders", &[]),
+            ("t-1", "t-1", "messaging.destination.name=tenant__t-2", &[]),
+            ("t-1", "platform", "db.namespace=tenant__t-2", &[]),
+            ("platform", "t-1", "db.namespace=tenant__t-1", &[]),
+            ("t-1", "t-2", "db.namespace=tenant__t-1", &["3: high certain", "3: high certain"]),
+        ] {
+            let trace = format!(
+                "gw SERVER GET / {CRATE} tenant.id={gw}\n  gw CLIENT GET\n    a SERVER GET /a {CRATE} tenant.id={a}\n      a CLIENT q {exit}"
+            );
+            assert_eq!(found_by(Rule::CrossTenant, &trace, POLICY), expected, "{gw} -> {a}, {exit}");
+        }
     }
 }

@@ -99,7 +99,7 @@ fn about(cx: &Cx<'_>, ix: SpanIx) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::found;
+    use crate::testing::{found, found_by};
 
     #[test]
     fn table() {
@@ -137,6 +137,20 @@ mod tests {
             "gw CLIENT GET server.address=api.example.com http.request.header.baggage=user.id=u-1\n  b SERVER GET /",
         ] {
             assert_eq!(found(Rule::IdentityLeakedOut, trace), [""; 0], "{trace}");
+        }
+    }
+
+    #[test]
+    fn by_policy() {
+        const POLICY: &str = "destinations: {internal: ['*.shop.example'], partners: [api.partner.example]}";
+        for (host, expected) in [
+            ("cdn.shop.example", &[][..]),
+            ("api.partner.example", &[]),
+            ("ads.example.com", &["1: high certain"]),
+        ] {
+            let trace =
+                format!("gw CLIENT GET server.address={host} http.request.header.baggage=user.id=u-1");
+            assert_eq!(found_by(Rule::IdentityLeakedOut, &trace, POLICY), expected, "{host}");
         }
     }
 }

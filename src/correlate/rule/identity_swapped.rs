@@ -180,7 +180,7 @@ fn keys(cx: &Cx<'_>, hop: &Hop<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::found;
+    use crate::testing::{found, found_by};
 
     /// `gw` as written, and `orders` called by it.
     fn pair(gw: &str, orders: &str) -> String {
@@ -323,6 +323,15 @@ mod tests {
             ),
         ] {
             assert_eq!(found(Rule::IdentitySwapped, trace), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn two_ids_of_one_person_by_policy() {
+        const POLICY: &str = "aliases: [{ids: [alice, a.smith]}]";
+        for (id, expected) in [("a.smith", &[][..]), ("bob", &["3: high certain"])] {
+            let trace = pair("user.id=alice", &format!("user.id={id}"));
+            assert_eq!(found_by(Rule::IdentitySwapped, &trace, POLICY), expected, "{id}");
         }
     }
 

@@ -16,7 +16,7 @@ pub(super) const SPEC: Spec = Spec {
     fix: "Validate the credential at the edge already, and let the services behind it validate it again.",
     quieting: "Declare the route under `public` if the edge only passes it on by design.",
     maps: &["CWE-306"],
-    quiet: &[Quiet::Static, Quiet::Health, Quiet::Public, Quiet::Rejected],
+    quiet: &[Quiet::Static, Quiet::Health, Quiet::Public, Quiet::Rejected, Quiet::Retry, Quiet::Incomplete],
     check: Check::Trace(check),
 };
 

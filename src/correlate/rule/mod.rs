@@ -154,6 +154,9 @@ impl<'a> Cx<'a> {
     }
 }
 
+/// Name of the evidence that the policy declares what was found; its text names the key of the policy.
+pub(crate) const DECLARED: &str = "declared";
+
 /// A way a finding of a rule can be quieted besides the policy's own conditions; see `suppress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quiet {
@@ -173,6 +176,10 @@ pub enum Quiet {
     /// What the rule misses may stand on a span that lost its place in the trace. Where it may have been lost
     /// altogether the finding is no more than likely.
     Incomplete,
+    /// A route on which strangers write by nature: the cart of whoever asks, telemetry.
+    OpenWrite,
+    /// The policy declares it, as the rule found out: its finding has the evidence [`DECLARED`].
+    Declared,
 }
 
 /// What a rule needs to speak.

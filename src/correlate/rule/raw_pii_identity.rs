@@ -100,7 +100,7 @@ fn is_mailbox_of_a_service(address: &str) -> bool {
 mod tests {
     use super::*;
     use crate::dialect::KeyId;
-    use crate::testing::found;
+    use crate::testing::{found, found_by};
 
     #[test]
     fn classes() {
@@ -123,6 +123,18 @@ mod tests {
 
     #[test]
     fn asked_only_where_the_policy_says() {
-        assert_eq!(found(Rule::RawPiiIdentity, "a SERVER GET / user.id=ann@example.com"), [""; 0]);
+        const POLICY: &str = "pseudonymous: [shop]";
+        for (span, expected) in [
+            ("shop SERVER GET / user.id=ann@example.com", &["1: medium certain"][..]),
+            ("shop SERVER GET / enduser.pseudo.id=x user.email=ann@example.com", &["1: medium certain"]),
+            ("shop SERVER GET / enduser.id=x user.name=ann", &["1: medium likely"]),
+            ("shop SERVER GET / enduser.pseudo.id=x", &[]),
+            ("shop SERVER GET / oauth.client_id=ann@example.com", &[]),
+            ("shop SERVER GET / user.email=noreply@example.com", &[]),
+            ("other SERVER GET / user.id=ann@example.com", &[]),
+        ] {
+            assert_eq!(found_by(Rule::RawPiiIdentity, span, POLICY), expected, "{span}");
+            assert_eq!(found(Rule::RawPiiIdentity, span), [""; 0], "{span}, nothing asked for");
+        }
     }
 }

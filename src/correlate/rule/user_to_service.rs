@@ -72,7 +72,7 @@ pub(super) fn acts_for_user(here: &Principal<'_>, before: &Principal<'_>) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::found;
+    use crate::testing::{found, found_by};
 
     #[test]
     fn table() {
@@ -130,6 +130,22 @@ mod tests {
             ),
         ] {
             assert_eq!(found(Rule::UserToService, &trace), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn clients_that_may_act_for_themselves() {
+        const POLICY: &str =
+            "service_principals: [{client: nightly, caller: gw, service: a, expires: 2026-12-31}]";
+        for (client, service, expected) in [
+            ("nightly", "a", &[][..]),
+            ("nightly", "b", &["3: low likely"]),
+            ("other", "a", &["3: low likely"]),
+        ] {
+            let trace = format!(
+                "gw SERVER GET / user.id=u-1\n  gw CLIENT GET\n    {service} SERVER GET /a oauth.client_id={client}"
+            );
+            assert_eq!(found_by(Rule::UserToService, &trace, POLICY), expected, "{client} to {service}");
         }
     }
 }

@@ -11,7 +11,7 @@ mod route;
 use crate::finding::{Confidence, Finding};
 use crate::hop::{Hop, Outcome};
 use crate::policy::{Allowance, Date};
-use crate::rule::{Cx, Quiet};
+use crate::rule::{Cx, DECLARED, Quiet};
 
 /// Why a finding was quieted: the closed list of the outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,13 +30,15 @@ pub enum Reason {
     Retry,
     /// What the rule misses may stand on a span whose place in the trace is lost.
     Incomplete,
-    /// A condition of the policy's `suppress` list.
+    /// A route on which strangers write by nature.
+    OpenWrite,
+    /// The policy declares what was found.
     Declared,
 }
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Static,
         Self::Health,
         Self::Public,
@@ -44,6 +46,7 @@ impl Reason {
         Self::Rejected,
         Self::Retry,
         Self::Incomplete,
+        Self::OpenWrite,
         Self::Declared,
     ];
 
@@ -58,6 +61,7 @@ impl Reason {
             Self::Rejected => "rejected",
             Self::Retry => "retry",
             Self::Incomplete => "incomplete",
+            Self::OpenWrite => "open_write",
             Self::Declared => "declared",
         }
     }
@@ -79,6 +83,9 @@ const EXPIRED: &str = "expired_allowance";
 /// has expired.
 pub(crate) fn settle(cx: &Cx<'_>, hop: &Hop<'_>, finding: &mut Finding) -> Option<Quieted> {
     let quiet = finding.rule.spec().quiet;
+    if quiet.contains(&Quiet::Declared) && finding.evidence.contains_key(DECLARED) {
+        return Some(Quieted { reason: Reason::Declared, expires: None });
+    }
     match quieted_by(cx, hop, quiet) {
         Ok(quieted) => return Some(quieted),
         Err(Some((reason, date))) => {
@@ -111,6 +118,9 @@ pub(crate) fn quieted_by(
             Quiet::Rejected => (Reason::Rejected, always(hop.outcome == Outcome::Rejected)),
             Quiet::Retry => (Reason::Retry, always(retry::succeeded(cx, hop))),
             Quiet::Incomplete => (Reason::Incomplete, always(complete::may_be_elsewhere(cx, hop))),
+            Quiet::OpenWrite => (Reason::OpenWrite, always(route::is_open_write(cx.entry(hop)))),
+            // Only a finding can say so.
+            Quiet::Declared => (Reason::Declared, Allowance::None),
         };
         match allowance {
             Allowance::Holds(expires) => return Ok(Quieted { reason, expires }),

@@ -90,6 +90,12 @@ const PUBLIC: [&str; 19] = [
 /// Segments that make a `callback`, `token` or `authorize` below them part of a login.
 const LOGIN: [&str; 8] = ["oauth", "oauth2", "oidc", "openid-connect", "auth", "sso", "saml", "connect"];
 
+/// Last segments of routes on which strangers write. A cart by its id is someone's; `/cart` is that of whoever asks.
+const OPEN_WRITES: [&str; 7] = ["basket", "beacon", "cart", "collect", "csp-report", "rum", "telemetry"];
+
+/// Paths of OTLP over HTTP.
+const OTLP: [&str; 3] = ["/v1/logs", "/v1/metrics", "/v1/traces"];
+
 /// What is asked for: the route the server names, unless it takes everything; else the path.
 fn asked<'t>(span: &Span<'t>) -> &'t str {
     let route = span.get(Field::HttpRoute);
@@ -204,6 +210,14 @@ fn is_public(span: &Span<'_>) -> bool {
         "webhook" | "webhooks" => true,
         _ => below(&["webhook", "webhooks"]) && method(span).as_deref() == Some("POST"),
     }
+}
+
+/// Whether strangers write here by nature.
+pub(super) fn is_open_write(span: &Span<'_>) -> bool {
+    let lower = asked(span).to_ascii_lowercase();
+    let path = lower.trim_end_matches('/');
+    OPEN_WRITES.contains(&path.rsplit('/').next().unwrap_or(""))
+        || OTLP.iter().any(|otlp| path.ends_with(otlp))
 }
 
 /// What the policy says of a request, by its route and by its path.
