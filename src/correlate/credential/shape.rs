@@ -73,6 +73,10 @@ fn is_base64url(byte: u8) -> bool {
 /// Notes every credential in `word`, a run of letters, digits, `-`, `_` and `.` that begins at `start`; whether there
 /// was one.
 pub(super) fn of_word(hits: &mut Hits<'_>, word: &str, start: usize) -> bool {
+    // Every shape has a letter beyond these; ids are the words that come most.
+    if word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+        return false;
+    }
     let before = hits.found.len();
     jwts(hits, word, start);
     paseto(hits, word, start);
@@ -93,10 +97,12 @@ fn jwts(hits: &mut Hits<'_>, word: &str, start: usize) {
 }
 
 fn find_ignoring_case(text: &str, part: &str, from: usize) -> Option<usize> {
-    let rest = text.as_bytes().get(from..)?;
-    rest.windows(part.len())
-        .position(|window| window.eq_ignore_ascii_case(part.as_bytes()))
-        .map(|at| from + at)
+    let (rest, part) = (text.as_bytes().get(from..)?, part.as_bytes());
+    let first = part.first()?;
+    let begins = memchr::memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), rest);
+    let is_part =
+        |at: &usize| rest.get(*at..*at + part.len()).is_some_and(|found| found.eq_ignore_ascii_case(part));
+    begins.into_iter().find(is_part).map(|at| from + at)
 }
 
 /// A JWS or JWE in compact form (RFC 7515 section 3.1, RFC 7516 section 3.1), whole or cut short.
@@ -158,7 +164,10 @@ fn keys(hits: &mut Hits<'_>, word: &str, start: usize) {
             continue;
         }
         let Some(rest) = word.get(at..) else { continue };
-        let Some(known) = PREFIXES.iter().find(|known| rest.starts_with(known.prefix)) else { continue };
+        let is_prefix = |known: &&Prefixed| {
+            known.prefix.as_bytes().first() == Some(&byte) && rest.starts_with(known.prefix)
+        };
+        let Some(known) = PREFIXES.iter().find(is_prefix) else { continue };
         let len = rest.bytes().position(|byte| !is_base64url(byte)).unwrap_or(rest.len());
         let token = rest.get(..len).unwrap_or("");
         let random = token.get(known.prefix.len()..).unwrap_or("");
