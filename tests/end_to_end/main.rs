@@ -1,23 +1,6 @@
 //! The program as a whole, run as its users run it.
 
+#[cfg(test)]
+mod program;
+#[cfg(test)]
 mod readme;
-
-use clap::Parser as _;
-use hopseal_collector::cli::{self, Cli};
-
-/// What a run left behind.
-struct Run {
-    out: String,
-    err: String,
-    /// As `ExitCode` shows itself.
-    status: String,
-}
-
-/// Runs `hopseal` with these arguments, from the folder `tests`.
-fn hopseal(args: &[&str]) -> Run {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let cli = Cli::try_parse_from(std::iter::once(&"hopseal").chain(args)).unwrap();
-    let status = cli::run(cli, false, &mut out, &mut err);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Run { out: text(out), err: text(err), status: format!("{status:?}") }
-}

@@ -1,4 +1,4 @@
-use super::hopseal;
+use crate::program::hopseal;
 
 /// The fenced block after `before`.
 fn block_after<'a>(text: &'a str, before: &str) -> &'a str {

@@ -1,0 +1,21 @@
+//! Runs the program.
+
+use clap::Parser as _;
+use hopseal_collector::cli::{self, Cli};
+
+/// What a run left behind.
+pub(crate) struct Run {
+    pub(crate) out: String,
+    pub(crate) err: String,
+    /// As `ExitCode` shows itself.
+    pub(crate) status: String,
+}
+
+/// Runs `hopseal` with these arguments, from the folder `tests`.
+pub(crate) fn hopseal(args: &[&str]) -> Run {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let cli = Cli::try_parse_from(std::iter::once(&"hopseal").chain(args)).unwrap();
+    let status = cli::run(cli, false, &mut out, &mut err);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Run { out: text(out), err: text(err), status: format!("{status:?}") }
+}
