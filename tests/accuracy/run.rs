@@ -1,13 +1,15 @@
 //! The program, from the outside.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
 
 use crate::generator::otlp;
-use crate::generator::span::Span;
+use crate::generator::span::{Span, TraceId};
 
 /// What is declared about the fleets of the generator.
 const POLICY: &str = include_str!("policy.yaml");
@@ -59,21 +61,73 @@ struct Report {
     findings: Vec<Finding>,
 }
 
-/// What `hopseal check` finds in `spans`.
+/// What `hopseal check` finds in `spans`. What needs a run before is found against the release before.
 pub(super) fn check(hopseal: &Path, spans: &[Span]) -> Result<Vec<Finding>, RunError> {
-    let folder = tempfile::tempdir().map_err(RunError::Write)?;
-    let (corpus, policy) = (folder.path().join("corpus.otlp.pb"), folder.path().join("policy.yaml"));
-    std::fs::write(&corpus, otlp::encode(spans)).map_err(RunError::Write)?;
-    std::fs::write(&policy, POLICY).map_err(RunError::Write)?;
-    let output = Command::new(hopseal)
-        .args(["check", "--format", "json", "--hops", "none", "--fail-on", "never", "--strict", "--policy"])
-        .args([&policy, &corpus])
-        .output()
-        .map_err(|source| RunError::Start { program: hopseal.display().to_string(), source })?;
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(RunError::Failed { status: output.status, stderr });
+    let bench = Bench::new(hopseal)?;
+    let mut findings = bench.run(spans, &[])?;
+    let (before, after) = releases(spans);
+    let catalogue = bench.folder.path().join("catalogue.json");
+    let named = |option: &str| [OsString::from(option), catalogue.clone().into_os_string()];
+    bench.run(&before, &named("--write-catalogue"))?;
+    findings.retain(|finding| finding.rule != AGAINST_BEFORE);
+    let later = bench.run(&after, &named("--catalogue"))?;
+    findings.extend(later.into_iter().filter(|finding| finding.rule == AGAINST_BEFORE));
+    Ok(findings)
+}
+
+/// The rule that compares with a run before.
+const AGAINST_BEFORE: &str = "coverage_regression";
+/// The version that a new release of a service has.
+const RELEASED: &str = "1.5.0";
+
+/// The spans of the fleets in which a service was released anew: traces without the new version, traces with it.
+fn releases(spans: &[Span]) -> (Vec<Span>, Vec<Span>) {
+    let new: Vec<&Span> = spans.iter().filter(|span| span.resource.version == RELEASED).collect();
+    let traces: BTreeSet<TraceId> = new.iter().map(|span| span.trace).collect();
+    let fleets: BTreeSet<&str> = new.iter().map(|span| span.resource.namespace.as_str()).collect();
+    let of_them = spans.iter().filter(|span| fleets.contains(span.resource.namespace.as_str()));
+    of_them.cloned().partition(|span| !traces.contains(&span.trace))
+}
+
+/// A folder to run the program in.
+struct Bench<'a> {
+    hopseal: &'a Path,
+    folder: tempfile::TempDir,
+    policy: PathBuf,
+}
+
+impl<'a> Bench<'a> {
+    fn new(hopseal: &'a Path) -> Result<Self, RunError> {
+        let folder = tempfile::tempdir().map_err(RunError::Write)?;
+        let policy = folder.path().join("policy.yaml");
+        std::fs::write(&policy, POLICY).map_err(RunError::Write)?;
+        Ok(Self { hopseal, folder, policy })
     }
-    let report: Report = serde_json::from_slice(&output.stdout).map_err(RunError::Answer)?;
-    Ok(report.findings)
+
+    fn run(&self, spans: &[Span], more: &[OsString]) -> Result<Vec<Finding>, RunError> {
+        let corpus = self.folder.path().join("corpus.otlp.pb");
+        std::fs::write(&corpus, otlp::encode(spans)).map_err(RunError::Write)?;
+        let output = Command::new(self.hopseal)
+            .args([
+                "check",
+                "--format",
+                "json",
+                "--hops",
+                "none",
+                "--fail-on",
+                "never",
+                "--strict",
+                "--policy",
+            ])
+            .args([&self.policy, &corpus])
+            .args(more)
+            .output()
+            .map_err(|source| RunError::Start { program: self.hopseal.display().to_string(), source })?;
+        if !output.status.success() {
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(RunError::Failed { status: output.status, stderr });
+        }
+        let report: Report = serde_json::from_slice(&output.stdout).map_err(RunError::Answer)?;
+        Ok(report.findings)
+    }
 }

@@ -184,6 +184,6 @@ pub(super) fn write_crate(identity: Option<&Identity>, crossing: Crossing<'_>, t
 /// A detached JWS (RFC 7515 appendix F) whose header names the first half of `trace`. Nobody has its key.
 pub(super) fn seal(dice: &mut Dice, trace: TraceId) -> String {
     let prefix: String = trace.to_string().chars().take(16).collect();
-    let header = format!(r#"{{"alg":"EdDSA","kid":"k1","tid":"{prefix}"}}"#);
+    let header = format!(r#"{{"alg":"EdDSA","kid":"k1","tid":"{prefix}","typ":"hopseal"}}"#);
     format!("{}..{}", BASE64URL.encode(header), BASE64URL.encode(dice.bytes::<64>()))
 }

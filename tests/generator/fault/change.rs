@@ -7,7 +7,7 @@ use crate::generator::scene::Scene;
 use crate::generator::span::{Kind, SpanId};
 
 /// Lets `hop` and all below it act for `identity`, each hop passing it on.
-pub(super) fn replace(scene: &Scene<'_>, draft: &mut Draft, hop: HopId, identity: Identity) {
+pub(in crate::generator) fn replace(scene: &Scene<'_>, draft: &mut Draft, hop: HopId, identity: Identity) {
     draft[hop].identity = Some(identity);
     for below in draft.with_all_below(hop) {
         if let (true, Some(parent)) = (below != hop, draft[below].parent) {
@@ -64,6 +64,36 @@ pub(super) fn cross_tenant(scene: &mut Scene<'_>) {
             scene.fleet.tenants.iter().filter(|tenant| **tenant != identity.tenant).cloned().collect();
         identity.tenant.clone_from(scene.dice.pick(&others));
     });
+}
+
+/// A statement runs in the database of another tenant.
+pub(super) fn cross_tenant_database(scene: &mut Scene<'_>) {
+    let mut draft = scene.request();
+    let hop = scene.choose_called(&draft);
+    let tenant = draft[hop].identity.as_ref().map_or_else(String::new, |identity| identity.tenant.clone());
+    let others: Vec<String> = scene.fleet.tenants.iter().filter(|other| **other != tenant).cloned().collect();
+    let database = format!("tenant_{}", scene.dice.pick(&others));
+    let work = Work::statement(&mut scene.dice, false, "SELECT").with("db.namespace", database);
+    let evidence = [vec![draft[hop].entry, work.id], draft[hop].controller.into_iter().collect()].concat();
+    scene.record("cross_tenant", &draft, hop, evidence);
+    scene.also([work.id]);
+    draft[hop].work.push(work);
+    scene.push(draft);
+}
+
+/// A role appears that the caller did not have. Roles stand on the spans of any service.
+pub(super) fn role_escalation(scene: &mut Scene<'_>) {
+    let mut draft = scene.request();
+    let hop = scene.choose_called(&draft);
+    let raised = draft.with_all_below(hop);
+    for id in draft.ids().into_iter().filter(|id| draft[*id].shows).collect::<Vec<_>>() {
+        let roles = if raised.contains(&id) { &["customer", "admin"][..] } else { &["customer"] };
+        draft[id]
+            .attributes
+            .set("user.roles", roles.iter().map(|role| (*role).to_owned()).collect::<Vec<_>>());
+    }
+    scene.record("scope_escalation", &draft, hop, change_at(&draft, hop));
+    scene.push(draft);
 }
 
 /// A scope appears that the caller did not have.

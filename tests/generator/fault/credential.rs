@@ -64,6 +64,13 @@ pub(super) fn weak_verification(scene: &mut Scene<'_>) {
     });
 }
 
+/// The token was made for somebody else.
+pub(super) fn foreign_audience(scene: &mut Scene<'_>) {
+    spoil(scene, "weak_verification", |_, draft, hop| {
+        draft[hop].attributes.set(hopseal::AUDIENCE, vec!["https://games.example.net".to_owned()]);
+    });
+}
+
 /// A credential that is good for once opens two requests.
 pub(super) fn replay_across_traces(scene: &mut Scene<'_>) {
     let (mut first, mut second) = (scene.request(), scene.request());
@@ -120,6 +127,9 @@ pub(super) fn refused_but_served(scene: &mut Scene<'_>) {
     let hop = scene.choose_called(&draft);
     draft.cut_below(hop);
     refuse(&mut draft, hop);
+    if scene.dice.percent(30) {
+        draft[hop].attributes.set(hopseal::OBSERVE, true); // a roll-out that only looks: still to be known
+    }
     scene.record("refused_but_served", &draft, hop, vec![draft[hop].entry]);
     scene.push(draft);
 }

@@ -23,6 +23,14 @@ pub(super) fn probe_user_agent_on_a_write(scene: &mut Scene<'_>) {
     anonymous_post(scene, "/transfers", "kube-probe/1.31");
 }
 
+/// A caller calls itself a health probe, on a route that is none.
+pub(super) fn probe_user_agent_on_a_read(scene: &mut Scene<'_>) {
+    let mut draft = scene.rooted(GATEWAY, Operation::http("GET", "/statements/{id}"), None);
+    draft[Draft::ROOT].user_agent = "kube-probe/1.31";
+    scene.record("never_established", &draft, Draft::ROOT, vec![draft[Draft::ROOT].entry]);
+    scene.push(draft);
+}
+
 /// A caller makes a write look like a static file.
 pub(super) fn static_suffix_on_a_write(scene: &mut Scene<'_>) {
     anonymous_post(scene, "/transfers/app.js", "Mozilla/5.0 (X11; Linux x86_64)");

@@ -16,6 +16,7 @@ mod telemetry;
 use super::fleet::{Needs, Stack};
 use super::scene::Scene;
 
+pub(super) use change::replace;
 pub(super) use credential::refuse;
 pub(super) use messaging::consumer;
 
@@ -53,7 +54,9 @@ pub(super) const TABLE: &[Fault] = table![
     PLAIN => change::user_to_service,
     SEALED => change::user_to_service,
     SEALED => change::cross_tenant,
+    SEALED => change::cross_tenant_database,
     SEALED => change::scope_escalation,
+    PLAIN => change::role_escalation,
     EXCHANGING => change::chain_broken,
     PLAIN => change::identity_conflict,
     Needs { strict: true, ..SEALED } => credential::unverified_identity,
@@ -61,6 +64,7 @@ pub(super) const TABLE: &[Fault] = table![
     SEALED => credential::expired_at_hop,
     SEALED => credential::premature_or_future,
     SEALED => credential::weak_verification,
+    SEALED => credential::foreign_audience,
     SEALED => credential::replay_across_traces,
     SEALED => credential::transplanted_identity,
     SEALED => credential::workload_mismatch,
@@ -85,6 +89,7 @@ pub(super) const TABLE: &[Fault] = table![
     Needs { stack: Some(Stack::Plain), ..AGENTS } => agent::agent_uses_own_authority,
     Needs { stack: Some(Stack::Exchanging), ..AGENTS } => agent::delegation_amplified,
     ANY => evasion::probe_user_agent_on_a_write,
+    ANY => evasion::probe_user_agent_on_a_read,
     ANY => evasion::static_suffix_on_a_write,
     PLAIN => evasion::forged_late_span,
 ];

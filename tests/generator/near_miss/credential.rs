@@ -81,6 +81,21 @@ pub(super) fn bearer_reused(scene: &mut Scene<'_>, guards: Rules) {
     }
 }
 
+/// Two services run under one account.
+pub(super) fn shared_account(scene: &mut Scene<'_>, guards: Rules) {
+    const SHARED: &str = "spiffe://example.org/shop";
+    let mut draft = scene.request();
+    let caller = scene.choose(&draft, |draft, hop| draft[hop].service == FIRST);
+    draft[caller].attributes.set(hopseal::WORKLOAD, SHARED);
+    for below in draft.below(caller) {
+        if !draft[below].operation.is_message() {
+            draft[below].attributes.set(hopseal::PEER_WORKLOAD, SHARED);
+        }
+    }
+    scene.near_miss(guards, &mut draft, caller);
+    scene.push(draft);
+}
+
 /// Plain HTTP to a sidecar on the same machine.
 pub(super) fn loopback(scene: &mut Scene<'_>, guards: Rules) {
     at_second(scene, guards, |_, draft, hop| {

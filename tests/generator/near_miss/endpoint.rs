@@ -46,6 +46,15 @@ pub(super) fn key_set(scene: &mut Scene<'_>, guards: Rules) {
     knock(scene, guards, "GET", "/.well-known/jwks.json", "Java-http-client/21");
 }
 
+/// One page for everyone, declared so, which greets those who are logged in.
+pub(super) fn public_page(scene: &mut Scene<'_>, guards: Rules) {
+    let page = Operation::http("GET", "/catalog");
+    let identity = scene.person();
+    let draft = scene.rooted(GATEWAY, page, Some(identity));
+    scene.push(draft);
+    knock(scene, guards, "GET", "/catalog", BROWSER);
+}
+
 /// The gateway says no.
 pub(super) fn turned_away(scene: &mut Scene<'_>, guards: Rules) {
     let operation = scene.fleet[GATEWAY].operation.clone();

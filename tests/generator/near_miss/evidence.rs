@@ -60,6 +60,16 @@ pub(super) fn third_party(scene: &mut Scene<'_>, guards: Rules) {
     });
 }
 
+/// A partner that the policy names gets to know the user.
+pub(super) fn declared_partner(scene: &mut Scene<'_>, guards: Rules) {
+    at_first(scene, guards, |scene, draft, hop| {
+        let id = draft[hop].identity.as_ref().map_or_else(String::new, |identity| identity.id.clone());
+        let call = Work::outside(&mut scene.dice, "GET", "api.partner-bank.example.com", "/rates")
+            .with("http.request.header.baggage", vec![format!("user.id={id}")]);
+        draft[hop].work.push(call);
+    });
+}
+
 /// Identity baggage that stays in the house.
 pub(super) fn baggage_inside(scene: &mut Scene<'_>, guards: Rules) {
     let mut draft = scene.request();

@@ -1,7 +1,8 @@
 //! Identities that change, or stand beside another one, by right.
 
 use crate::generator::draft::{Draft, HopId, Work};
-use crate::generator::fleet::{FIRST, SECOND};
+use crate::generator::fault::replace;
+use crate::generator::fleet::{FIRST, GATEWAY, Operation, SECOND};
 use crate::generator::scene::Scene;
 
 use super::Rules;
@@ -89,4 +90,71 @@ pub(super) fn downscoped(scene: &mut Scene<'_>, guards: Rules) {
             }
         }
     });
+}
+
+/// The policy lets this client act for itself everywhere.
+pub(super) fn allowed_client(scene: &mut Scene<'_>, guards: Rules) {
+    at_first(scene, guards, |scene, draft, hop| act_as(scene, draft, hop, ALLOWED_CLIENT));
+}
+
+/// A client that the policy allows.
+pub(super) const ALLOWED_CLIENT: &str = "partner-sync";
+
+/// Lets `hop` and all below it act as `client`.
+pub(super) fn act_as(scene: &mut Scene<'_>, draft: &mut Draft, hop: HopId, client: &str) {
+    if let Some(identity) = draft[hop].identity.clone() {
+        let mut client = identity.replaced_by_client(&mut scene.dice, client);
+        client.actors.clone_from(&identity.actors);
+        replace(scene, draft, hop, client);
+    }
+}
+
+/// The resources of the platform are everyone's.
+pub(super) fn platform_tenant(scene: &mut Scene<'_>, guards: Rules) {
+    at_first(scene, guards, |_, draft, hop| {
+        for below in draft.with_all_below(hop) {
+            if let Some(identity) = &mut draft[below].identity {
+                identity.tenant = "platform".to_owned();
+            }
+        }
+    });
+}
+
+pub(super) fn database_of_the_tenant(scene: &mut Scene<'_>, guards: Rules) {
+    at_first(scene, guards, |scene, draft, hop| {
+        let tenant =
+            draft[hop].identity.as_ref().map_or_else(String::new, |identity| identity.tenant.clone());
+        let work = Work::statement(&mut scene.dice, false, "SELECT")
+            .with("db.namespace", format!("tenant_{tenant}"));
+        draft[hop].work.push(work);
+    });
+}
+
+/// One session, one person, many requests.
+pub(super) fn session_of_one(scene: &mut Scene<'_>, guards: Rules) {
+    let session = scene.dice.hex(16);
+    let id = scene.person().id;
+    for _ in 0..3 {
+        in_session(scene, guards, &session, &id, None);
+    }
+}
+
+/// Someone logs out of a session, and someone else logs in to it.
+pub(super) fn next_after_logout(scene: &mut Scene<'_>, guards: Rules) {
+    let session = scene.dice.hex(16);
+    let one = scene.person();
+    let other = scene.other_than(&one).id;
+    in_session(scene, guards, &session, &one.id, None);
+    in_session(scene, guards, &session, &one.id, Some("/logout"));
+    in_session(scene, guards, &session, &other, None);
+}
+
+fn in_session(scene: &mut Scene<'_>, guards: Rules, session: &str, id: &str, route: Option<&'static str>) {
+    let identity = scene.login(id);
+    let usual = scene.fleet[GATEWAY].operation.clone();
+    let operation = route.map_or(usual, |route| Operation::http("POST", route));
+    let mut draft = scene.rooted(GATEWAY, operation, Some(identity));
+    draft[Draft::ROOT].attributes.set("session.id", session);
+    scene.near_miss(guards, &mut draft, Draft::ROOT);
+    scene.push(draft);
 }

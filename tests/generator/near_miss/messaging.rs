@@ -26,6 +26,28 @@ pub(super) fn batch_of_one_person(scene: &mut Scene<'_>, guards: Rules) {
     scene.push(draft);
 }
 
+/// A consumer that makes one thing of many people's messages, by design.
+pub(super) fn digest(scene: &mut Scene<'_>, guards: Rules) {
+    let topic = |fleet: &str| format!("{fleet}.digest");
+    let operation =
+        Operation { protocol: Protocol::Message { linked: true }, route: topic(&scene.fleet.name) };
+    let mut links = Vec::new();
+    for _ in 0..2 {
+        let mut sender = scene.request();
+        let caller = scene.choose(&sender, |draft, hop| draft[hop].service == FIRST);
+        let sent = scene.call(&mut sender, caller, CONSUMER, operation.clone());
+        sender[sent].unsampled = true;
+        links.push(Link { trace: sender[caller].trace, span: sender[sent].exit });
+        scene.push(sender);
+    }
+    let mut draft = scene.request();
+    let caller = scene.choose(&draft, |draft, hop| draft[hop].service == FIRST);
+    let hop = scene.call(&mut draft, caller, CONSUMER, operation);
+    draft[hop].links = links;
+    scene.near_miss(guards, &mut draft, hop);
+    scene.push(draft);
+}
+
 /// What the broker tells itself has no sender.
 pub(super) fn system_topic(scene: &mut Scene<'_>, guards: Rules) {
     let mut draft = scene.request();
