@@ -68,6 +68,12 @@ pub struct Denied {
 }
 
 impl Denied {
+    /// The rule that was wrong.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        &self.finding.rule
+    }
+
     /// Whether the program was sure, and of something that matters.
     #[must_use]
     pub fn is_high_and_certain(&self) -> bool {

@@ -25,8 +25,11 @@ struct Args {
     #[arg(long, default_value_t = 12_000)]
     traces: usize,
     /// Keeps this run's table in the repository.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "condition")]
     bless: bool,
+    /// Only this condition, such as `1% lost`.
+    #[arg(long)]
+    condition: Option<String>,
     /// Also lists up to so many wrong findings and missed faults of each rule.
     #[arg(long, default_value_t = 0)]
     show: usize,
@@ -36,7 +39,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args = Args::parse();
     let beside = || std::env::current_exe().map(|program| program.with_file_name("hopseal"));
     let hopseal = args.hopseal.map_or_else(beside, Ok)?;
-    let accuracy = measure(&hopseal, Settings { seed: args.seed, traces: args.traces })?;
+    let accuracy =
+        measure(&hopseal, Settings { seed: args.seed, traces: args.traces }, args.condition.as_deref())?;
     let mut out = io::stdout().lock();
     let table = accuracy.to_string();
     write!(out, "{table}")?;

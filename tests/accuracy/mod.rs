@@ -6,6 +6,7 @@ mod compare;
 mod run;
 mod table;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use compare::{Counts, Denied, Outcome};
@@ -24,15 +25,18 @@ pub struct Accuracy {
     pub outcomes: Vec<(&'static str, Outcome)>,
 }
 
-/// Builds a corpus, damages it in every way, and compares what `hopseal` says of it with the truth.
+/// Builds a corpus, damages it in every way (or only that of `condition`), and compares what `hopseal` says of it
+/// with the truth.
 ///
 /// # Errors
 /// [`RunError`] if the program could not be run or its answer not be read.
-pub fn measure(hopseal: &Path, settings: Settings) -> Result<Accuracy, RunError> {
+pub fn measure(hopseal: &Path, settings: Settings, condition: Option<&str>) -> Result<Accuracy, RunError> {
     let corpus = generate(settings);
     let traces = (corpus.truth.traces, corpus.truth.near_miss_traces);
     let mut outcomes = Vec::new();
-    for (name, how) in damage::CONDITIONS {
+    let asked =
+        damage::CONDITIONS.into_iter().filter(|(name, _)| condition.is_none_or(|asked| asked == *name));
+    for (name, how) in asked {
         let damaged = damage::damage(&corpus, how, settings.seed);
         let findings = run::check(hopseal, &damaged.spans)?;
         outcomes.push((name, compare::compare(&damaged, &findings)));
@@ -62,8 +66,14 @@ impl Accuracy {
     pub fn broken_promises(&self) -> Vec<String> {
         let mut broken = Vec::new();
         for (condition, outcome) in &self.outcomes {
+            let mut sure = BTreeMap::<&str, Vec<&Denied>>::new();
             for denied in outcome.denied.iter().filter(|denied| denied.is_high_and_certain()) {
-                broken.push(format!("{condition}: high and certain, but not true: {denied}"));
+                sure.entry(denied.rule()).or_default().push(denied);
+            }
+            for (_, denied) in sure {
+                let (count, first) =
+                    (denied.len(), denied.first().map(ToString::to_string).unwrap_or_default());
+                broken.push(format!("{condition}: high and certain, but not true, {count} times: {first}"));
             }
         }
         if let Some((_, outcome)) = self.outcomes.iter().find(|(name, _)| *name == "undamaged") {

@@ -250,9 +250,15 @@ impl Draft {
         }
     }
 
-    /// The first write in the frame of `id` or below it, in the same trace, with the spans that lead there.
+    /// The first write in the frame of `id`, or of a hop below it with nobody known to act in between, with the
+    /// spans that lead there.
     pub(super) fn write_below(&self, id: HopId) -> Option<Vec<SpanId>> {
-        self.with_all_below(id).into_iter().filter(|hop| self[*hop].trace == self[id].trace).find_map(|hop| {
+        let nobodys = |hop: &HopId| !self[*hop].shows || self[*hop].identity.is_none();
+        let for_nobody = |hop: HopId| {
+            let mut way = std::iter::once(hop).chain(self.above(hop)).take_while(|above| *above != id);
+            self[hop].trace == self[id].trace && way.all(|above| nobodys(&above))
+        };
+        self.with_all_below(id).into_iter().filter(|hop| for_nobody(*hop)).find_map(|hop| {
             let published = self.below(hop).into_iter().find(|below| self[*below].operation.is_message());
             let write = self[hop].work.iter().find(|work| work.writes).map(|work| work.id);
             let write = write.or_else(|| published.map(|below| self[below].exit))?;

@@ -31,7 +31,7 @@ struct NearMiss {
 /// The fleets that an oddity can happen in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Any with the four services of the trunk.
+    /// Any with the four services of the trunk, and no agents among them.
     Trunk,
     /// Any at all.
     Anywhere,
@@ -133,14 +133,14 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 impl NearMiss {
     fn fits(&self, scene: &Scene<'_>) -> bool {
         let fleet = &scene.fleet;
-        let trunk = fleet.services.len() >= 4;
+        let trunk = fleet.services.len() >= 4 && !fleet.agents;
         match self.place {
             Place::Anywhere => true,
             Place::Trunk => trunk,
             Place::Plain => trunk && fleet.stack == Stack::Plain,
             Place::Crate => trunk && fleet.has_crate(),
             Place::Sealed => trunk && fleet.stack == Stack::Sealed,
-            Place::Agents => trunk && fleet.agents,
+            Place::Agents => fleet.agents,
         }
     }
 }
