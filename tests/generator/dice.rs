@@ -18,6 +18,13 @@ impl Dice {
         Self(rng)
     }
 
+    /// A stream of its own for every `text`.
+    pub(super) fn of_text(text: &str) -> Self {
+        // FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/
+        let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        Self::new(text.bytes().fold(0xcbf2_9ce4_8422_2325, fold), 0)
+    }
+
     /// True in `percent` of a hundred throws.
     pub(super) fn percent(&mut self, percent: u32) -> bool {
         self.0.random_range(0..100) < percent

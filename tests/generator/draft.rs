@@ -4,7 +4,7 @@ use std::ops::{Index, IndexMut};
 
 use super::dice::Dice;
 use super::fleet::{Fleet, GATEWAY, Operation, Protocol, ServiceId, Stack};
-use super::identity::{self, Identity};
+use super::identity::Identity;
 use super::span::{Attributes, Event, Kind, Link, SpanId, TraceId};
 
 /// A hop of a draft.
@@ -41,8 +41,6 @@ pub(super) struct Hop {
     pub(super) operation: Operation,
     /// The trace its entry span is in.
     pub(super) trace: TraceId,
-    /// What vouches for identities in this trace: a detached JWS bound to it.
-    pub(super) seal: String,
     /// Its entry span.
     pub(super) entry: SpanId,
     /// The span of the caller that led to it.
@@ -126,7 +124,6 @@ impl Draft {
         let mut draft =
             Self { start, root_parent: None, txn: dice.hex(16), near_miss: false, hops: Vec::new() };
         let id = draft.add(dice, fleet, None, service, operation);
-        draft[id].seal = identity::seal(dice, trace);
         draft[id].trace = trace;
         draft[id].identity = identity;
         draft
@@ -147,12 +144,10 @@ impl Draft {
         let identity = above.and_then(|hop| {
             hop.identity.as_ref().map(|identity| identity.passed_by(&fleet[hop.service], fleet.stack))
         });
-        let seal = above.filter(|hop| hop.trace == trace).map(|hop| hop.seal.clone());
         let hop = Hop {
             service,
             parent,
             trace,
-            seal: seal.unwrap_or_else(|| identity::seal(dice, trace)),
             entry: dice.span_id(),
             exit: dice.span_id(),
             controller: dice.percent(40).then(|| dice.span_id()),

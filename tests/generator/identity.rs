@@ -138,8 +138,8 @@ pub(super) struct Crossing<'a> {
     pub(super) operation: &'a Operation,
     /// A seal for the members of this trace, where one travelled.
     pub(super) seal: Option<String>,
-    /// When the call arrived, seconds since the Unix epoch.
-    pub(super) now: i64,
+    /// When it was made, seconds since the Unix epoch.
+    pub(super) sealed_at: i64,
     /// The transaction.
     pub(super) txn: String,
 }
@@ -176,14 +176,16 @@ pub(super) fn write_crate(identity: Option<&Identity>, crossing: Crossing<'_>, t
     to.set(hopseal::TXN, crossing.txn);
     if let Some(seal) = crossing.seal {
         to.set(hopseal::SEAL, seal);
-        to.set(hopseal::IAT, crossing.now);
-        to.set(hopseal::EXP, crossing.now + 300);
+        to.set(hopseal::IAT, crossing.sealed_at);
+        to.set(hopseal::EXP, crossing.sealed_at + 300);
     }
 }
 
-/// A detached JWS (RFC 7515 appendix F) whose header names the first half of `trace`. Nobody has its key.
-pub(super) fn seal(dice: &mut Dice, trace: TraceId) -> String {
+/// A detached JWS (RFC 7515 appendix F) over `identity`, whose header names the first half of `trace`. Nobody has
+/// its key; the same members under the same trace give the same seal.
+pub(super) fn seal(identity: &Identity, trace: TraceId) -> String {
     let prefix: String = trace.to_string().chars().take(16).collect();
     let header = format!(r#"{{"alg":"EdDSA","kid":"k1","tid":"{prefix}","typ":"hopseal"}}"#);
-    format!("{}..{}", BASE64URL.encode(header), BASE64URL.encode(dice.bytes::<64>()))
+    let members = format!("{trace} {:?} {} {}", identity.kind, identity.id, identity.tenant);
+    format!("{}..{}", BASE64URL.encode(header), BASE64URL.encode(Dice::of_text(&members).bytes::<64>()))
 }

@@ -55,7 +55,8 @@ impl Page<'_> {
             Protocol::Message { .. } => Kind::Consumer,
             Protocol::Http(_) | Protocol::Rpc => Kind::Server,
         };
-        let mut span = self.span(hop, hop.entry, parent, kind, &hop.operation.name());
+        let name = if hop.headless { "invoke_agent planner".to_owned() } else { hop.operation.name() };
+        let mut span = self.span(hop, hop.entry, parent, kind, &name);
         (span.start, span.end) = (start, end);
         if parent.is_some() && service.flags {
             span.flags |= REMOTE;
@@ -63,7 +64,7 @@ impl Page<'_> {
         span.error = hop.status >= 500;
         span.dropped = hop.dropped;
         span.links.clone_from(&hop.links);
-        span.attributes = self.entry_attributes(hop, start);
+        span.attributes = self.entry_attributes(hop);
         self.spans.insert(place, span);
         let ahead = service.clock.unsigned_abs() * 1_000_000_000;
         for span in self.spans.iter_mut().skip(place).filter(|span| span.resource.service == service.name) {
@@ -135,21 +136,25 @@ impl Page<'_> {
         }
     }
 
-    fn entry_attributes(&self, hop: &Hop, start: u64) -> Attributes {
+    fn entry_attributes(&self, hop: &Hop) -> Attributes {
         let service = &self.fleet[hop.service];
         let mut to = Attributes::default();
         if !hop.headless {
             transport(hop, service, &mut to);
         }
-        if self.fleet.has_crate() && hop.shows {
+        if self.fleet.has_crate() && hop.shows && !hop.headless {
             let sealed = hop.parent.is_some() && self.fleet.stack == super::fleet::Stack::Sealed;
             let crossing = Crossing {
                 service,
                 caller: hop.parent.map(|caller| &self.fleet[self.draft[caller].service]),
                 operation: &hop.operation,
-                seal: sealed.then(|| hop.seal.clone()),
+                seal: hop
+                    .identity
+                    .as_ref()
+                    .filter(|_| sealed)
+                    .map(|identity| identity::seal(identity, hop.trace)),
                 txn: self.draft.txn.clone(),
-                now: i64::try_from(start / 1_000_000_000).unwrap_or_default(),
+                sealed_at: i64::try_from(self.draft.start / 1_000_000_000).unwrap_or_default(),
             };
             identity::write_crate(hop.identity.as_ref(), crossing, &mut to);
         } else if let (true, Some(identity)) = (hop.shows, &hop.identity) {

@@ -35,6 +35,25 @@ pub(super) fn baggage_tampered(scene: &mut Scene<'_>) {
     });
 }
 
+/// The tenant was edited on the way, under the seal of the right one, and nobody noticed.
+pub(super) fn member_edited(scene: &mut Scene<'_>) {
+    let mut draft = scene.request();
+    let hop = scene.choose_called(&draft);
+    draft.cut_below(hop);
+    let trace = draft[hop].trace;
+    if let Some(identity) = &mut draft[hop].identity {
+        let seal = identity::seal(identity, trace);
+        let others: Vec<String> =
+            scene.fleet.tenants.iter().filter(|tenant| **tenant != identity.tenant).cloned().collect();
+        identity.tenant.clone_from(scene.dice.pick(&others));
+        draft[hop].attributes.set(hopseal::SEAL, seal);
+    }
+    let evidence = draft.identified_above(hop).map_or_else(Vec::new, |above| draft.way(above, hop));
+    scene.record("baggage_tampered", &draft, hop, evidence.clone());
+    scene.record("cross_tenant", &draft, hop, evidence);
+    scene.push(draft);
+}
+
 /// The credential had ended ten minutes before the call.
 pub(super) fn expired_at_hop(scene: &mut Scene<'_>) {
     spoil(scene, "expired_at_hop", |scene, draft, hop| {
@@ -90,11 +109,17 @@ pub(super) fn replay_across_traces(scene: &mut Scene<'_>) {
 pub(super) fn transplanted_identity(scene: &mut Scene<'_>) {
     spoil(scene, "transplanted_identity", |scene, draft, hop| {
         let elsewhere = scene.dice.trace_id();
-        let seal = identity::seal(&mut scene.dice, elsewhere);
+        let Some(seal) = draft[hop].identity.as_ref().map(|identity| identity::seal(identity, elsewhere))
+        else {
+            return;
+        };
+        let noticed = scene.dice.percent(50);
         let to = &mut draft[hop].attributes;
-        to.set(hopseal::ASSURANCE, "asserted");
         to.set(hopseal::SEAL, seal);
-        to.set(hopseal::SEAL_ERROR, "trace");
+        if noticed {
+            to.set(hopseal::ASSURANCE, "asserted");
+            to.set(hopseal::SEAL_ERROR, "trace");
+        }
     });
 }
 

@@ -61,6 +61,7 @@ pub(super) const TABLE: &[Fault] = table![
     PLAIN => change::identity_conflict,
     Needs { strict: true, ..SEALED } => credential::unverified_identity,
     SEALED => credential::baggage_tampered,
+    SEALED => credential::member_edited,
     SEALED => credential::expired_at_hop,
     SEALED => credential::premature_or_future,
     SEALED => credential::weak_verification,

@@ -68,7 +68,9 @@ pub(super) fn linked_restart(scene: &mut Scene<'_>, guards: Rules) {
     let linked = Operation { protocol: Protocol::Message { linked: true }, route: operation };
     let hop = scene.call(&mut draft, caller, CONSUMER, linked);
     let trace = draft[caller].trace;
-    draft[hop].attributes.set(hopseal::SEAL, identity::seal(&mut scene.dice, trace));
+    if let Some(identity) = draft[hop].identity.clone() {
+        draft[hop].attributes.set(hopseal::SEAL, identity::seal(&identity, trace));
+    }
     scene.near_miss(guards, &mut draft, hop);
     scene.push(draft);
 }
