@@ -8,7 +8,7 @@ use super::truth::Subject;
 use super::{Corpus, RULES, Settings, generate, otlp};
 
 /// Enough for every fault of the table.
-const WHOLE: usize = 4_000;
+const WHOLE: usize = 6_000;
 
 fn by_id(corpus: &Corpus) -> BTreeMap<SpanId, &super::span::Span> {
     corpus.spans.iter().map(|span| (span.id, span)).collect()

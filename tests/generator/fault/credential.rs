@@ -3,6 +3,7 @@
 use hopseal_identity::attribute as hopseal;
 
 use crate::generator::draft::{Draft, HopId};
+use crate::generator::fleet::SECOND;
 use crate::generator::identity;
 use crate::generator::scene::Scene;
 use crate::generator::truth::Subject;
@@ -38,7 +39,8 @@ pub(super) fn baggage_tampered(scene: &mut Scene<'_>) {
 /// The tenant was edited on the way, under the seal of the right one, and nobody noticed.
 pub(super) fn member_edited(scene: &mut Scene<'_>) {
     let mut draft = scene.request();
-    let hop = scene.choose_called(&draft);
+    // Below the gateway's callees: the gateway itself verified, and received no seal to compare with.
+    let hop = scene.choose(&draft, |draft, hop| draft[hop].service == SECOND);
     draft.cut_below(hop);
     let trace = draft[hop].trace;
     if let Some(identity) = &mut draft[hop].identity {

@@ -1,7 +1,7 @@
 //! What the spans themselves give away or leave out.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64URL};
 
 use crate::generator::dice::Dice;
 use crate::generator::draft::{Draft, HopId, Work};
@@ -40,7 +40,7 @@ pub(super) fn credential_in_telemetry(scene: &mut Scene<'_>) {
     let hop = scene.choose_called(&draft);
     let dice = &mut scene.dice;
     let token = jwt(dice);
-    let basic = format!("Basic {}", BASE64URL.encode(format!("admin:{}", dice.hex(9))));
+    let basic = format!("Basic {}", STANDARD.encode(format!("admin:{}", dice.hex(9))));
     let work = match dice.between(0, 6) {
         0 => Work::outside(dice, "GET", "api.maps.example.com", &format!("/tiles?access_token={token}")),
         1 => Work::outside(dice, "GET", "api.maps.example.com", "/tiles")
