@@ -115,7 +115,7 @@ proptest! {
         prop_assert_eq!(&damage(&corpus, how, seed), &after);
         let (before, left) = (surviving(&corpus.spans), surviving(&after.spans));
         prop_assert!(left.is_subset(&before), "{}", name);
-        prop_assert_eq!(how.lost == 0 && how.unsampled == 0, left.len() == before.len() || left == before, "{}", name);
+        prop_assert!(how.lost > 0 || how.unsampled > 0 || left == before, "{}", name);
         prop_assert!(after.truth.injected.starts_with(&corpus.truth.injected));
         let holes = &after.truth.injected[corpus.truth.injected.len()..];
         prop_assert!(holes.iter().all(|hole| hole.decidable(&left)), "{}", name);
