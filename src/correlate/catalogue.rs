@@ -90,6 +90,12 @@ impl Catalogue {
             .map(|(_, _, operations)| operations)
     }
 
+    /// Whether any hop of a service by that name was seen.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.services.contains_key(name)
+    }
+
     /// Hops counted of an operation; `None` for one that was never seen.
     #[must_use]
     pub fn shown(&self, service: Service<'_>, operation: &str) -> Option<Shown> {

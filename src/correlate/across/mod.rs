@@ -8,11 +8,18 @@
 //! with the others in [`rule`](crate::rule). Windows are of event time: a hop counts where its entry span begins.
 
 mod bounded;
+mod client;
 mod endpoint;
+mod once;
+mod reach;
 mod resource;
+mod session;
 
 pub(crate) use endpoint::Endpoint;
+pub(crate) use once::{Kind as OnceKind, Seen};
+pub(crate) use reach::{Came, Reach, Way};
 pub(crate) use resource::{OwnedService, ResourceLeak};
+pub(crate) use session::Session;
 
 use crate::catalogue::Catalogue;
 use crate::field::Field;
@@ -27,7 +34,10 @@ use crate::suppress::Quieted;
 #[derive(Debug, Default)]
 pub struct Across {
     endpoints: endpoint::Endpoints,
+    onces: once::Onces,
+    reaches: reach::Reaches,
     resource_leaks: resource::ResourceLeaks,
+    sessions: session::Sessions,
 }
 
 /// What was gathered, in a fixed order.
@@ -37,7 +47,10 @@ pub(crate) struct View<'a> {
     /// What is known of services from elsewhere: the catalogue given with the traces, if one was.
     pub(crate) baseline: Option<&'a Catalogue>,
     pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) reaches: Vec<Reach>,
     pub(crate) resource_leaks: Vec<ResourceLeak>,
+    pub(crate) seen: Vec<Seen>,
+    pub(crate) sessions: Vec<Session>,
 }
 
 /// One hop to show for many: the first.
@@ -54,7 +67,10 @@ impl Across {
         for hop in cx.hops.iter() {
             let window = window_of(cx.entry(hop).start, cx.policy);
             self.endpoints.observe(cx, hop, window);
+            self.sessions.observe(cx, hop, window);
         }
+        self.onces.observe(cx);
+        self.reaches.observe(cx, |at| window_of(at, cx.policy));
         let leaking = cx.trace.spans().iter().filter(|span| span.has(Field::Leak));
         leaking.for_each(|span| self.resource_leaks.observe(span));
     }
@@ -65,8 +81,18 @@ impl Across {
     pub fn finish(self, policy: &Policy, baseline: Option<&Catalogue>) -> Verdict {
         let (endpoints, endpoints_full) = self.endpoints.finish();
         let (resource_leaks, leaks_full) = self.resource_leaks.finish();
-        let full = [("endpoints", endpoints_full), ("resource credentials", leaks_full)];
-        let view = View { policy, baseline, endpoints, resource_leaks };
+        let (reaches, reaches_full) = self.reaches.finish();
+        let (seen, seen_full) = self.onces.finish();
+        let (sessions, sessions_full) = self.sessions.finish();
+        let full = [
+            ("credentials and transactions", seen_full),
+            ("endpoints", endpoints_full),
+            ("resource credentials", leaks_full),
+            ("services", reaches_full),
+            ("sessions", sessions_full),
+        ];
+        let full: Vec<&str> = full.iter().filter(|(_, full)| *full).map(|(what, _)| *what).collect();
+        let view = View { policy, baseline, endpoints, reaches, resource_leaks, seen, sessions };
         let mut found = Vec::new();
         for rule in Rule::ALL.iter().filter(|rule| !policy.is_off(**rule)) {
             if let Check::Across(check) | Check::Both(_, check) = rule.spec().check {
@@ -76,8 +102,8 @@ impl Across {
         let mut verdict = Verdict::default();
         for (mut finding, quieted) in found {
             finding.severity = policy.severity(finding.rule, finding.severity);
-            for (what, _) in full.iter().filter(|(_, full)| *full) {
-                finding = finding.evidence("counted_in_part", *what);
+            if !full.is_empty() {
+                finding = finding.evidence("counted_in_part", full.join(", "));
             }
             let finding = finding.grouped();
             match quieted {

@@ -302,6 +302,12 @@ impl Policy {
         self.autonomous_agents.matches(agent)
     }
 
+    /// Whether a service asks the issuer about every credential, so that a request without such a call is odd.
+    #[must_use]
+    pub fn introspects(&self, _service: Service<'_>) -> bool {
+        false
+    }
+
     /// Whether an agent may use this tool by its own right.
     #[must_use]
     pub fn is_agent_owned(&self, tool: &str) -> bool {

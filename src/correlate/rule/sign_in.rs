@@ -52,6 +52,12 @@ pub(super) fn is_sign_in(span: &Span<'_>) -> bool {
     asks_for(span, &SIGN_IN)
 }
 
+/// Whether a span begins or ends somebody's session.
+pub(crate) fn changes_user(span: &Span<'_>) -> bool {
+    const OUT: [&str; 5] = ["logout", "log-out", "signout", "sign-out", "switch-user"];
+    asks_for(span, &OUT) || is_sign_in(span)
+}
+
 /// Whether a span records that someone agreed to more.
 pub(super) fn is_consent(span: &Span<'_>) -> bool {
     asks_for(span, &CONSENT) || span.get(Field::GenAiOperation).is_some_and(|op| ends_in(op, &CONSENT))

@@ -1,0 +1,55 @@
+//! Whose machine and program a request came from, as far as a root span tells.
+
+use std::collections::BTreeMap;
+
+use super::bounded::{Key, key};
+use crate::field::Field;
+use crate::record::Span;
+
+/// Families kept of one session or credential.
+const MAX_FAMILIES: usize = 8;
+
+/// A client by address and program. Two are told apart only where both differ: a phone changes its address, and a
+/// browser its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Family {
+    address: Key,
+    program: Key,
+}
+
+impl Family {
+    /// The client of a request from outside; `None` where the span does not tell both.
+    fn of(span: &Span<'_>) -> Option<Self> {
+        let address = span.get(Field::ClientAddress).or_else(|| span.get(Field::PeerAddress))?;
+        let agent = span.get(Field::UserAgent)?;
+        // Without digits and dots: another version is no other program.
+        let program: Vec<u8> =
+            agent.bytes().take(512).filter(|byte| !byte.is_ascii_digit() && *byte != b'.').collect();
+        Some(Self { address: key(&[address.as_bytes()]), program: key(&[&program]) })
+    }
+}
+
+/// When each client was first and last seen.
+#[derive(Debug, Default)]
+pub(crate) struct Clients(BTreeMap<Family, (u64, u64)>);
+
+impl Clients {
+    pub(super) fn observe(&mut self, span: &Span<'_>) {
+        let Some(family) = Family::of(span) else { return };
+        let (first, last) = self.0.entry(family).or_insert((span.start, span.start));
+        (*first, *last) = ((*first).min(span.start), (*last).max(span.start));
+        if self.0.len() > MAX_FAMILIES {
+            self.0.pop_last();
+        }
+    }
+
+    /// Clients that differ in address and program and were at work at the same time; 0 when there are no two.
+    pub(crate) fn at_once(&self) -> usize {
+        let apart = |a: &Family, b: &Family| a.address != b.address && a.program != b.program;
+        let overlap = |a: &(u64, u64), b: &(u64, u64)| a.0 < b.1 && b.0 < a.1;
+        let concurrent = |(family, time): &(&Family, &(u64, u64))| {
+            self.0.iter().any(|(other, at)| apart(family, other) && overlap(time, at))
+        };
+        self.0.iter().filter(concurrent).count()
+    }
+}
