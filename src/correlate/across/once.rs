@@ -145,7 +145,7 @@ impl Onces {
 /// Whether the policy lets the client be used from many places.
 fn is_allowed(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
     let client = hop.identity.principal.as_ref().and_then(|principal| principal.client);
-    client.is_some_and(|client| cx.policy.allows_client(client, None, hop.service.name, cx.entry(hop).start))
+    client.is_some_and(|client| cx.policy.client(client, None, hop.service, cx.entry(hop).start).holds())
 }
 
 /// Other traces that this one links to.

@@ -9,7 +9,7 @@ use super::{Example, OwnedService};
 use crate::field::Field;
 use crate::hop::{Hop, HopKind};
 use crate::rule::{Cx, Quiet};
-use crate::suppress::{self, Reason};
+use crate::suppress::{self, Quieted};
 
 /// Services counted, over all windows.
 const MAX_SERVICES: usize = 20_000;
@@ -49,7 +49,7 @@ pub(crate) struct Came {
     /// Those served without a verified identity, and of these, those to what is open on purpose.
     pub(crate) unverified: u64,
     pub(crate) quiet: u64,
-    pub(crate) reason: Option<Reason>,
+    pub(crate) quieted: Option<Quieted>,
     /// The first unverified one, and the address it came from.
     pub(crate) example: Option<(Example, Option<String>)>,
 }
@@ -136,11 +136,10 @@ impl Came {
         // Whether it is open on purpose matters only where there is a finding, which is of the rarer ways: looked at
         // for direct calls alone, the others pass the edge's own rules.
         if hop.caller.is_none_or(|caller| cx.hops.get(caller).kind == HopKind::Origin)
-            && let Some(reason) =
-                suppress::quieted_by(cx, hop, &[Quiet::Static, Quiet::Health, Quiet::Public])
+            && let Ok(quieted) = suppress::quieted_by(cx, hop, &[Quiet::Static, Quiet::Health, Quiet::Public])
         {
             self.quiet += 1;
-            self.reason = Some(self.reason.map_or(reason, |known| known.min(reason)));
+            self.quieted = Some(self.quieted.map_or(quieted, |known| known.min(quieted)));
             return;
         }
         let entry = cx.entry(hop);

@@ -84,6 +84,10 @@ impl Sessions {
         };
         let here = Example { at: entry.start, trace_id: cx.trace.id, span_id: entry.id };
         let key_of = key(&[b"session", id.as_bytes(), &window.to_le_bytes()]);
+        let client = principal.and_then(|principal| principal.client);
+        if cx.policy.shares_sessions(hop.service, client) {
+            return;
+        }
         let new = || Session {
             window,
             first: here,

@@ -44,6 +44,8 @@ pub struct PolicyFile {
     pub pseudonymous: Vec<At<String>>,
     /// Services between which a mesh encrypts, though their spans say plain `http`.
     pub mesh: Vec<At<String>>,
+    /// Services that ask the issuer about every credential (RFC 7662): a request without such a call is odd there.
+    pub introspecting: Vec<At<String>>,
     /// Audiences that a service accepts. A service not listed is not judged by audience.
     pub audiences: Vec<Audiences>,
     /// Algorithms that may verify a credential. Default: those whose verifiers cannot sign (RFC 7518, RFC 8037,

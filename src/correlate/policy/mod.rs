@@ -56,6 +56,7 @@ pub struct Policy {
     required: Vec<(ServicePattern, Option<Glob>, Assurance)>,
     pseudonymous: Services,
     mesh: Services,
+    introspecting: Services,
     audiences: Vec<(ServicePattern, Vec<String>)>,
     algorithms: BTreeSet<String>,
     aliases: Vec<(Option<String>, BTreeSet<String>)>,
@@ -304,8 +305,8 @@ impl Policy {
 
     /// Whether a service asks the issuer about every credential, so that a request without such a call is odd.
     #[must_use]
-    pub fn introspects(&self, _service: Service<'_>) -> bool {
-        false
+    pub fn introspects(&self, service: Service<'_>) -> bool {
+        self.introspecting.matches(service)
     }
 
     /// Whether an agent may use this tool by its own right.

@@ -49,6 +49,7 @@ impl Default for Policy {
             required: Vec::new(),
             pseudonymous: Services::default(),
             mesh: Services::default(),
+            introspecting: Services::default(),
             audiences: Vec::new(),
             algorithms: ALGORITHMS.map(str::to_owned).into(),
             aliases: Vec::new(),
@@ -131,6 +132,7 @@ impl PolicyFile {
         }
         policy.pseudonymous = services(&self.pseudonymous);
         policy.mesh = services(&self.mesh);
+        policy.introspecting = services(&self.introspecting);
         for accepted in &self.audiences {
             policy.audiences.push((service(&accepted.service), accepted.audiences.clone()));
         }

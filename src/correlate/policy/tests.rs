@@ -124,6 +124,7 @@ fn the_rest_of_what_can_be_declared() {
     assert!(
         policy.is_pseudonymous(orders) && policy.is_in_mesh(orders) && !policy.is_in_mesh(service("web"))
     );
+    assert!(policy.introspects(service("legacy")) && !policy.introspects(orders));
     assert_eq!(policy.audiences(orders), Some(&["https://orders.example".to_owned()][..]));
     assert_eq!(policy.audiences(service("web")), None);
     assert!(policy.allows_algorithm("ES256") && !policy.allows_algorithm("RS256"));

@@ -22,7 +22,7 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
     for ix in cx.trace.indices() {
         let span = cx.trace.span(ix);
         for leak in span.all(Field::Leak).filter_map(Leak::read) {
-            if leak.origin == Origin::Resource {
+            if leak.origin == Origin::Resource || cx.policy.is_not_credential(leak.key) {
                 continue;
             }
             let finding =
@@ -40,7 +40,9 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
 /// A resource is sent with every span of a service: one finding says it.
 fn check_resources(view: &View<'_>, found: &mut Vec<Found>) {
     for ResourceLeak { service, text, at } in &view.resource_leaks {
-        let Some(leak) = Leak::read(text) else { continue };
+        let Some(leak) = Leak::read(text).filter(|leak| !view.policy.is_not_credential(leak.key)) else {
+            continue;
+        };
         let subject = Subject::Operation { service: service.as_service(), operation: "", window: 0 };
         let discriminator = format!("{} {}", leak.class, leak.key);
         let mut finding = Finding::new(Rule::CredentialInTelemetry, subject, &discriminator);

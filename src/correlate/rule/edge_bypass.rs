@@ -31,7 +31,8 @@ fn check(view: &View<'_>, found: &mut Vec<Found>) {
             let is_odd = *way != Way::Through(gateway.clone()) && came.unverified > 0;
             if is_odd {
                 let is_open = came.quiet == came.unverified;
-                found.push((finding(reach, gateway, by_gateway, way, came), came.reason.filter(|_| is_open)));
+                found
+                    .push((finding(reach, gateway, by_gateway, way, came), came.quieted.filter(|_| is_open)));
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::id_shape::IdShape;
 use super::named::MOST;
 use super::{Check, Cx, Needs, Quiet, Rule, Spec, writes};
+use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::{Hop, HopKind};
 use crate::sink::SpanKind;
@@ -16,7 +17,7 @@ pub(super) const SPEC: Spec = Spec {
     meaning: "A consumer's span links to messages sent for two users or more, and what it writes or calls is done for \
               one of them or for nobody.",
     fix: "Start a span for each message and restore its sender's identity on it, as the messaging conventions suggest.",
-    quieting: "Declare the topic under `public` if the consumer only adds up.",
+    quieting: "Declare the topic under `aggregated_topics` if the consumer only adds up.",
     maps: &["CWE-441", "CWE-863"],
     quiet: &[Quiet::Public],
     check: Check::Hop(check),
@@ -28,6 +29,10 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     }
     let users = users(cx, hop);
     if users.len() < 2 {
+        return;
+    }
+    let topic = cx.frame_get(hop, Field::MessagingDestination);
+    if topic.is_some_and(|topic| cx.policy.aggregates(topic)) {
         return;
     }
     let Some(work) = work(cx, hop) else { return };

@@ -11,7 +11,8 @@ pub(super) const SPEC: Spec = Spec {
     meaning: "Within a window one session id stood beside two users with no login or logout between, or was used by two \
               clients at the same time.",
     fix: "Issue a new session id at each login, bind it to its user, and end it at logout.",
-    quieting: "Let logouts be seen: a route whose last segment is `logout` or `login`, with the session on its span.",
+    quieting: "Declare kiosks under `shared_sessions`, or let logouts be seen: a route whose last segment is `logout` or \
+               `login`, with the session on its span.",
     maps: &["OWASP API2:2023", "CWE-384", "T1539"],
     quiet: &[],
     check: Check::Across(check),
