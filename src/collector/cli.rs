@@ -83,6 +83,12 @@ pub struct CheckArgs {
     /// Writes the catalogue of this input, to be given to later runs.
     #[arg(long, value_name = "FILE")]
     write_catalogue: Option<PathBuf>,
+    /// Public keys of the services that seal, a JWK set: seals are checked again, and those hops are proven.
+    #[arg(long, value_name = "JWKS", requires = "trust_domain")]
+    keys: Option<PathBuf>,
+    /// The trust domain that seals are bound to.
+    #[arg(long, value_name = "NAME", requires = "keys")]
+    trust_domain: Option<String>,
     /// How the result is written.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -148,6 +154,7 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
         catalogue: args.catalogue.clone(),
         write_catalogue: args.write_catalogue.clone(),
         baseline: args.baseline.clone(),
+        keys: args.keys.clone().zip(args.trust_domain.clone()),
         list: args.list_hops(),
         memory: args.memory,
         gate: check::Gate {

@@ -7,6 +7,7 @@ use hopseal_correlate::dialect::DialectError;
 use hopseal_correlate::policy::PolicyError;
 
 use super::Exit;
+use crate::seal_check::SealCheckError;
 
 /// No verdict was possible.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,15 @@ pub enum CheckError {
         #[source]
         source: PolicyError,
     },
+    /// The key set or the trust domain cannot be used.
+    #[error("keys `{}`", path.display())]
+    Keys {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: SealCheckError,
+    },
     /// The dialect map cannot be used.
     #[error("the dialect map cannot be used")]
     Dialects(#[source] DialectError),
@@ -74,7 +84,11 @@ impl CheckError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Open { .. } | Self::Parse { .. } | Self::Policy { .. } | Self::Dialects(_) => Exit::Usage,
+            Self::Open { .. }
+            | Self::Parse { .. }
+            | Self::Policy { .. }
+            | Self::Keys { .. }
+            | Self::Dialects(_) => Exit::Usage,
             Self::Write { .. } | Self::Output(_) | Self::Spill(_) => Exit::Unreadable,
         }
     }

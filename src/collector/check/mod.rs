@@ -4,6 +4,7 @@ mod baseline;
 mod catalogue;
 mod error;
 mod gate;
+mod keys;
 mod policy;
 mod read;
 mod store;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use hopseal_correlate::across::Across;
 use hopseal_correlate::hop::Hops;
 use hopseal_correlate::judge::Judge;
+use hopseal_correlate::record::Span;
 use hopseal_correlate::report::{ListHops, Report, Tally};
 use hopseal_correlate::survey::{Survey, rests_on_others};
 use hopseal_correlate::trace::Trace;
@@ -36,6 +38,8 @@ pub struct Settings {
     pub write_catalogue: Option<PathBuf>,
     /// Report of an earlier run.
     pub baseline: Option<PathBuf>,
+    /// Key set for seals, and the trust domain they are bound to.
+    pub keys: Option<(PathBuf, String)>,
     /// Which traces are listed.
     pub list: ListHops,
     /// Bytes of memory for spans.
@@ -72,9 +76,11 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
     let (policy, dialects) = policy::load(settings.policy.as_deref())?;
     let given = settings.catalogue.as_deref().map(catalogue::load).transpose()?;
     let baseline = settings.baseline.as_deref().map(Baseline::load).transpose()?;
+    let keys = keys::load(settings.keys.as_ref(), policy.thresholds.skew, err)?;
     let (mut store, read) = read::files(&settings.files, &dialects, settings.memory, err)?;
 
-    let judge = Judge { dialects: &dialects, policy: &policy, seal: &|_, _| None };
+    let seals = |trace_id, span: &Span<'_>| keys.as_ref().and_then(|keys| keys.verdict(trace_id, span));
+    let judge = Judge { dialects: &dialects, policy: &policy, seal: &seals };
     let mut survey = Survey { linked: read.linked, ..Survey::default() };
     let mut across = Across::default();
     let mut tally = Tally::new(settings.list);
