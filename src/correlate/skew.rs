@@ -7,9 +7,9 @@
 //! client   c1 |-----------------------------| d1
 //! server           s1 |------------| e1                 e1 - d1 <= offset <= s1 - c1
 //! ```
-//! The offset is the server's clock minus the client's. Bounds from every call between two services are intersected.
-//! They say nothing of which of the two is wrong, and nothing where zero lies between them: what a trace cannot tell
-//! is left to the policy's threshold.
+//! The offset is the server's clock minus the client's. Bounds from every call between two services are intersected,
+//! and added up along the calls that led to a hop. They say nothing of whose clock is wrong, and nothing where zero
+//! lies between them: what a trace cannot tell is left to the policy's threshold.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -19,11 +19,16 @@ use crate::record::{Service, Span};
 use crate::rule::Cx;
 use crate::sink::SpanKind;
 
-/// By how much times of one service may have to be moved, for each service seen to be out of step with another.
+/// Callers looked at above one hop.
+const MOST_CALLERS: usize = 64;
+
+/// The offsets between the services of a trace, where they are certainly not zero.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Skew<'t> {
-    /// Nanoseconds back and forth; the first never above, the second never below zero.
-    moves: BTreeMap<Service<'t>, (i64, i64)>,
+    /// From a client to a server: no less than, no more than, in nanoseconds.
+    offsets: BTreeMap<(Service<'t>, Service<'t>), (i64, i64)>,
+    /// By how much the servers that a client calls may be behind (never above zero) and ahead of it (never below).
+    around: BTreeMap<Service<'t>, (i64, i64)>,
 }
 
 /// What the calls from one service to another say of their clocks' offset.
@@ -78,22 +83,29 @@ impl<'t> Skew<'t> {
         let mut skew = Self::default();
         for ((client, server), bounds) in pairs {
             let Some((low, high)) = bounds.offset() else { continue };
-            skew.allow(server, high.saturating_neg(), low.saturating_neg());
-            skew.allow(client, low, high);
+            skew.offsets.insert((client, server), (low, high));
+            let (behind, ahead) = skew.around.entry(client).or_default();
+            (*behind, *ahead) = ((*behind).min(low), (*ahead).max(high));
         }
         skew
     }
 
-    fn allow(&mut self, service: Service<'t>, from: i64, to: i64) {
-        let (back, forth) = self.moves.entry(service).or_default();
-        (*back, *forth) = ((*back).min(from), (*forth).max(to));
-    }
-
-    /// The times that `at` on the clock of `service` may have been on the clocks around it, nanoseconds since the
-    /// Unix epoch.
-    pub(crate) fn readings(&self, service: Service<'t>, at: u64) -> RangeInclusive<u64> {
-        let (back, forth) = self.moves.get(&service).copied().unwrap_or_default();
-        at.saturating_add_signed(back)..=at.saturating_add_signed(forth)
+    /// The times that the beginning of a hop may have been on the clocks of all who called on the way to it and of
+    /// those it called, nanoseconds since the Unix epoch.
+    pub(crate) fn beginnings(&self, cx: &Cx<'t>, hop: &Hop<'_>) -> RangeInclusive<u64> {
+        let entry = cx.entry(hop);
+        let (mut earliest, mut latest) = self.around.get(&entry.service).copied().unwrap_or_default();
+        // How far back and forth the caller's clock, the clock of its caller, and so on, may be.
+        let (mut back, mut forth) = (0_i64, 0_i64);
+        let mut server = entry.service;
+        for above in cx.ancestors(hop).take(MOST_CALLERS) {
+            if let Some((low, high)) = self.offsets.get(&(above.service, server)) {
+                (back, forth) = (back.saturating_sub(*high), forth.saturating_sub(*low));
+                (earliest, latest) = (earliest.min(back), latest.max(forth));
+            }
+            server = cx.entry(above).service;
+        }
+        entry.start.saturating_add_signed(earliest)..=entry.start.saturating_add_signed(latest)
     }
 }
 
@@ -111,17 +123,17 @@ fn call<'t>(cx: &Cx<'t>, hop: &Hop<'_>) -> Option<(&'t Span<'t>, Bounds)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{EPOCH, each};
+    use crate::testing::each;
 
     const MS: i64 = 1_000_000;
 
-    /// The readings of the time 0 of `service`, in milliseconds.
-    fn readings(text: &str, service: &str) -> (i64, i64) {
+    /// When the first hop of `service` may have begun, in milliseconds from its own reading.
+    fn beginnings(text: &str, service: &str) -> (i64, i64) {
         let mut found = None;
         each(text, &Default::default(), |_, cx| {
             let hop = cx.hops.all().iter().find(|hop| hop.service.name == service).expect("service");
-            let range = Skew::of(cx).readings(hop.service, EPOCH);
-            let ms = |time: u64| difference(time, EPOCH) / MS;
+            let range = Skew::of(cx).beginnings(cx, hop);
+            let ms = |time: u64| difference(time, cx.entry(hop).start) / MS;
             found = Some((ms(*range.start()), ms(*range.end())));
         });
         found.expect("a trace")
@@ -175,13 +187,24 @@ mod tests {
             ),
             ("a trace without calls", "b SERVER /", (0, 0)),
         ] {
-            assert_eq!(readings(trace, "b"), expected, "{name}");
+            assert_eq!(beginnings(trace, "b"), expected, "{name}");
         }
     }
 
     #[test]
     fn either_side_may_be_the_wrong_one() {
         let trace = "a SERVER /\n  a CLIENT call @start=100 @end=200\n    b SERVER / @start=1110 @end=1200";
-        assert_eq!(readings(trace, "a"), (0, 1010));
+        assert_eq!(beginnings(trace, "a"), (0, 1010));
+    }
+
+    #[test]
+    fn offsets_add_up_along_the_way() {
+        let trace = "a SERVER / @start=1000 @end=2000
+             a CLIENT call @start=1100 @end=1200
+               b SERVER / @start=1610 @end=1700
+                 b CLIENT call @start=1620 @end=1690
+                   c SERVER / @start=2130 @end=2180";
+        // c is 490 to 510 ms ahead of b, which is 500 to 510 ms ahead of a.
+        assert_eq!(beginnings(trace, "c"), (-1020, 0));
     }
 }

@@ -38,7 +38,7 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
             continue;
         }
         let skew: &Skew<'_> = skew.get_or_insert_with(|| Skew::of(cx));
-        let earliest = *skew.readings(cx.entry(hop).service, start).start();
+        let earliest = *skew.beginnings(cx, hop).start();
         if earliest <= latest {
             continue;
         }
@@ -56,6 +56,10 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
         }
         if hop.outcome == Outcome::Unknown && hop.kind != HopKind::Messaging {
             finding = finding.unsure(Confidence::Likely, "the span does not say how the call ended");
+        }
+        if hop.caller_missing {
+            finding = finding
+                .unsure(Confidence::Likely, "its clock may be wrong, and its caller's span is missing");
         }
         found.push(finding);
     }
@@ -112,6 +116,11 @@ mod tests {
         for (name, trace, expected) in [
             ("turned away", format!("a SERVER / {expired} http.response.status_code=401"), &[][..]),
             ("no status", format!("a SERVER / {expired}"), &["1: high likely"]),
+            (
+                "no caller to hold its clock against",
+                format!("a SERVER / @parent=99 {expired} http.response.status_code=200"),
+                &["1: high likely"],
+            ),
             (
                 "a message",
                 format!("a SERVER /\n  a PRODUCER send\n    b CONSUMER take {expired}"),

@@ -2,7 +2,7 @@
 
 use super::{Check, Cx, Needs, Rule, Spec};
 use crate::field::Field;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::Outcome;
 use crate::skew::Skew;
 
@@ -42,18 +42,22 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
             continue;
         }
         let skew: &Skew<'_> = skew.get_or_insert_with(|| Skew::of(cx));
-        let latest = *skew.readings(entry.service, entry.start).end();
+        let latest = *skew.beginnings(cx, hop).end();
         if !too_early(latest) {
             continue;
         }
         let early = begin.saturating_sub(latest / SECOND);
-        found.push(
-            cx.finding(Rule::PrematureOrFuture, hop)
-                .evidence(what, begin.to_string())
-                .evidence("hop_began_at", (entry.start / SECOND).to_string())
-                .evidence("seconds_early", early.to_string())
-                .message(format!("`{}` accepted a credential that begins {early} s later", hop.service.name)),
-        );
+        let mut finding = cx
+            .finding(Rule::PrematureOrFuture, hop)
+            .evidence(what, begin.to_string())
+            .evidence("hop_began_at", (entry.start / SECOND).to_string())
+            .evidence("seconds_early", early.to_string())
+            .message(format!("`{}` accepted a credential that begins {early} s later", hop.service.name));
+        if hop.caller_missing {
+            finding = finding
+                .unsure(Confidence::Likely, "its clock may be wrong, and its caller's span is missing");
+        }
+        found.push(finding);
     }
 }
 
