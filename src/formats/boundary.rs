@@ -7,8 +7,6 @@ use memchr::memchr2;
 
 /// Bytes looked at together.
 const BLOCK: usize = 64;
-const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// Finds the end of one value that is fed piece by piece.
 #[derive(Debug, Default)]
@@ -51,23 +49,26 @@ impl Boundary {
 
     /// Steps over a block, unless the value may end in it.
     fn block(&mut self, block: &[u8; BLOCK]) -> bool {
-        let masks = Masks::of(block);
-        if masks.backslash != 0 || self.escaped {
+        // Vectors without `unsafe`: loops over a whole block of bytes, which the compiler turns into them.
+        if self.escaped || block.iter().fold(false, |found, &byte| found | (byte == b'\\')) {
             return false;
         }
+        // `[` and `]` differ from `{` and `}` in this bit alone.
+        let bracket = block.map(|byte| byte | 0x20);
+        let (open, close) = (mask(&bracket, b'{'), mask(&bracket, b'}'));
         // Every quote turns the bits after it over, so a bit is set from an opening quote to its closing one.
-        let mut quoted = masks.quote;
+        let mut quoted = mask(block, b'"');
         for shift in [1, 2, 4, 8, 16, 32] {
             quoted ^= quoted << shift;
         }
         if self.quoted {
             quoted = !quoted;
         }
-        let closed = u64::from((masks.close & !quoted).count_ones());
+        let closed = u64::from((close & !quoted).count_ones());
         if closed >= self.depth {
             return false;
         }
-        self.depth = self.depth - closed + u64::from((masks.open & !quoted).count_ones());
+        self.depth = self.depth - closed + u64::from((open & !quoted).count_ones());
         self.quoted = quoted >> 63 == 1;
         true
     }
@@ -122,38 +123,15 @@ impl Boundary {
     }
 }
 
-/// One bit a byte of a block.
-struct Masks {
-    quote: u64,
-    backslash: u64,
-    open: u64,
-    close: u64,
-}
-
-impl Masks {
-    fn of(block: &[u8; BLOCK]) -> Self {
-        let mut masks = Self { quote: 0, backslash: 0, open: 0, close: 0 };
-        let (words, _) = block.as_chunks::<8>();
-        for (index, word) in words.iter().enumerate() {
-            let word = u64::from_le_bytes(*word);
-            // `[` and `]` differ from `{` and `}` in this bit alone.
-            let bracket = word | (ONES * 0x20);
-            let shift = index * 8;
-            masks.quote |= equal(word, b'"') << shift;
-            masks.backslash |= equal(word, b'\\') << shift;
-            masks.open |= equal(bracket, b'{') << shift;
-            masks.close |= equal(bracket, b'}') << shift;
-        }
-        masks
-    }
-}
-
-/// Eight bits: which of the eight bytes of `word` are `byte`, the lowest byte first.
-fn equal(word: u64, byte: u8) -> u64 {
-    let differs = word ^ (ONES * u64::from(byte));
-    // The high bit of each byte that is zero, exactly: nothing carries from one byte into the next.
-    let zero = !(((differs & LOW) + LOW) | differs | LOW);
-    (zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+/// One bit a byte of a block, the first byte lowest: whether it is `byte`.
+fn mask(block: &[u8; BLOCK], byte: u8) -> u64 {
+    let equal = block.map(|found| u8::from(found == byte));
+    let (words, _) = equal.as_chunks::<8>();
+    words.iter().enumerate().fold(0, |mask, (index, &word)| {
+        // Each byte is 0 or 1; the product's highest byte has them side by side.
+        let bits = u64::from_le_bytes(word).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        mask | bits << (8 * index)
+    })
 }
 
 #[cfg(test)]

@@ -67,19 +67,27 @@ impl<S: Sink + ?Sized> Document<'_, '_, S> {
     fn values(&mut self) {
         while let Some(byte) = self.next() {
             let result = match byte {
-                b'{' => {
-                    self.input.reach(LOOK_AHEAD);
-                    match meaning_of(self.input.rest()) {
-                        Some(Meaning::Element(_)) => self.element(None),
-                        _ => self.object(),
-                    }
-                }
+                b'{' if self.is_element() => self.element(None),
+                b'{' => self.object(),
                 b'[' => self.list(None),
                 _ => self.lost(NOT_JSON),
             };
             // Where a value went wrong, a line is the next best guess at where another starts.
             if result.is_err() {
                 lines::skip_line(self.input);
+            }
+        }
+    }
+
+    /// Whether the object that comes next is an element itself.
+    fn is_element(&mut self) -> bool {
+        let mut looked = 4096;
+        loop {
+            let more = self.input.reach(looked);
+            match meaning_of(self.input.rest()) {
+                Some(meaning) => return matches!(meaning, Meaning::Element(_)),
+                None if more && looked < LOOK_AHEAD => looked *= 4,
+                None => return false,
             }
         }
     }

@@ -37,32 +37,56 @@ pub(super) fn meaning(key: &[u8]) -> Option<Meaning> {
 
 /// What an object is: the first of its keys that says anything.
 pub(super) fn meaning_of(object: &[u8]) -> Option<Meaning> {
-    members(object).find_map(|(key, _)| meaning(key))
+    Members::of(object).find_map(|member| meaning(member.key))
 }
 
 /// Whether a Zipkin span is of the first version, which names a host beside each annotation.
 pub(super) fn is_zipkin_v1(span: &[u8]) -> bool {
-    members(span).any(|(key, value)| match key {
+    Members::of(span).any(|member| match member.key {
         b"\"binaryAnnotations\"" => true,
-        b"\"annotations\"" => memchr::memmem::find(value, b"\"endpoint\"").is_some(),
+        b"\"annotations\"" => memchr::memmem::find(member.value(), b"\"endpoint\"").is_some(),
         _ => false,
     })
 }
 
-/// The members of an object, key and value, as far as they are whole. Of one cut short, the key at least.
-fn members(object: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut rest = object.trim_ascii_start().strip_prefix(b"{").unwrap_or_default();
-    std::iter::from_fn(move || {
-        let start = rest.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b',')?;
-        let (key, after) = split(rest.get(start..)?)?;
-        if !key.starts_with(b"\"") {
-            return None;
-        }
-        let value = after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-        let (value, after) = split(value).unwrap_or((value, b""));
-        rest = after;
-        Some((key, value))
-    })
+/// The members of an object, as far as their keys are whole.
+struct Members<'a> {
+    /// The value of the member given last, and all that follows: its end is looked for when the next is asked for, which
+    /// may never be.
+    rest: &'a [u8],
+    first: bool,
+}
+
+/// One of them.
+struct Member<'a> {
+    /// With its quotes.
+    key: &'a [u8],
+    /// What begins with the value.
+    rest: &'a [u8],
+}
+
+impl<'a> Members<'a> {
+    fn of(object: &'a [u8]) -> Self {
+        Self { rest: object.trim_ascii_start().strip_prefix(b"{").unwrap_or_default(), first: true }
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Member<'a>;
+
+    fn next(&mut self) -> Option<Member<'a>> {
+        let after = if std::mem::take(&mut self.first) { self.rest } else { split(self.rest)?.1 };
+        let start = after.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b',')?;
+        let (key, after) = split(after.get(start..)?)?;
+        self.rest = after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+        key.starts_with(b"\"").then_some(Member { key, rest: self.rest })
+    }
+}
+
+impl<'a> Member<'a> {
+    fn value(&self) -> &'a [u8] {
+        split(self.rest).map_or(self.rest, |(value, _)| value)
+    }
 }
 
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -4,47 +4,42 @@ use memchr::memchr;
 
 /// What `raw` says. An escape that does not exist stands for itself, and half a surrogate pair for U+FFFD: a
 /// JavaScript string cut in the middle of a character has such a half.
-pub(super) fn unescape(raw: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(raw.len());
+pub(super) fn unescape(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some(at) = memchr(b'\\', rest) {
-        let (plain, escape) = rest.split_at_checked(at).unwrap_or((rest, b""));
-        out.extend_from_slice(plain);
-        let (size, byte) = match escape.get(1) {
-            Some(b'u') => {
-                let (character, size) = unicode(escape).unwrap_or(('\\', 1));
-                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                rest = escape.get(size..).unwrap_or_default();
-                continue;
-            }
-            Some(b'n') => (2, b'\n'),
-            Some(b't') => (2, b'\t'),
-            Some(b'r') => (2, b'\r'),
-            Some(b'b') => (2, 8),
-            Some(b'f') => (2, 12),
-            Some(&same @ (b'"' | b'\\' | b'/')) => (2, same),
-            _ => (1, b'\\'),
+    while let Some((plain, escape)) = memchr(b'\\', rest.as_bytes()).and_then(|at| rest.split_at_checked(at))
+    {
+        out.push_str(plain);
+        let (size, character) = match escape.as_bytes().get(1) {
+            Some(b'u') => unicode(escape.as_bytes()).unwrap_or((1, '\\')),
+            Some(b'n') => (2, '\n'),
+            Some(b't') => (2, '\t'),
+            Some(b'r') => (2, '\r'),
+            Some(b'b') => (2, '\u{8}'),
+            Some(b'f') => (2, '\u{c}'),
+            Some(&same @ (b'"' | b'\\' | b'/')) => (2, char::from(same)),
+            _ => (1, '\\'),
         };
-        out.push(byte);
+        out.push(character);
         rest = escape.get(size..).unwrap_or_default();
     }
-    out.extend_from_slice(rest);
+    out.push_str(rest);
     out
 }
 
-/// The character that `\uXXXX`, or a pair of them, stands for, and how many bytes that is written in.
-fn unicode(escape: &[u8]) -> Option<(char, usize)> {
+/// How many bytes `\uXXXX`, or a pair of them, is written in, and the character that it stands for.
+fn unicode(escape: &[u8]) -> Option<(usize, char)> {
     let first = hex4(escape)?;
     if let Some(character) = char::from_u32(first) {
-        return Some((character, 6));
+        return Some((6, character));
     }
     let second = escape.get(6..).and_then(hex4).filter(|second| (0xdc00..0xe000).contains(second));
     match second {
         Some(second) if first < 0xdc00 => {
             let character = char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00))?;
-            Some((character, 12))
+            Some((12, character))
         }
-        _ => Some((char::REPLACEMENT_CHARACTER, 6)),
+        _ => Some((6, char::REPLACEMENT_CHARACTER)),
     }
 }
 
@@ -70,7 +65,7 @@ mod tests {
             (r"\x41\u12", r"\x41\u12"),
             ("\\", "\\"),
         ] {
-            assert_eq!(String::from_utf8(unescape(raw.as_bytes())).unwrap(), expected, "{raw}");
+            assert_eq!(unescape(raw), expected, "{raw}");
         }
     }
 
@@ -80,7 +75,7 @@ mod tests {
         fn any_string(text in any::<String>()) {
             let json = serde_json::to_string(&text).unwrap();
             let raw = json.strip_prefix('"').unwrap().strip_suffix('"').unwrap();
-            prop_assert_eq!(unescape(raw.as_bytes()), text.into_bytes());
+            prop_assert_eq!(unescape(raw), text);
         }
     }
 }

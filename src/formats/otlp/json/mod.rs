@@ -13,13 +13,17 @@ mod scalar;
 mod span;
 mod value;
 
+use std::borrow::Cow;
+
 use hopseal_correlate::sink::{Position, Sink};
 
-use self::reader::{Fault, Reader};
+use self::reader::{Fault, Reader, Reason};
 use crate::place;
 
 /// How deep objects may stand in each other around the list of `ResourceSpans`.
 const WRAPPERS: u32 = 3;
+
+const NOT_TEXT: Reason = "not UTF-8: read with U+FFFD in place of the bytes that are not";
 
 /// Reads a whole `TracesData` or `ExportTraceServiceRequest` that starts at `at`.
 ///
@@ -56,14 +60,21 @@ pub(crate) fn resource_spans<S: Sink + ?Sized>(json: &[u8], at: Position, sink: 
     read(json, at, sink, |pass, reader| pass.resource_spans(reader));
 }
 
-fn read<'a, 's, S: Sink + ?Sized>(
-    json: &'a [u8],
+fn read<'s, S: Sink + ?Sized>(
+    json: &[u8],
     at: Position,
     sink: &'s mut S,
-    read: impl FnOnce(&mut Pass<'s, S>, &mut Reader<'a>) -> Result<(), Fault>,
+    read: impl FnOnce(&mut Pass<'s, S>, &mut Reader<'_>) -> Result<(), Fault>,
 ) {
     let mut pass = Pass { at, sink };
-    let mut reader = Reader::new(json);
+    let json = match str::from_utf8(json) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(error) => {
+            pass.reject(Fault { at: error.valid_up_to(), reason: NOT_TEXT });
+            String::from_utf8_lossy(json)
+        }
+    };
+    let mut reader = Reader::new(&json);
     if let Err(fault) = read(&mut pass, &mut reader) {
         pass.reject(fault);
     } else if reader.peek().is_some() {
@@ -89,8 +100,8 @@ struct Pass<'s, S: ?Sized> {
 impl<S: Sink + ?Sized> Pass<'_, S> {
     fn message(&mut self, reader: &mut Reader<'_>, depth: u32) -> Result<(), Fault> {
         reader.object(|reader, member| match member {
-            b"resourceSpans" | b"resource_spans" | b"batches" => self.each(reader, Self::resource_spans),
-            b"result" | b"trace" if depth > 0 => self.message(reader, depth - 1),
+            "resourceSpans" | "resource_spans" | "batches" => self.each(reader, Self::resource_spans),
+            "result" | "trace" if depth > 0 => self.message(reader, depth - 1),
             _ => reader.skip(),
         })
     }
@@ -102,8 +113,8 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         let mut ahead = Some(*reader);
         self.sink.resource();
         reader.object(|reader, member| match member {
-            b"resource" if ahead.take().is_some() => self.or_skip(reader, Self::resource),
-            b"scopeSpans" | b"scope_spans" | b"instrumentationLibrarySpans" => {
+            "resource" if ahead.take().is_some() => self.or_skip(reader, Self::resource),
+            "scopeSpans" | "scope_spans" | "instrumentationLibrarySpans" => {
                 if let Some(ahead) = ahead.take() {
                     self.resource_ahead(ahead);
                 }
@@ -115,14 +126,14 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
 
     fn scope_spans(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
         reader.object(|reader, member| match member {
-            b"spans" => self.each(reader, Self::span),
+            "spans" => self.each(reader, Self::span),
             _ => reader.skip(),
         })
     }
 
     fn resource(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
         reader.object(|reader, member| match member {
-            b"attributes" => self.attributes(Whose::Resource, reader),
+            "attributes" => self.attributes(Whose::Resource, reader),
             _ => reader.skip(),
         })
     }
@@ -132,7 +143,7 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
     fn resource_ahead(&mut self, mut reader: Reader<'_>) {
         let mut found = false;
         let _said_later = reader.object(|reader, member| match member {
-            b"resource" if !std::mem::replace(&mut found, true) => self.or_skip(reader, Self::resource),
+            "resource" if !std::mem::replace(&mut found, true) => self.or_skip(reader, Self::resource),
             _ => reader.skip(),
         });
     }

@@ -1,7 +1,7 @@
 //! JSON, read by pulling: the caller says what it expects next. Nothing is copied and nothing is kept.
 //!
-//! It takes more than RFC 8259 allows in strings (control characters, unknown escapes, bytes that are not UTF-8),
-//! since to refuse a span over one would hide a hop.
+//! It takes more than RFC 8259 allows in strings (control characters, unknown escapes), since to refuse a span over one
+//! would hide a hop.
 
 use std::borrow::Cow;
 
@@ -29,29 +29,30 @@ const NOT_STRING: Reason = "not a string";
 /// A place in a JSON text. A copy is a place to come back to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'a> {
-    bytes: &'a [u8],
-    /// As much of `bytes`, from its start, as is known to be UTF-8.
-    text: &'a str,
+    json: &'a str,
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        let text = str::from_utf8(bytes).unwrap_or_else(|error| {
-            str::from_utf8(bytes.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default()
-        });
-        Self { bytes, text, at: 0 }
+    pub(super) fn new(json: &'a str) -> Self {
+        Self { json, at: 0 }
     }
 
+    #[inline(always)]
+    fn rest(&self) -> &'a [u8] {
+        self.json.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    #[cold]
     pub(super) fn fault(&self, reason: Reason) -> Fault {
-        Fault { at: self.at, reason: if self.at < self.bytes.len() { reason } else { CUT } }
+        Fault { at: self.at, reason: if self.at < self.json.len() { reason } else { CUT } }
     }
 
     /// The next byte that is not white space.
     #[inline(always)]
     pub(super) fn peek(&mut self) -> Option<u8> {
         loop {
-            match self.bytes.get(self.at) {
+            match self.json.as_bytes().get(self.at) {
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
                 other => return other.copied(),
             }
@@ -72,7 +73,7 @@ impl<'a> Reader<'a> {
         if self.peek() != Some(b'n') {
             return false;
         }
-        let found = self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(b"null"));
+        let found = self.rest().starts_with(b"null");
         self.at += if found { 4 } else { 0 };
         found
     }
@@ -82,7 +83,7 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     pub(super) fn object(
         &mut self,
-        mut member: impl FnMut(&mut Self, &'a [u8]) -> Result<(), Fault>,
+        mut member: impl FnMut(&mut Self, &'a str) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         if !self.take(b'{') {
             return if self.null() { Ok(()) } else { Err(self.fault(NOT_OBJECT)) };
@@ -126,53 +127,67 @@ impl<'a> Reader<'a> {
             return Err(self.fault(NOT_STRING));
         }
         let start = self.at;
-        let rest = self.bytes.get(start..).unwrap_or_default();
-        let mut length = 0;
         let mut escaped = false;
-        // Most strings are shorter than a call is worth.
-        let found = rest.iter().take(16).position(|&byte| byte == b'"' || byte == b'\\');
-        match found {
-            Some(found) if rest.get(found) == Some(&b'"') => length = found,
-            _ => loop {
-                let found = memchr2(b'"', b'\\', rest.get(length..).unwrap_or_default());
-                length += found.ok_or(Fault { at: start - 1, reason: CUT })?;
-                if rest.get(length) == Some(&b'"') {
-                    break;
+        loop {
+            match self.stop() {
+                Some(b'"') => break,
+                Some(_backslash) => {
+                    escaped = true;
+                    self.at += 2;
                 }
-                escaped = true;
-                length += 2;
-            },
+                None => return Err(Fault { at: start - 1, reason: CUT }),
+            }
         }
-        self.at = start + length + 1;
-        let raw = rest.get(..length).unwrap_or_default();
-        let utf8 = self.text.get(start..start + length);
-        Ok(Text { raw, utf8, escaped })
+        let raw = self.json.get(start..self.at).unwrap_or_default();
+        self.at += 1;
+        Ok(Text { raw, escaped })
+    }
+
+    /// Goes to the next quote or backslash.
+    #[inline(always)]
+    fn stop(&mut self) -> Option<u8> {
+        // Most strings are shorter than a call is worth.
+        for _ in 0..4 {
+            let Some(&word) = self.rest().first_chunk() else { break };
+            let word = u64::from_le_bytes(word);
+            let found = equal(word, b'"') | equal(word, b'\\');
+            if found != 0 {
+                let inside = found.trailing_zeros() / 8;
+                self.at += inside as usize;
+                return Some((word >> (inside * 8)) as u8);
+            }
+            self.at += 8;
+        }
+        let rest = self.rest();
+        let found = memchr2(b'"', b'\\', rest)?;
+        self.at += found;
+        rest.get(found).copied()
     }
 
     /// Reads a number, or a string that holds one, as written. `null` is empty.
     #[inline]
-    pub(super) fn number(&mut self) -> Result<&'a [u8], Fault> {
+    pub(super) fn number(&mut self) -> Result<&'a str, Fault> {
         if self.peek() == Some(b'"') {
             return Ok(self.string()?.raw);
         }
         if self.null() {
-            return Ok(b"");
+            return Ok("");
         }
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let rest = self.rest();
         let part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
         let length = rest.iter().position(|byte| !part(byte)).unwrap_or(rest.len());
         if length == 0 {
             return Err(self.fault("not a number"));
         }
+        let start = self.at;
         self.at += length;
-        Ok(rest.get(..length).unwrap_or_default())
+        Ok(self.json.get(start..self.at).unwrap_or_default())
     }
 
     /// Reads `true` or `false`.
     pub(super) fn truth(&mut self) -> Result<bool, Fault> {
         self.peek();
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let (truth, length) = match rest {
+        let (truth, length) = match self.rest() {
             [b't', b'r', b'u', b'e', ..] => (true, 4),
             [b'f', b'a', b'l', b's', b'e', ..] => (false, 5),
             _ => return Err(self.fault("neither true nor false")),
@@ -187,7 +202,7 @@ impl<'a> Reader<'a> {
         if self.peek() == Some(b'"') {
             return self.string().map(|_| ());
         }
-        match Boundary::of(self.bytes.get(self.at..).unwrap_or_default()) {
+        match Boundary::of(self.rest()) {
             Some(0) => Err(self.fault(NOT_JSON)),
             Some(length) => {
                 self.at += length;
@@ -201,28 +216,22 @@ impl<'a> Reader<'a> {
 /// A string as it is written, without its quotes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Text<'a> {
-    raw: &'a [u8],
-    utf8: Option<&'a str>,
+    raw: &'a str,
     escaped: bool,
 }
 
 impl<'a> Text<'a> {
-    /// What the string says, or its bytes if that is not UTF-8. Allocates only when there are escapes.
-    #[inline]
-    pub(super) fn decode(self) -> Result<Cow<'a, str>, Cow<'a, [u8]>> {
-        if self.escaped {
-            String::from_utf8(unescape(self.raw))
-                .map(Cow::Owned)
-                .map_err(|error| Cow::Owned(error.into_bytes()))
-        } else {
-            let text = self.utf8.or_else(|| str::from_utf8(self.raw).ok());
-            text.map(Cow::Borrowed).ok_or(Cow::Borrowed(self.raw))
-        }
-    }
-
-    /// What the string says, UTF-8 or not.
-    #[inline]
-    pub(super) fn bytes(self) -> Cow<'a, [u8]> {
+    /// What the string says. Allocates only when there are escapes.
+    #[inline(always)]
+    pub(super) fn decode(self) -> Cow<'a, str> {
         if self.escaped { Cow::Owned(unescape(self.raw)) } else { Cow::Borrowed(self.raw) }
     }
+}
+
+/// The high bit of each byte of `word` that is `byte`; above the lowest such byte, others may be set.
+#[inline(always)]
+fn equal(word: u64, byte: u8) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let differs = word ^ (ONES * u64::from(byte));
+    differs.wrapping_sub(ONES) & !differs & (ONES * 0x80)
 }

@@ -14,13 +14,13 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG
 /// The bytes of an id of `N` bytes: hexadecimal, as OTLP asks, or base64, as protobuf's JSON mapping has it and some
 /// senders write. A trace id of half the length is one of 64 bits, and stands in the last 8.
 #[inline]
-pub(super) fn id<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+pub(super) fn id<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut id = [0; N];
     if text.len() == 2 * N {
-        return hex(text, &mut id).then_some(id);
+        return hex(text.as_bytes(), &mut id).then_some(id);
     }
     if N == 16 && text.len() == N {
-        return hex(text, id.get_mut(N / 2..)?).then_some(id);
+        return hex(text.as_bytes(), id.get_mut(N / 2..)?).then_some(id);
     }
     let bytes = base64(text)?;
     id = bytes.try_into().ok()?;
@@ -44,14 +44,14 @@ fn nibble(digit: u8) -> u8 {
 }
 
 /// Either alphabet.
-pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
 }
 
 /// A number that is not negative. JavaScript writes large ones as `1.7e18`. Nothing is 0.
 #[inline]
-pub(super) fn unsigned(text: &[u8]) -> Option<u64> {
-    let digits = text.iter().try_fold(0u64, |sum, &byte| {
+pub(super) fn unsigned(text: &str) -> Option<u64> {
+    let digits = text.bytes().try_fold(0u64, |sum, byte| {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             return None;
@@ -67,16 +67,16 @@ pub(super) fn unsigned(text: &[u8]) -> Option<u64> {
 
 /// A number.
 #[inline]
-pub(super) fn signed(text: &[u8]) -> Option<i64> {
-    match text.strip_prefix(b"-") {
+pub(super) fn signed(text: &str) -> Option<i64> {
+    match text.strip_prefix('-') {
         Some(digits) => unsigned(digits).and_then(|number| 0i64.checked_sub_unsigned(number)),
         None => unsigned(text).and_then(|number| i64::try_from(number).ok()),
     }
 }
 
 /// A double, or one of the names that JSON has no number for: `NaN`, `Infinity`, `-Infinity`.
-pub(super) fn double(text: &[u8]) -> Option<f64> {
-    str::from_utf8(text).ok()?.parse().ok()
+pub(super) fn double(text: &str) -> Option<f64> {
+    text.parse().ok()
 }
 
 #[cfg(test)]
@@ -98,11 +98,11 @@ mod tests {
             ("5b8efbf800010203040506070809ff1g", None),
             ("", None),
         ] {
-            assert_eq!(id::<16>(text.as_bytes()), expected, "{text}");
+            assert_eq!(id::<16>(text), expected, "{text}");
         }
-        assert_eq!(id::<8>(b"5b8efbf800010203"), Some([0x5b, 0x8e, 0xfb, 0xf8, 0, 1, 2, 3]));
-        assert_eq!(id::<8>(b"W477+AABAgM="), Some([0x5b, 0x8e, 0xfb, 0xf8, 0, 1, 2, 3]));
-        assert_eq!(id::<8>(b"5b8efbf8"), None);
+        assert_eq!(id::<8>("5b8efbf800010203"), Some([0x5b, 0x8e, 0xfb, 0xf8, 0, 1, 2, 3]));
+        assert_eq!(id::<8>("W477+AABAgM="), Some([0x5b, 0x8e, 0xfb, 0xf8, 0, 1, 2, 3]));
+        assert_eq!(id::<8>("5b8efbf8"), None);
     }
 
     #[test]
@@ -128,12 +128,12 @@ mod tests {
             ("0x10", None),
             ("ten", None),
         ] {
-            assert_eq!(signed(text.as_bytes()), expected, "{text}");
+            assert_eq!(signed(text), expected, "{text}");
         }
-        assert_eq!(unsigned(b"18446744073709551615"), Some(u64::MAX));
-        assert_eq!(unsigned(b"18446744073709551616"), None);
-        assert_eq!(unsigned(b"-1"), None);
-        assert!(double(b"NaN").is_some_and(f64::is_nan));
-        assert_eq!(double(b"-Infinity"), Some(f64::NEG_INFINITY));
+        assert_eq!(unsigned("18446744073709551615"), Some(u64::MAX));
+        assert_eq!(unsigned("18446744073709551616"), None);
+        assert_eq!(unsigned("-1"), None);
+        assert!(double("NaN").is_some_and(f64::is_nan));
+        assert_eq!(double("-Infinity"), Some(f64::NEG_INFINITY));
     }
 }

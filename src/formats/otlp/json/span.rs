@@ -1,10 +1,8 @@
 //! `Span`, its events and links, in JSON.
 
-use std::borrow::Cow;
-
 use hopseal_correlate::sink::{Link, Sink, SpanHead, SpanId, SpanKind, Status, TraceId};
 
-use super::reader::{Fault, Reader, Reason, Text};
+use super::reader::{Fault, Reader, Text};
 use super::{Pass, Whose, scalar};
 
 const KINDS: [(&str, SpanKind); 6] = [
@@ -52,13 +50,12 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
             // What is wrong with one member, other than with an id, does not make the span wrong.
             self.or_skip(reader, |pass, reader| pass.member(&mut head, member, reader))
         })?;
-        let name = self.text(head.name, &start, "the span's name is not UTF-8, left out");
-        let trace_state =
-            self.text(head.trace_state, &start, "the span's trace state is not UTF-8, left out");
+        let (name, trace_state) = (head.name.decode(), head.trace_state.decode());
         let head = SpanHead {
             trace_id: trace_id(head.trace_id)
-                .ok_or(start.fault("the trace id is not 16 bytes, or all zero"))?,
-            span_id: span_id(head.span_id).ok_or(start.fault("the span id is not 8 bytes, or all zero"))?,
+                .ok_or_else(|| start.fault("the trace id is not 16 bytes, or all zero"))?,
+            span_id: span_id(head.span_id)
+                .ok_or_else(|| start.fault("the span id is not 8 bytes, or all zero"))?,
             parent: parent(head.parent)
                 .map_err(|()| start.fault("the parent span id is neither absent nor 8 bytes"))?,
             name: &name,
@@ -79,59 +76,57 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
     fn member<'a>(
         &mut self,
         head: &mut Head<'a>,
-        member: &[u8],
+        member: &str,
         reader: &mut Reader<'a>,
     ) -> Result<(), Fault> {
         match member {
-            b"attributes" => self.attributes(Whose::Span, reader)?,
-            b"traceId" | b"trace_id" => head.trace_id = string(reader)?,
-            b"spanId" | b"span_id" => head.span_id = string(reader)?,
-            b"parentSpanId" | b"parent_span_id" => head.parent = string(reader)?,
-            b"name" => head.name = string(reader)?,
-            b"kind" => head.kind = named(reader, b"SPAN_KIND_", &KINDS)?,
-            b"startTimeUnixNano" | b"start_time_unix_nano" => head.start = unsigned(reader)?,
-            b"endTimeUnixNano" | b"end_time_unix_nano" => head.end = unsigned(reader)?,
-            b"status" => {
+            "attributes" => self.attributes(Whose::Span, reader)?,
+            "traceId" | "trace_id" => head.trace_id = string(reader)?,
+            "spanId" | "span_id" => head.span_id = string(reader)?,
+            "parentSpanId" | "parent_span_id" => head.parent = string(reader)?,
+            "name" => head.name = string(reader)?,
+            "kind" => head.kind = named(reader, "SPAN_KIND_", &KINDS)?,
+            "startTimeUnixNano" | "start_time_unix_nano" => head.start = unsigned(reader)?,
+            "endTimeUnixNano" | "end_time_unix_nano" => head.end = unsigned(reader)?,
+            "status" => {
                 return reader.object(|reader, member| match member {
-                    b"code" => {
-                        head.status = named(reader, b"STATUS_CODE_", &STATUSES)?;
+                    "code" => {
+                        head.status = named(reader, "STATUS_CODE_", &STATUSES)?;
                         Ok(())
                     }
                     _ => reader.skip(),
                 });
             }
-            b"events" => self.each(reader, Self::event)?,
-            b"links" => self.each(reader, Self::link)?,
-            b"flags" => head.flags = count(reader)?,
-            b"traceState" | b"trace_state" => head.trace_state = string(reader)?,
-            b"droppedAttributesCount" | b"dropped_attributes_count" => head.dropped[0] = count(reader)?,
-            b"droppedEventsCount" | b"dropped_events_count" => head.dropped[1] = count(reader)?,
-            b"droppedLinksCount" | b"dropped_links_count" => head.dropped[2] = count(reader)?,
+            "events" => self.each(reader, Self::event)?,
+            "links" => self.each(reader, Self::link)?,
+            "flags" => head.flags = count(reader)?,
+            "traceState" | "trace_state" => head.trace_state = string(reader)?,
+            "droppedAttributesCount" | "dropped_attributes_count" => head.dropped[0] = count(reader)?,
+            "droppedEventsCount" | "dropped_events_count" => head.dropped[1] = count(reader)?,
+            "droppedLinksCount" | "dropped_links_count" => head.dropped[2] = count(reader)?,
             _ => reader.skip()?,
         }
         Ok(())
     }
 
     fn event(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
-        let start = *reader;
         let (mut name, mut time, mut attributes) = (Text::default(), 0, None);
         reader.object(|reader, member| match member {
-            b"timeUnixNano" | b"time_unix_nano" => {
+            "timeUnixNano" | "time_unix_nano" => {
                 time = unsigned(reader)?;
                 Ok(())
             }
-            b"name" => {
+            "name" => {
                 name = string(reader)?;
                 Ok(())
             }
-            b"attributes" => {
+            "attributes" => {
                 attributes = Some(*reader);
                 reader.skip()
             }
             _ => reader.skip(),
         })?;
-        let name = self.text(name, &start, "an event's name is not UTF-8, left out");
-        self.sink.event(&name, time);
+        self.sink.event(&name.decode(), time);
         attributes.map_or(Ok(()), |mut reader| self.attributes(Whose::Event, &mut reader))
     }
 
@@ -139,34 +134,27 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         let start = *reader;
         let (mut trace, mut span, mut attributes) = (Text::default(), Text::default(), None);
         reader.object(|reader, member| match member {
-            b"traceId" | b"trace_id" => {
+            "traceId" | "trace_id" => {
                 trace = string(reader)?;
                 Ok(())
             }
-            b"spanId" | b"span_id" => {
+            "spanId" | "span_id" => {
                 span = string(reader)?;
                 Ok(())
             }
-            b"attributes" => {
+            "attributes" => {
                 attributes = Some(*reader);
                 reader.skip()
             }
             _ => reader.skip(),
         })?;
         self.sink.link(Link {
-            trace_id: trace_id(trace).ok_or(start.fault("a link's trace id is not 16 bytes, or all zero"))?,
-            span_id: span_id(span).ok_or(start.fault("a link's span id is not 8 bytes, or all zero"))?,
+            trace_id: trace_id(trace)
+                .ok_or_else(|| start.fault("a link's trace id is not 16 bytes, or all zero"))?,
+            span_id: span_id(span)
+                .ok_or_else(|| start.fault("a link's span id is not 8 bytes, or all zero"))?,
         });
         attributes.map_or(Ok(()), |mut reader| self.attributes(Whose::Link, &mut reader))
-    }
-
-    /// Text that a span does not stand or fall with.
-    #[inline]
-    fn text<'a>(&mut self, text: Text<'a>, start: &Reader<'_>, reason: Reason) -> Cow<'a, str> {
-        text.decode().unwrap_or_else(|_| {
-            self.reject(start.fault(reason));
-            Cow::Borrowed("")
-        })
     }
 }
 
@@ -178,19 +166,20 @@ fn string<'a>(reader: &mut Reader<'a>) -> Result<Text<'a>, Fault> {
 
 #[inline(always)]
 fn unsigned(reader: &mut Reader<'_>) -> Result<u64, Fault> {
-    let fault = reader.fault("not a number of 64 bits that is not negative");
-    scalar::unsigned(reader.number()?).ok_or(fault)
+    let start = *reader;
+    scalar::unsigned(reader.number()?)
+        .ok_or_else(|| start.fault("not a number of 64 bits that is not negative"))
 }
 
 fn count(reader: &mut Reader<'_>) -> Result<u32, Fault> {
-    let fault = reader.fault("not a number of 32 bits that is not negative");
-    u32::try_from(unsigned(reader)?).map_err(|_| fault)
+    let start = *reader;
+    u32::try_from(unsigned(reader)?).map_err(|_| start.fault("not a number of 32 bits that is not negative"))
 }
 
 /// An enumeration's value, as its number or its name.
 #[inline(always)]
-fn named<T: Copy + Default>(reader: &mut Reader<'_>, prefix: &[u8], names: &[(&str, T)]) -> Result<T, Fault> {
-    let fault = reader.fault("neither a number nor a name that is known");
+fn named<T: Copy + Default>(reader: &mut Reader<'_>, prefix: &str, names: &[(&str, T)]) -> Result<T, Fault> {
+    let start = *reader;
     let text = reader.number()?;
     if let Some(number) = scalar::signed(text) {
         // A number beyond the names is from a later version of the specification: as if not said.
@@ -198,21 +187,21 @@ fn named<T: Copy + Default>(reader: &mut Reader<'_>, prefix: &[u8], names: &[(&s
         return Ok(known.map_or_else(T::default, |&(_, value)| value));
     }
     let name = text.strip_prefix(prefix).unwrap_or(text);
-    let known = names.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
-    known.map(|&(_, value)| value).ok_or(fault)
+    let known = names.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    known.map(|&(_, value)| value).ok_or_else(|| start.fault("neither a number nor a name that is known"))
 }
 
 fn trace_id(text: Text<'_>) -> Option<TraceId> {
-    TraceId::new(scalar::id(&text.bytes())?)
+    TraceId::new(scalar::id(&text.decode())?)
 }
 
 fn span_id(text: Text<'_>) -> Option<SpanId> {
-    SpanId::new(scalar::id(&text.bytes())?)
+    SpanId::new(scalar::id(&text.decode())?)
 }
 
 /// A root has no parent id; some senders write zeros instead.
 fn parent(text: Text<'_>) -> Result<Option<SpanId>, ()> {
-    let text = text.bytes();
+    let text = text.decode();
     if text.is_empty() {
         return Ok(None);
     }

@@ -6,8 +6,6 @@ use super::reader::{Fault, Reader, Reason, Text};
 use super::{Pass, Whose, scalar};
 use crate::otlp::DEPTH;
 
-const NOT_TEXT: Reason = "attribute: the value is not UTF-8, taken as bytes";
-const KEY_NOT_TEXT: Reason = "attribute: the key is not UTF-8";
 const TOO_DEEP: Reason = "attribute: lists and maps are nested too deep";
 const SEVERAL: Reason = "attribute: more than one value, the first is taken";
 const NOT_OF_ITS_TYPE: Reason = "attribute: the value is not what its type says";
@@ -26,23 +24,20 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         let mut key: Option<Text<'_>> = None;
         let mut late = None;
         reader.object(|reader, member| match (member, key) {
-            (b"key", _) => {
+            ("key", _) => {
                 key = Some(reader.string()?);
                 Ok(())
             }
-            (b"value", Some(key)) => {
-                let key = key.decode().map_err(|_| start.fault(KEY_NOT_TEXT))?;
-                self.any(whose, &key, reader, DEPTH)
-            }
-            (b"value", None) => {
+            ("value", Some(key)) => self.any(whose, &key.decode(), reader, DEPTH),
+            ("value", None) => {
                 late = Some(*reader);
                 reader.skip()
             }
             _ => reader.skip(),
         })?;
         if let Some(mut value) = late {
-            let key = key.ok_or(start.fault(NO_KEY))?.decode().map_err(|_| start.fault(KEY_NOT_TEXT))?;
-            self.any(whose, &key, &mut value, DEPTH)?;
+            let key = key.ok_or_else(|| start.fault(NO_KEY))?;
+            self.any(whose, &key.decode(), &mut value, DEPTH)?;
         }
         Ok(())
     }
@@ -71,21 +66,16 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         reader: &mut Reader<'_>,
         depth: u32,
     ) -> Result<(), Fault> {
-        let fault = reader.fault(NOT_OF_ITS_TYPE);
+        let start = *reader;
+        let fault = || start.fault(NOT_OF_ITS_TYPE);
         match variant {
-            Variant::String => match reader.string()?.decode() {
-                Ok(text) => self.hand_on(whose, key, Value::Str(&text)),
-                Err(bytes) => {
-                    self.hand_on(whose, key, Value::Bytes(&bytes));
-                    return Err(Fault { reason: NOT_TEXT, ..fault });
-                }
-            },
+            Variant::String => self.hand_on(whose, key, Value::Str(&reader.string()?.decode())),
             Variant::Int => {
-                let number = scalar::signed(reader.number()?).ok_or(fault)?;
+                let number = scalar::signed(reader.number()?).ok_or_else(fault)?;
                 self.hand_on(whose, key, Value::Int(number));
             }
             Variant::Double => {
-                let number = scalar::double(reader.number()?).ok_or(fault)?;
+                let number = scalar::double(reader.number()?).ok_or_else(fault)?;
                 self.hand_on(whose, key, Value::Double(number));
             }
             Variant::Bool => {
@@ -93,16 +83,16 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
                 self.hand_on(whose, key, Value::Bool(truth));
             }
             Variant::Bytes => {
-                let bytes = scalar::base64(&reader.string()?.bytes()).ok_or(fault)?;
+                let bytes = scalar::base64(&reader.string()?.decode()).ok_or_else(fault)?;
                 self.hand_on(whose, key, Value::Bytes(&bytes));
             }
             Variant::Array | Variant::Map => {
-                let depth = depth.checked_sub(1).ok_or(Fault { reason: TOO_DEEP, ..fault })?;
+                let depth = depth.checked_sub(1).ok_or_else(|| start.fault(TOO_DEEP))?;
                 return reader.object(|reader, member| match (member, variant) {
-                    (b"values", Variant::Array) => reader.list(|reader| self.any(whose, key, reader, depth)),
-                    (b"values", _) => reader.list(|reader| {
+                    ("values", Variant::Array) => reader.list(|reader| self.any(whose, key, reader, depth)),
+                    ("values", _) => reader.list(|reader| {
                         reader.object(|reader, member| match member {
-                            b"value" => self.any(whose, key, reader, depth),
+                            "value" => self.any(whose, key, reader, depth),
                             _ => reader.skip(),
                         })
                     }),
@@ -138,15 +128,15 @@ enum Variant {
 
 impl Variant {
     #[inline]
-    fn of(member: &[u8]) -> Option<Self> {
+    fn of(member: &str) -> Option<Self> {
         Some(match member {
-            b"stringValue" | b"string_value" => Self::String,
-            b"intValue" | b"int_value" => Self::Int,
-            b"doubleValue" | b"double_value" => Self::Double,
-            b"boolValue" | b"bool_value" => Self::Bool,
-            b"bytesValue" | b"bytes_value" => Self::Bytes,
-            b"arrayValue" | b"array_value" => Self::Array,
-            b"kvlistValue" | b"kvlist_value" => Self::Map,
+            "stringValue" | "string_value" => Self::String,
+            "intValue" | "int_value" => Self::Int,
+            "doubleValue" | "double_value" => Self::Double,
+            "boolValue" | "bool_value" => Self::Bool,
+            "bytesValue" | "bytes_value" => Self::Bytes,
+            "arrayValue" | "array_value" => Self::Array,
+            "kvlistValue" | "kvlist_value" => Self::Map,
             _ => return None,
         })
     }

@@ -23,6 +23,14 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
 
     #[inline]
     fn key_value(&mut self, whose: Whose, pair: &[u8]) -> Result<(), Reason> {
+        if let Some((key, value)) = short(pair) {
+            if let Some((key, text)) = short_text(pair, value) {
+                self.hand_on(whose, key, Value::Str(text));
+                return Ok(());
+            }
+            let key = str::from_utf8(key).map_err(|_| KEY_NOT_TEXT)?;
+            return self.any(whose, key, value, DEPTH);
+        }
         let (key, value) = split(pair)?;
         let key = str::from_utf8(key).map_err(|_| KEY_NOT_TEXT)?;
         self.any(whose, key, &value, DEPTH)
@@ -118,6 +126,27 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
             Whose::Link => self.sink.link_attribute(key, value),
         }
     }
+}
+
+/// What nearly every `KeyValue` is, taken apart at once: a key and a value, both short.
+#[inline(always)]
+fn short(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&[0x0a, key @ ..0x80], rest) = pair.split_first_chunk()? else { return None };
+    let (key, rest) = rest.split_at_checked(usize::from(key))?;
+    let (&[0x12, length @ ..0x80], value) = rest.split_first_chunk()? else { return None };
+    (value.len() == usize::from(length)).then_some((key, value))
+}
+
+/// The text that a short value is. Then tags and lengths are ASCII, so the pair is UTF-8 exactly if key and text are.
+#[inline(always)]
+fn short_text<'a>(pair: &'a [u8], value: &[u8]) -> Option<(&'a str, &'a str)> {
+    let (&[0x0a, length], text) = value.split_first_chunk()? else { return None };
+    if text.len() != usize::from(length) {
+        return None;
+    }
+    let pair = str::from_utf8(pair).ok()?;
+    let value = pair.len() - value.len();
+    Some((pair.get(2..value - 2)?, pair.get(value + 2..)?))
 }
 
 /// The key and the `AnyValue` of a `KeyValue`. A value written in parts is put together.
