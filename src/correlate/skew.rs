@@ -7,9 +7,11 @@
 //! client   c1 |-----------------------------| d1
 //! server           s1 |------------| e1                 e1 - d1 <= offset <= s1 - c1
 //! ```
-//! The offset is the server's clock minus the client's. Bounds from every call between two services are intersected,
+//! The offset is the server's clock minus the client's. Of a message only the upper bound holds: it is not taken
+//! before it was sent. Bounds from every call between two services are intersected,
 //! and added up along the calls that led to a hop. They say nothing of whose clock is wrong, and nothing where zero
-//! lies between them: what a trace cannot tell is left to the policy's threshold.
+//! lies between them: what a trace cannot tell is left to the policy's threshold. Where a caller's span is missing,
+//! all that is known is that the hop fell into the time of the trace.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -23,12 +25,14 @@ use crate::sink::SpanKind;
 const MOST_CALLERS: usize = 64;
 
 /// The offsets between the services of a trace, where they are certainly not zero.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Skew<'t> {
     /// From a client to a server: no less than, no more than, in nanoseconds.
     offsets: BTreeMap<(Service<'t>, Service<'t>), (i64, i64)>,
     /// By how much the servers that a client calls may be behind (never above zero) and ahead of it (never below).
     around: BTreeMap<Service<'t>, (i64, i64)>,
+    /// First beginning and last end of the trace, by whatever clock.
+    whole: (u64, u64),
 }
 
 /// What the calls from one service to another say of their clocks' offset.
@@ -46,6 +50,13 @@ impl Bounds {
         let known = [client.start, client.end, server.start, server.end].iter().all(|time| *time != 0);
         let both = (difference(server.end, client.end), difference(server.start, client.start));
         (known && both.0 <= both.1).then_some(Self { tight: both, loose: both })
+    }
+
+    /// What one message says.
+    fn of_message(producer: &Span<'_>, consumer: &Span<'_>) -> Option<Self> {
+        let known = producer.start != 0 && consumer.start != 0;
+        let both = (i64::MIN, difference(consumer.start, producer.start));
+        known.then_some(Self { tight: both, loose: both })
     }
 
     fn and(self, other: Self) -> Self {
@@ -80,7 +91,10 @@ impl<'t> Skew<'t> {
                 .and_modify(|known| *known = known.and(bounds))
                 .or_insert(bounds);
         }
-        let mut skew = Self::default();
+        let times = |of: fn(&Span<'_>) -> u64| cx.trace.spans().iter().map(of).filter(|time| *time != 0);
+        let whole = (times(|span| span.start).min(), times(|span| span.end).max());
+        let whole = (whole.0.unwrap_or(u64::MAX), whole.1.unwrap_or(0));
+        let mut skew = Self { offsets: BTreeMap::new(), around: BTreeMap::new(), whole };
         for ((client, server), bounds) in pairs {
             let Some((low, high)) = bounds.offset() else { continue };
             skew.offsets.insert((client, server), (low, high));
@@ -97,27 +111,33 @@ impl<'t> Skew<'t> {
         let (mut earliest, mut latest) = self.around.get(&entry.service).copied().unwrap_or_default();
         // How far back and forth the caller's clock, the clock of its caller, and so on, may be.
         let (mut back, mut forth) = (0_i64, 0_i64);
-        let mut server = entry.service;
+        let (mut server, mut cut_off) = (entry.service, hop.caller_missing);
         for above in cx.ancestors(hop).take(MOST_CALLERS) {
             if let Some((low, high)) = self.offsets.get(&(above.service, server)) {
                 (back, forth) = (back.saturating_sub(*high), forth.saturating_sub(*low));
                 (earliest, latest) = (earliest.min(back), latest.max(forth));
             }
-            server = cx.entry(above).service;
+            (server, cut_off) = (cx.entry(above).service, cut_off || above.caller_missing);
         }
-        entry.start.saturating_add_signed(earliest)..=entry.start.saturating_add_signed(latest)
+        let earliest = entry.start.saturating_add_signed(earliest);
+        let latest = entry.start.saturating_add_signed(latest);
+        if cut_off { earliest.min(self.whole.0)..=latest.max(self.whole.1) } else { earliest..=latest }
     }
 }
 
-/// The client's span of a call that was waited for, and what the call says.
+/// The caller's span, and what the call or message says.
 fn call<'t>(cx: &Cx<'t>, hop: &Hop<'_>) -> Option<(&'t Span<'t>, Bounds)> {
     let client = cx.trace.span(hop.exit?);
     let server = cx.entry(hop);
-    let waited = hop.kind != HopKind::Messaging && client.kind == SpanKind::Client;
-    if !waited || client.service == server.service {
+    if client.service == server.service {
         return None;
     }
-    Some((client, Bounds::of_call(client, server)?))
+    let bounds = match (hop.kind, client.kind) {
+        (HopKind::Messaging, _) => Bounds::of_message(client, server),
+        (_, SpanKind::Client) => Bounds::of_call(client, server),
+        _ => None,
+    };
+    Some((client, bounds?))
 }
 
 #[cfg(test)]
@@ -181,9 +201,19 @@ mod tests {
                 (0, 0),
             ),
             (
-                "a message says nothing",
+                "a message may wait",
                 "a SERVER /\n  a PRODUCER send @start=100 @end=200\n    b CONSUMER / @start=5000 @end=5100",
                 (0, 0),
+            ),
+            (
+                "a message taken before it was sent",
+                "a SERVER /\n  a PRODUCER send @start=100 @end=200\n    b CONSUMER / @start=40 @end=50",
+                (0, i64::MAX / MS),
+            ),
+            (
+                "a caller that is missing",
+                "a SERVER / @start=1000 @end=2000\nb SERVER / @start=5000 @end=5100 @parent=99",
+                (-4000, 100),
             ),
             ("a trace without calls", "b SERVER /", (0, 0)),
         ] {
