@@ -60,8 +60,8 @@ impl Judge<'_> {
     /// What rules look at: a trace, its hops, and the survey of all traces.
     #[must_use]
     pub fn cx<'a>(&'a self, trace: &'a Trace<'a>, hops: &'a Hops<'a>, survey: &'a Survey) -> Cx<'a> {
-        let Survey { catalogue, linked } = survey;
-        Cx { trace, hops, catalogue, linked, policy: self.policy, dialects: self.dialects }
+        let Survey { catalogue, linked, validating } = survey;
+        Cx { trace, hops, catalogue, linked, validating, policy: self.policy, dialects: self.dialects }
     }
 
     /// Asks every rule about one trace. Rules over many traces are asked by

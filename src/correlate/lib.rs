@@ -26,4 +26,5 @@ pub mod survey;
 #[cfg(test)]
 mod testing;
 pub mod trace;
+pub mod validation;
 pub mod who;

@@ -7,6 +7,7 @@ use crate::finding::Who;
 use crate::hop::{HopLink, Hops};
 use crate::sink::{SpanId, TraceId};
 use crate::trace::Trace;
+use crate::validation::Validating;
 use crate::who::Principal;
 
 /// What the first pass found: which services show identities, and who sent the messages that other traces link to.
@@ -19,6 +20,8 @@ pub struct Survey {
     pub catalogue: Catalogue,
     /// Who was acting at spans linked to from other traces.
     pub linked: Linked,
+    /// Which services were seen to have credentials validated.
+    pub validating: Validating,
 }
 
 impl Survey {
@@ -26,6 +29,7 @@ impl Survey {
     pub fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
         hops.iter().for_each(|hop| self.catalogue.observe(hop));
         self.linked.observe(trace, hops);
+        self.validating.observe(trace, hops);
     }
 }
 

@@ -19,7 +19,7 @@ const MAX_ENDPOINTS: usize = 100_000;
 /// Callers named of one operation.
 const MAX_CALLERS: usize = 8;
 /// What makes an endpoint open on purpose.
-const OPEN: &[Quiet] = &[Quiet::Static, Quiet::Health, Quiet::Public];
+const OPEN: &[Quiet] = &[Quiet::Static, Quiet::Health, Quiet::Public, Quiet::Retry, Quiet::Incomplete];
 
 /// One operation of one service in one window.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub(crate) struct Endpoint {
     pub(crate) anonymous: u64,
     /// Of those, calls below which no hop had an identity to pass on either.
     pub(crate) nobody_above: u64,
+    /// Of those, calls that showed there was none.
+    pub(crate) nobody_said: u64,
     /// Of those, calls that changed something.
     pub(crate) writes: u64,
     /// One of the writes, the first by spelling.
@@ -82,8 +84,7 @@ impl Endpoints {
             return;
         }
         match hop.identity.assurance {
-            Assurance::Anonymous => row.anonymous += 1,
-            Assurance::Unknown => {}
+            Assurance::Anonymous | Assurance::Unknown => {}
             _ => {
                 row.with += u64::from(identified);
                 return;
@@ -109,6 +110,7 @@ impl Endpoint {
             without: 0,
             anonymous: 0,
             nobody_above: 0,
+            nobody_said: 0,
             writes: 0,
             write: None,
             quiet: 0,
@@ -120,8 +122,13 @@ impl Endpoint {
     }
 
     fn served_without(&mut self, cx: &Cx<'_>, hop: &Hop<'_>) {
+        let anonymous = u64::from(hop.identity.assurance == Assurance::Anonymous);
         self.without += 1;
-        self.nobody_above += u64::from(cx.nearest_identified(hop).is_none());
+        self.anonymous += anonymous;
+        if nobody_above(cx, hop) {
+            self.nobody_above += 1;
+            self.nobody_said += anonymous;
+        }
         if let Ok(quieted) = suppress::quieted_by(cx, hop, OPEN) {
             self.quiet += 1;
             self.quieted = Some(self.quieted.map_or(quieted, |known| known.min(quieted)));
@@ -161,6 +168,12 @@ impl Endpoint {
             self.callers.iter().map(|(caller, count)| format!("{} ({count})", name(caller))).collect();
         callers.join(", ")
     }
+}
+
+/// Whether every hop up to the first is there and none had an identity to pass on.
+fn nobody_above(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
+    !hop.caller_missing
+        && cx.ancestors(hop).all(|above| !above.caller_missing && above.identity.principal.is_none())
 }
 
 /// What a call changed: a write below it, or by its own method.

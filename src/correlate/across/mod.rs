@@ -17,7 +17,7 @@ mod session;
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use once::{Kind as OnceKind, Seen};
-pub(crate) use reach::{Came, Reach, Way};
+pub(crate) use reach::{Reach, Unverified, Way};
 pub(crate) use resource::{OwnedService, ResourceLeak};
 pub(crate) use session::Session;
 

@@ -95,7 +95,9 @@ impl Onces {
                 continue;
             }
             let entry = cx.entry(hop);
-            if let Some(txn) = entry.get(Field::Txn) {
+            // A link to where the transaction began may have stood on a span that was lost.
+            let whole = cx.trace.grade.missing_parents == 0 && cx.trace.grade.dropped == 0;
+            if let Some(txn) = entry.get(Field::Txn).filter(|_| whole) {
                 self.add(cx, hop, Kind::Transaction, txn);
             }
             let Some(fingerprint) = entry.get(Field::TokenFingerprint) else { continue };

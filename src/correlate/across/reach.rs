@@ -13,8 +13,12 @@ use crate::suppress::{self, Quieted};
 
 /// Services counted, over all windows.
 const MAX_SERVICES: usize = 20_000;
-/// Ways kept of one service: the first by name.
+/// Ways kept of one service, and operations of each: the first by name.
 const MAX_WAYS: usize = 32;
+const MAX_OPERATIONS: usize = 32;
+
+/// What makes a route open on purpose.
+const OPEN: &[Quiet] = &[Quiet::Static, Quiet::Health, Quiet::Public];
 
 /// How a request came to a service. The order is that of the names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,12 +50,20 @@ impl Way {
 pub(crate) struct Came {
     /// All of them.
     pub(crate) hops: u64,
-    /// Those served without a verified identity, and of these, those to what is open on purpose.
-    pub(crate) unverified: u64,
+    /// Those served without a verified identity, by operation.
+    pub(crate) unverified: BTreeMap<String, Unverified>,
+}
+
+/// Requests of one operation that came one way and were served without a verified identity.
+#[derive(Debug)]
+pub(crate) struct Unverified {
+    /// All of them, and those to what is open on purpose.
+    pub(crate) hops: u64,
     pub(crate) quiet: u64,
     pub(crate) quieted: Option<Quieted>,
-    /// The first unverified one, and the address it came from.
-    pub(crate) example: Option<(Example, Option<String>)>,
+    /// The first, and the address it came from.
+    pub(crate) example: Example,
+    pub(crate) address: Option<String>,
 }
 
 /// The ways to one service in one window.
@@ -85,11 +97,14 @@ impl Reaches {
         // Callers come before callees.
         let mut edges: Vec<Edge<'_>> = Vec::with_capacity(cx.hops.all().len());
         for hop in cx.hops.all() {
-            let above = cx.caller(hop).filter(|caller| caller.kind != HopKind::Origin);
-            let edge = match above {
+            let edge = match cx.caller(hop) {
                 _ if hop.kind == HopKind::Messaging || hop.caller_missing => Edge::Unknown,
                 None => Edge::At(hop),
-                Some(above) => edges.get(above.ix.get()).copied().unwrap_or(Edge::Unknown),
+                Some(above) => match edges.get(above.ix.get()).copied().unwrap_or(Edge::Unknown) {
+                    // What begins without an entry span is no edge.
+                    Edge::At(origin) if origin.kind == HopKind::Origin => Edge::At(hop),
+                    edge => edge,
+                },
             };
             edges.push(edge);
             if let (Edge::At(edge), true) = (edge, hop.kind != HopKind::Origin) {
@@ -132,21 +147,33 @@ impl Reaches {
 
 impl Came {
     fn add_unverified(&mut self, cx: &Cx<'_>, hop: &Hop<'_>) {
-        self.unverified += 1;
-        // Whether it is open on purpose matters only where there is a finding, which is of the rarer ways: looked at
-        // for direct calls alone, the others pass the edge's own rules.
-        if hop.caller.is_none_or(|caller| cx.hops.get(caller).kind == HopKind::Origin)
-            && let Ok(quieted) = suppress::quieted_by(cx, hop, &[Quiet::Static, Quiet::Health, Quiet::Public])
-        {
-            self.quiet += 1;
-            self.quieted = Some(self.quieted.map_or(quieted, |known| known.min(quieted)));
-            return;
-        }
         let entry = cx.entry(hop);
         let example = Example { at: entry.start, trace_id: cx.trace.id, span_id: entry.id };
-        if self.example.as_ref().is_none_or(|(known, _)| example < *known) {
+        let address = || {
             let address = entry.get(Field::ClientAddress).or_else(|| entry.get(Field::PeerAddress));
-            self.example = Some((example, address.map(str::to_owned)));
+            address.map(str::to_owned)
+        };
+        let known =
+            match self.unverified.get_mut(&*hop.operation) {
+                Some(known) => known,
+                None => self.unverified.entry(hop.operation.clone().into_owned()).or_insert_with(|| {
+                    Unverified { hops: 0, quiet: 0, quieted: None, example, address: address() }
+                }),
+            };
+        known.hops += 1;
+        if example < known.example {
+            (known.example, known.address) = (example, address());
+        }
+        // Whether it is open on purpose matters only where there is a finding, which is of the rarer ways: looked at
+        // for the first hop of a trace alone, for the others passed some edge.
+        if hop.caller.is_none_or(|caller| cx.hops.get(caller).kind == HopKind::Origin)
+            && let Ok(quieted) = suppress::quieted_by(cx, hop, OPEN)
+        {
+            known.quiet += 1;
+            known.quieted = Some(known.quieted.map_or(quieted, |known| known.min(quieted)));
+        }
+        if self.unverified.len() > MAX_OPERATIONS {
+            self.unverified.pop_last();
         }
     }
 }

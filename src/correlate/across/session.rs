@@ -23,6 +23,7 @@ pub(crate) struct Session {
     /// Its first hop.
     pub(crate) first: Example,
     pub(crate) service: OwnedService,
+    pub(crate) operation: String,
     /// Tells the session from others without saying its id.
     pub(crate) digest: String,
     /// By who names them (service, attribute key, issuer), then id: when first and last seen.
@@ -92,6 +93,7 @@ impl Sessions {
             window,
             first: here,
             service: hop.service.into(),
+            operation: hop.operation.clone().into_owned(),
             digest: format!("{key_of:032x}"),
             principals: BTreeMap::new(),
             switches: Vec::new(),
@@ -101,6 +103,7 @@ impl Sessions {
         if here < session.first {
             session.first = here;
             session.service = hop.service.into();
+            session.operation = hop.operation.clone().into_owned();
         }
         if hop.kind == HopKind::Entry {
             session.clients.observe(entry);

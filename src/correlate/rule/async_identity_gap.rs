@@ -19,7 +19,7 @@ pub(super) const SPEC: Spec = Spec {
     fix: "Send the sealed identity with the message, and re-seal where messages wait longer than a seal lasts.",
     quieting: "Declare the topic under `public` if nothing in it belongs to anybody.",
     maps: &["OWASP API2:2023", "CWE-306", "CWE-613"],
-    quiet: &[Quiet::Public, Quiet::Rejected],
+    quiet: &[Quiet::Public, Quiet::Rejected, Quiet::SystemTopic, Quiet::Incomplete],
     check: Check::Hop(check),
 };
 
@@ -36,9 +36,6 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
         return;
     };
     let topic = topic(cx, hop);
-    if is_system(topic) {
-        return;
-    }
     let capability = cx.capability(hop);
     if nobody && capability == Capability::Never && hop.identity.assurance == Assurance::Unknown {
         return;
@@ -102,13 +99,6 @@ fn is_over(cx: &Cx<'_>, hop: &Hop<'_>, sender: &Sender<'_>) -> bool {
 fn topic<'a>(cx: &Cx<'a>, hop: &Hop<'_>) -> &'a str {
     let exit = || cx.trace.span(hop.exit?).get(Field::MessagingDestination);
     cx.entry(hop).get(Field::MessagingDestination).or_else(exit).unwrap_or("")
-}
-
-/// What a broker and its clients tell one another: Kafka's internal topics, RabbitMQ's and JMS's own.
-fn is_system(topic: &str) -> bool {
-    ["__", "$SYS/", "amq.rabbitmq.", "ActiveMQ.Advisory.", "_schemas", "connect-"]
-        .iter()
-        .any(|s| topic.starts_with(s))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{Check, Cx, Needs, Rule, Spec, writes};
 use crate::field::Field;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Confidence, Finding, Severity};
 use crate::record::Span;
 use crate::sink::{SpanKind, Status};
 use crate::trace::SpanIx;
@@ -44,6 +44,7 @@ fn finding(cx: &Cx<'_>, ix: SpanIx, host: &str) -> Finding {
         .finding_at(Rule::BlindHop, ix, "")
         .before(hop.and_then(|hop| hop.identity.principal.as_ref()))
         .evidence("server", port.map_or(host.to_owned(), |port| format!("{host}:{port}")))
+        .unsure(Confidence::Likely, "its spans may be sampled away or sent elsewhere")
         .message(format!("`{}` called `{host}`, of which no span was ever seen", span.service.name));
     finding.caller = Some(span.service.name.to_owned());
     finding
@@ -79,13 +80,13 @@ mod tests {
     #[test]
     fn table() {
         for (name, exit, below, expected) in [
-            ("never seen", "http.method=GET server.address=vault", "", &["2: info certain"][..]),
-            ("by the URL", "http.method=GET http.url=http://vault:8080/x", "", &["2: info certain"]),
+            ("never seen", "http.method=GET server.address=vault", "", &["2: info likely"][..]),
+            ("by the URL", "http.method=GET http.url=http://vault:8080/x", "", &["2: info likely"]),
             (
                 "in a cluster",
                 "rpc.system=grpc server.address=vault.shop.svc.cluster.local",
                 "",
-                &["2: info certain"],
+                &["2: info likely"],
             ),
             ("seen elsewhere", "http.method=GET server.address=orders", "", &[]),
             ("seen elsewhere, in a cluster", "http.method=GET server.address=orders.shop.svc", "", &[]),

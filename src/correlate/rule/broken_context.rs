@@ -1,20 +1,22 @@
 //! F21: a request that was begun elsewhere starts over, as if nobody had called.
 
+use std::collections::BTreeMap;
+
 use super::named::MOST;
 use super::{Check, Cx, Needs, Rule, Spec, writes};
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::{Hop, HopKind};
 use crate::record::Span;
-use crate::sink::SpanKind;
+use crate::sink::{SpanId, SpanKind};
 use crate::trace::{Parent, SpanIx};
 
 pub(super) const SPEC: Spec = Spec {
     number: "F21",
     severity: Severity::Medium,
     needs: Needs::Spans,
-    meaning: "A trace has no beginning: its first hop names a parent that never arrived. Or a hop without a parent lies \
-              within a call of the same trace that names its service and has no other end.",
+    meaning: "A hop names a parent that never arrived. Or a hop without a parent lies within a call of the same trace \
+              that names its service and has no other end.",
     fix: "Look for what drops or invents `traceparent` in between: a proxy, a client without instrumentation, a context \
           kept from start-up.",
     quieting: "Switch the rule off where callers outside send a `traceparent` of their own and the edge keeps it.",
@@ -24,7 +26,7 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
-    missing_beginning(cx, found);
+    missing_parents(cx, found);
     let roots = || cx.hops.iter().filter(|hop| hop.kind == HopKind::Entry && !hop.caller_missing);
     if roots().nth(1).is_none()
         && cx.trace.indices().filter(|ix| cx.trace.parent(*ix) == Parent::Root).nth(1).is_none()
@@ -38,27 +40,32 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// The first hop of each parent that never arrived, in a trace without any beginning. Where there is one, a parent
-/// missing further down was lost on its way to us.
-fn missing_beginning(cx: &Cx<'_>, found: &mut Vec<Finding>) {
-    if cx.trace.grade.missing_parents == 0 || cx.trace.indices().any(|ix| cx.trace.parent(ix) == Parent::Root)
-    {
+/// The first hop of each parent that never arrived.
+fn missing_parents(cx: &Cx<'_>, found: &mut Vec<Finding>) {
+    if cx.trace.grade.missing_parents == 0 {
         return;
     }
-    // Only the earliest can be the one that the trace begins with.
-    let Some(hop) = cx.hops.iter().filter(|hop| hop.caller_missing).min_by_key(|hop| hop.entry) else {
-        return;
-    };
-    let entry = cx.entry(hop);
-    let Some(parent) = entry.parent else { return };
-    let orphans = cx.hops.iter().filter(|hop| cx.entry(hop).parent == Some(parent)).count();
-    found.push(
-        cx.finding(Rule::BrokenContext, hop)
-            .evidence("missing_parent", parent.to_string())
-            .evidence("hops_under_it", orphans.to_string())
-            .unsure(Confidence::Hint, "the parent may be a client that sends its spans elsewhere, or be late")
-            .message(format!("`{}` was called under a parent that never arrived", hop.service.name)),
-    );
+    let mut orphans: BTreeMap<SpanId, (&Hop<'_>, usize)> = BTreeMap::new();
+    for hop in cx.hops.iter().filter(|hop| hop.caller_missing) {
+        let Some(parent) = cx.entry(hop).parent else { continue };
+        let (first, count) = orphans.entry(parent).or_insert((hop, 0));
+        *count += 1;
+        if hop.entry < first.entry {
+            *first = hop;
+        }
+    }
+    for (parent, (hop, count)) in orphans {
+        found.push(
+            cx.finding(Rule::BrokenContext, hop)
+                .evidence("missing_parent", parent.to_string())
+                .evidence("hops_under_it", count.to_string())
+                .unsure(
+                    Confidence::Hint,
+                    "the parent may be lost, late, or a client's that sends its spans elsewhere",
+                )
+                .message(format!("`{}` was called under a parent that never arrived", hop.service.name)),
+        );
+    }
 }
 
 /// A call to the hop's service that lasted from before until after it, and that no hop answers.
@@ -110,7 +117,12 @@ mod tests {
                 "gw SERVER GET /a @parent=99\ngw SERVER GET /b @parent=99",
                 &["1: medium hint"],
             ),
-            ("lost further down", "gw SERVER GET /\norders SERVER GET / @parent=99", &[]),
+            ("further down", "gw SERVER GET /\norders SERVER GET / @parent=99", &["2: medium hint"]),
+            (
+                "two dead parents",
+                "gw SERVER GET /a @parent=98\ngw SERVER GET /b @parent=99",
+                &["1: medium hint", "2: medium hint"],
+            ),
             ("whole", "gw SERVER GET /\n  gw CLIENT GET\n    orders SERVER GET /", &[]),
             (
                 "starts over within a call",

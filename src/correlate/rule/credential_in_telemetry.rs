@@ -1,10 +1,11 @@
 //! F18: a credential stands in a span.
 
-use super::{Check, Cx, Needs, Rule, Spec};
+use super::{Check, Cx, DECLARED, Needs, Quiet, Rule, Spec};
 use crate::across::{Found, ResourceLeak, View};
 use crate::credential::{Ground, Leak, Origin};
 use crate::field::Field;
 use crate::finding::{Finding, Severity, Subject};
+use crate::suppress::{Quieted, Reason};
 
 pub(super) const SPEC: Spec = Spec {
     number: "F18",
@@ -14,7 +15,7 @@ pub(super) const SPEC: Spec = Spec {
     fix: "Remove the value where the span is made, or redact it in the pipeline, and revoke the credential.",
     quieting: "Name the attribute key under `not_credentials` if its values only look like one.",
     maps: &["CWE-532", "CWE-598", "CWE-522", "T1552"],
-    quiet: &[],
+    quiet: &[Quiet::Declared],
     check: Check::Both(check, check_resources),
 };
 
@@ -22,7 +23,7 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
     for ix in cx.trace.indices() {
         let span = cx.trace.span(ix);
         for leak in span.all(Field::Leak).filter_map(Leak::read) {
-            if leak.origin == Origin::Resource || cx.policy.is_not_credential(leak.key) {
+            if leak.origin == Origin::Resource {
                 continue;
             }
             let finding =
@@ -32,6 +33,9 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
                 let valid = span.start / 1_000_000_000 < expires_at;
                 finding = finding.evidence("still_valid", if valid { "yes" } else { "no" });
             }
+            if cx.policy.is_not_credential(leak.key) {
+                finding = finding.evidence(DECLARED, "not_credentials");
+            }
             found.push(finding);
         }
     }
@@ -40,15 +44,15 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
 /// A resource is sent with every span of a service: one finding says it.
 fn check_resources(view: &View<'_>, found: &mut Vec<Found>) {
     for ResourceLeak { service, text, at } in &view.resource_leaks {
-        let Some(leak) = Leak::read(text).filter(|leak| !view.policy.is_not_credential(leak.key)) else {
-            continue;
-        };
+        let Some(leak) = Leak::read(text) else { continue };
         let subject = Subject::Operation { service: service.as_service(), operation: "", window: 0 };
         let discriminator = format!("{} {}", leak.class, leak.key);
         let mut finding = Finding::new(Rule::CredentialInTelemetry, subject, &discriminator);
         finding.service.clone_from(&service.name);
         finding.at = *at;
-        found.push((describe(finding, &leak).evidence("origin", "resource"), None));
+        let declared = view.policy.is_not_credential(leak.key);
+        let quieted = declared.then_some(Quieted { reason: Reason::Declared, expires: None });
+        found.push((describe(finding, &leak).evidence("origin", "resource"), quieted));
     }
 }
 

@@ -1,7 +1,7 @@
 //! F26: a service behind a gateway is reached past it.
 
 use super::{Check, Needs, Rule, Spec};
-use crate::across::{Came, Found, Reach, View, Way};
+use crate::across::{Found, Reach, Unverified, View, Way};
 use crate::finding::{Confidence, Finding, Severity, Subject};
 
 pub(super) const SPEC: Spec = Spec {
@@ -27,44 +27,48 @@ fn check(view: &View<'_>, found: &mut Vec<Found>) {
         let all: u64 = reach.ways.values().map(|came| came.hops).sum();
         let usual = reach.ways.iter().find(|(_, came)| came.hops as f64 >= USUAL * all as f64);
         let Some((Way::Through(gateway), by_gateway)) = usual.filter(|_| all >= ENOUGH) else { continue };
-        for (way, came) in &reach.ways {
-            let is_odd = *way != Way::Through(gateway.clone()) && came.unverified > 0;
-            if is_odd {
-                let is_open = came.quiet == came.unverified;
-                found
-                    .push((finding(reach, gateway, by_gateway, way, came), came.quieted.filter(|_| is_open)));
+        for (way, came) in reach.ways.iter().filter(|(way, _)| **way != Way::Through(gateway.clone())) {
+            for (operation, unverified) in &came.unverified {
+                let is_open = unverified.quiet == unverified.hops;
+                let finding = finding(reach, (gateway, by_gateway.hops), way, operation, unverified);
+                found.push((finding, unverified.quieted.filter(|_| is_open)));
             }
         }
     }
 }
 
-fn finding(reach: &Reach, gateway: &str, by_gateway: &Came, way: &Way, came: &Came) -> Finding {
+fn finding(
+    reach: &Reach,
+    usual: (&str, u64),
+    way: &Way,
+    operation: &str,
+    unverified: &Unverified,
+) -> Finding {
     let service = reach.service.as_service();
+    let (gateway, through_gateway) = usual;
     let (caller, past) = match way {
         Way::Through(name) => (Some(name), format!("through `{name}`")),
         Way::Directly(Some(name)) => (Some(name), format!("directly by `{name}`")),
         Way::Directly(None) => (None, "directly from outside".to_owned()),
     };
-    let subject = Subject::Operation { service, operation: "", window: reach.window };
+    let subject = Subject::Operation { service, operation, window: reach.window };
     let mut finding = Finding::new(Rule::EdgeBypass, subject, &past)
         .evidence("gateway", gateway)
-        .evidence("through_gateway", by_gateway.hops.to_string())
-        .evidence("past_gateway", came.unverified.to_string())
+        .evidence("through_gateway", through_gateway.to_string())
+        .evidence("past_gateway", unverified.hops.to_string())
+        .evidence("example_trace", unverified.example.trace_id.to_string())
+        .evidence("example_span", unverified.example.span_id.to_string())
         .unsure(Confidence::Likely, "a canary, a job or a port-forward looks the same")
         .message(format!(
             "`{}` is reached through `{gateway}`, and was called {past} without a verified identity",
             service.name
         ));
     service.name.clone_into(&mut finding.service);
+    operation.clone_into(&mut finding.operation);
     finding.caller = caller.cloned();
-    if let Some((example, address)) = &came.example {
-        finding.at = example.at;
-        finding = finding
-            .evidence("example_trace", example.trace_id.to_string())
-            .evidence("example_span", example.span_id.to_string());
-        if let Some(address) = address {
-            finding = finding.evidence("source_address", address.as_str());
-        }
+    finding.at = unverified.example.at;
+    if let Some(address) = &unverified.address {
+        finding = finding.evidence("source_address", address.as_str());
     }
     finding
 }

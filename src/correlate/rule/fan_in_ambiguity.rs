@@ -2,7 +2,7 @@
 
 use super::id_shape::IdShape;
 use super::named::MOST;
-use super::{Check, Cx, Needs, Quiet, Rule, Spec, writes};
+use super::{Check, Cx, DECLARED, Needs, Quiet, Rule, Spec, writes};
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::{Hop, HopKind};
@@ -19,7 +19,7 @@ pub(super) const SPEC: Spec = Spec {
     fix: "Start a span for each message and restore its sender's identity on it, as the messaging conventions suggest.",
     quieting: "Declare the topic under `aggregated_topics` if the consumer only adds up.",
     maps: &["CWE-441", "CWE-863"],
-    quiet: &[Quiet::Public],
+    quiet: &[Quiet::Public, Quiet::SystemTopic, Quiet::Declared],
     check: Check::Hop(check),
 };
 
@@ -29,10 +29,6 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     }
     let users = users(cx, hop);
     if users.len() < 2 {
-        return;
-    }
-    let topic = cx.frame_get(hop, Field::MessagingDestination);
-    if topic.is_some_and(|topic| cx.policy.aggregates(topic)) {
         return;
     }
     let Some(work) = work(cx, hop) else { return };
@@ -51,6 +47,9 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     let sender = hop.links.first().and_then(|link| cx.sender(link));
     finding.before = users.first().map(Known::to_who);
     finding.caller = sender.map(|sender| sender.service.to_owned());
+    if cx.frame_get(hop, Field::MessagingDestination).is_some_and(|topic| cx.policy.aggregates(topic)) {
+        finding = finding.evidence(DECLARED, "aggregated_topics");
+    }
     if hop.links.len() > MOST {
         finding = finding.evidence("links_looked_at", MOST.to_string());
     }

@@ -16,7 +16,14 @@ pub(super) const SPEC: Spec = Spec {
     quieting: "Declare the route under `public` if it serves everyone alike, or the edge under `service_principals` \
                if the caller acts for itself there.",
     maps: &["OWASP API2:2023", "CWE-306", "CWE-778"],
-    quiet: &[Quiet::Static, Quiet::Health, Quiet::Public, Quiet::Retry, Quiet::Incomplete],
+    quiet: &[
+        Quiet::Static,
+        Quiet::Health,
+        Quiet::Public,
+        Quiet::Retry,
+        Quiet::SystemTopic,
+        Quiet::Incomplete,
+    ],
     check: Check::Hop(check),
 };
 

@@ -56,6 +56,7 @@ use crate::record::Span;
 use crate::sink::SpanKind;
 use crate::survey::{Linked, Sender};
 use crate::trace::{SpanIx, Trace};
+use crate::validation::Validating;
 
 /// What a rule may look at.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +69,8 @@ pub struct Cx<'a> {
     pub catalogue: &'a Catalogue,
     /// Who made the spans that traces link to.
     pub linked: &'a Linked,
+    /// Which services were seen to have credentials validated.
+    pub validating: &'a Validating,
     /// What the user has declared.
     pub policy: &'a Policy,
     /// What attribute keys mean.
@@ -182,6 +185,8 @@ pub enum Quiet {
     Rejected,
     /// A failed attempt whose retry succeeded.
     Retry,
+    /// A message that a broker and its clients send one another.
+    SystemTopic,
     /// What the rule misses may stand on a span that lost its place in the trace. Where it may have been lost
     /// altogether the finding is no more than likely.
     Incomplete,

@@ -36,7 +36,7 @@ fn check(view: &View<'_>, found: &mut Vec<Found>) {
                 endpoint.operation,
                 endpoint.with
             ));
-        if endpoint.anonymous == 0 {
+        if endpoint.nobody_said == 0 {
             finding = finding.unsure(
                 Confidence::Likely,
                 "no call says that nobody was logged in; the service may only not have recorded the identity",

@@ -51,11 +51,12 @@ fn check(view: &View<'_>, found: &mut Vec<Found>) {
 
 fn describe(session: &Session) -> Finding {
     let service = session.service.as_service();
-    let subject = Subject::Operation { service, operation: "", window: session.window };
+    let subject = Subject::Operation { service, operation: &session.operation, window: session.window };
     let mut finding = Finding::new(Rule::SessionMultiPrincipal, subject, &session.digest)
         .evidence("example_trace", session.first.trace_id.to_string())
         .evidence("example_span", session.first.span_id.to_string());
     service.name.clone_into(&mut finding.service);
+    finding.operation.clone_from(&session.operation);
     finding.at = session.first.at;
     finding
 }
@@ -79,9 +80,9 @@ mod tests {
             (
                 "taking turns",
                 &[("user.id=al", 1), ("user.id=bo", 2), ("user.id=al", 3)][..],
-                &[": medium certain"][..],
+                &["GET /: medium certain"][..],
             ),
-            ("one after the other", &[("user.id=al", 1), ("user.id=bo", 2)], &[": medium likely"]),
+            ("one after the other", &[("user.id=al", 1), ("user.id=bo", 2)], &["GET /: medium likely"]),
             ("a login between", &[("user.id=al", 1), ("url.path=/login", 2), ("user.id=bo", 3)], &[]),
             ("a logout between", &[("user.id=al", 1), ("url.path=/a/logout", 2), ("user.id=bo", 3)], &[]),
             ("one user", &[("user.id=al", 1), ("user.id=al", 2)], &[]),
@@ -96,7 +97,7 @@ mod tests {
                     ("user.id=al client.address=1.1.1.1 user_agent.original=Phone/1", 3),
                     ("user.id=al client.address=2.2.2.2 user_agent.original=curl/8", 4),
                 ],
-                &[": medium likely"],
+                &["GET /: medium likely"],
             ),
         ] {
             assert_eq!(session(hops), expected, "{name}");

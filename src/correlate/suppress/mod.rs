@@ -28,6 +28,8 @@ pub enum Reason {
     Rejected,
     /// A failed attempt; its retry succeeded and speaks for both.
     Retry,
+    /// A message that a broker and its clients send one another.
+    SystemTopic,
     /// What the rule misses may stand on a span whose place in the trace is lost.
     Incomplete,
     /// A route on which strangers write by nature.
@@ -38,13 +40,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Static,
         Self::Health,
         Self::Public,
         Self::ServicePrincipal,
         Self::Rejected,
         Self::Retry,
+        Self::SystemTopic,
         Self::Incomplete,
         Self::OpenWrite,
         Self::Declared,
@@ -60,6 +63,7 @@ impl Reason {
             Self::ServicePrincipal => "service_principal",
             Self::Rejected => "rejected",
             Self::Retry => "retry",
+            Self::SystemTopic => "system_topic",
             Self::Incomplete => "incomplete",
             Self::OpenWrite => "open_write",
             Self::Declared => "declared",
@@ -117,6 +121,7 @@ pub(crate) fn quieted_by(
             Quiet::ServicePrincipal => (Reason::ServicePrincipal, client(cx, hop)),
             Quiet::Rejected => (Reason::Rejected, always(hop.outcome == Outcome::Rejected)),
             Quiet::Retry => (Reason::Retry, always(retry::succeeded(cx, hop))),
+            Quiet::SystemTopic => (Reason::SystemTopic, always(route::is_system_topic(cx, hop))),
             Quiet::Incomplete => (Reason::Incomplete, always(complete::may_be_elsewhere(cx, hop))),
             Quiet::OpenWrite => (Reason::OpenWrite, always(route::is_open_write(cx.entry(hop)))),
             // Only a finding can say so.

@@ -4,7 +4,7 @@
 //! counts where no route is named, or one that takes everything.
 
 use crate::field::Field;
-use crate::hop::{Hop, path_of};
+use crate::hop::{Hop, HopKind, path_of};
 use crate::policy::{Allowance, READS};
 use crate::record::Span;
 use crate::rule::Cx;
@@ -238,4 +238,18 @@ fn declared(hop: &Hop<'_>, span: &Span<'_>, ask: impl Fn(Option<&str>, &str) -> 
             by_path => by_path,
         },
     }
+}
+
+/// Whether a message is one that a broker and its clients send one another: Kafka's internal topics, those of its
+/// schema registry and Connect, RabbitMQ's, MQTT's and ActiveMQ's own.
+pub(super) fn is_system_topic(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
+    const PREFIXES: [&str; 6] =
+        ["__", "_schemas", "connect-", "amq.rabbitmq.", "$SYS/", "ActiveMQ.Advisory."];
+    let sent = || cx.trace.span(hop.exit?).get(Field::MessagingDestination);
+    hop.kind == HopKind::Messaging
+        && cx
+            .entry(hop)
+            .get(Field::MessagingDestination)
+            .or_else(sent)
+            .is_some_and(|topic| PREFIXES.iter().any(|prefix| topic.starts_with(prefix)))
 }
