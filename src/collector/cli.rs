@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hopseal_correlate::report::ListHops;
 
-use crate::check::{self, Exit};
-use crate::output;
+use crate::check::{self, Exit, FailOn};
+use crate::output::{self, Format};
 
 /// Whose identity was it at every hop, who verified it, and where was it lost or changed?
 #[derive(Debug, Parser)]
@@ -29,42 +29,12 @@ enum Command {
     Check(CheckArgs),
 }
 
-/// How the result is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people: trees of hops, findings by edge, coverage.
-    Table,
-    /// One JSON object.
-    Json,
-    /// One trace or finding a line.
-    Jsonl,
-    /// SARIF 2.1.0, for code-scanning views.
-    Sarif,
-    /// JUnit XML: a failed case for each group that fails the run.
-    Junit,
-    /// OCSF Detection Findings, one a line.
-    Ocsf,
-}
-
 /// Which traces are listed hop by hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Hops {
     None,
     Findings,
     All,
-}
-
-/// The least severity that fails the run. Hints never do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    /// High findings.
-    High,
-    /// Medium and high findings.
-    Medium,
-    /// Low, medium and high findings.
-    Low,
-    /// No finding.
-    Never,
 }
 
 /// `hopseal check`.

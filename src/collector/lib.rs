@@ -1,4 +1,10 @@
 //! The program `hopseal` as a library, so that tests call what the binary calls.
+//!
+//! Each module names only those to its left:
+//!
+//! ```text
+//! seal_check -> check -> output -> cli
+//! ```
 
 pub mod check;
 pub mod cli;

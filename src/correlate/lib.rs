@@ -1,5 +1,12 @@
 //! Spans to traces to hops to findings, without I/O, clock or format.
 //!
+//! Each module names only those to its left; those in parentheses know each other:
+//!
+//! ```text
+//! sink -> field -> credential -> dialect -> record -> intake -> trace -> who -> hop -> catalogue
+//! -> (finding, rule, policy, skew, survey, suppress, judge, across) -> report
+//! ```
+//!
 //! ```text
 //! sink --intake--> records --trace--> Trace --hop--> hops --who--> identity at each hop
 //!      --rule--> findings --suppress--> Verdict

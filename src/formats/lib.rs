@@ -3,6 +3,12 @@
 //! [`read`] takes any [`Read`](std::io::Read), inflates it, finds out what it holds by looking at it, and calls
 //! a [`Sink`](hopseal_correlate::sink::Sink) for everything in it, element by element, so that a file may be
 //! larger than memory. What is bad is reported with its place, and everything else is still read.
+//!
+//! Each module names only those to its left:
+//!
+//! ```text
+//! boundary -> raw -> field -> otlp, jaeger, zipkin -> source
+//! ```
 
 mod boundary;
 mod field;

@@ -2,6 +2,12 @@
 //!
 //! No I/O, no clock, no async, no OpenTelemetry types: a service, a collector and an auditor's script can all
 //! depend on it.
+//!
+//! Each module names only those to its left:
+//!
+//! ```text
+//! assurance, attribute, crossing_count, principal -> seal
+//! ```
 
 mod assurance;
 pub mod attribute;

@@ -4,7 +4,6 @@ use hopseal_correlate::finding::{Confidence, Finding, Severity};
 use hopseal_correlate::report::Report;
 
 use super::Baseline;
-use crate::cli::FailOn;
 
 /// Exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +17,19 @@ pub enum Exit {
     Usage = 2,
     /// A file could not be read at all, or with `--strict` anything was rejected.
     Unreadable = 3,
+}
+
+/// The least severity that fails the run. Hints never do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FailOn {
+    /// High findings.
+    High,
+    /// Medium and high findings.
+    Medium,
+    /// Low, medium and high findings.
+    Low,
+    /// No finding.
+    Never,
 }
 
 /// What fails a run.

@@ -22,7 +22,7 @@ use hopseal_correlate::trace::Trace;
 
 pub use baseline::Baseline;
 pub use error::CheckError;
-pub use gate::{Exit, Gate};
+pub use gate::{Exit, FailOn, Gate};
 pub use store::{MAX_SPANS, Store};
 
 /// What to check and how.

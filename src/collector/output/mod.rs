@@ -11,7 +11,23 @@ mod tests;
 use std::io::Write;
 
 use crate::check::{CheckError, Checked, Gate};
-use crate::cli::Format;
+
+/// How the result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people: trees of hops, findings by edge, coverage.
+    Table,
+    /// One JSON object.
+    Json,
+    /// One trace or finding a line.
+    Jsonl,
+    /// SARIF 2.1.0, for code-scanning views.
+    Sarif,
+    /// JUnit XML: a failed case for each group that fails the run.
+    Junit,
+    /// OCSF Detection Findings, one a line.
+    Ocsf,
+}
 
 /// Writes a finished check; in colour where the format has any and `colour` says so.
 ///

@@ -8,7 +8,7 @@ use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_identity::Kind;
 
 use super::*;
-use crate::cli::FailOn;
+use crate::check::FailOn;
 
 const GATE: Gate = Gate { fail_on: FailOn::High, min_coverage: None, min_proven: None, strict: false };
 

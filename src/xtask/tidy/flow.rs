@@ -6,33 +6,48 @@
 //! //! Each module names only those to its left:
 //! //!
 //! //! ```text
-//! //! sink -> record -> (finding, rule) -> judge
+//! //! sink -> record -> otlp, jaeger -> (finding, rule) -> judge
 //! //! ```
 //! ```
 //!
-//! Modules in parentheses know each other. What only tests use is left out.
+//! Modules with a comma between them do not name each other, unless they stand in parentheses. What only tests use is
+//! left out.
 
 use std::path::Path;
 
 use super::{Complaint, File};
 
-/// The line of `lib.rs` that announces the flow.
-const ANNOUNCED: &str = "//! Each module names only those to its left:";
+/// How the flow is announced.
+const ANNOUNCED: &str = "//! Each module names only those to its left";
+
+/// Modules at one place of the flow.
+#[derive(Debug)]
+struct Step<'a> {
+    modules: Vec<&'a str>,
+    /// Whether they may name each other.
+    together: bool,
+}
 
 pub(super) fn check(files: &[File], complaints: &mut Vec<Complaint>) {
-    for root in files.iter().filter(|file| file.path.ends_with("lib.rs")) {
-        let Some((line, flow)) = flow(&root.text) else { continue };
+    for root in files.iter().filter(|file| file.path.starts_with("src") && file.path.ends_with("lib.rs")) {
         let Some(folder) = root.path.parent() else { continue };
-        let place = |module: &str| flow.iter().position(|step| step.contains(&module));
+        let Some((line, flow)) = flow(&root.text) else {
+            if root.text.lines().filter(|line| declares_module(line)).count() > 1 {
+                complaints.push(Complaint::new(&root.path, 0, "say which module may name which"));
+            }
+            continue;
+        };
         for file in files.iter().filter(|file| is_source(&file.path, folder)) {
             let Some(module) = module(&file.path, folder) else { continue };
-            let Some(own) = place(module) else {
+            let Some(own) = place(&flow, module) else {
                 complaints.push(Complaint::new(&root.path, line, format!("`{module}` is not in the flow")));
                 continue;
             };
+            let together = flow.get(own).is_some_and(|step| step.together);
             for (line, named) in named(&file.text) {
-                if place(named).is_some_and(|place| place > own) {
-                    let what = format!("`{module}` names `{named}`, which comes after it");
+                let Some(place) = place(&flow, named) else { continue };
+                if place > own || (place == own && named != module && !together) {
+                    let what = format!("`{module}` names `{named}`, which does not stand before it");
                     complaints.push(Complaint::new(&file.path, line, what));
                 }
             }
@@ -40,20 +55,29 @@ pub(super) fn check(files: &[File], complaints: &mut Vec<Complaint>) {
     }
 }
 
+fn place(flow: &[Step<'_>], module: &str) -> Option<usize> {
+    flow.iter().position(|step| step.modules.contains(&module))
+}
+
 /// The line on which the flow stands, and its steps.
-fn flow(text: &str) -> Option<(usize, Vec<Vec<&str>>)> {
-    let mut lines = (1..).zip(text.lines()).skip_while(|(_, line)| line.trim() != ANNOUNCED).skip(1);
+fn flow(text: &str) -> Option<(usize, Vec<Step<'_>>)> {
+    let mut lines = (1..).zip(text.lines()).skip_while(|(_, line)| !line.starts_with(ANNOUNCED)).skip(1);
     let (number, _) = lines.find(|(_, line)| line.trim() == "//! ```text")?;
     let steps = lines
         .map(|(_, line)| line.trim_start_matches("//!").trim())
         .take_while(|line| *line != "```")
         .flat_map(|line| line.split("->"))
         .map(|step| {
-            step.split(['(', ')', ',']).map(str::trim).filter(|name| !name.is_empty()).collect::<Vec<_>>()
+            let names = step.split(['(', ')', ',']).map(str::trim);
+            Step { modules: names.filter(|name| !name.is_empty()).collect(), together: step.contains('(') }
         })
-        .filter(|step| !step.is_empty())
+        .filter(|step| !step.modules.is_empty())
         .collect();
     Some((number, steps))
+}
+
+fn declares_module(line: &str) -> bool {
+    line.starts_with("mod ") || line.starts_with("pub mod ") || line.starts_with("pub(crate) mod ")
 }
 
 fn is_source(path: &Path, folder: &Path) -> bool {
@@ -106,9 +130,16 @@ fn heads(path: &str) -> Vec<&str> {
 mod tests {
     use super::*;
 
-    fn complaints(path: &str, text: &str) -> Vec<String> {
-        let root = "//! Each module names only those to its left:\n//!\n//! ```text\n//! a -> (b, c)\n//! -> d\n//! ```\n";
-        let files = [("x/lib.rs", root), (path, text)]
+    const ROOT: &str = "//! Each module names only those to its left:
+//!
+//! ```text
+//! a -> (b, c)
+//! -> d, e
+//! ```
+";
+
+    fn complaints(root: &str, path: &str, text: &str) -> Vec<String> {
+        let files = [("src/x/lib.rs", root), (path, text)]
             .map(|(path, text)| File { path: path.into(), text: text.to_owned() });
         let mut complaints = Vec::new();
         check(&files, &mut complaints);
@@ -118,19 +149,45 @@ mod tests {
     #[test]
     fn modules_look_to_the_left() {
         for (path, text, complaint) in [
-            ("x/b.rs", "use crate::a::A;", None),
-            ("x/b/deep.rs", "use crate::c::C;", None),
-            ("x/b.rs", "\nuse crate::d::D;", Some("x/b.rs:2: `b` names `d`, which comes after it")),
-            ("x/a/mod.rs", "fn f(d: crate::d::D)", Some("x/a/mod.rs:1: `a` names `d`, which comes after it")),
-            ("x/a.rs", "use crate::{a, b::B};", Some("x/a.rs:1: `a` names `b`, which comes after it")),
-            ("x/a.rs", "// see crate::d", None),
-            ("x/a.rs", "#[cfg(test)]\nmod tests {\n    use crate::d;\n}", None),
-            ("x/a/tests.rs", "use crate::d;", None),
-            ("x/e.rs", "", Some("x/lib.rs:3: `e` is not in the flow")),
-            ("y/e.rs", "use crate::d;", None),
-            ("x/lib.rs", "use crate::d;", None),
+            ("src/x/b.rs", "use crate::a::A;", None),
+            ("src/x/b/deep.rs", "use crate::c::C;", None),
+            (
+                "src/x/b.rs",
+                "\nuse crate::d::D;",
+                Some("src/x/b.rs:2: `b` names `d`, which does not stand before it"),
+            ),
+            (
+                "src/x/e.rs",
+                "use crate::d::D;",
+                Some("src/x/e.rs:1: `e` names `d`, which does not stand before it"),
+            ),
+            ("src/x/e.rs", "use crate::e::E;", None),
+            (
+                "src/x/a/mod.rs",
+                "fn f(d: crate::d::D)",
+                Some("src/x/a/mod.rs:1: `a` names `d`, which does not stand before it"),
+            ),
+            (
+                "src/x/a.rs",
+                "use crate::{a, b::B};",
+                Some("src/x/a.rs:1: `a` names `b`, which does not stand before it"),
+            ),
+            ("src/x/a.rs", "// see crate::d", None),
+            ("src/x/a.rs", "#[cfg(test)]\nmod tests {\n    use crate::d;\n}", None),
+            ("src/x/a/tests.rs", "use crate::d;", None),
+            ("src/x/f.rs", "", Some("src/x/lib.rs:3: `f` is not in the flow")),
+            ("src/y/f.rs", "use crate::d;", None),
         ] {
-            assert_eq!(complaints(path, text), Vec::from_iter(complaint), "{path} {text}");
+            assert_eq!(complaints(ROOT, path, text), Vec::from_iter(complaint), "{path} {text}");
         }
+    }
+
+    #[test]
+    fn a_crate_of_modules_says_its_flow() {
+        assert_eq!(
+            complaints("mod a;\npub mod b;\n", "src/x/a.rs", ""),
+            ["src/x/lib.rs: say which module may name which"]
+        );
+        assert_eq!(complaints("mod a;\n", "src/x/a.rs", ""), [""; 0]);
     }
 }
