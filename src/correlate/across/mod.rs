@@ -34,7 +34,7 @@ use crate::suppress::Quieted;
 #[derive(Debug, Default)]
 pub struct Across {
     endpoints: endpoint::Endpoints,
-    onces: once::Onces,
+    sightings: once::Sightings,
     reaches: reach::Reaches,
     resource_leaks: resource::ResourceLeaks,
     sessions: session::Sessions,
@@ -69,7 +69,7 @@ impl Across {
             self.endpoints.observe(cx, hop, window);
             self.sessions.observe(cx, hop, window);
         }
-        self.onces.observe(cx);
+        self.sightings.observe(cx);
         self.reaches.observe(cx, |at| window_of(at, cx.policy));
         let leaking = cx.trace.spans().iter().filter(|span| span.has(Field::Leak));
         leaking.for_each(|span| self.resource_leaks.observe(span));
@@ -82,7 +82,7 @@ impl Across {
         let (endpoints, endpoints_full) = self.endpoints.finish();
         let (resource_leaks, leaks_full) = self.resource_leaks.finish();
         let (reaches, reaches_full) = self.reaches.finish();
-        let (seen, seen_full) = self.onces.finish();
+        let (seen, seen_full) = self.sightings.finish();
         let (sessions, sessions_full) = self.sessions.finish();
         let full = [
             ("credentials and transactions", seen_full),

@@ -78,15 +78,15 @@ impl Seen {
 }
 
 #[derive(Debug)]
-pub(super) struct Onces(Bounded<Seen>);
+pub(super) struct Sightings(Bounded<Seen>);
 
-impl Default for Onces {
+impl Default for Sightings {
     fn default() -> Self {
         Self(Bounded::new(MAX_IDS))
     }
 }
 
-impl Onces {
+impl Sightings {
     pub(super) fn observe(&mut self, cx: &Cx<'_>) {
         const IDS: u128 = Field::TokenFingerprint.bit() | Field::Txn.bit();
         for hop in cx.hops.iter().filter(|hop| cx.entry(hop).has_any(IDS)) {
