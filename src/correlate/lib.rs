@@ -3,8 +3,8 @@
 //! Each module names only those to its left; those in parentheses know each other:
 //!
 //! ```text
-//! sink -> field -> credential -> dialect -> record -> intake -> trace -> who -> hop -> catalogue
-//! -> (finding, rule, policy, skew, survey, suppress, judge, across) -> report
+//! sink -> field -> credential -> dialect -> record -> intake -> trace -> who -> hop
+//! -> catalogue, validation -> (finding, rule, policy, skew, survey, suppress, judge, across) -> report
 //! ```
 //!
 //! ```text
