@@ -23,6 +23,8 @@ use crate::sink::SpanKind;
 
 /// Callers looked at above one hop.
 const MOST_CALLERS: usize = 64;
+/// Links looked at of one hop.
+const MOST_LINKS: usize = 64;
 
 /// The offsets between the services of a trace, where they are certainly not zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +100,10 @@ impl<'t> Skew<'t> {
         for ((client, server), bounds) in pairs {
             let Some((low, high)) = bounds.offset() else { continue };
             skew.offsets.insert((client, server), (low, high));
+            if low == i64::MIN {
+                // A message bounds one side only, and excuses nothing at its sender.
+                continue;
+            }
             let (behind, ahead) = skew.around.entry(client).or_default();
             (*behind, *ahead) = ((*behind).min(low), (*ahead).max(high));
         }
@@ -120,9 +126,15 @@ impl<'t> Skew<'t> {
             (server, cut_off) = (cx.entry(above).service, cut_off || above.caller_missing);
         }
         let earliest = entry.start.saturating_add_signed(earliest);
-        let latest = entry.start.saturating_add_signed(latest);
+        let latest = entry.start.saturating_add_signed(if before_sent(cx, hop) { i64::MAX } else { latest });
         if cut_off { earliest.min(self.whole.0)..=latest.max(self.whole.1) } else { earliest..=latest }
     }
+}
+
+/// Whether a message of another trace was taken before it was sent, so that the hop's clock is behind.
+fn before_sent(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
+    let start = cx.entry(hop).start;
+    hop.links.iter().take(MOST_LINKS).filter_map(|link| cx.sender(link)).any(|sender| sender.at > start)
 }
 
 /// The caller's span, and what the call or message says.
@@ -151,12 +163,12 @@ mod tests {
     fn beginnings(text: &str, service: &str) -> (i64, i64) {
         let mut found = None;
         each(text, &Default::default(), |_, cx| {
-            let hop = cx.hops.all().iter().find(|hop| hop.service.name == service).expect("service");
+            let Some(hop) = cx.hops.all().iter().find(|hop| hop.service.name == service) else { return };
             let range = Skew::of(cx).beginnings(cx, hop);
             let ms = |time: u64| difference(time, cx.entry(hop).start) / MS;
             found = Some((ms(*range.start()), ms(*range.end())));
         });
-        found.expect("a trace")
+        found.expect("service")
     }
 
     #[test]
@@ -208,6 +220,11 @@ mod tests {
             (
                 "a message taken before it was sent",
                 "a SERVER /\n  a PRODUCER send @start=100 @end=200\n    b CONSUMER / @start=40 @end=50",
+                (0, i64::MAX / MS),
+            ),
+            (
+                "a message of another trace, taken before it was sent",
+                "b CONSUMER / @start=40 @end=50 @link=2/2\na PRODUCER send @trace=2 @start=100 @end=200 @parent=0",
                 (0, i64::MAX / MS),
             ),
             (

@@ -174,3 +174,60 @@ fn public_key(jwk: Option<Jwk>) -> Result<ParsedPublicKey, KeyFault> {
     let x = bytes32(jwk.x.as_deref()).ok_or(KeyFault::Point)?;
     ParsedPublicKey::new(&ED25519, x).map_err(|_| KeyFault::Point)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{OTHER, PRIVATE, key};
+    use super::*;
+
+    #[test]
+    fn a_key_has_one_use() {
+        let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let good = format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"{x}"}}"#);
+        for (name, jwk, fault) in [
+            ("good", good.clone(), None),
+            ("RFC 9864", good.replace("}", r#","alg":"Ed25519"}"#), None),
+            ("a text", r#""k1""#.to_owned(), Some(KeyFault::Shape)),
+            ("two ids", good.replace("}", r#","kid":"k2"}"#), Some(KeyFault::Shape)),
+            ("no id", good.replace(r#""kid":"k1","#, ""), Some(KeyFault::Kid)),
+            ("an id with a quote", good.replace("k1", r#"k\""#), Some(KeyFault::Kid)),
+            ("RSA", r#"{"kty":"RSA","kid":"k1","n":"AQAB","e":"AQAB"}"#.to_owned(), Some(KeyFault::Type)),
+            ("X25519", good.replace("Ed25519", "X25519"), Some(KeyFault::Type)),
+            ("another algorithm", good.replace("}", r#","alg":"HS256"}"#), Some(KeyFault::Algorithm)),
+            ("for encryption", good.replace("}", r#","use":"enc"}"#), Some(KeyFault::Use)),
+            ("for signing", good.replace("}", r#","key_ops":["sign"]}"#), Some(KeyFault::Use)),
+            ("private", PRIVATE.to_owned(), Some(KeyFault::Private)),
+            ("short", good.replace(x, "11qYAYKxCrfVS_7TyWQHOg"), Some(KeyFault::Point)),
+            ("padded", good.replace(x, &format!("{x}=")), Some(KeyFault::Point)),
+        ] {
+            let (keys, skipped) =
+                KeySet::from_jwks(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()).expect("a set all the same");
+            assert_eq!(skipped.first().map(|key| key.fault), fault, "{name}");
+            assert_eq!(keys.is_empty(), fault.is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_set_that_cannot_be_trusted_is_refused_whole() {
+        let one = key(PRIVATE).public_jwk();
+        for (name, set, expected) in [
+            ("no JSON", "{".to_owned(), "no JWK set"),
+            ("no list", r#"{"keys":{}}"#.to_owned(), "no JWK set"),
+            ("two lists", r#"{"keys":[],"keys":[]}"#.to_owned(), "no JWK set"),
+            (
+                "one id twice",
+                format!(r#"{{"keys":[{one},{}]}}"#, key(OTHER).public_jwk()),
+                "two keys are called `k1`",
+            ),
+            ("many", format!(r#"{{"keys":[{}1]}}"#, "1,".repeat(256)), "key set has 257 keys, over 256"),
+            (
+                "long",
+                format!(r#"{{"keys":[]}}{}"#, " ".repeat(65_536)),
+                "key set has 65547 bytes, over 65536",
+            ),
+        ] {
+            let error = KeySet::from_jwks(set.as_bytes()).expect_err(name);
+            assert_eq!(error.to_string(), expected, "{name}");
+        }
+    }
+}

@@ -140,3 +140,72 @@ impl SealingKey {
         Ok(format!("{protected}..{}", BASE64URL.encode(signature)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{DOMAIN, PRIVATE, TRACE, binding, key, members, sent};
+    use super::*;
+    use crate::attribute::{EXP, IAT, SEALED_MEMBERS, SUB, TENANT};
+
+    #[test]
+    fn nothing_is_sealed_that_would_not_be_accepted() {
+        let edited = |name: &str, value: Option<&str>| {
+            let mut sent = sent();
+            sent.retain(|(member, _)| *member != name);
+            if let (Some(value), Some(name)) = (value, SEALED_MEMBERS.iter().find(|member| **member == name))
+            {
+                sent.push((name, value.to_owned()));
+            }
+            key(PRIVATE).seal(&binding(DOMAIN, TRACE), &members(&sent))
+        };
+        for (name, value, fault) in [
+            (SUB, None, MintError::Incomplete(SUB)),
+            (IAT, None, MintError::Incomplete(IAT)),
+            (EXP, Some("1767225600"), MintError::Lifetime),
+            (EXP, Some("1767225901"), MintError::Lifetime),
+            (EXP, Some("01767225900"), MintError::Lifetime),
+            (IAT, Some("soon"), MintError::Lifetime),
+        ] {
+            assert_eq!(edited(name, value), Err(fault), "{name} {value:?}");
+        }
+        assert!(edited(TENANT, None).is_ok());
+    }
+
+    #[test]
+    fn private_keys_are_read_in_three_shapes_and_never_shown() {
+        // The key of PRIVATE, as `openssl pkey` writes it.
+        let der = [
+            &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20]
+                [..],
+            &BASE64URL.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").expect("base64url"),
+        ]
+        .concat();
+        let pem = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            base64::engine::general_purpose::STANDARD.encode(&der)
+        );
+        let from_der = SealingKey::from_pkcs8_der("k1", &der).expect("DER");
+        let from_pem = SealingKey::from_pkcs8_pem("k1", &pem).expect("PEM");
+        let from_jwk = key(PRIVATE);
+        assert_eq!(from_der.public_jwk(), from_jwk.public_jwk());
+        assert_eq!(from_pem.public_jwk(), from_jwk.public_jwk());
+        assert_eq!(format!("{from_jwk:?}"), r#"SealingKey { kid: "k1", .. }"#);
+        for (name, jwk, expected) in [
+            ("no JSON", "nWGxne_9Wm".to_owned(), "no JSON Web Key"),
+            (
+                "the halves of two keys",
+                PRIVATE.replace("11qYAYKx", "PUAXw-hD"),
+                "no private key in `d` that belongs to `x`",
+            ),
+            ("public", PRIVATE.replace(r#""d""#, r#""e""#), "no private key in `d` that belongs to `x`"),
+            ("another curve", PRIVATE.replace("Ed25519", "P-256"), "unusable JSON Web Key"),
+        ] {
+            let error = SealingKey::from_jwk(jwk.as_bytes()).expect_err(name);
+            assert_eq!(error.to_string(), expected, "{name}");
+            assert!(!format!("{error:?}").contains("nWGx"), "{name} shows the key");
+        }
+        assert!(matches!(SealingKey::from_pkcs8_pem("k1", "key"), Err(SealingKeyError::Pem)));
+        assert!(matches!(SealingKey::from_pkcs8_der("k1", &der[1..]), Err(SealingKeyError::Pkcs8)));
+        assert!(matches!(SealingKey::from_pkcs8_der("k 1", &der), Err(SealingKeyError::Kid(_))));
+    }
+}
