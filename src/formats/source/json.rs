@@ -60,6 +60,16 @@ struct Document<'d, 'r, S: ?Sized> {
     format: Option<Format>,
 }
 
+/// How much of a value is in memory.
+enum Extent {
+    /// All of it.
+    Whole(usize),
+    /// All that there is: the file ends in it.
+    Cut(usize),
+    /// Nothing any more.
+    SteppedOver,
+}
+
 /// Where the value ends was not to be found, which has been reported, and what to read next is the next value.
 struct Lost;
 
@@ -118,12 +128,13 @@ impl<S: Sink + ?Sized> Document<'_, '_, S> {
                 Some(_) => return self.lost(NOT_JSON),
             }
             let meaning = match self.whole()? {
-                Some(size) => {
+                Extent::Whole(size) => {
                     let meaning = self.input.rest().get(..size).and_then(meaning);
                     self.input.consume(size);
                     meaning
                 }
-                None => None,
+                Extent::Cut(_) => return self.lost(CUT),
+                Extent::SteppedOver => None,
             };
             if self.next() != Some(b':') {
                 return self.lost(NOT_JSON);
@@ -131,13 +142,11 @@ impl<S: Sink + ?Sized> Document<'_, '_, S> {
             self.input.consume(1);
             match (meaning, self.next()) {
                 (Some(Meaning::Wrapper), Some(b'{')) if depth > 0 => found |= self.members(depth - 1)?,
-                (Some(list @ (Meaning::Otlp | Meaning::Jaeger)), Some(b'[')) => {
+                (Some(list @ (Meaning::Otlp | Meaning::Jaeger)), Some(first @ (b'[' | b'n'))) => {
                     found = true;
-                    self.list(Some(list))?;
-                }
-                (Some(Meaning::Otlp | Meaning::Jaeger), Some(b'n')) => {
-                    found = true;
-                    self.skip()?;
+                    let format = if list == Meaning::Otlp { Format::OtlpJson } else { Format::JaegerJson };
+                    self.format.get_or_insert(format);
+                    if first == b'[' { self.list(Some(list))? } else { self.skip()? }
                 }
                 _ => self.skip()?,
             }
@@ -147,6 +156,10 @@ impl<S: Sink + ?Sized> Document<'_, '_, S> {
     /// Reads a list of elements of one kind, or of any.
     fn list(&mut self, kind: Option<Meaning>) -> Result<(), Lost> {
         self.input.consume(1);
+        if self.next() == Some(b']') {
+            // Nobody but Zipkin answers with a list when there is nothing.
+            self.format.get_or_insert(Format::ZipkinV2);
+        }
         loop {
             match self.next() {
                 None => return self.lost(CUT),
@@ -162,48 +175,56 @@ impl<S: Sink + ?Sized> Document<'_, '_, S> {
     /// Reads one element. One that the file ends in is read as far as it goes; its parser says that it is cut.
     fn element(&mut self, kind: Option<Meaning>) -> Result<(), Lost> {
         let at = self.at();
-        let Some(size) = self.whole()? else { return Ok(()) };
+        let (size, end) = match self.whole()? {
+            Extent::Whole(size) => (size, Ok(())),
+            Extent::Cut(size) => (size, Err(Lost)),
+            Extent::SteppedOver => return Ok(()),
+        };
         let json = self.input.rest().get(..size).unwrap_or_default();
         let format = hand_on(kind, json, at, self.sink);
         self.format = self.format.or(format);
         self.input.consume(size);
-        Ok(())
+        end
     }
 
-    /// The size of the next value, once it is in memory, or of what there is of it. None when it is too large, which
-    /// has been reported; it is stepped over.
-    fn whole(&mut self) -> Result<Option<usize>, Lost> {
-        let at = self.at();
+    /// Gets the next value into memory, or what there is of it. One that is too large is refused and stepped over.
+    fn whole(&mut self) -> Result<Extent, Lost> {
         let mut boundary = Boundary::default();
         let mut fed = 0;
-        let mut large = false;
         loop {
             match boundary.feed(self.input.rest().get(fed..).unwrap_or_default()) {
-                Some(0) if fed == 0 && !large => return self.lost(NOT_JSON),
-                Some(more) if large => {
-                    self.input.consume(more);
-                    return Ok(None);
+                Some(0) if fed == 0 => return self.lost(NOT_JSON),
+                Some(more) if fed + more <= self.limits.element => return Ok(Extent::Whole(fed + more)),
+                Some(more) => {
+                    self.refuse_large();
+                    self.input.consume(fed + more);
+                    return Ok(Extent::SteppedOver);
                 }
-                Some(more) => return Ok(Some(fed + more)),
                 None => fed = self.input.rest().len(),
             }
-            if fed > self.limits.element && !large {
-                large = true;
-                self.sink.reject(at, &too_large("the value", self.limits.element as u64));
-            }
-            if large {
+            if fed > self.limits.element {
+                self.refuse_large();
                 self.input.consume(fed);
-                fed = 0;
+                self.step_over(boundary)?;
+                return Ok(Extent::SteppedOver);
             }
             if !self.input.more() {
-                return if large { self.lost(CUT) } else { Ok(Some(fed)) };
+                return Ok(Extent::Cut(fed));
             }
         }
     }
 
+    fn refuse_large(&mut self) {
+        self.sink.reject(self.at(), &too_large("the value", self.limits.element as u64));
+    }
+
     /// Steps over a value of any size.
     fn skip(&mut self) -> Result<(), Lost> {
-        let mut boundary = Boundary::default();
+        self.step_over(Boundary::default())
+    }
+
+    /// Steps to the end of a value that `boundary` has seen the beginning of.
+    fn step_over(&mut self, mut boundary: Boundary) -> Result<(), Lost> {
         loop {
             let end = boundary.feed(self.input.rest());
             let count = end.unwrap_or(self.input.rest().len());

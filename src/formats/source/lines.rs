@@ -66,7 +66,7 @@ fn line(input: &mut Input<'_>, most: usize) -> Option<usize> {
     loop {
         let rest = input.rest();
         if let Some(end) = memchr(b'\n', rest.get(searched..).unwrap_or_default()) {
-            return Some(searched + end);
+            return Some(searched + end).filter(|&length| length <= most);
         }
         searched = rest.len();
         if searched > most {

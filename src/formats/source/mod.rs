@@ -119,6 +119,7 @@ pub fn read<S: Sink + ?Sized>(
     let Inflated { stream, taken } = inflate::inflate(input, limits, progress).map_err(ReadError::Io)?;
     let mut input = Input::new(stream);
     input.reach(detect::HEAD);
+    let empty = input.is_spent();
     let format = match detect::shape(input.rest()) {
         Some(Shape::Protobuf) => {
             protobuf::read(&mut input, limits, sink);
@@ -135,7 +136,7 @@ pub fn read<S: Sink + ?Sized>(
     let Some(format) = format else {
         return Err(match fault {
             Some(error) => ReadError::Io(error),
-            None if input.is_spent() => ReadError::Empty,
+            None if empty => ReadError::Empty,
             None => ReadError::UnknownFormat,
         });
     };

@@ -17,7 +17,7 @@ use prost::Message as _;
 use super::{read_json, read_protobuf};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// The visitor says what prost decodes.
     #[test]
