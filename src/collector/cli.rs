@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hopseal_correlate::report::ListHops;
@@ -116,7 +115,7 @@ impl CheckArgs {
 }
 
 /// Runs a command: results to `out`, in colour if `colour`, errors to `err`.
-pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let Command::Check(args) = cli.command;
     let settings = check::Settings {
         files: args.files.clone(),
@@ -138,11 +137,11 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
         Ok((checked.exit(&settings.gate), output::write(args.format, colour, &checked, &settings.gate, out)?))
     });
     match written {
-        Ok((exit, ())) => exit.into(),
+        Ok((exit, ())) => exit,
         Err(error) => {
             // Nobody is left to tell when standard error is gone too.
             let _ = report_error(&error, err);
-            error.exit().into()
+            error.exit()
         }
     }
 }
@@ -155,10 +154,4 @@ fn report_error(error: &check::CheckError, err: &mut dyn Write) -> std::io::Resu
         source = cause.source();
     }
     writeln!(err)
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
 }

@@ -13,5 +13,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let colour =
         std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    cli::run(Cli::parse(), colour, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
+    cli::run(Cli::parse(), colour, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()).into()
 }

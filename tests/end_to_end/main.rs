@@ -1,6 +1,12 @@
 //! The program as a whole, run as its users run it.
 
 #[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod real_traces;

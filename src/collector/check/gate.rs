@@ -1,5 +1,7 @@
 //! What fails a run.
 
+use std::process::ExitCode;
+
 use hopseal_correlate::finding::{Confidence, Finding, Severity};
 use hopseal_correlate::report::Report;
 
@@ -30,6 +32,12 @@ pub enum FailOn {
     Low,
     /// No finding.
     Never,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
 }
 
 /// What fails a run.
