@@ -54,7 +54,9 @@ impl<'t> Hops<'t> {
             frame.clear();
             frame.extend(hops.frame(HopIx(at as u32)).iter().map(|ix| trace.span(*ix)));
             let identity = identity(&frame, judges);
+            let named_above = hops.named_above(HopIx(at as u32));
             if let Some(hop) = hops.all.get_mut(at) {
+                hop.named_above = named_above;
                 hop.identity = identity;
             }
         }
@@ -91,6 +93,12 @@ impl<'t> Hops<'t> {
         let from = self.first.get(ix.get()).copied().unwrap_or(0) as usize;
         let to = self.first.get(ix.get() + 1).copied().unwrap_or(0) as usize;
         self.frames.get(from..to).unwrap_or(&[])
+    }
+
+    /// The caller if it names a principal, else what is named above it. Callers come first, so theirs is settled.
+    fn named_above(&self, ix: HopIx) -> Option<HopIx> {
+        let caller = self.get(self.get(ix).caller?);
+        if caller.identity.principal.is_some() { Some(caller.ix) } else { caller.named_above }
     }
 
     /// Decides which frame a span is in, and makes the hop that it begins.
@@ -132,6 +140,7 @@ impl<'t> Hops<'t> {
             operation: operation::operation(span),
             exit,
             caller,
+            named_above: None,
             caller_missing: trace.parent(ix) == Parent::Missing,
             via,
             links: Vec::new(),

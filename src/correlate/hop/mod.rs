@@ -102,6 +102,8 @@ pub struct Hop<'t> {
     pub exit: Option<SpanIx>,
     /// The hop (or origin) whose frame holds [`exit`](Self::exit).
     pub caller: Option<HopIx>,
+    /// The nearest hop (or origin) further up that names a principal.
+    pub named_above: Option<HopIx>,
     /// Whether a caller is named but its span is not there.
     pub caller_missing: bool,
     /// Proxies passed on the way, nearest the caller first.

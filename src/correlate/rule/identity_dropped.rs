@@ -27,6 +27,9 @@ pub(super) const SPEC: Spec = Spec {
     check: Check::Hop(check),
 };
 
+/// Services named between the one that had the identity and the one that lacks it.
+const MOST_BETWEEN: usize = 16;
+
 fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     if !matches!(hop.identity.assurance, Assurance::Unknown | Assurance::Anonymous)
         || hop.outcome == Outcome::Rejected
@@ -41,8 +44,12 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     if capability == Capability::Never {
         return;
     }
-    let segment: Vec<&str> =
-        cx.ancestors(hop).take_while(|between| between.ix != above.ix).map(|hop| hop.service.name).collect();
+    let segment: Vec<&str> = cx
+        .ancestors(hop)
+        .take_while(|between| between.ix != above.ix)
+        .take(MOST_BETWEEN)
+        .map(|hop| hop.service.name)
+        .collect();
     let message = match segment.last() {
         None => {
             format!("`{}` acted for a user, `{}` received no identity", above.service.name, hop.service.name)

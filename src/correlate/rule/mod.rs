@@ -111,7 +111,7 @@ impl<'a> Cx<'a> {
     /// The nearest ancestor that names a principal.
     #[must_use]
     pub fn nearest_identified(&self, hop: &Hop<'_>) -> Option<&'a Hop<'a>> {
-        self.ancestors(hop).find(|above| above.identity.principal.is_some())
+        hop.named_above.map(|ix| self.hops.get(ix))
     }
 
     /// Who made the span that a hop links to, in this trace or another; `None` when that span was not seen.
