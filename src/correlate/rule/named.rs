@@ -9,7 +9,7 @@ use crate::record::Span;
 use crate::who::is_nobody;
 
 /// Spans, hops and links looked at for one finding; a trace that needs more is not made by services at work.
-pub(super) const MOST: usize = 4096;
+pub(super) const MOST: usize = 1024;
 
 /// Fields that name a user.
 pub(super) const IDS: u128 = Field::Sub.bit()
