@@ -8,6 +8,7 @@ use hopseal_correlate::report::ListHops;
 
 use crate::check::{self, Exit, FailOn};
 use crate::output::{self, Format};
+use crate::policy::{self, PolicyCommand};
 
 /// Whose identity was it at every hop, who verified it, and where was it lost or changed?
 #[derive(Debug, Parser)]
@@ -26,6 +27,9 @@ enum Command {
                             0 otherwise."
     )]
     Check(CheckArgs),
+    /// Explains rules; writes, checks and proposes policies.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
 }
 
 /// Which traces are listed hop by hop.
@@ -116,7 +120,15 @@ impl CheckArgs {
 
 /// Runs a command: results to `out`, in colour if `colour`, errors to `err`.
 pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
-    let Command::Check(args) = cli.command;
+    let args = match cli.command {
+        Command::Check(args) => args,
+        Command::Policy(command) => {
+            return match policy::run(&command, out, err) {
+                Ok(()) => Exit::Clean,
+                Err(error) => failed(&error, error.exit(), err),
+            };
+        }
+    };
     let settings = check::Settings {
         files: args.files.clone(),
         policy: args.policy.clone(),
@@ -138,17 +150,19 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
     });
     match written {
         Ok((exit, ())) => exit,
-        Err(error) => {
-            // Nobody is left to tell when standard error is gone too.
-            let _ = report_error(&error, err);
-            error.exit()
-        }
+        Err(error) => failed(&error, error.exit(), err),
     }
 }
 
-fn report_error(error: &check::CheckError, err: &mut dyn Write) -> std::io::Result<()> {
+fn failed(error: &dyn std::error::Error, exit: Exit, err: &mut dyn Write) -> Exit {
+    // Nobody is left to tell when standard error is gone too.
+    let _ = report_error(error, err);
+    exit
+}
+
+fn report_error(error: &dyn std::error::Error, err: &mut dyn Write) -> std::io::Result<()> {
     write!(err, "hopseal: {error}")?;
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         write!(err, ": {cause}")?;
         source = cause.source();

@@ -9,4 +9,5 @@
 pub mod check;
 pub mod cli;
 pub mod output;
+pub mod policy;
 pub mod seal_check;

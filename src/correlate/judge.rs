@@ -3,7 +3,7 @@
 use crate::dialect::{Dialects, KeyId};
 use crate::finding::Finding;
 use crate::hop::Hops;
-use crate::policy::{Date, Policy};
+use crate::policy::{Date, Policy, Unevaluated};
 use crate::record::Span;
 use crate::rule::{self, Cx};
 use crate::sink::TraceId;
@@ -40,6 +40,8 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// Findings quieted.
     pub suppressed: Vec<Suppressed>,
+    /// Conditions of the policy that could not be evaluated, each once.
+    pub unevaluated: Vec<Unevaluated>,
 }
 
 impl std::fmt::Debug for Judge<'_> {
@@ -54,7 +56,8 @@ impl Judge<'_> {
     pub fn hops<'t>(&self, trace: &Trace<'t>) -> Hops<'t> {
         let proxy = |span: &Span<'_>, key: KeyId| self.policy.trusts_proxy(span, self.dialects.name(key));
         let seal = |span: &Span<'_>| (self.seal)(trace.id, span);
-        Hops::of(trace, &Judges { proxy: &proxy, seal: &seal })
+        let is_proxy = |span: &Span<'_>| self.policy.is_proxy(span);
+        Hops::of(trace, &Judges { is_proxy: &is_proxy, proxy: &proxy, seal: &seal })
     }
 
     /// What rules look at: a trace, its hops, and the survey of all traces.
@@ -75,15 +78,31 @@ impl Judge<'_> {
             finding.severity = self.policy.severity(finding.rule, finding.severity);
             let mut finding = finding.grouped();
             let about = finding.span_id.and_then(|span_id| cx.hops.of_span(cx.trace.find(span_id)?));
-            match about.and_then(|hop| suppress::settle(cx, cx.hops.get(hop), &mut finding)) {
-                Some(Quieted { reason, expires }) => {
-                    verdict.suppressed.push(Suppressed { finding, reason, expires });
-                }
-                None => verdict.findings.push(finding),
-            }
+            let about = about.map(|hop| cx.hops.get(hop));
+            let quieted = suppress::settle(cx, about, &mut finding, &mut verdict.unevaluated);
+            verdict.add(finding, quieted);
         }
-        verdict.findings.sort_by_key(|finding| finding.id);
-        verdict.findings.dedup_by_key(|finding| finding.id);
-        verdict
+        verdict.in_order()
+    }
+}
+
+impl Verdict {
+    /// Files a finding where it belongs.
+    pub(crate) fn add(&mut self, finding: Finding, quieted: Option<Quieted>) {
+        match quieted {
+            Some(Quieted { reason, expires }) => {
+                self.suppressed.push(Suppressed { finding, reason, expires });
+            }
+            None => self.findings.push(finding),
+        }
+    }
+
+    /// The same, in the order of ids, each thing once.
+    pub(crate) fn in_order(mut self) -> Self {
+        self.findings.sort_by_key(|finding| finding.id);
+        self.findings.dedup_by_key(|finding| finding.id);
+        self.unevaluated.sort();
+        self.unevaluated.dedup_by_key(|note| note.at);
+        self
     }
 }

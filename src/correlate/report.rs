@@ -9,7 +9,7 @@ use crate::catalogue::{Capability, Catalogue};
 use crate::finding::{Confidence, Finding, FindingId, Severity, Who};
 use crate::hop::{Hop, HopIx, HopKind, Hops};
 use crate::judge::Verdict;
-use crate::policy::Date;
+use crate::policy::{Date, Place};
 use crate::record::Service;
 use crate::rule::Rule;
 use crate::sink::{SpanId, TraceId};
@@ -189,6 +189,8 @@ pub struct Report {
     pub groups: Vec<Group>,
     /// Findings quieted, by rule, reason and service.
     pub suppressed: BTreeMap<(Rule, Reason, String), SuppressedRow>,
+    /// Conditions of the policy that could not be evaluated for some finding, by their place, with why.
+    pub unevaluated: BTreeMap<Place, String>,
     /// Every service, by name.
     pub services: Vec<ServiceRow>,
     /// How much of everything is covered.
@@ -242,6 +244,10 @@ impl Tally {
     /// Adds findings that are about no single trace.
     pub fn add_findings(&mut self, verdict: Verdict) {
         self.report.findings.extend(verdict.findings);
+        for note in verdict.unevaluated {
+            let known = self.report.unevaluated.entry(note.at).or_insert_with(|| note.reason.clone());
+            *known = std::mem::take(known).min(note.reason);
+        }
         for suppressed in verdict.suppressed {
             let key = (suppressed.finding.rule, suppressed.reason, suppressed.finding.service);
             let row = self.report.suppressed.entry(key).or_default();

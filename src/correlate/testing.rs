@@ -208,12 +208,14 @@ pub(crate) fn judge(text: &str, policy: &Policy) -> Verdict {
         let mut verdict = judge.verdict(cx);
         all.findings.append(&mut verdict.findings);
         all.suppressed.append(&mut verdict.suppressed);
+        all.unevaluated.append(&mut verdict.unevaluated);
         across.observe(cx);
     });
     let mut verdict = across.finish(policy, None);
     all.findings.append(&mut verdict.findings);
     all.suppressed.append(&mut verdict.suppressed);
-    all
+    all.unevaluated.append(&mut verdict.unevaluated);
+    all.in_order()
 }
 
 /// Looks at every trace of `text`, the survey made from them all.

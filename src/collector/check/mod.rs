@@ -23,6 +23,7 @@ use hopseal_correlate::trace::Trace;
 pub use baseline::Baseline;
 pub use error::CheckError;
 pub use gate::{Exit, FailOn, Gate};
+pub use policy::load_policy;
 pub use store::{MAX_SPANS, Store};
 
 /// What to check and how.
@@ -46,6 +47,24 @@ pub struct Settings {
     pub memory: usize,
     /// What fails the run.
     pub gate: Gate,
+}
+
+impl Settings {
+    /// A check of these files with everything else as it is by default.
+    #[must_use]
+    pub fn of(files: Vec<PathBuf>) -> Self {
+        Self {
+            files,
+            policy: None,
+            catalogue: None,
+            write_catalogue: None,
+            baseline: None,
+            keys: None,
+            list: ListHops::Findings,
+            memory: 512 << 20,
+            gate: Gate { fail_on: FailOn::High, min_coverage: None, min_proven: None, strict: false },
+        }
+    }
 }
 
 /// A finished check.
@@ -73,7 +92,7 @@ impl Checked {
 /// Configuration that cannot be used, or a disk that cannot be written. Files that cannot be read are no error
 /// here: they are in the report.
 pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckError> {
-    let (policy, dialects) = policy::load(settings.policy.as_deref())?;
+    let (policy, dialects) = load_policy(settings.policy.as_deref())?;
     let given = settings.catalogue.as_deref().map(catalogue::load).transpose()?;
     let baseline = settings.baseline.as_deref().map(Baseline::load).transpose()?;
     let keys = keys::load(settings.keys.as_ref(), policy.thresholds.skew, err)?;
@@ -122,5 +141,13 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
         input.rejected += store.left_out();
         input.rejections.push(read::left_out(store.left_out()));
     }
-    Ok(Checked { report: tally.finish(input), baseline, unreadable: read.unreadable })
+    let report = tally.finish(input);
+    for (at, reason) in &report.unevaluated {
+        writeln!(
+            err,
+            "hopseal: policy, {at}: this condition could not be evaluated and quieted nothing: {reason}"
+        )
+        .map_err(CheckError::Output)?;
+    }
+    Ok(Checked { report, baseline, unreadable: read.unreadable })
 }

@@ -38,7 +38,7 @@ fn checked() -> Checked {
             finding(Rule::IdentityDropped, 1, "catalog", Confidence::Likely),
             finding(Rule::NeverEstablished, 2, "cart", Confidence::Hint),
         ],
-        suppressed: Vec::new(),
+        ..Verdict::default()
     });
     let input = Input {
         files: 1,

@@ -24,11 +24,11 @@ pub(crate) use session::Session;
 use crate::catalogue::Catalogue;
 use crate::field::Field;
 use crate::finding::Finding;
-use crate::judge::{Suppressed, Verdict};
+use crate::judge::Verdict;
 use crate::policy::Policy;
 use crate::rule::{Check, Cx, Rule};
 use crate::sink::{SpanId, TraceId};
-use crate::suppress::Quieted;
+use crate::suppress::{self, Quieted};
 
 /// Gathers what rules over many traces need. Ask it of every trace once, then [`finish`](Self::finish).
 #[derive(Debug, Default)]
@@ -105,17 +105,12 @@ impl Across {
             if !full.is_empty() {
                 finding = finding.evidence("counted_in_part", full.join(", "));
             }
-            let finding = finding.grouped();
-            match quieted {
-                Some(Quieted { reason, expires }) => {
-                    verdict.suppressed.push(Suppressed { finding, reason, expires });
-                }
-                None => verdict.findings.push(finding),
-            }
+            let mut finding = finding.grouped();
+            let notes = &mut verdict.unevaluated;
+            let quieted = quieted.or_else(|| suppress::declared(policy, None, &mut finding, notes));
+            verdict.add(finding, quieted);
         }
-        verdict.findings.sort_by_key(|finding| finding.id);
-        verdict.findings.dedup_by_key(|finding| finding.id);
-        verdict
+        verdict.in_order()
     }
 }
 

@@ -30,7 +30,8 @@ impl<'t> Hops<'t> {
     /// Works out the hops of `trace`.
     pub(crate) fn of(trace: &Trace<'t>, judges: &Judges<'_>) -> Self {
         let order = parents_first(trace);
-        let proxies: Vec<bool> = trace.spans().iter().map(is_proxy).collect();
+        let proxies: Vec<bool> =
+            trace.spans().iter().map(|span| is_proxy(span) || (judges.is_proxy)(span)).collect();
         let is_proxy = |ix: SpanIx| proxies.get(ix.get()).copied().unwrap_or(false);
         let mut entries = entries(trace, &is_proxy);
         fold_proxies(trace, &order, &is_proxy, &mut entries);

@@ -69,6 +69,8 @@ pub struct PolicyFile {
     pub dialects: Vec<DialectEntry>,
     /// Attribute keys whose values only look like credentials.
     pub not_credentials: Vec<String>,
+    /// Conditions of your own under which findings are quieted. They are counted as `declared`.
+    pub suppress: Vec<Suppress>,
 }
 
 /// Routes of one service, or of all.
@@ -309,6 +311,24 @@ impl From<&DialectEntry> for Dialect {
     }
 }
 
+/// A condition under which findings are quieted.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Suppress {
+    /// The rule; every rule when left out.
+    #[schemars(schema_with = "rule_schema")]
+    pub rule: Option<RuleName>,
+    /// A condition in CEL over `rule`, `severity`, `confidence` and `hop`, such as
+    /// `hop.service == "shop" && hop.route.startsWith("/offers")`. `hop` has `service`, `namespace`, `environment`,
+    /// `operation`, `caller`, `kind`, `outcome`, `assurance`, `principal_kind`, `method`, `route` and `attributes`.
+    pub when: At<String>,
+    /// Why, for whoever reviews this.
+    pub reason: String,
+    /// Last day on which this holds.
+    #[schemars(extend("format" = "date"))]
+    pub expires: Option<At<String>>,
+}
+
 /// A value and where it stands. Two are equal when their values are.
 #[derive(Debug, Clone)]
 pub struct At<T> {
@@ -367,4 +387,8 @@ fn rules_schema(generator: &mut SchemaGenerator) -> Schema {
         "propertyNames": { "enum": Rule::NAMES },
         "additionalProperties": setting,
     })
+}
+
+fn rule_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": Rule::NAMES })
 }

@@ -9,9 +9,11 @@
 //! A [`PolicyFile`] is text with places; a [`Policy`] is compiled. Whatever is wrong is said at that step, with line
 //! and column; asking a policy cannot fail.
 
+mod condition;
 mod date;
 mod error;
 pub mod file;
+mod openapi;
 mod pattern;
 mod resolve;
 mod route;
@@ -20,15 +22,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hopseal_identity::Assurance;
 
+use condition::Conditions;
+pub use condition::Unevaluated;
 pub use date::Date;
 pub use error::{Place, PolicyError};
 pub use file::PolicyFile;
 
 use crate::dialect::Dialect;
 use crate::field::Field;
-use crate::finding::Severity;
+use crate::finding::{Finding, Severity};
+use crate::hop::Hop;
 use crate::record::{Service, Span};
-use crate::rule::Rule;
+use crate::rule::{Cx, Rule};
 use pattern::{Glob, Hosts, Names, ServicePattern, Services, is_inside};
 pub(crate) use route::READS;
 use route::RoutePattern;
@@ -65,6 +70,7 @@ pub struct Policy {
     owned_tools: Names,
     aggregated_topics: Names,
     not_credentials: Names,
+    conditions: Conditions,
 }
 
 /// Limits that rules compare with.
@@ -326,6 +332,23 @@ impl Policy {
     pub fn is_not_credential(&self, key: &str) -> bool {
         self.not_credentials.matches(key)
     }
+
+    /// Whether a condition of the policy's `suppress` list quiets a finding. Conditions that cannot be evaluated
+    /// quiet nothing and are noted.
+    pub(crate) fn suppresses(
+        &self,
+        finding: &Finding,
+        hop: Option<(&Cx<'_>, &Hop<'_>)>,
+        notes: &mut Vec<Unevaluated>,
+    ) -> Allowance {
+        self.conditions.ask(finding, hop, notes)
+    }
+}
+
+/// Whether a text is a route as a policy writes them, `[METHOD[,METHOD]] /path`.
+#[must_use]
+pub fn is_route(text: &str) -> bool {
+    RoutePattern::new(text).is_ok()
 }
 
 fn allowance(

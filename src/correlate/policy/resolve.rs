@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hopseal_identity::Assurance;
 
+use super::condition::Conditions;
 use super::date::{self, Date};
 use super::error::PolicyError;
-use super::file::{AssuranceWord, At, PolicyFile, ResourceKind, Routes, ThresholdsFile, TrustedProxy};
+use super::file::{
+    AssuranceWord, At, OpenApi, PolicyFile, ResourceKind, Routes, ThresholdsFile, TrustedProxy,
+};
 use super::pattern::{Glob, Hosts, Names, ServicePattern, Services};
 use super::route::RoutePattern;
-use super::{Client, Policy, RouteSet, Thresholds, Vouching};
+use super::{Client, Policy, RouteSet, Thresholds, Vouching, openapi};
 use crate::dialect::{Dialect, Dialects};
 use crate::field::Field;
 
@@ -58,6 +61,7 @@ impl Default for Policy {
             owned_tools: Names::default(),
             aggregated_topics: Names::default(),
             not_credentials: Names::default(),
+            conditions: Conditions::default(),
         }
     }
 }
@@ -80,11 +84,28 @@ impl PolicyFile {
         Ok(serde_saphyr::from_str(text)?)
     }
 
-    /// Compiles what is declared.
+    /// The OpenAPI descriptions that [`resolve_with`](Self::resolve_with) wants the text of.
+    pub fn openapi_files(&self) -> impl Iterator<Item = &str> {
+        self.openapi.iter().map(|import| import.file.value.as_str())
+    }
+
+    /// Compiles what is declared, where no OpenAPI description is.
     ///
     /// # Errors
     /// [`PolicyError`] with the place of the first value that cannot be used.
     pub fn resolve(&self) -> Result<Policy, PolicyError> {
+        self.resolve_with(&BTreeMap::new())
+    }
+
+    /// Compiles what is declared. `descriptions` holds the text of each OpenAPI description by the name that the
+    /// policy gives it, or why there is none.
+    ///
+    /// # Errors
+    /// [`PolicyError`] with the place of the first value that cannot be used.
+    pub fn resolve_with(
+        &self,
+        descriptions: &BTreeMap<String, Result<String, String>>,
+    ) -> Result<Policy, PolicyError> {
         let mut policy = Policy { thresholds: thresholds(&self.thresholds)?, ..Policy::default() };
         for (name, setting) in &self.rules {
             if setting.enabled == Some(false) {
@@ -95,6 +116,9 @@ impl PolicyFile {
             }
         }
         policy.public = self.public.iter().map(route_set).collect::<Result<_, _>>()?;
+        for import in &self.openapi {
+            policy.public.push(imported(import, descriptions)?);
+        }
         policy.health = self.health.iter().map(route_set).collect::<Result<_, _>>()?;
         for allowed in &self.service_principals {
             policy.clients.push(Client {
@@ -151,6 +175,12 @@ impl PolicyFile {
         policy.aggregated_topics = names(&self.aggregated_topics);
         policy.not_credentials = names(&self.not_credentials);
         policy.dialects = self.dialects()?;
+        for quiet in &self.suppress {
+            let expires = quiet.expires.as_ref().map(day).transpose()?;
+            let rule = quiet.rule.map(|name| name.0);
+            let added = policy.conditions.add(rule, &quiet.when.value, quiet.when.place, expires);
+            added.map_err(|reason| wrong(&quiet.when, &reason))?;
+        }
         Ok(policy)
     }
 
@@ -198,6 +228,26 @@ fn route_set(routes: &Routes) -> Result<RouteSet, PolicyError> {
         routes: routes.routes.iter().map(pattern).collect::<Result<_, _>>()?,
         expires: routes.expires.as_ref().map(day).transpose()?,
     })
+}
+
+fn imported(
+    import: &OpenApi,
+    descriptions: &BTreeMap<String, Result<String, String>>,
+) -> Result<RouteSet, PolicyError> {
+    let refuse = |reason: String| PolicyError::OpenApi {
+        at: import.file.place,
+        file: import.file.value.clone(),
+        reason,
+    };
+    let text = match descriptions.get(&import.file.value) {
+        Some(Ok(text)) => text,
+        Some(Err(reason)) => return Err(refuse(reason.clone())),
+        None => return Err(refuse("its text is not at hand".to_owned())),
+    };
+    let route = |route: &String| RoutePattern::new(route).map_err(|why| refuse(format!("`{route}`: {why}")));
+    let routes = openapi::public_routes(text).map_err(refuse)?;
+    let routes = routes.iter().map(route).collect::<Result<_, _>>()?;
+    Ok(RouteSet { service: Some(service(&import.service)), routes, expires: None })
 }
 
 fn vouching(proxy: &At<TrustedProxy>) -> Result<Vouching, PolicyError> {

@@ -165,3 +165,29 @@ fn only_declared_spans_vouch_and_only_by_their_keys() {
         });
     }
 }
+
+#[test]
+fn openapi_descriptions_make_public_routes() {
+    let yaml = "openapi:\n  - {service: shop, file: shop.yaml}\n  - {service: bank, file: bank.yaml}";
+    let file = PolicyFile::parse(yaml).expect("a policy");
+    assert_eq!(file.openapi_files().collect::<Vec<_>>(), ["shop.yaml", "bank.yaml"]);
+    let shop = ("shop.yaml".to_owned(), Ok("paths: {/offers: {get: {security: []}}}".to_owned()));
+    let bank = |text: &str| ("bank.yaml".to_owned(), Ok(text.to_owned()));
+    let resolve = |bank| file.resolve_with(&BTreeMap::from([shop.clone(), bank]));
+    let policy = resolve(bank("paths: {}")).expect("a policy");
+    assert!(policy.public(service("shop"), Some("GET"), "/offers", 1).holds());
+    assert!(!policy.public(service("shop"), Some("POST"), "/offers", 1).holds());
+    assert!(!policy.public(service("bank"), Some("GET"), "/offers", 1).holds());
+    for (bank, expected) in [
+        (
+            bank("3"),
+            "line 3, column 27: `bank.yaml` cannot be used as an OpenAPI description: line 1, column 1: expected keys with values: `key: value`",
+        ),
+        (
+            ("bank.yaml".to_owned(), Err("no such file".to_owned())),
+            "line 3, column 27: `bank.yaml` cannot be used as an OpenAPI description: no such file",
+        ),
+    ] {
+        assert_eq!(resolve(bank).expect_err("no description").to_string(), expected);
+    }
+}

@@ -196,6 +196,25 @@ pub enum Quiet {
     Declared,
 }
 
+impl Quiet {
+    /// What it quiets, and the reason it is listed under, for people.
+    #[must_use]
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::Static => "static files (`static`)",
+            Self::Health => "health and metrics routes, `OPTIONS` (`health`)",
+            Self::Public => "login, OAuth callbacks, JWKS, webhooks, and routes declared public (`public`)",
+            Self::ServicePrincipal => "clients declared for the edge (`service_principal`)",
+            Self::Rejected => "requests that were turned away (`rejected`)",
+            Self::Retry => "failed attempts whose retry succeeded (`retry`)",
+            Self::SystemTopic => "messages that a broker and its clients send one another (`system_topic`)",
+            Self::Incomplete => "hops whose evidence may stand on a span that lost its place (`incomplete`)",
+            Self::OpenWrite => "routes on which strangers write by nature: carts, telemetry (`open_write`)",
+            Self::Declared => "what the policy declares (`declared`)",
+        }
+    }
+}
+
 /// What a rule needs to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {

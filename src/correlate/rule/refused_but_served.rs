@@ -15,7 +15,7 @@ pub(super) const SPEC: Spec = Spec {
     meaning: "The credential at this hop was refused, and the hop still succeeded, or something below it was written. \
               Medium where the service only observes and never rejects.",
     fix: "Put the layer that rejects in front of the handler (`require()`), or end the roll-out of `observe()`.",
-    quieting: "Nothing quiets it; `severities` can lower it while a roll-out lasts.",
+    quieting: "Nothing quiets it; `rules` can lower its severity while a roll-out lasts.",
     maps: &["OWASP API2:2023", "CWE-287", "CWE-754"],
     quiet: &[],
     check: Check::Trace(check),

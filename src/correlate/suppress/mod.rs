@@ -10,7 +10,7 @@ mod route;
 
 use crate::finding::{Confidence, Finding};
 use crate::hop::{Hop, Outcome};
-use crate::policy::{Allowance, Date};
+use crate::policy::{Allowance, Date, Policy, Unevaluated};
 use crate::rule::{Cx, DECLARED, Quiet};
 
 /// Why a finding was quieted: the closed list of the outputs.
@@ -83,27 +83,58 @@ pub(crate) struct Quieted {
 /// Name of the evidence that a declaration would have quieted the finding, had its day not passed.
 const EXPIRED: &str = "expired_allowance";
 
-/// Whether `finding` about `hop` is quieted. One that stands may come out less sure, or saying that a declaration
-/// has expired.
-pub(crate) fn settle(cx: &Cx<'_>, hop: &Hop<'_>, finding: &mut Finding) -> Option<Quieted> {
+/// Whether `finding` is quieted; `hop` is the one whose frame it is about, if it is about one. A finding that stands
+/// may come out less sure, or saying that a declaration has expired.
+pub(crate) fn settle(
+    cx: &Cx<'_>,
+    hop: Option<&Hop<'_>>,
+    finding: &mut Finding,
+    notes: &mut Vec<Unevaluated>,
+) -> Option<Quieted> {
     let quiet = finding.rule.spec().quiet;
     if quiet.contains(&Quiet::Declared) && finding.evidence.contains_key(DECLARED) {
         return Some(Quieted { reason: Reason::Declared, expires: None });
     }
-    match quieted_by(cx, hop, quiet) {
+    let by_rule = hop.map_or(Err(None), |hop| quieted_by(cx, hop, quiet));
+    let expired = match by_rule {
         Ok(quieted) => return Some(quieted),
-        Err(Some((reason, date))) => {
-            finding.evidence.insert(EXPIRED, format!("{} until {date}", reason.as_str()));
-        }
-        Err(None) => {}
+        Err(expired) => expired,
+    };
+    if let Some(quieted) = declared(cx.policy, hop.map(|hop| (cx, hop)), finding, notes) {
+        return Some(quieted);
+    }
+    if let Some((reason, date)) = expired {
+        say_expired(finding, reason, date);
     }
     if quiet.contains(&Quiet::Incomplete)
-        && let Some(why) = complete::doubt(cx, hop)
+        && let Some(why) = hop.and_then(|hop| complete::doubt(cx, hop))
     {
         finding.confidence = finding.confidence.min(Confidence::Likely);
         finding.why_not_sure.push(why);
     }
     None
+}
+
+/// Whether a condition of the policy's own quiets `finding`. One that stands may come out saying that it would have,
+/// had its day not passed.
+pub(crate) fn declared(
+    policy: &Policy,
+    hop: Option<(&Cx<'_>, &Hop<'_>)>,
+    finding: &mut Finding,
+    notes: &mut Vec<Unevaluated>,
+) -> Option<Quieted> {
+    match policy.suppresses(finding, hop, notes) {
+        Allowance::Holds(expires) => Some(Quieted { reason: Reason::Declared, expires }),
+        Allowance::Expired(date) => {
+            say_expired(finding, Reason::Declared, date);
+            None
+        }
+        Allowance::None => None,
+    }
+}
+
+fn say_expired(finding: &mut Finding, reason: Reason, date: Date) {
+    finding.evidence.insert(EXPIRED, format!("{} until {date}", reason.as_str()));
 }
 
 /// The first of `quiet` that holds for `hop`; `Err` holds a declaration that would have, had its day not passed.
@@ -140,11 +171,16 @@ const fn always(holds: bool) -> Allowance {
     if holds { Allowance::Holds(None) } else { Allowance::None }
 }
 
+/// A service principal is declared by its client id or, where that differs, by its own.
 fn client(cx: &Cx<'_>, hop: &Hop<'_>) -> Allowance {
     let Some(principal) = &hop.identity.principal else { return Allowance::None };
-    let client = principal.client.unwrap_or(principal.id);
     let caller = cx.caller(hop).map(|caller| caller.service);
-    cx.policy.client(client, caller, hop.service, cx.entry(hop).start)
+    let ask = |client: &str| cx.policy.client(client, caller, hop.service, cx.entry(hop).start);
+    let own = || if principal.is_user() { Allowance::None } else { ask(principal.id) };
+    match principal.client.map_or(Allowance::None, ask) {
+        Allowance::None => own(),
+        known => known,
+    }
 }
 
 #[cfg(test)]

@@ -84,6 +84,8 @@ pub enum SealVerdict {
 
 /// How identities are judged beyond what spans say.
 pub(crate) struct Judges<'a> {
+    /// Whether the policy declares the sender of this span a proxy.
+    pub(crate) is_proxy: &'a dyn Fn(&Span<'_>) -> bool,
     /// Whether an attribute under this key on this span comes from a proxy that the policy declares.
     pub(crate) proxy: &'a dyn Fn(&Span<'_>, KeyId) -> bool,
     /// The seal on this span, checked again, if keys are at hand.
