@@ -218,15 +218,26 @@ pub(crate) fn judge(text: &str, policy: &Policy) -> Verdict {
     all.in_order()
 }
 
-/// Looks at every trace of `text`, the survey made from them all.
-pub(crate) fn each(text: &str, policy: &Policy, mut look: impl FnMut(&Judge<'_>, &Cx<'_>)) {
+/// Looks at every trace of `text`, by id, the survey made from them all.
+pub(crate) fn each(text: &str, policy: &Policy, look: impl FnMut(&Judge<'_>, &Cx<'_>)) {
+    each_in_order(text, policy, |_| {}, look);
+}
+
+/// Looks at every trace of `text`, in whatever order `sort` puts them for both passes.
+pub(crate) fn each_in_order(
+    text: &str,
+    policy: &Policy,
+    sort: impl FnOnce(&mut Vec<Trace<'_>>),
+    mut look: impl FnMut(&Judge<'_>, &Cx<'_>),
+) {
     let Kept(kept, mut survey) = records(text);
     let dialects = Dialects::built_in().expect("shipped map");
     let judge = Judge { dialects: &dialects, policy, seal: &check_again };
-    let traces: Vec<Trace<'_>> = kept
+    let mut traces: Vec<Trace<'_>> = kept
         .iter()
         .map(|(id, records)| Trace::from_records(*id, records.iter().map(Vec::as_slice)))
         .collect();
+    sort(&mut traces);
     for trace in &traces {
         survey.observe(trace, &judge.hops(trace));
     }

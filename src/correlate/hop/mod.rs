@@ -8,8 +8,8 @@ mod tests;
 use std::borrow::Cow;
 
 pub use build::Hops;
-pub(crate) use operation::path;
 pub use operation::path_of;
+pub(crate) use operation::{operation as operation_of, path};
 
 use crate::record::{Service, Span};
 use crate::sink::{SpanId, TraceId};

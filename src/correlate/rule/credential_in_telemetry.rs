@@ -5,6 +5,7 @@ use crate::across::{Found, ResourceLeak, View};
 use crate::credential::{Ground, Leak, Origin};
 use crate::field::Field;
 use crate::finding::{Finding, Severity, Subject};
+use crate::hop::operation_of;
 use crate::suppress::{Quieted, Reason};
 
 pub(super) const SPEC: Spec = Spec {
@@ -29,6 +30,8 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
             let finding =
                 cx.finding_at(Rule::CredentialInTelemetry, ix, &format!("{} {}", leak.class, leak.key));
             let mut finding = describe(finding, &leak);
+            // Names that differ in the credential alone are one operation.
+            finding.operation = operation_of(span).into_owned();
             if let Some(expires_at) = leak.expires_at.filter(|_| span.start > 0) {
                 let valid = span.start / 1_000_000_000 < expires_at;
                 finding = finding.evidence("still_valid", if valid { "yes" } else { "no" });

@@ -34,7 +34,7 @@ pub(super) fn edge_bypass(scene: &mut Scene<'_>) {
     let identity = scene.person();
     let operation = scene.fleet[FIRST].operation.clone();
     let draft = scene.rooted(FIRST, operation, Some(identity));
-    scene.record("edge_bypass", &draft, Draft::ROOT, vec![draft[Draft::ROOT].entry]);
+    scene.record_as("edge_bypass", Subject::Operation, &draft, Draft::ROOT, vec![draft[Draft::ROOT].entry]);
     scene.push(draft);
 }
 
