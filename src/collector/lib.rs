@@ -3,7 +3,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! seal_check -> check -> output -> cli
+//! seal_check -> check -> output -> policy -> cli
 //! ```
 
 pub mod check;
