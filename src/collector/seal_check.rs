@@ -92,6 +92,7 @@ mod tests {
     use hopseal_correlate::dialect::Dialects;
     use hopseal_correlate::intake::{Intake, Records};
     use hopseal_correlate::sink::{Position, Sink as _, SpanHead, SpanId, SpanKind, Status, Value};
+    use hopseal_correlate::words::Words;
     use hopseal_identity::attribute::{ASSURANCE, EXP, IAT, ISS, KIND, SEAL, SUB, TENANT};
     use hopseal_identity::seal::SealingKey;
 
@@ -121,10 +122,15 @@ mod tests {
     }
 
     /// The record of an entry span of `trace_id` that began `after` seconds from the seal's beginning.
-    fn record(trace_id: TraceId, attributes: &[(&str, &str)], after: Option<u64>) -> Vec<u8> {
+    fn record(
+        words: &mut Words,
+        trace_id: TraceId,
+        attributes: &[(&str, &str)],
+        after: Option<u64>,
+    ) -> Vec<u8> {
         let dialects = Dialects::built_in().expect("shipped map");
         let mut one = One(Vec::new());
-        let mut intake = Intake::new(&dialects, &mut one);
+        let mut intake = Intake::new(&dialects, words, &mut one);
         intake.resource();
         intake.span_start();
         for (key, value) in attributes {
@@ -183,8 +189,9 @@ mod tests {
             ("one member twice", &twice, TRACE, Some(10), broken(SealFault::Malformed)),
             ("no seal", &SENT.to_vec(), TRACE, Some(10), None),
         ] {
-            let record = record(trace_id, attributes, after);
-            let (trace_id, span) = Span::read(&record).expect("record");
+            let mut words = Words::default();
+            let record = record(&mut words, trace_id, attributes, after);
+            let (trace_id, span) = Span::read(&record, &words).expect("record");
             assert_eq!(seals.verdict(trace_id, &span), expected, "{name}");
         }
     }

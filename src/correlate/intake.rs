@@ -7,6 +7,7 @@ use crate::dialect::{Dialects, KeyId, Meaning};
 use crate::field::Field;
 use crate::record;
 use crate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
+use crate::words::{Form, Miss, Pair, WordId, Words};
 
 /// Fields kept of one span; what comes after them is still looked through for credentials.
 const MAX_FIELDS: u32 = 512;
@@ -27,6 +28,7 @@ pub trait Records {
 #[derive(Debug)]
 pub struct Intake<'d, R> {
     dialects: &'d Dialects,
+    words: &'d mut Words,
     known: rustc_hash::FxHashMap<Box<str>, Meaning>,
     to: R,
     /// The texts every record of the current resource begins with.
@@ -41,7 +43,7 @@ pub struct Intake<'d, R> {
     mask: u128,
     count: u32,
     out: Vec<u8>,
-    scratch: String,
+    number: String,
 }
 
 /// The resource attributes that name a service, in the order of a record.
@@ -53,10 +55,11 @@ const RESOURCE_KEYS: [&[&str]; 4] = [
 ];
 
 impl<'d, R: Records> Intake<'d, R> {
-    /// Records go to `to`.
-    pub fn new(dialects: &'d Dialects, to: R) -> Self {
+    /// Records go to `to`, and are to be read with `words`.
+    pub fn new(dialects: &'d Dialects, words: &'d mut Words, to: R) -> Self {
         Self {
             dialects,
+            words,
             known: Default::default(),
             to,
             resource: Vec::new(),
@@ -69,7 +72,7 @@ impl<'d, R: Records> Intake<'d, R> {
             mask: 0,
             count: 0,
             out: Vec::new(),
-            scratch: String::new(),
+            number: String::new(),
         }
     }
 
@@ -94,25 +97,63 @@ impl<'d, R: Records> Intake<'d, R> {
         meaning
     }
 
+    #[inline]
     fn keep(&mut self, key: &str, value: Value<'_>) {
-        let meaning = self.meaning(key);
-        let text = match value {
-            Value::Str(text) => text,
+        let form = match value {
+            Value::Str(text) => Form::Text(text),
             Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => text,
+                Ok(text) => Form::Text(text),
                 Err(_) => return,
             },
-            Value::Int(_) | Value::Double(_) | Value::Bool(_) => {
-                return self.keep_number(meaning, value);
-            }
+            Value::Int(number) => Form::Int(number),
+            Value::Double(number) => Form::Double(number),
+            Value::Bool(truth) => Form::Bool(truth),
         };
-        let hits = self.find(key, meaning.hint, text);
-        if let Some(field) = meaning.field {
-            if hits.is_empty() {
-                self.put(field, meaning.key, &[text]);
-            } else {
-                self.put(field, meaning.key, &[&credential::mask(text, &hits)]);
-            }
+        let pair = Pair { key, form };
+        match self.words.find(pair) {
+            Ok((_, None)) => {}
+            Ok((word, Some(field))) => self.put_word(field, word),
+            Err(miss) => self.keep_new(pair, miss),
+        }
+    }
+
+    /// Keeps what is no word, and has it become one if it is nothing that has to be masked.
+    fn keep_new(&mut self, pair: Pair<'_>, miss: Option<Miss>) {
+        let meaning = self.meaning(pair.key);
+        let mut number = std::mem::take(&mut self.number);
+        let text = match pair.form {
+            Form::Text(text) => text,
+            form => written(form, &mut number),
+        };
+        let is_text = matches!(pair.form, Form::Text(_));
+        let hits = if is_text { self.find(pair.key, meaning.hint, text) } else { Vec::new() };
+        // A key that holds a credential is told of each time.
+        let is_clean = hits.is_empty() && !(is_text && meaning.hint == KeyHint::Leaky);
+        let means = meaning.field.map(|field| (field, meaning.key));
+        let word = miss.filter(|_| is_clean).and_then(|miss| self.words.note(miss, pair, text, means));
+        match (meaning.field, word) {
+            (None, _) => {}
+            (Some(field), Some(word)) => self.put_word(field, word),
+            (Some(field), None) if hits.is_empty() => self.put(field, meaning.key, &[text]),
+            (Some(field), None) => self.put(field, meaning.key, &[&credential::mask(text, &hits)]),
+        }
+        self.number = number;
+    }
+
+    /// Appends a text that is no attribute to a record, masked where it holds a credential.
+    fn append(&mut self, to: &mut Vec<u8>, what: &str, text: &str) {
+        let pair = Pair { key: what, form: Form::Text(text) };
+        let miss = match self.words.find(pair) {
+            Ok((word, _)) => return record::put_word(to, word),
+            Err(miss) => miss,
+        };
+        let hits = self.find(what, KeyHint::Plain, text);
+        if !hits.is_empty() {
+            return record::put_text(to, &credential::mask(text, &hits));
+        }
+        match miss.and_then(|miss| self.words.note(miss, pair, text, None)) {
+            Some(word) => record::put_word(to, word),
+            None => record::put_text(to, text),
         }
     }
 
@@ -137,20 +178,11 @@ impl<'d, R: Records> Intake<'d, R> {
         hits.iter().for_each(|hit| self.leak(&key, text, hit));
     }
 
-    fn keep_number(&mut self, meaning: Meaning, value: Value<'_>) {
-        let Some(field) = meaning.field else { return };
-        let mut text = std::mem::take(&mut self.scratch);
-        text.clear();
-        let written = match value {
-            Value::Int(number) => write!(text, "{number}"),
-            Value::Double(number) => write!(text, "{number}"),
-            Value::Bool(truth) => write!(text, "{truth}"),
-            Value::Str(_) | Value::Bytes(_) => Ok(()),
-        };
-        if written.is_ok() {
-            self.put(field, meaning.key, &[&text]);
+    fn put_word(&mut self, field: Field, word: WordId) {
+        if self.count < MAX_FIELDS {
+            self.count += 1;
+            record::put_word_field(&mut self.fields, &mut self.mask, field, word);
         }
-        self.scratch = text;
     }
 
     fn put(&mut self, field: Field, key: KeyId, text: &[&str]) {
@@ -175,12 +207,38 @@ impl<'d, R: Records> Intake<'d, R> {
         self.resource_open = false;
         self.resource.clear();
         for text in &self.texts {
-            record::put_text(&mut self.resource, text);
+            put_or_word(&mut self.resource, self.words, text);
         }
         self.resource_fields.clear();
         self.resource_fields.append(&mut self.fields);
         self.resource_mask = std::mem::take(&mut self.mask);
     }
+}
+
+/// Appends a text in which no credential is left.
+fn put_or_word(to: &mut Vec<u8>, words: &mut Words, text: &str) {
+    let pair = Pair { key: "", form: Form::Text(text) };
+    let word = match words.find(pair) {
+        Ok((word, _)) => Some(word),
+        Err(miss) => miss.and_then(|miss| words.note(miss, pair, text, None)),
+    };
+    match word {
+        Some(word) => record::put_word(to, word),
+        None => record::put_text(to, text),
+    }
+}
+
+/// A number as text.
+fn written<'t>(form: Form<'_>, to: &'t mut String) -> &'t str {
+    to.clear();
+    // Writing to a string does not fail.
+    let _ = match form {
+        Form::Int(number) => write!(to, "{number}"),
+        Form::Double(number) => write!(to, "{number}"),
+        Form::Bool(truth) => write!(to, "{truth}"),
+        Form::Text(text) => to.write_str(text),
+    };
+    to
 }
 
 impl<R: Records> Sink for Intake<'_, R> {
@@ -243,12 +301,7 @@ impl<R: Records> Sink for Intake<'_, R> {
         out.clear();
         out.extend_from_slice(&[0; record::FIXED]);
         out.extend_from_slice(&self.resource);
-        let hits = self.find("span name", KeyHint::Plain, head.name);
-        if hits.is_empty() {
-            record::put_text(&mut out, head.name);
-        } else {
-            record::put_text(&mut out, &credential::mask(head.name, &hits));
-        }
+        self.append(&mut out, "span name", head.name);
         out.extend_from_slice(&self.resource_fields);
         out.extend_from_slice(&self.fields);
         record::close(&mut out, 0, head, self.mask | self.resource_mask);

@@ -3,7 +3,7 @@
 //! Each module names only those to its left; those in parentheses know each other:
 //!
 //! ```text
-//! sink -> field -> credential -> dialect -> record -> intake -> trace -> who -> hop
+//! sink -> field -> credential -> dialect -> words -> record -> intake -> trace -> who -> hop
 //! -> catalogue, validation -> (finding, rule, policy, skew, survey, suppress, judge, across) -> report
 //! ```
 //!
@@ -35,3 +35,4 @@ mod testing;
 pub mod trace;
 pub mod validation;
 pub mod who;
+pub mod words;

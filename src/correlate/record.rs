@@ -1,24 +1,29 @@
-//! A span as one self-contained run of bytes: what is kept between reading and judging.
+//! A span as one run of bytes: what is kept between reading and judging.
 //!
-//! Self-contained so that records can be sorted by trace id, spilled to disk and read back by anyone, without a
-//! table of strings beside them that an attacker could make grow.
+//! Records can be sorted by trace id, spilled to disk and read back. What stands on many spans is in them as the number
+//! of a word, and [`Words`] has the text; everything else is in them in full.
 //!
 //! ```text
 //! 0   trace id 16 | span id 8 | parent 8 (zero: none) | start u64 | end u64 | mask u128 | flags u32
 //! 68  dropped u32 | length of all u32 | kind u8 | status u8 | shared u8 | 0
-//! 80  namespace, service, environment, instance, name: each length u16, bytes
-//! ..  fields: field u8, key u16, length u16, bytes
+//! 80  namespace, service, environment, instance, name: each length u16, bytes; or 0xffff, word u24
+//! ..  fields: field u8, key u16, length u16, bytes; or field + 128 u8, word u24
 //! ```
 //! Integers are little-endian.
 
 use crate::dialect::KeyId;
 use crate::field::Field;
 use crate::sink::{SpanHead, SpanId, SpanKind, Status, TraceId};
+use crate::words::{WordId, Words};
 
 /// Bytes of the fixed part.
 pub const FIXED: usize = 80;
 /// Longest text kept of one field, in bytes; the rest is cut at a character and marked `...`.
 const MAX_TEXT: usize = 4096;
+/// Stands for the length of a text that is a word.
+const WORD: u16 = u16::MAX;
+/// Added to the field of an entry that is a word.
+const WORD_FIELD: u8 = 0x80;
 
 /// Cuts text to what a record keeps.
 fn bounded(text: &str) -> (&str, &str) {
@@ -36,6 +41,20 @@ pub(crate) fn put_text(to: &mut Vec<u8>, text: &str) {
     to.extend_from_slice(head.as_bytes());
     to.extend_from_slice(mark.as_bytes());
     close_length(to, at);
+}
+
+/// Appends a text that is a word.
+pub(crate) fn put_word(to: &mut Vec<u8>, word: WordId) {
+    let [a, b, c, _] = word.0.to_le_bytes();
+    let [low, high] = WORD.to_le_bytes();
+    to.extend_from_slice(&[low, high, a, b, c]);
+}
+
+/// Appends one field whose text is a word.
+pub(crate) fn put_word_field(to: &mut Vec<u8>, mask: &mut u128, field: Field, word: WordId) {
+    let [a, b, c, _] = word.0.to_le_bytes();
+    to.extend_from_slice(&[field as u8 | WORD_FIELD, a, b, c]);
+    *mask |= field.bit();
 }
 
 /// Appends one field, its text in parts.
@@ -113,6 +132,7 @@ pub fn peek(bytes: &[u8]) -> Option<(TraceId, usize)> {
 }
 
 /// Reads one record front to back.
+#[derive(Debug, Clone, Copy)]
 struct Cursor<'r>(&'r [u8]);
 
 impl<'r> Cursor<'r> {
@@ -136,9 +156,16 @@ impl<'r> Cursor<'r> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn text(&mut self) -> Option<&'r str> {
-        let len = self.array().map(u16::from_le_bytes)?;
-        std::str::from_utf8(self.take(usize::from(len))?).ok()
+    fn word(&mut self) -> Option<WordId> {
+        let [a, b, c] = self.array()?;
+        Some(WordId(u32::from_le_bytes([a, b, c, 0])))
+    }
+
+    fn text(&mut self, words: &'r Words) -> Option<&'r str> {
+        match self.array().map(u16::from_le_bytes)? {
+            WORD => Some(words.text(self.word()?)),
+            len => std::str::from_utf8(self.take(usize::from(len))?).ok(),
+        }
     }
 }
 
@@ -204,13 +231,14 @@ pub struct Span<'r> {
     pub name: &'r str,
     mask: u128,
     fields: &'r [u8],
+    words: &'r Words,
     pub(crate) record: &'r [u8],
 }
 
 impl<'r> Span<'r> {
-    /// Reads the record at the start of `bytes`; `None` when it is not one.
+    /// Reads the record at the start of `bytes`, which was made with `words`; `None` when it is not one.
     #[must_use]
-    pub fn read(bytes: &'r [u8]) -> Option<(TraceId, Self)> {
+    pub fn read(bytes: &'r [u8], words: &'r Words) -> Option<(TraceId, Self)> {
         let (trace_id, len) = peek(bytes)?;
         let record = bytes.get(..len)?;
         let mut at = Cursor(record.get(16..)?);
@@ -220,9 +248,9 @@ impl<'r> Span<'r> {
         let mask = u128::from_le_bytes(at.array()?);
         let (flags, dropped, _len) = (at.u32()?, at.u32()?, at.u32()?);
         let [kind, status, shared, _] = at.array()?;
-        let (namespace, name, environment) = (at.text()?, at.text()?, at.text()?);
-        let instance = at.text()?;
-        let span_name = at.text()?;
+        let (namespace, name, environment) = (at.text(words)?, at.text(words)?, at.text(words)?);
+        let instance = at.text(words)?;
+        let span_name = at.text(words)?;
         Some((
             trace_id,
             Self {
@@ -243,6 +271,7 @@ impl<'r> Span<'r> {
                 name: span_name,
                 mask,
                 fields: at.0,
+                words,
                 record,
             },
         ))
@@ -261,7 +290,8 @@ impl<'r> Span<'r> {
 
     /// Every field, in the order sent.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'r>> + use<'r> {
-        RawEntries(Cursor(self.fields)).filter_map(RawEntry::read)
+        let words = self.words;
+        RawEntries(Cursor(self.fields)).filter_map(move |entry| entry.read(words))
     }
 
     /// Every entry of `field`. Only what matches is read, so this is the cheap way to ask.
@@ -273,7 +303,24 @@ impl<'r> Span<'r> {
     pub(crate) fn entries_in(&self, mask: u128) -> impl Iterator<Item = Entry<'r>> + use<'r> {
         let fields = if self.has_any(mask) { self.fields } else { &[] };
         let wanted = move |entry: &RawEntry<'_>| mask & (1_u128 << (entry.field & 127)) != 0;
-        RawEntries(Cursor(fields)).filter(wanted).filter_map(RawEntry::read)
+        let words = self.words;
+        RawEntries(Cursor(fields)).filter(wanted).filter_map(move |entry| entry.read(words))
+    }
+
+    /// The record with every word in full: the same for the same span, whichever words there were.
+    pub(crate) fn content(&self) -> Vec<u8> {
+        let mut content = self.record.get(..FIXED - 8).unwrap_or(&[]).to_vec();
+        content.extend_from_slice(&[self.kind as u8, self.status as u8, u8::from(self.shared)]);
+        let Service { name, namespace, environment } = self.service;
+        for text in [namespace, name, environment, self.instance, self.name] {
+            put_text(&mut content, text);
+        }
+        let mut mask = 0;
+        for Entry { field, key, text, raw } in self.entries() {
+            put_field(&mut content, &mut mask, field, key, &[text]);
+            content.extend_from_slice(raw);
+        }
+        content
     }
 
     /// The first entry of `field`.
@@ -308,15 +355,23 @@ impl<'r> Span<'r> {
 /// A field whose text has not been looked at.
 struct RawEntry<'r> {
     field: u8,
-    key: KeyId,
-    raw: &'r [u8],
+    body: Body<'r>,
+}
+
+enum Body<'r> {
+    Word(WordId),
+    Full(KeyId, &'r [u8]),
 }
 
 impl<'r> RawEntry<'r> {
-    fn read(self) -> Option<Entry<'r>> {
+    #[inline]
+    fn read(self, words: &'r Words) -> Option<Entry<'r>> {
         let field = Field::from_u8(self.field)?;
-        let text = if field == Field::Link { "" } else { std::str::from_utf8(self.raw).ok()? };
-        Some(Entry { field, key: self.key, text, raw: self.raw })
+        Some(match self.body {
+            Body::Word(word) => Entry { field, key: words.key(word), text: words.text(word), raw: &[] },
+            Body::Full(key, raw) if field == Field::Link => Entry { field, key, text: "", raw },
+            Body::Full(key, bytes) => Entry { field, key, text: std::str::from_utf8(bytes).ok()?, raw: &[] },
+        })
     }
 }
 
@@ -325,10 +380,15 @@ struct RawEntries<'r>(Cursor<'r>);
 impl<'r> Iterator for RawEntries<'r> {
     type Item = RawEntry<'r>;
 
+    #[inline]
     fn next(&mut self) -> Option<RawEntry<'r>> {
-        let [field, key @ ..] = self.0.array::<3>()?;
+        let [field] = self.0.array()?;
+        if field & WORD_FIELD != 0 {
+            return Some(RawEntry { field: field & !WORD_FIELD, body: Body::Word(self.0.word()?) });
+        }
+        let key = self.0.array().map(u16::from_le_bytes)?;
         let len = self.0.array().map(u16::from_le_bytes)?;
-        Some(RawEntry { field, key: KeyId(u16::from_le_bytes(key)), raw: self.0.take(usize::from(len))? })
+        Some(RawEntry { field, body: Body::Full(KeyId(key), self.0.take(usize::from(len))?) })
     }
 }
 

@@ -33,18 +33,26 @@ use crate::sink::{Link, Position, Sink, SpanHead, SpanId, SpanKind, Status, Trac
 use crate::survey::Survey;
 use crate::trace::Trace;
 use crate::who::SealVerdict;
+use crate::words::Words;
 
 /// Spans kept in memory by trace.
 #[derive(Default)]
-pub(crate) struct Kept(pub(crate) std::collections::BTreeMap<TraceId, Vec<Vec<u8>>>, Survey);
+pub(crate) struct Kept {
+    pub(crate) traces: std::collections::BTreeMap<TraceId, Vec<Vec<u8>>>,
+    pub(crate) words: Words,
+    survey: Survey,
+}
 
-impl Records for &mut Kept {
+/// Takes records up; the words are lent to the intake meanwhile.
+struct Keeping<'k>(&'k mut Kept);
+
+impl Records for Keeping<'_> {
     fn record(&mut self, trace_id: TraceId, bytes: &[u8]) {
-        self.0.entry(trace_id).or_default().push(bytes.to_vec());
+        self.0.traces.entry(trace_id).or_default().push(bytes.to_vec());
     }
 
     fn linked(&mut self, trace_id: TraceId, span_id: SpanId) {
-        self.1.linked.expect(trace_id, span_id);
+        self.0.survey.linked.expect(trace_id, span_id);
     }
 
     fn reject(&mut self, at: Position, reason: &str) {
@@ -74,8 +82,8 @@ struct Line {
 /// Reads the spans of `text` into records; see the module for the notation.
 pub(crate) fn records(text: &str) -> Kept {
     let dialects = Dialects::built_in().expect("shipped map");
-    let mut kept = Kept::default();
-    let mut intake = Intake::new(&dialects, &mut kept);
+    let (mut kept, mut words) = (Kept::default(), Words::default());
+    let mut intake = Intake::new(&dialects, &mut words, Keeping(&mut kept));
     let mut above: Vec<Line> = Vec::new();
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     for (index, line) in lines.enumerate() {
@@ -164,6 +172,7 @@ pub(crate) fn records(text: &str) -> Kept {
         intake.span_end(&head);
         above.push(line);
     }
+    kept.words = words;
     kept
 }
 
@@ -195,8 +204,8 @@ pub(crate) fn with_hops_under<T>(
     let kept = records(text);
     let dialects = Dialects::built_in().expect("shipped map");
     let judge = Judge { dialects: &dialects, policy, seal: &check_again };
-    let (id, records) = kept.0.iter().next().expect("a trace");
-    let trace = Trace::from_records(*id, records.iter().map(Vec::as_slice));
+    let (id, records) = kept.traces.iter().next().expect("a trace");
+    let trace = Trace::from_records(*id, records.iter().map(Vec::as_slice), &kept.words);
     let hops = judge.hops(&trace);
     look(&trace, &hops)
 }
@@ -230,12 +239,12 @@ pub(crate) fn each_in_order(
     sort: impl FnOnce(&mut Vec<Trace<'_>>),
     mut look: impl FnMut(&Judge<'_>, &Cx<'_>),
 ) {
-    let Kept(kept, mut survey) = records(text);
+    let Kept { traces: kept, words, mut survey } = records(text);
     let dialects = Dialects::built_in().expect("shipped map");
     let judge = Judge { dialects: &dialects, policy, seal: &check_again };
     let mut traces: Vec<Trace<'_>> = kept
         .iter()
-        .map(|(id, records)| Trace::from_records(*id, records.iter().map(Vec::as_slice)))
+        .map(|(id, records)| Trace::from_records(*id, records.iter().map(Vec::as_slice), &words))
         .collect();
     sort(&mut traces);
     for trace in &traces {

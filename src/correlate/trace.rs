@@ -1,7 +1,10 @@
 //! A trace: its spans in one fixed order, who is whose parent, and how complete it is.
 
+use std::cmp::Ordering;
+
 use crate::record::Span;
 use crate::sink::{SpanId, SpanKind, TraceId};
+use crate::words::Words;
 
 /// Index of a span in [`Trace::spans`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,18 +80,18 @@ fn is_partial(span: &Span<'_>) -> bool {
 }
 
 /// Orders bodies under one id so that nobody can tell beforehand whose will be kept.
-fn content_hash(record: &[u8]) -> [u8; 32] {
+fn content_hash(span: &Span<'_>) -> [u8; 32] {
     use sha2::Digest as _;
-    sha2::Sha256::digest(record).into()
+    sha2::Sha256::digest(span.content()).into()
 }
 
 impl<'r> Trace<'r> {
-    /// Reads the records of one trace, in any order; the result is the same for each order.
+    /// Reads the records of one trace, made with `words`, in any order; the result is the same for each order.
     #[must_use]
-    pub fn from_records(id: TraceId, records: impl IntoIterator<Item = &'r [u8]>) -> Self {
+    pub fn from_records(id: TraceId, records: impl IntoIterator<Item = &'r [u8]>, words: &'r Words) -> Self {
         let mut grade = Grade::default();
         let mut spans: Vec<Span<'r>> =
-            records.into_iter().filter_map(|record| Some(Span::read(record)?.1)).collect();
+            records.into_iter().filter_map(|record| Some(Span::read(record, words)?.1)).collect();
         settle_duplicates(&mut spans, &mut grade);
         spans.sort_unstable_by_key(|span| (span.start, key(span)));
         grade.dropped = spans.iter().fold(0, |sum, span| sum.saturating_add(span.dropped));
@@ -174,10 +177,14 @@ fn settle_duplicates(spans: &mut Vec<Span<'_>>, grade: &mut Grade) {
                 grade.duplicates += 1;
                 continue;
             }
-            grade.conflicts += 1;
-            let other_hash = content_hash(other.record);
-            if other_hash < *hash.get_or_insert_with(|| content_hash(best.record)) {
-                (best, hash) = (*other, Some(other_hash));
+            let other_hash = content_hash(other);
+            match other_hash.cmp(hash.get_or_insert_with(|| content_hash(&best))) {
+                Ordering::Equal => grade.duplicates += 1,
+                Ordering::Greater => grade.conflicts += 1,
+                Ordering::Less => {
+                    grade.conflicts += 1;
+                    (best, hash) = (*other, Some(other_hash));
+                }
             }
         }
         kept.push(best);
@@ -345,11 +352,11 @@ mod tests {
                         e SERVER r @id=9 @parent=10\ne SERVER s @id=10 @parent=9\nb - z @id=2 @partial @parent=1\n\
                         f CONSUMER m @link=2\nf INTERNAL n @parent=11";
             let kept = records(text);
-            let (id, records) = kept.0.iter().next().expect("one trace");
+            let (id, records) = kept.traces.iter().next().expect("one trace");
             let in_order = |order: &[usize]| {
-                let trace = Trace::from_records(*id, order.iter().map(|at| records[*at].as_slice()));
+                let trace = Trace::from_records(*id, order.iter().map(|at| records[*at].as_slice()), &kept.words);
                 let parents: Vec<Parent> = trace.indices().map(|ix| trace.parent(ix)).collect();
-                let bodies: Vec<Vec<u8>> = trace.spans().iter().map(|span| span.record.to_vec()).collect();
+                let bodies: Vec<Vec<u8>> = trace.spans().iter().map(Span::content).collect();
                 (trace.grade, parents, bodies)
             };
             prop_assert_eq!(records.len(), 12);

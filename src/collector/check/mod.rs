@@ -100,6 +100,7 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
 
     let seals = |trace_id, span: &Span<'_>| keys.as_ref().and_then(|keys| keys.verdict(trace_id, span));
     let judge = Judge { dialects: &dialects, policy: &policy, seal: &seals };
+    let words = read.words;
     let mut survey = Survey { linked: read.linked, ..Survey::default() };
     let mut across = Across::default();
     let mut tally = Tally::new(settings.list);
@@ -111,7 +112,7 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
     // The first pass surveys, and judges at once what rests on no other trace; the second judges the rest.
     let mut rest = Vec::new();
     store.visit(|id, records| {
-        let trace = Trace::from_records(id, records.iter().copied());
+        let trace = Trace::from_records(id, records.iter().copied(), &words);
         let hops = judge.hops(&trace);
         survey.observe(&trace, &hops);
         match rests_on_others(&trace, &hops) {
@@ -129,7 +130,7 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
     let mut rest = rest.into_iter().peekable();
     store.visit(|id, records| {
         if rest.next_if_eq(&id).is_some() {
-            let trace = Trace::from_records(id, records.iter().copied());
+            let trace = Trace::from_records(id, records.iter().copied(), &words);
             judged(&trace, &judge.hops(&trace), &survey);
         }
         Ok::<_, CheckError>(())

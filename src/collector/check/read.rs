@@ -9,6 +9,7 @@ use hopseal_correlate::intake::{Intake, Records};
 use hopseal_correlate::report::{Input, Rejection};
 use hopseal_correlate::sink::{Position, SpanId, TraceId};
 use hopseal_correlate::survey::Linked;
+use hopseal_correlate::words::Words;
 use hopseal_formats::{Limits, read};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -25,6 +26,8 @@ pub(super) struct Outcome {
     pub(super) unreadable: u64,
     /// Spans that other traces link to.
     pub(super) linked: Linked,
+    /// What the records are to be read with.
+    pub(super) words: Words,
 }
 
 /// Takes records into the store and notes rejections.
@@ -71,10 +74,11 @@ pub(super) fn files(
 ) -> Result<(Store, Outcome), CheckError> {
     let mut into =
         Into { store: Store::new(memory), outcome: Outcome::default(), file: String::new(), failed: None };
+    let mut words = Words::default();
     for path in paths {
         into.outcome.input.files += 1;
         into.file = path.display().to_string();
-        if let Err(reason) = one(path, dialects, &mut into) {
+        if let Err(reason) = one(path, dialects, &mut words, &mut into) {
             into.outcome.unreadable += 1;
             into.note(String::new(), reason.clone());
             writeln!(err, "hopseal: `{}`: {reason}", path.display()).map_err(CheckError::Output)?;
@@ -83,10 +87,10 @@ pub(super) fn files(
             return Err(CheckError::Spill(error));
         }
     }
-    Ok((into.store, into.outcome))
+    Ok((into.store, Outcome { words, ..into.outcome }))
 }
 
-fn one(path: &Path, dialects: &Dialects, into: &mut Into) -> Result<(), String> {
+fn one(path: &Path, dialects: &Dialects, words: &mut Words, into: &mut Into) -> Result<(), String> {
     let (input, len): (Box<dyn Read>, _) = if path == Path::new("-") {
         (Box::new(io::stdin().lock()), None)
     } else {
@@ -98,7 +102,7 @@ fn one(path: &Path, dialects: &Dialects, into: &mut Into) -> Result<(), String> 
         (Box::new(file), about.is_file().then_some(about.len()))
     };
     let bar = progress(path, len);
-    let mut intake = Intake::new(dialects, into);
+    let mut intake = Intake::new(dialects, words, into);
     let read = read(input, &Limits::default(), &mut intake, &mut |taken| bar.set_position(taken));
     bar.finish_and_clear();
     read.map(|_| ()).map_err(|error| chain(&error))

@@ -18,13 +18,22 @@ const BUFFER: usize = 128 << 10;
 /// Spans judged of one trace; the ones with the highest ids beyond it are left out and counted.
 pub const MAX_SPANS: usize = 2_000_000;
 
-/// First 24 bytes of a record.
-type Key = (u128, u64);
+/// First 24 bytes of a record: trace id, span id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key([u64; 3]);
 
-fn key(record: &[u8]) -> Key {
-    let trace = record.first_chunk::<16>().map_or(0, |bytes| u128::from_be_bytes(*bytes));
-    let span = record.get(16..24).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
-    (trace, span)
+impl Key {
+    fn of(record: &[u8]) -> Self {
+        let (words, _) = record.as_chunks::<8>();
+        let mut key = [0; 3];
+        key.iter_mut().zip(words).for_each(|(to, word)| *to = u64::from_be_bytes(*word));
+        Self(key)
+    }
+
+    fn trace(self) -> TraceId {
+        let Self([high, low, _]) = self;
+        TraceId((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+    }
 }
 
 /// Where a record is in memory.
@@ -90,7 +99,7 @@ impl Store {
         let index = self.chunks.len() - 1;
         if let Some(chunk) = self.chunks.last_mut() {
             self.places.push(Place {
-                key: key(record),
+                key: Key::of(record),
                 chunk: u32::try_from(index).map_err(io::Error::other)?,
                 offset: u32::try_from(chunk.len()).map_err(io::Error::other)?,
             });
@@ -162,12 +171,12 @@ impl Store {
         }
         let mut records: Vec<&[u8]> = Vec::new();
         let mut left_out = 0;
-        for group in self.places.chunk_by(|a, b| a.key.0 == b.key.0) {
+        for group in self.places.chunk_by(|a, b| a.key.trace() == b.key.trace()) {
             let Some(first) = group.first() else { continue };
             left_out += group.len().saturating_sub(MAX_SPANS) as u64;
             records.clear();
             records.extend(group.iter().take(MAX_SPANS).map(|place| self.at(place)));
-            visit(TraceId(first.key.0.to_be_bytes()), &records)?;
+            visit(first.key.trace(), &records)?;
         }
         self.left_out = left_out;
         Ok(())
@@ -186,7 +195,7 @@ impl Store {
             // Runs are merged by whole key, so that which spans are left out does not depend on the input's order.
             while let Some(head) = heads
                 .iter_mut()
-                .filter(|head| head.key().is_some_and(|key| key.0 == next.0))
+                .filter(|head| head.key().is_some_and(|key| key.trace() == next.trace()))
                 .min_by_key(|head| head.key())
             {
                 if ends.len() < MAX_SPANS {
@@ -202,7 +211,7 @@ impl Store {
                 .iter()
                 .map(|end| bytes.get(std::mem::replace(&mut start, *end)..*end).unwrap_or(&[]))
                 .collect();
-            visit(TraceId(next.0.to_be_bytes()), &records)?;
+            visit(next.trace(), &records)?;
         }
         drop(heads);
         self.left_out = left_out;
@@ -226,7 +235,7 @@ impl<'f> Head<'f> {
 
     /// `None` at the end of the run.
     fn key(&self) -> Option<Key> {
-        (!self.record.is_empty()).then(|| key(&self.record))
+        (!self.record.is_empty()).then(|| Key::of(&self.record))
     }
 
     fn advance(&mut self) -> io::Result<()> {

@@ -6,6 +6,7 @@
 use hopseal_correlate::dialect::Dialects;
 use hopseal_correlate::intake::{Intake, Records};
 use hopseal_correlate::sink::{Position, Sink, SpanHead, SpanId, SpanKind, Status, TraceId, Value};
+use hopseal_correlate::words::Words;
 
 fn main() {
     divan::main();
@@ -43,7 +44,8 @@ const SPANS: u64 = 1000;
 
 fn span(bencher: divan::Bencher<'_, '_>, attributes: &[(&str, Value<'_>)]) {
     let Ok(dialects) = Dialects::built_in() else { return };
-    let mut intake = Intake::new(&dialects, Nowhere);
+    let mut words = Words::default();
+    let mut intake = Intake::new(&dialects, &mut words, Nowhere);
     intake.resource();
     intake.resource_attribute("service.name", Value::Str("orders"));
     let head = SpanHead {
