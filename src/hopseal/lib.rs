@@ -7,12 +7,14 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry
+//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose
 //! ```
 
 mod algorithm;
 mod challenge;
 mod clock;
+#[cfg(feature = "jwt")]
+pub mod jose;
 mod outcome;
 mod principal;
 mod reason;

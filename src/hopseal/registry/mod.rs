@@ -12,6 +12,8 @@ use sha2::{Digest as _, Sha256};
 pub use error::{Place, RegistryError};
 pub use issuer::{Claims, Issuer, IssuerKind, Source};
 pub use rules::IssuerBuilder;
+#[cfg(feature = "jwt")]
+pub(crate) use rules::media_type;
 
 /// Issuers that are trusted, each with its rules. However it was made, it is complete and consistent.
 ///
