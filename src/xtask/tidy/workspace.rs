@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("hopseal-correlate", &["hopseal-identity"]),
     ("hopseal-formats", &["hopseal-correlate"]),
     ("hopseal-collector", &["hopseal-identity", "hopseal-correlate", "hopseal-formats"]),
+    ("hopseal", &["hopseal-identity"]),
     ("hopseal-tests", &["hopseal-identity"]),
     ("hopseal-xtask", &[]),
 ];

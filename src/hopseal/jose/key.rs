@@ -1,0 +1,155 @@
+//! One JSON Web Key, and all that must hold before it verifies anything.
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey};
+use jsonwebtoken::DecodingKey;
+use zeroize::Zeroizing;
+
+use super::json::Json;
+use super::{decode, weak};
+use crate::algorithm::Algorithm;
+
+/// Why a key is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyFault {
+    /// Not an object with the members of its kind as texts (RFC 7517 section 4).
+    #[error("no JSON Web Key")]
+    Shape,
+    /// Its `alg` is not one that the issuer is trusted with; or it has none, and the issuer's algorithms leave a choice.
+    #[error("no algorithm that is accepted, or more than one")]
+    Algorithm,
+    /// Its `kty` and `crv` are not those of its algorithm (RFC 7518 section 6, RFC 8037 section 2).
+    #[error("not a key of its algorithm")]
+    Type,
+    /// Its `use` or `key_ops` is not for verifying signatures (RFC 7517 sections 4.2 and 4.3).
+    #[error("not meant for verifying signatures")]
+    Use,
+    /// It holds a private half: whoever could read it can sign.
+    #[error("holds a private key")]
+    Private,
+    /// Too short, or a kind of key that is known to be broken (RFC 8725 section 3.5).
+    #[error("weak: {0}")]
+    Weak(&'static str),
+    /// Its numbers are no point of its curve, or not in canonical base64url.
+    #[error("no public key")]
+    Point,
+    /// Another key of the set has the same id: which of them is meant would depend on who looks.
+    #[error("another key has the same id")]
+    DuplicateKid,
+    /// A secret among public keys.
+    #[error("a secret among public keys")]
+    Secret,
+}
+
+/// A key that is in order.
+#[derive(Clone)]
+pub(super) struct Key {
+    pub(super) kid: Option<String>,
+    /// The one algorithm that it is used with (RFC 8725 section 3.1).
+    pub(super) algorithm: Algorithm,
+    pub(super) decoding: DecodingKey,
+}
+
+/// Private members (RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037 section 2).
+const PRIVATE: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
+
+pub(super) fn is_secret(jwk: &Json) -> bool {
+    jwk.get("kty").and_then(Json::as_text) == Some("oct")
+}
+
+impl Key {
+    /// Holds a JWK to the algorithms of its issuer.
+    pub(super) fn of(jwk: &Json, allowed: &[Algorithm], purpose: &str) -> Result<Self, KeyFault> {
+        let text = |name: &str| match jwk.get(name) {
+            None => Ok(None),
+            Some(value) => value.as_text().map(Some).ok_or(KeyFault::Shape),
+        };
+        let kty = text("kty")?.ok_or(KeyFault::Shape)?;
+        let kid = text("kid")?.filter(|kid| !kid.is_empty()).map(str::to_owned);
+        if text("use")?.is_some_and(|use_| use_ != purpose) {
+            return Err(KeyFault::Use);
+        }
+        let verifies = |operations: &[Json]| operations.iter().any(|name| name.as_text() == Some("verify"));
+        match jwk.get("key_ops") {
+            None => {}
+            Some(Json::List(operations)) if verifies(operations) => {}
+            Some(Json::List(_)) => return Err(KeyFault::Use),
+            Some(_) => return Err(KeyFault::Shape),
+        }
+        if PRIVATE.into_iter().any(|name| jwk.get(name).is_some()) {
+            return Err(KeyFault::Private);
+        }
+        let curve = text("crv")?;
+        let possible: Vec<Algorithm> =
+            allowed.iter().copied().filter(|algorithm| fits(*algorithm, kty, curve)).collect();
+        let algorithm = match (text("alg")?, possible.as_slice()) {
+            (Some(name), _) => {
+                let algorithm = Algorithm::parse(name).filter(|named| allowed.contains(named));
+                algorithm.ok_or(KeyFault::Algorithm)?
+            }
+            (None, [only]) => *only,
+            (None, _) => return Err(KeyFault::Algorithm),
+        };
+        if !fits(algorithm, kty, curve) {
+            return Err(KeyFault::Type);
+        }
+        let bytes = |name| text(name)?.and_then(decode).ok_or(KeyFault::Point);
+        let decoding = match kty {
+            "RSA" => {
+                let (n, e) = (bytes("n")?, bytes("e")?);
+                if let Some(why) = weak::rsa(&n, &e) {
+                    return Err(KeyFault::Weak(why));
+                }
+                DecodingKey::from_rsa_raw_components(&n, &e)
+            }
+            "EC" => {
+                let (x, y) = (bytes("x")?, bytes("y")?);
+                let (length, curve) = match algorithm {
+                    Algorithm::Es384 => (48, &ECDSA_P384_SHA384_FIXED),
+                    _ => (32, &ECDSA_P256_SHA256_FIXED),
+                };
+                if x.len() != length || y.len() != length {
+                    return Err(KeyFault::Point);
+                }
+                let point = [&[4], x.as_slice(), y.as_slice()].concat(); // SEC 1 section 2.3.3, uncompressed
+                ParsedPublicKey::new(curve, &point).map_err(|_| KeyFault::Point)?;
+                DecodingKey::from_ec_der(&point)
+            }
+            "OKP" => {
+                let x = bytes("x")?;
+                ParsedPublicKey::new(&ED25519, &x).map_err(|_| KeyFault::Point)?;
+                DecodingKey::from_ed_der(&x)
+            }
+            _ => {
+                let secret = Zeroizing::new(bytes("k")?);
+                // RFC 7518 section 3.2: a key of the size of the hash or larger.
+                let least = match algorithm {
+                    Algorithm::Hs384 => 48,
+                    Algorithm::Hs512 => 64,
+                    _ => 32,
+                };
+                if secret.len() < least {
+                    return Err(KeyFault::Weak("a secret shorter than the hash"));
+                }
+                DecodingKey::from_secret(&secret)
+            }
+        };
+        Ok(Self { kid, algorithm, decoding })
+    }
+}
+
+/// Whether an algorithm goes with that kind of key and curve.
+fn fits(algorithm: Algorithm, kty: &str, curve: Option<&str>) -> bool {
+    match algorithm {
+        Algorithm::EdDsa => (kty, curve) == ("OKP", Some("Ed25519")),
+        Algorithm::Es256 => (kty, curve) == ("EC", Some("P-256")),
+        Algorithm::Es384 => (kty, curve) == ("EC", Some("P-384")),
+        Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => kty == "oct",
+        Algorithm::Ps256
+        | Algorithm::Ps384
+        | Algorithm::Ps512
+        | Algorithm::Rs256
+        | Algorithm::Rs384
+        | Algorithm::Rs512 => kty == "RSA",
+    }
+}

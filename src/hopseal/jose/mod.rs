@@ -1,0 +1,32 @@
+//! JSON Web Signatures and JSON Web Keys (RFC 7515, RFC 7517), strictly: the gate in front of `jsonwebtoken`, which here
+//! does the arithmetic of signatures and nothing else.
+
+mod compact;
+mod json;
+mod key;
+mod key_set;
+#[cfg(test)]
+mod tests;
+mod weak;
+
+pub use compact::Compact;
+pub use key::KeyFault;
+pub use key_set::{KeySet, KeySetError, SkippedKey};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Decodes base64url without padding; one text for one value (RFC 7515 section 2).
+fn decode(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// `text` cut short and freed of what would mislead a reader of logs.
+fn quoted(text: &str) -> String {
+    const LONGEST: usize = 64;
+    let mut short: String = text.chars().take(LONGEST).flat_map(char::escape_default).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        short.push_str("..");
+    }
+    short
+}

@@ -1,0 +1,31 @@
+//! Validates the caller's credential at every hop of a distributed call: a credential in, a [`Verified`] principal or a
+//! [`Reason`] out.
+//!
+//! "No" is an answer: [`Validated::Refused`] with a reason of a closed set. Only where no answer could be found, as with an
+//! identity provider that is down, is there an error, [`Undecided`].
+//!
+//! Each module names only those to its left:
+//!
+//! ```text
+//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose
+//! ```
+
+mod algorithm;
+mod challenge;
+mod clock;
+#[cfg(feature = "jwt")]
+pub mod jose;
+mod outcome;
+mod principal;
+mod reason;
+mod registry;
+mod secret;
+
+pub use algorithm::Algorithm;
+pub use challenge::{Challenge, Scheme};
+pub use clock::{Clock, SystemClock, UnixTime};
+pub use outcome::{Evidence, Refused, Undecided, Validated, Verified};
+pub use principal::{Acting, Credential, Principal};
+pub use reason::Reason;
+pub use registry::{Claims, Issuer, IssuerBuilder, IssuerKind, Place, Registry, RegistryError, Source};
+pub use secret::{Fingerprint, Secret, Token};

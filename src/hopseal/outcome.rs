@@ -1,0 +1,136 @@
+//! What comes of validating a credential.
+
+use crate::principal::{Credential, Principal};
+use crate::reason::Reason;
+use crate::secret::Fingerprint;
+
+/// The answer to a credential. "No" is an answer too; only where none could be found is there an [`Undecided`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Validated {
+    /// The credential is good, and this is what it says.
+    Verified(Box<Verified>),
+    /// The credential is bad.
+    Refused(Refused),
+}
+
+impl Validated {
+    /// What a good credential says.
+    #[must_use]
+    pub fn verified(&self) -> Option<&Verified> {
+        match self {
+            Self::Verified(verified) => Some(verified),
+            Self::Refused(_) => None,
+        }
+    }
+
+    /// Why a bad one is refused.
+    #[must_use]
+    pub fn refused(&self) -> Option<&Refused> {
+        match self {
+            Self::Verified(_) => None,
+            Self::Refused(refused) => Some(refused),
+        }
+    }
+}
+
+/// Proof that a credential was validated: only the verifiers of this crate make one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    pub(crate) principal: Principal,
+    pub(crate) evidence: Evidence,
+}
+
+impl Verified {
+    /// Who it is.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// How that was found out.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+}
+
+/// How a credential was verified: what goes on the span besides the principal. Never the credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Evidence {
+    /// What sort of credential it was.
+    pub credential: Credential,
+    /// The name that the registry gives the issuer.
+    pub issuer: String,
+    /// The algorithm of the signature, as JOSE or PASETO writes it.
+    pub algorithm: &'static str,
+    /// The id of the key, if the credential names it.
+    pub kid: Option<String>,
+    /// The credential's own id (`jti`, or `txn` of a Txn-Token).
+    pub token_id: Option<String>,
+    /// The audience that was found to be ours.
+    pub audience: String,
+    /// Tells the credential from others.
+    pub fingerprint: Fingerprint,
+    /// Whether the header brought a key or the address of one (`jwk`, `jku`, `x5c`, `x5u`), which was not looked at:
+    /// harmless, and worth counting.
+    pub offered_key: bool,
+}
+
+/// A bad credential.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct Refused {
+    reason: Reason,
+    detail: String,
+}
+
+impl Refused {
+    /// A refusal.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+
+    /// Why, in one word of a closed set.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Why, for those who read logs. May quote names and claims of the credential, cut short; never so much of it that it
+    /// could be used. Not for clients.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl From<Refused> for Validated {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+/// No answer could be found: the caller should be told to try again (503), not that its credential is bad (401).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Undecided {
+    /// There are no keys of the issuer to verify with.
+    #[error("no keys of `{issuer}` are at hand")]
+    NoKeys {
+        /// The name that the registry gives the issuer.
+        issuer: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_says_both() {
+        let refused = Refused::new(Reason::Key, "no key `k9`");
+        assert_eq!(refused.to_string(), "key: no key `k9`");
+        assert_eq!(Validated::from(refused.clone()).refused(), Some(&refused));
+    }
+}

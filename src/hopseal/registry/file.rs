@@ -1,0 +1,193 @@
+//! A registry as it is written in YAML. The comments of this page are the manual.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+
+use super::error::{Place, RegistryError};
+use super::issuer::{Claims, Issuer, IssuerKind};
+use super::rules::IssuerBuilder;
+use crate::algorithm::Algorithm;
+use crate::principal::Credential;
+use crate::secret::Secret;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    issuers: Vec<Entry>,
+}
+
+/// One issuer.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// How we call it.
+    name: At<String>,
+    /// What sort it is.
+    kind: IssuerKind,
+    /// `iss` to the letter, or the name of the trust domain.
+    issuer: At<String>,
+    /// The address of its keys.
+    jwks_uri: Option<At<String>>,
+    /// Its keys as a JWK set in JSON.
+    jwks: Option<At<Secret>>,
+    /// Its keys as PASERK.
+    paserk: Option<At<Vec<Secret>>>,
+    /// Where to ask about tokens, as which client.
+    endpoint: Option<At<String>>,
+    client_id: Option<At<String>>,
+    client_secret: Option<At<Secret>>,
+    /// The kinds of credential that are accepted: `access_token`, `id_token`.
+    tokens: Option<At<Vec<Word>>>,
+    /// The audiences that are ours.
+    audiences: Option<At<Vec<String>>>,
+    /// The algorithms that it is trusted with.
+    algorithms: Option<At<Vec<String>>>,
+    /// The types that its access tokens may have: `at+jwt`, `JWT`.
+    typ: Option<At<Vec<String>>>,
+    /// For how long its credentials may be valid: `90s`, `15m`, `8h`.
+    max_lifetime: Option<At<String>>,
+    /// How far its clock and ours may be apart.
+    skew: Option<At<String>>,
+    /// Which claim says what.
+    claims: Option<ClaimsFile>,
+    /// Allows plain `http` to this machine itself.
+    #[serde(default)]
+    loopback_http: bool,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    AccessToken,
+    IdToken,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ClaimsFile {
+    id: Option<String>,
+    tenant: Option<String>,
+    roles: Option<String>,
+    scopes: Option<String>,
+    session: Option<String>,
+    client: Option<String>,
+    actors: Option<String>,
+    kind: Option<String>,
+}
+
+impl From<ClaimsFile> for Claims {
+    fn from(file: ClaimsFile) -> Self {
+        let default = Self::default();
+        Self {
+            id: file.id.unwrap_or(default.id),
+            tenant: file.tenant,
+            roles: file.roles,
+            scopes: file.scopes.unwrap_or(default.scopes),
+            session: file.session.unwrap_or(default.session),
+            client: file.client,
+            actors: file.actors.unwrap_or(default.actors),
+            kind: file.kind,
+        }
+    }
+}
+
+/// A value and where it stands.
+struct At<T> {
+    value: T,
+    place: Place,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = serde_saphyr::Spanned::<T>::deserialize(deserializer)?;
+        let place = Place { line: spanned.referenced.line(), column: spanned.referenced.column() };
+        Ok(Self { value: spanned.value, place })
+    }
+}
+
+/// Where the fields of an entry stand.
+#[derive(Default)]
+struct Places(BTreeMap<&'static str, Place>);
+
+impl Places {
+    fn take<T>(&mut self, field: &'static str, at: Option<At<T>>) -> Option<T> {
+        at.map(|at| {
+            self.0.insert(field, at.place);
+            at.value
+        })
+    }
+}
+
+/// An issuer, and where its name and its id stand.
+type Placed = (Issuer, Option<(Place, Place)>);
+
+pub(super) fn read(text: &str) -> Result<Vec<Placed>, RegistryError> {
+    let file: File = serde_saphyr::from_str(text)?;
+    file.issuers.into_iter().map(issuer).collect()
+}
+
+fn issuer(entry: Entry) -> Result<Placed, RegistryError> {
+    let mut places = Places::default();
+    let start = entry.name.place;
+    let name = places.take("name", Some(entry.name)).unwrap_or_default();
+    let id = places.take("issuer", Some(entry.issuer)).unwrap_or_default();
+    let mut builder = IssuerBuilder::new(entry.kind, name.clone(), id);
+    builder.jwks_uri = places.take("jwks_uri", entry.jwks_uri);
+    builder.jwks = places.take("jwks", entry.jwks);
+    builder.paserk = places.take("paserk", entry.paserk).unwrap_or_default();
+    builder.endpoint = places.take("endpoint", entry.endpoint);
+    builder.client_id = places.take("client_id", entry.client_id);
+    builder.client_secret = places.take("client_secret", entry.client_secret);
+    builder.tokens = places.take("tokens", entry.tokens).map(|words| {
+        let credential = |word| match word {
+            Word::AccessToken => Credential::AccessToken,
+            Word::IdToken => Credential::IdToken,
+        };
+        words.into_iter().map(credential).collect()
+    });
+    builder.audiences = places.take("audiences", entry.audiences).unwrap_or_default();
+    builder.types = places.take("typ", entry.typ);
+    builder.claims = entry.claims.unwrap_or_default().into();
+    builder.loopback_http = entry.loopback_http;
+
+    let fault = |places: &Places, field: &'static str, reason: String| RegistryError::Value {
+        at: places.0.get(field).copied(),
+        issuer: name.clone(),
+        field,
+        reason,
+    };
+    for word in places.take("algorithms", entry.algorithms).unwrap_or_default() {
+        let Some(algorithm) = Algorithm::parse(&word) else {
+            return Err(fault(&places, "algorithms", format!("`{word}` is not supported")));
+        };
+        builder.algorithms.push(algorithm);
+    }
+    for (field, written, slot) in [
+        ("max_lifetime", entry.max_lifetime, &mut builder.max_lifetime),
+        ("skew", entry.skew, &mut builder.skew),
+    ] {
+        if let Some(text) = places.take(field, written) {
+            let Some(seconds) = seconds(&text) else {
+                return Err(fault(
+                    &places,
+                    field,
+                    format!("`{text}` is no time; write `90s`, `15m` or `8h`"),
+                ));
+            };
+            *slot = Some(seconds);
+        }
+    }
+    let issuer = builder.build_at(|field| Some(places.0.get(field).copied().unwrap_or(start)))?;
+    let id = places.0.get("issuer").copied().unwrap_or(start);
+    Ok((issuer, Some((start, id))))
+}
+
+/// Reads `90s`, `15m` or `8h`.
+fn seconds(text: &str) -> Option<u64> {
+    let (number, unit) = [("s", 1), ("m", 60), ("h", 3600)]
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))?;
+    let digits = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+    number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(unit)
+}

@@ -1,0 +1,172 @@
+use super::*;
+use crate::{Algorithm, Credential, Secret};
+
+const GOOD: &str = "
+issuers:
+  - name: staff
+    kind: oidc
+    issuer: https://id.example.com
+    audiences: [orders]
+    algorithms: [RS256, ES256]
+    tokens: [access_token, id_token]
+    typ: [at+jwt, JWT]
+    max_lifetime: 15m
+    skew: 5s
+    claims: {id: oid, tenant: tid, roles: realm_access.roles}
+  - {name: partners, kind: oauth2, issuer: 'https://as.example/t1', audiences: [orders], algorithms: [PS256]}
+  - {name: keys, kind: jwks, issuer: legacy, jwks_uri: 'https://a.example/jwks', audiences: [o], algorithms: [ES384]}
+  - {name: local, kind: static, issuer: dev, jwks: '{\"keys\":[]}', audiences: [o], algorithms: [HS256]}
+  - {name: paseto, kind: paseto, issuer: p.example, paserk: [k4.public.AAAA], audiences: [o]}
+  - name: opaque
+    kind: introspection
+    issuer: https://op.example
+    endpoint: https://op.example/introspect
+    client_id: orders
+    client_secret: hunter2
+    audiences: [orders]
+  - {name: mesh, kind: spiffe, issuer: prod.example, jwks: '{}', audiences: [orders], algorithms: [ES256]}
+  - {name: txn, kind: txn_token, issuer: prod.example, jwks_uri: 'https://tts.example/k', algorithms: [ES256]}
+  - {name: seals, kind: seal, issuer: prod.example, jwks: '{}'}
+";
+
+#[test]
+fn every_kind_is_read_and_defaults_are_filled_in() {
+    let registry = Registry::from_yaml(GOOD).expect("good");
+    let names: Vec<&str> = registry.issuers().iter().map(Issuer::name).collect();
+    assert_eq!(names, ["staff", "partners", "keys", "local", "paseto", "opaque", "mesh", "txn", "seals"]);
+
+    let staff = registry.issuer("staff").expect("there");
+    assert_eq!((staff.kind(), staff.id()), (IssuerKind::Oidc, "https://id.example.com"));
+    assert_eq!((staff.max_lifetime(), staff.skew()), (900, 5));
+    assert_eq!(staff.types(), ["at+jwt", "jwt"]);
+    assert!(staff.accepts(Credential::AccessToken) && staff.accepts(Credential::IdToken));
+    assert_eq!(staff.claims().id, "oid");
+    assert_eq!(staff.claims().session, "sid");
+
+    let partners = registry.issuer("partners").expect("there");
+    assert_eq!(*partners.source(), Source::OAuthMetadata);
+    assert_eq!((partners.max_lifetime(), partners.skew()), (86_400, 30));
+    assert_eq!(partners.types(), ["at+jwt"]);
+    assert!(!partners.accepts(Credential::IdToken));
+    assert!(registry.issuer("mesh").expect("there").accepts(Credential::JwtSvid));
+    assert!(registry.issuer("txn").expect("there").accepts(Credential::TxnToken));
+    assert!(registry.issuer("nobody").is_none());
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    // In the first entry `before` is replaced by `after`.
+    for (before, after, expected) in [
+        ("kind: oidc", "kind: oidcc", "line 4, column 11: unknown variant `oidcc`"),
+        ("kind: oidc", "kind: oidc\n    kind: oidc", "line 5, column 5: duplicate mapping key"),
+        ("issuer: https", "issuers: https", "line 5, column 5: unknown field `issuers`"),
+        ("skew: 5s", "skew: 5", "line 11, column 11: issuer `staff`: `skew`: `5` is no time"),
+        ("skew: 5s", "skew: 301s", "line 11, column 11: issuer `staff`: `skew`: at most 300 seconds"),
+        ("skew: 5s", "skew: +5s", "line 11, column 11: issuer `staff`: `skew`: `+5s` is no time"),
+        ("15m", "99999999999999999h", "line 10, column 19: issuer `staff`: `max_lifetime`: `9999"),
+        ("15m", "0s", "line 10, column 19: issuer `staff`: `max_lifetime`: more than nothing"),
+        ("RS256, ES256", "none", "line 7, column 17: issuer `staff`: `algorithms`: `none` is not supported"),
+        (
+            "RS256, ES256",
+            "rs256",
+            "line 7, column 17: issuer `staff`: `algorithms`: `rs256` is not supported",
+        ),
+        ("RS256, ES256", "", "line 7, column 17: issuer `staff`: `algorithms`: at least one"),
+        ("RS256, ES256", "RS256, HS256", "line 7, column 17: issuer `staff`: `algorithms`: HMAC is for"),
+        ("[orders]", "[]", "line 6, column 16: issuer `staff`: `audiences`: at least one"),
+        ("[orders]", "['']", "line 6, column 16: issuer `staff`: `audiences`: an empty text"),
+        ("name: staff", "name: a b", "line 3, column 11: issuer `a b`: `name`: 1 to 32 letters"),
+        ("https://id", "http://id", "line 5, column 13: issuer `staff`: `issuer`: plain `http`"),
+        ("https://id", "ftp://id", "line 5, column 13: issuer `staff`: `issuer`: an address that begins"),
+        ("https://id", "https://a@id", "line 5, column 13: issuer `staff`: `issuer`: no usable address"),
+        ("at+jwt, JWT", "at+jwt, logout+jwt", "line 9, column 10: issuer `staff`: `typ`: one or both"),
+        ("skew: 5s", "jwks: '{}'", "line 11, column 11: issuer `staff`: `jwks`: not for this kind"),
+        ("[access_token, id_token]", "[]", "line 8, column 13: issuer `staff`: `tokens`: credentials"),
+        ("name: partners", "name: staff", "line 13, column 12: issuer `staff`: `name`: another issuer has"),
+        (
+            "https://as.example/t1",
+            "https://id.example.com",
+            "line 13, column 44: issuer `partners`: `issuer`: another issuer of this id",
+        ),
+    ] {
+        let text = GOOD.replacen(before, after, 1);
+        assert_ne!(text, GOOD, "{before}");
+        let error = Registry::from_yaml(&text).expect_err(after).to_string();
+        assert!(error.starts_with(expected), "{after}:\n  {error}\n  {expected}");
+    }
+}
+
+#[test]
+fn entries_from_code_are_held_to_the_same() {
+    let builder = |kind, id: &str| IssuerBuilder::new(kind, "a", id).audiences(["o"]);
+    let rs256 = [Algorithm::Rs256];
+    for (name, builder, expected) in [
+        ("good", builder(IssuerKind::Oidc, "https://a.example").algorithms(rs256), None),
+        (
+            "this machine",
+            builder(IssuerKind::Oidc, "http://127.0.0.1:8080").algorithms(rs256).loopback_http(),
+            None,
+        ),
+        (
+            "this machine, in IPv6",
+            builder(IssuerKind::Oidc, "http://[::1]:8080/a").algorithms(rs256).loopback_http(),
+            None,
+        ),
+        (
+            "this machine, not allowed",
+            builder(IssuerKind::Oidc, "http://127.0.0.1:8080").algorithms(rs256),
+            Some("issuer"),
+        ),
+        (
+            "a name that could be any machine's",
+            builder(IssuerKind::Oidc, "http://localhost:8080").algorithms(rs256).loopback_http(),
+            Some("issuer"),
+        ),
+        (
+            "an address that looks like this machine",
+            builder(IssuerKind::Oidc, "http://127.0.0.1.example").algorithms(rs256).loopback_http(),
+            Some("issuer"),
+        ),
+        ("no keys", builder(IssuerKind::Static, "a").algorithms(rs256), Some("jwks")),
+        ("no address", builder(IssuerKind::Jwks, "a").algorithms(rs256), Some("jwks_uri")),
+        (
+            "HMAC beside RSA",
+            builder(IssuerKind::Static, "a").jwks("{}").algorithms([Algorithm::Rs256, Algorithm::Hs256]),
+            Some("algorithms"),
+        ),
+        ("a trust domain in capitals", builder(IssuerKind::Spiffe, "Prod").algorithms(rs256), Some("issuer")),
+        ("PASETO with algorithms", builder(IssuerKind::Paseto, "a").algorithms(rs256), Some("algorithms")),
+        ("a PASETO secret key", builder(IssuerKind::Paseto, "a").paserk(["k4.secret.AA"]), Some("paserk")),
+        ("a Txn-Token's audience", builder(IssuerKind::TxnToken, "a").algorithms(rs256), Some("audiences")),
+        (
+            "an ID token from a mesh",
+            builder(IssuerKind::Spiffe, "a").algorithms(rs256).tokens([Credential::IdToken]),
+            Some("tokens"),
+        ),
+        ("introspection without a client", builder(IssuerKind::Introspection, "a"), Some("endpoint")),
+    ] {
+        let error = Registry::new([builder]).err();
+        let field = error.map(|error| match error {
+            RegistryError::Value { at: None, field, .. } => field,
+            other => panic!("{name}: {other}"),
+        });
+        assert_eq!(field, expected, "{name}");
+    }
+}
+
+#[test]
+fn the_version_follows_what_matters_secrets_too() {
+    let of = |secret: &str, skew| {
+        let issuer = IssuerBuilder::new(IssuerKind::Introspection, "a", "b")
+            .introspection("https://c.example", "d", Secret::new(secret))
+            .audiences(["e"])
+            .skew(skew);
+        let registry = Registry::new([issuer]).expect("good");
+        assert!(!format!("{registry:?}").contains("hunter"), "{registry:?}");
+        registry.version().to_owned()
+    };
+    assert_eq!(of("hunter2", 1), of("hunter2", 1));
+    assert_ne!(of("hunter2", 1), of("hunter3", 1));
+    assert_ne!(of("hunter2", 1), of("hunter2", 2));
+    assert_eq!(of("hunter2", 1).len(), 16);
+}
