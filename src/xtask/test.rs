@@ -15,6 +15,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
     let mut cargo = exec::cargo();
-    cargo.current_dir(repository.root()).args(["test", "--workspace", "--all-features", "--locked"]).args(&args.rest);
+    cargo
+        .current_dir(repository.root())
+        .args(["test", "--workspace", "--all-features", "--locked"])
+        .args(&args.rest);
     exec::run(&mut cargo, out)
 }
