@@ -48,6 +48,11 @@ impl<'a> Reader<'a> {
         Fault { at: self.at, reason: if self.at < self.json.len() { reason } else { CUT } }
     }
 
+    #[cold]
+    fn cut(&self) -> Fault {
+        Fault { at: self.at, reason: CUT }
+    }
+
     /// The next byte that is not white space.
     #[inline(always)]
     pub(super) fn peek(&mut self) -> Option<u8> {
@@ -175,7 +180,8 @@ impl<'a> Reader<'a> {
         }
         let rest = self.rest();
         let part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-        let length = rest.iter().position(|byte| !part(byte)).unwrap_or(rest.len());
+        // What ends with the text may be half a number: only its neighbour tells where one ends.
+        let Some(length) = rest.iter().position(|byte| !part(byte)) else { return Err(self.cut()) };
         if length == 0 {
             return Err(self.fault("not a number"));
         }
@@ -208,7 +214,7 @@ impl<'a> Reader<'a> {
                 self.at += length;
                 Ok(())
             }
-            None => Err(Fault { at: self.at, reason: CUT }),
+            None => Err(self.cut()),
         }
     }
 }

@@ -258,3 +258,19 @@ fn enormous_strings() {
     let record = crate::testing::count(|sink| json::message(json.as_bytes(), Position::Byte(0), sink));
     assert_eq!((record.spans, record.rejected), (1, 0));
 }
+
+/// Half a number is no number, though it reads like one.
+#[test]
+fn json_that_ends_in_a_number() {
+    for (value, first) in [
+        (r#"{"intValue":12"#, ""),
+        (r#"{"doubleValue":12"#, ""),
+        (r#"{"arrayValue":{"values":[{"doubleValue":1.5},{"doubleValue":540961"#, "  a = 1.5\n"),
+    ] {
+        let json = format!(r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"a","value":{value}"#);
+        let record = read_json(&json);
+        assert_eq!(record.calls, format!("resource\n{first}"), "{value}");
+        assert_eq!(record.rejected.len(), 1, "{:?}", record.rejected);
+        assert!(record.rejected[0].contains("cut short"), "{:?}", record.rejected);
+    }
+}
