@@ -148,6 +148,29 @@ impl<'a> Reader<'a> {
         Ok(Text { raw, escaped })
     }
 
+    /// Reads strings without escapes that stand between `literals`, if everything comes next exactly so.
+    #[inline(always)]
+    pub(super) fn exactly<const N: usize>(&mut self, literals: [&str; N], end: &str) -> Option<[&'a str; N]> {
+        let mut ahead = *self;
+        let mut strings = [""; N];
+        for (string, literal) in strings.iter_mut().zip(literals) {
+            ahead.literal(literal)?;
+            let start = ahead.at;
+            if ahead.stop()? != b'"' {
+                return None;
+            }
+            *string = self.json.get(start..ahead.at)?;
+        }
+        ahead.literal(end)?;
+        *self = ahead;
+        Some(strings)
+    }
+
+    #[inline(always)]
+    fn literal(&mut self, literal: &str) -> Option<()> {
+        self.rest().starts_with(literal.as_bytes()).then(|| self.at += literal.len())
+    }
+
     /// Goes to the next quote or backslash.
     #[inline(always)]
     fn stop(&mut self) -> Option<u8> {

@@ -20,6 +20,11 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
 
     #[inline]
     fn key_value(&mut self, whose: Whose, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        // What nearly every attribute is, as nearly everyone writes it.
+        if let Some([key, text]) = reader.exactly([r#"{"key":""#, r#"","value":{"stringValue":""#], "\"}}") {
+            self.hand_on(whose, key, Value::Str(text));
+            return Ok(());
+        }
         let start = *reader;
         let mut key: Option<Text<'_>> = None;
         let mut late = None;

@@ -5,6 +5,9 @@ use hopseal_correlate::sink::{Link, Sink, SpanHead, SpanId, SpanKind, Status, Tr
 use super::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
 use super::{Pass, Whose};
 
+/// The tag of field 9, length-delimited.
+const ATTRIBUTE: u8 = 9 << 3 | 2;
+
 impl<S: Sink + ?Sized> Pass<'_, S> {
     /// Hands on one span, or takes it back and says why.
     pub(super) fn span(&mut self, span: &[u8]) {
@@ -25,7 +28,12 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         let (mut start, mut end) = (0, 0);
         let mut dropped = [0; 3];
         let mut fields = Fields::of(span);
-        while let Some(field) = fields.next()? {
+        loop {
+            // Most fields of most spans.
+            while let Some(pair) = fields.short(ATTRIBUTE) {
+                self.attribute(Whose::Span, pair);
+            }
+            let Some(field) = fields.next()? else { break };
             match field {
                 (_, Wire::Cut(_)) => return Err(CUT),
                 (1, Wire::Bytes(bytes)) => trace_id = bytes,

@@ -131,17 +131,18 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
 /// What nearly every `KeyValue` is, taken apart at once: a key and a value, both short.
 #[inline(always)]
 fn short(pair: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (&[0x0a, key @ ..0x80], rest) = pair.split_first_chunk()? else { return None };
-    let (key, rest) = rest.split_at_checked(usize::from(key))?;
-    let (&[0x12, length @ ..0x80], value) = rest.split_first_chunk()? else { return None };
-    (value.len() == usize::from(length)).then_some((key, value))
+    let mut fields = Fields::of(pair);
+    let key = fields.short(0x0a)?;
+    let value = fields.short(0x12)?;
+    fields.is_empty().then_some((key, value))
 }
 
 /// The text that a short value is. Then tags and lengths are ASCII, so the pair is UTF-8 exactly if key and text are.
 #[inline(always)]
 fn short_text<'a>(pair: &'a [u8], value: &[u8]) -> Option<(&'a str, &'a str)> {
-    let (&[0x0a, length], text) = value.split_first_chunk()? else { return None };
-    if text.len() != usize::from(length) {
+    let mut fields = Fields::of(value);
+    fields.short(0x0a)?;
+    if !fields.is_empty() {
         return None;
     }
     let pair = str::from_utf8(pair).ok()?;

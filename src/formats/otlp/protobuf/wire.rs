@@ -41,6 +41,18 @@ impl<'a> Fields<'a> {
         self.0.is_empty()
     }
 
+    /// The next field, if it has this tag of one byte, is length-delimited and is shorter than 128 bytes.
+    #[inline(always)]
+    pub(super) fn short(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let (&[found, length @ ..0x80], rest) = self.0.split_first_chunk()? else { return None };
+        if found != tag {
+            return None;
+        }
+        let (bytes, rest) = rest.split_at_checked(usize::from(length))?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
     /// The next field's number and value. After an error nothing can be told of the rest.
     #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<(u32, Wire<'a>)>, Reason> {
