@@ -266,7 +266,8 @@ fn is_entry(trace: &Trace<'_>, ix: SpanIx, is_proxy: &dyn Fn(SpanIx) -> bool) ->
         && !is_same_request(span, above)
 }
 
-fn has_transport_evidence(span: &Span<'_>) -> bool {
+/// Whether a span shows that something came to it over a network.
+pub(crate) fn has_transport_evidence(span: &Span<'_>) -> bool {
     const EVIDENCE: [Field; 12] = [
         Field::HttpMethod,
         Field::HttpRoute,

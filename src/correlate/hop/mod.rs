@@ -8,6 +8,7 @@ mod tests;
 use std::borrow::Cow;
 
 pub use build::Hops;
+pub(crate) use build::has_transport_evidence;
 pub use operation::path_of;
 pub(crate) use operation::{operation as operation_of, path};
 

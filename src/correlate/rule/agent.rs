@@ -115,7 +115,13 @@ pub(super) fn is_seen_at_callee(cx: &Cx<'_>, ix: SpanIx) -> bool {
 pub(super) fn behind<'a>(cx: &Cx<'a>, hop: &Hop<'_>) -> Option<AgentCall<'a>> {
     let frame = cx.hops.frame(hop.ix).iter().copied().take(MOST);
     let inside = frame.filter(|ix| cx.trace.span(*ix).kind != SpanKind::Client);
-    inside.filter_map(|ix| call_on(cx, ix)).next().or_else(|| {
+    let mut calls = inside.filter_map(|ix| call_on(cx, ix));
+    let first = calls.next().map(|call| match call.name {
+        // The entry of a tool server often says `tools/call` only, and a span inside which tool.
+        "" => calls.find(|other| other.role == call.role && !other.name.is_empty()).unwrap_or(call),
+        _ => call,
+    });
+    first.or_else(|| {
         let caller = hop.caller?;
         std::iter::successors(hop.exit, |ix| cx.trace.parent_span(*ix))
             .take(MOST)

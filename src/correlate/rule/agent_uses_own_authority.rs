@@ -107,11 +107,15 @@ mod tests {
     #[test]
     fn tools_that_an_agent_may_use_by_its_own_right() {
         const POLICY: &str = "agents: {owned_tools: [clock]}";
+        const UNDER_USER: &str = "bot SERVER POST /run user.id=u-1\n  bot CLIENT POST\n    mcp SERVER POST /mcp oauth.client_id=planner";
         for (tool, expected) in [("clock", &[][..]), ("book", &["3: medium likely"])] {
-            let trace = format!(
-                "bot SERVER POST /run user.id=u-1\n  bot CLIENT POST\n    mcp SERVER POST /mcp oauth.client_id=planner gen_ai.tool.name={tool}"
-            );
-            assert_eq!(found_by(Rule::AgentUsesOwnAuthority, &trace, POLICY), expected, "{tool}");
+            for named in [
+                format!(" gen_ai.tool.name={tool}"),
+                format!(" mcp.method.name=tools/call\n      mcp INTERNAL run gen_ai.tool.name={tool}"),
+            ] {
+                let trace = format!("{UNDER_USER}{named}");
+                assert_eq!(found_by(Rule::AgentUsesOwnAuthority, &trace, POLICY), expected, "{named}");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use hopseal_identity::Assurance;
 use super::{Check, Cx, Needs, Quiet, Rule, Spec};
 use crate::catalogue::Capability;
 use crate::finding::{Confidence, Finding, Severity};
-use crate::hop::{Hop, Outcome};
+use crate::hop::{Hop, HopKind, Outcome};
 
 pub(super) const SPEC: Spec = Spec {
     number: "F01",
@@ -38,6 +38,10 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     }
     let Some(above) = cx.nearest_identified(hop) else { return };
     if !above.identity.principal.as_ref().is_some_and(|principal| principal.is_user()) {
+        return;
+    }
+    // Lost between a message's sender and its consumer: `async_identity_gap` says so.
+    if hop.kind == HopKind::Messaging && cx.caller(hop).is_some_and(|caller| caller.ix == above.ix) {
         return;
     }
     let capability = cx.capability(hop);
@@ -122,6 +126,16 @@ mod tests {
                 "the caller acts for itself",
                 "gw SERVER GET / oauth.client_id=batch\n  gw CLIENT GET\n    orders SERVER GET /orders",
                 &[],
+            ),
+            (
+                "lost in a queue, which is another rule's",
+                "gw SERVER GET / user.id=alice\n  gw PRODUCER publish\n    orders CONSUMER GET /orders",
+                &[],
+            ),
+            (
+                "lost before a queue",
+                "gw SERVER GET / user.id=alice\n  gw CLIENT GET\n    bff SERVER GET /b\n      bff PRODUCER publish\n        orders CONSUMER GET /orders",
+                &["5: high certain"],
             ),
             (
                 "a static file",

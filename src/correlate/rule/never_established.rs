@@ -5,7 +5,8 @@ use hopseal_identity::Assurance;
 use super::{Check, Cx, Needs, Quiet, Rule, Spec};
 use crate::catalogue::Capability;
 use crate::finding::{Confidence, Finding, Severity};
-use crate::hop::{Hop, HopKind};
+use crate::hop::{Hop, HopKind, has_transport_evidence};
+use crate::sink::SpanKind;
 
 pub(super) const SPEC: Spec = Spec {
     number: "F02",
@@ -26,6 +27,11 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     {
         return;
     }
+    // Work that a service began by itself: nobody outside asked for it.
+    let entry = cx.entry(hop);
+    if entry.kind == SpanKind::Internal && !has_transport_evidence(entry) {
+        return;
+    }
     let capability = cx.capability(hop);
     if capability == Capability::Never && hop.identity.assurance == Assurance::Unknown {
         return;
@@ -38,4 +44,36 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
         finding = finding.unsure(Confidence::Likely, "this operation has never shown an identity");
     }
     found.push(finding);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::found;
+
+    #[test]
+    fn table() {
+        let capable =
+            "\nshop SERVER GET /orders user.id=bob @trace=2\nshop INTERNAL nightly user.id=bob @trace=3";
+        for (name, trace, expected) in [
+            ("let in without anyone", "shop SERVER GET /orders", &["1: medium certain"][..]),
+            ("somebody", "shop SERVER GET /orders user.id=alice", &[]),
+            ("turned away", "shop SERVER GET /orders http.response.status_code=401", &[]),
+            ("another operation", "shop SERVER GET /news", &["1: medium likely"]),
+            ("never shows one", "blog SERVER GET /news", &[]),
+            ("work that it began by itself", "shop INTERNAL nightly", &[]),
+            (
+                "a request that was recorded as inner work",
+                "shop INTERNAL nightly http.request.method=GET url.path=/nightly",
+                &["1: medium certain"],
+            ),
+            (
+                "further in",
+                "gw SERVER GET / user.id=alice\n  gw CLIENT GET\n    shop SERVER GET /orders",
+                &[],
+            ),
+        ] {
+            assert_eq!(found(Rule::NeverEstablished, &format!("{trace}{capable}")), expected, "{name}");
+        }
+    }
 }
