@@ -140,20 +140,15 @@ impl<'d, R: Records> Intake<'d, R> {
         self.number = number;
     }
 
-    /// Appends a text that is no attribute to a record, masked where it holds a credential.
-    fn append(&mut self, to: &mut Vec<u8>, what: &str, text: &str) {
-        let pair = Pair { key: what, form: Form::Text(text) };
-        let miss = match self.words.find(pair) {
-            Ok((word, _)) => return record::put_word(to, word),
-            Err(miss) => miss,
-        };
-        let hits = self.find(what, KeyHint::Plain, text);
-        if !hits.is_empty() {
-            return record::put_text(to, &credential::mask(text, &hits));
+    /// Appends the name of a span to a record, masked where it holds a credential.
+    fn put_name(&mut self, to: &mut Vec<u8>, name: &str) {
+        if let Ok((word, _)) = self.words.find(own(name)) {
+            return record::put_word(to, word);
         }
-        match miss.and_then(|miss| self.words.note(miss, pair, text, None)) {
-            Some(word) => record::put_word(to, word),
-            None => record::put_text(to, text),
+        let hits = self.find("span name", KeyHint::Plain, name);
+        match hits.is_empty() {
+            true => put_own(to, self.words, name),
+            false => record::put_text(to, &credential::mask(name, &hits)),
         }
     }
 
@@ -207,7 +202,7 @@ impl<'d, R: Records> Intake<'d, R> {
         self.resource_open = false;
         self.resource.clear();
         for text in &self.texts {
-            put_or_word(&mut self.resource, self.words, text);
+            put_own(&mut self.resource, self.words, text);
         }
         self.resource_fields.clear();
         self.resource_fields.append(&mut self.fields);
@@ -215,12 +210,16 @@ impl<'d, R: Records> Intake<'d, R> {
     }
 }
 
-/// Appends a text in which no credential is left.
-fn put_or_word(to: &mut Vec<u8>, words: &mut Words, text: &str) {
-    let pair = Pair { key: "", form: Form::Text(text) };
-    let word = match words.find(pair) {
+/// A text that is no attribute.
+const fn own(text: &str) -> Pair<'_> {
+    Pair { key: "", form: Form::Own(text) }
+}
+
+/// Appends a text that is no attribute and in which no credential is left.
+fn put_own(to: &mut Vec<u8>, words: &mut Words, text: &str) {
+    let word = match words.find(own(text)) {
         Ok((word, _)) => Some(word),
-        Err(miss) => miss.and_then(|miss| words.note(miss, pair, text, None)),
+        Err(miss) => miss.and_then(|miss| words.note(miss, own(text), text, None)),
     };
     match word {
         Some(word) => record::put_word(to, word),
@@ -236,7 +235,7 @@ fn written<'t>(form: Form<'_>, to: &'t mut String) -> &'t str {
         Form::Int(number) => write!(to, "{number}"),
         Form::Double(number) => write!(to, "{number}"),
         Form::Bool(truth) => write!(to, "{truth}"),
-        Form::Text(text) => to.write_str(text),
+        Form::Text(text) | Form::Own(text) => to.write_str(text),
     };
     to
 }
@@ -301,7 +300,7 @@ impl<R: Records> Sink for Intake<'_, R> {
         out.clear();
         out.extend_from_slice(&[0; record::FIXED]);
         out.extend_from_slice(&self.resource);
-        self.append(&mut out, "span name", head.name);
+        self.put_name(&mut out, head.name);
         out.extend_from_slice(&self.resource_fields);
         out.extend_from_slice(&self.fields);
         record::close(&mut out, 0, head, self.mask | self.resource_mask);

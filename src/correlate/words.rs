@@ -28,7 +28,7 @@ pub(crate) struct WordId(pub(crate) u32);
 /// What may be a word: a text, and the attribute key that it stands under.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Pair<'a> {
-    /// Empty for a text that is no attribute.
+    /// Empty for [`Form::Own`].
     pub(crate) key: &'a str,
     pub(crate) form: Form<'a>,
 }
@@ -37,26 +37,33 @@ pub(crate) struct Pair<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Form<'a> {
     Text(&'a str),
+    /// A text that is no attribute: a service, a span's name. Never taken for an attribute, whatever its key.
+    Own(&'a str),
     Int(i64),
     Double(f64),
     Bool(bool),
 }
 
 impl Form<'_> {
-    /// What tells two numbers apart; 0 for text, which is told apart by itself.
+    /// The kind, and what tells two numbers apart; texts are told apart by themselves.
     const fn bits(self) -> (u8, u64) {
         match self {
             Self::Text(_) => (0, 0),
             Self::Int(number) => (1, number.cast_unsigned()),
             Self::Double(number) => (2, number.to_bits()),
             Self::Bool(truth) => (3, truth as u64),
+            Self::Own(_) => (4, 0),
         }
+    }
+
+    const fn is_number(self) -> bool {
+        matches!(self, Self::Int(_) | Self::Double(_) | Self::Bool(_))
     }
 
     const fn text(&self) -> &str {
         match self {
-            Self::Text(text) => text,
-            _ => "",
+            Self::Text(text) | Self::Own(text) => text,
+            Self::Int(_) | Self::Double(_) | Self::Bool(_) => "",
         }
     }
 }
@@ -66,12 +73,10 @@ impl Pair<'_> {
         let mut hasher = FxHasher::default();
         hasher.write(self.key.as_bytes());
         let (kind, bits) = self.form.bits();
-        match kind {
-            0 => hasher.write(self.form.text().as_bytes()),
-            kind => {
-                hasher.write_u8(kind);
-                hasher.write_u64(bits);
-            }
+        hasher.write_u8(kind);
+        match self.form.is_number() {
+            true => hasher.write_u64(bits),
+            false => hasher.write(self.form.text().as_bytes()),
         }
         hasher.finish()
     }
@@ -148,7 +153,7 @@ impl Words {
         let middle = start + usize::from(word.key_len);
         word.bits == pair.form.bits()
             && self.text.get(start..middle) == Some(pair.key)
-            && (word.bits.0 != 0
+            && (pair.form.is_number()
                 || self.text.get(middle..middle + usize::from(word.text_len)) == Some(pair.form.text()))
     }
 
@@ -226,16 +231,23 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_told_apart_by_kind_and_value() {
+    fn forms_are_told_apart_by_kind_and_value() {
         let mut words = Words::default();
-        let forms = [Form::Int(1), Form::Int(0), Form::Bool(true), Form::Double(1.0), Form::Text("1")];
+        let forms = [
+            Form::Int(1),
+            Form::Int(0),
+            Form::Bool(true),
+            Form::Double(1.0),
+            Form::Text("1"),
+            Form::Own("1"),
+        ];
         for _ in 0..2 {
             for form in forms {
                 see(&mut words, Pair { key: "k", form }, "1");
             }
         }
         let found = forms.map(|form| words.find(Pair { key: "k", form }).expect("a word").0.0);
-        assert_eq!(found, [0, 1, 2, 3, 4]);
+        assert_eq!(found, [0, 1, 2, 3, 4, 5]);
     }
 
     #[test]

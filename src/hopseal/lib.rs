@@ -4,6 +4,9 @@
 //! "No" is an answer: [`Validated::Refused`] with a reason of a closed set. Only where no answer could be found, as with an
 //! identity provider that is down, is there an error, [`Undecided`].
 //!
+//! So far there are the trust [`Registry`] and, with the feature `jwt`, the gate for signatures and keys; nothing makes a
+//! [`Verified`] yet.
+//!
 //! Each module names only those to its left:
 //!
 //! ```text
