@@ -51,35 +51,33 @@ impl Catalogue {
 
     /// Adds counts of one operation.
     pub fn add(&mut self, service: Service<'_>, operation: &str, shown: Shown) {
-        let operations = self.operations_mut(service);
-        let full = operations.len() >= MAX_OPERATIONS && !operations.contains_key(operation);
-        let operation = if full { "" } else { operation };
-        let counts = match operations.get_mut(operation) {
-            Some(counts) => counts,
-            None => operations.entry(operation.to_owned()).or_default(),
+        let Some(operations) = self.operations_mut(service) else { return };
+        let count = |counts: &mut Shown| {
+            counts.hops += shown.hops;
+            counts.identified += shown.identified;
         };
-        counts.hops += shown.hops;
-        counts.identified += shown.identified;
+        if let Some(counts) = operations.get_mut(operation) {
+            return count(counts);
+        }
+        let operation = if operations.len() >= MAX_OPERATIONS { "" } else { operation };
+        count(operations.entry(operation.to_owned()).or_default());
     }
 
-    fn operations_mut(&mut self, service: Service<'_>) -> &mut Operations {
+    /// Always `Some`.
+    fn operations_mut(&mut self, service: Service<'_>) -> Option<&mut Operations> {
         if !self.services.contains_key(service.name) {
             self.services.insert(service.name.to_owned(), Vec::new());
         }
-        let kept = self.services.entry(service.name.to_owned()).or_default();
+        let kept = self.services.get_mut(service.name)?;
         let key = (service.namespace, service.environment);
-        let at = match kept
+        let known = kept
             .iter()
             .position(|(namespace, environment, _)| (&**namespace, &**environment) == key)
-        {
-            Some(at) => at,
-            None => {
-                kept.push((service.namespace.to_owned(), service.environment.to_owned(), Operations::new()));
-                kept.len() - 1
-            }
-        };
-        #[expect(clippy::indexing_slicing, reason = "position found or just pushed")]
-        &mut kept[at].2
+            .unwrap_or(kept.len());
+        if known == kept.len() {
+            kept.push((service.namespace.to_owned(), service.environment.to_owned(), Operations::new()));
+        }
+        kept.get_mut(known).map(|(_, _, operations)| operations)
     }
 
     fn operations(&self, service: Service<'_>) -> Option<&Operations> {

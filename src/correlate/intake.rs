@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::credential::{self, Hit, KeyHint, Leak, Origin};
 use crate::dialect::{Dialects, KeyId, Meaning};
+use crate::encoded::Encoded;
 use crate::field::Field;
 use crate::record;
 use crate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
@@ -30,6 +31,9 @@ pub struct Intake<'d, R> {
     dialects: &'d Dialects,
     words: &'d mut Words,
     known: rustc_hash::FxHashMap<Box<str>, Meaning>,
+    encoded: Encoded,
+    /// Attributes kept since the last look into `encoded`.
+    since: Since,
     to: R,
     /// The texts every record of the current resource begins with.
     resource: Vec<u8>,
@@ -44,6 +48,16 @@ pub struct Intake<'d, R> {
     count: u32,
     out: Vec<u8>,
     number: String,
+}
+
+/// Attributes since a moment.
+#[derive(Debug, Clone, Copy)]
+enum Since {
+    None,
+    /// One, which is a word and says that field.
+    Word(WordId, Option<Field>),
+    /// One that is no word, or several.
+    Others,
 }
 
 /// The resource attributes that name a service, in the order of a record.
@@ -61,6 +75,8 @@ impl<'d, R: Records> Intake<'d, R> {
             dialects,
             words,
             known: Default::default(),
+            encoded: Encoded::default(),
+            since: Since::None,
             to,
             resource: Vec::new(),
             texts: Default::default(),
@@ -103,7 +119,10 @@ impl<'d, R: Records> Intake<'d, R> {
             Value::Str(text) => Form::Text(text),
             Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => Form::Text(text),
-                Err(_) => return,
+                Err(_) => {
+                    self.since = Since::Others;
+                    return;
+                }
             },
             Value::Int(number) => Form::Int(number),
             Value::Double(number) => Form::Double(number),
@@ -111,9 +130,24 @@ impl<'d, R: Records> Intake<'d, R> {
         };
         let pair = Pair { key, form };
         match self.words.find(pair) {
-            Ok((_, None)) => {}
-            Ok((word, Some(field))) => self.put_word(field, word),
-            Err(miss) => self.keep_new(pair, miss),
+            Ok((word, field)) => {
+                self.since = match self.since {
+                    Since::None => Since::Word(word, field),
+                    Since::Word(..) | Since::Others => Since::Others,
+                };
+                self.put_known(word, field);
+            }
+            Err(miss) => {
+                self.since = Since::Others;
+                self.keep_new(pair, miss);
+            }
+        }
+    }
+
+    #[inline]
+    fn put_known(&mut self, word: WordId, field: Option<Field>) {
+        if let Some(field) = field {
+            self.put_word(field, word);
         }
     }
 
@@ -270,6 +304,23 @@ impl<R: Records> Sink for Intake<'_, R> {
 
     fn attribute(&mut self, key: &str, value: Value<'_>) {
         self.keep(key, value);
+    }
+
+    #[inline]
+    fn recall(&mut self, encoded: &[u8]) -> bool {
+        self.since = Since::None;
+        let known = self.encoded.recall(encoded);
+        if let Some((word, field)) = known {
+            self.put_known(word, field);
+        }
+        known.is_some()
+    }
+
+    #[inline]
+    fn remember(&mut self, encoded: &[u8]) {
+        if let Since::Word(word, field) = self.since {
+            self.encoded.remember(encoded, word, field);
+        }
     }
 
     fn event(&mut self, name: &str, _time: u64) {

@@ -17,6 +17,7 @@ pub mod across;
 pub mod catalogue;
 mod credential;
 pub mod dialect;
+mod encoded;
 pub mod field;
 pub mod finding;
 pub mod hop;

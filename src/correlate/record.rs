@@ -277,6 +277,11 @@ impl<'r> Span<'r> {
         ))
     }
 
+    /// A bit for each field that is there.
+    pub(crate) const fn mask(&self) -> u128 {
+        self.mask
+    }
+
     /// Whether any field of the mask is there.
     pub(crate) fn has_any(&self, mask: u128) -> bool {
         self.mask & mask != 0

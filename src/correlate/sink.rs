@@ -166,6 +166,14 @@ pub trait Sink {
     fn span_start(&mut self);
     /// An attribute of the open span.
     fn attribute(&mut self, key: &str, value: Value<'_>);
+    /// Comes before an attribute of the open span is read, with its bytes as the format encodes it: whether the sink knows
+    /// from before what they say, and has taken note of it. Then they are stepped over.
+    fn recall(&mut self, _encoded: &[u8]) -> bool {
+        false
+    }
+    /// The calls of [`attribute`](Self::attribute) since the last [`recall`](Self::recall), which came before them with these
+    /// bytes, are all that they say, and nothing in them was refused.
+    fn remember(&mut self, _encoded: &[u8]) {}
     /// An event of the open span, at nanoseconds since the Unix epoch (0: not known).
     fn event(&mut self, name: &str, time: u64);
     /// An attribute of the last event.

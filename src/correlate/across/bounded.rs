@@ -8,13 +8,48 @@ pub(crate) type Key = u128;
 
 /// The key of parts, each length-prefixed so that no two lists of parts collide.
 pub(crate) fn key(parts: &[&[u8]]) -> Key {
-    let mut hasher = sha2::Sha256::new();
+    let mut joined = Vec::new();
+    join(parts, &mut joined);
+    digest(&joined)
+}
+
+fn join(parts: &[&[u8]], to: &mut Vec<u8>) {
     for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
+        to.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        to.extend_from_slice(part);
     }
-    let digest: [u8; 32] = hasher.finalize().into();
+}
+
+fn digest(joined: &[u8]) -> Key {
+    let digest: [u8; 32] = sha2::Sha256::digest(joined).into();
     Key::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
+}
+
+/// Keys of the parts asked for of late, which mostly are those asked for next.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    recent: FxHashMap<Box<[u8]>, Key>,
+    joined: Vec<u8>,
+}
+
+/// Keys remembered before all are forgotten.
+const RECENT: usize = 4096;
+
+impl Keys {
+    /// The same as [`key`].
+    pub(crate) fn of(&mut self, parts: &[&[u8]]) -> Key {
+        self.joined.clear();
+        join(parts, &mut self.joined);
+        if let Some(key) = self.recent.get(self.joined.as_slice()) {
+            return *key;
+        }
+        if self.recent.len() >= RECENT {
+            self.recent.clear();
+        }
+        let key = digest(&self.joined);
+        self.recent.insert(self.joined.as_slice().into(), key);
+        key
+    }
 }
 
 /// A map that keeps the `limit` lowest keys of all it was asked for.
@@ -84,6 +119,20 @@ mod tests {
             assert!(bounded.kept.len() <= 2 * limit);
         }
         bounded.into_sorted()
+    }
+
+    #[test]
+    fn remembered_keys_are_the_same() {
+        let mut keys = Keys::default();
+        for _ in 0..2 {
+            for number in 0..4 * RECENT {
+                let text = number.to_string();
+                let parts = [text.as_bytes(), b"GET /"];
+                assert_eq!(keys.of(&parts), key(&parts));
+            }
+        }
+        assert_ne!(keys.of(&[b"ab", b"c"]), keys.of(&[b"a", b"bc"]));
+        assert_eq!(keys.of(&[]), key(&[]));
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hopseal_identity::Assurance;
 
-use super::bounded::{Bounded, key};
+use super::bounded::{Bounded, Keys};
 use super::{Example, OwnedService, count};
 use crate::catalogue::Capability;
 use crate::field::Field;
@@ -56,11 +56,14 @@ pub(crate) struct Endpoint {
 }
 
 #[derive(Debug)]
-pub(super) struct Endpoints(Bounded<Endpoint>);
+pub(super) struct Endpoints {
+    kept: Bounded<Endpoint>,
+    keys: Keys,
+}
 
 impl Default for Endpoints {
     fn default() -> Self {
-        Self(Bounded::new(MAX_ENDPOINTS))
+        Self { kept: Bounded::new(MAX_ENDPOINTS), keys: Keys::default() }
     }
 }
 
@@ -68,14 +71,14 @@ impl Endpoints {
     pub(super) fn observe(&mut self, cx: &Cx<'_>, hop: &Hop<'_>, window: u64) {
         let Service { name, namespace, environment } = hop.service;
         let operation: &str = &hop.operation;
-        let key = key(&[
+        let key = self.keys.of(&[
             namespace.as_bytes(),
             name.as_bytes(),
             environment.as_bytes(),
             operation.as_bytes(),
             &window.to_le_bytes(),
         ]);
-        let Some(row) = self.0.entry(key, || Endpoint::new(hop, window)) else { return };
+        let Some(row) = self.kept.entry(key, || Endpoint::new(hop, window)) else { return };
         row.hops += 1;
         row.capability = row.capability.min(cx.capability(hop));
         let identified = hop.identity.assurance.is_identified();
@@ -94,7 +97,7 @@ impl Endpoints {
     }
 
     pub(super) fn finish(self) -> (Vec<Endpoint>, bool) {
-        self.0.into_sorted()
+        self.kept.into_sorted()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hopseal_identity::Assurance;
 
-use super::bounded::{Bounded, key};
+use super::bounded::{Bounded, Keys};
 use super::{Example, OwnedService};
 use crate::field::Field;
 use crate::hop::{Hop, HopKind};
@@ -75,11 +75,14 @@ pub(crate) struct Reach {
 }
 
 #[derive(Debug)]
-pub(super) struct Reaches(Bounded<Reach>);
+pub(super) struct Reaches {
+    kept: Bounded<Reach>,
+    keys: Keys,
+}
 
 impl Default for Reaches {
     fn default() -> Self {
-        Self(Bounded::new(MAX_SERVICES))
+        Self { kept: Bounded::new(MAX_SERVICES), keys: Keys::default() }
     }
 }
 
@@ -115,14 +118,14 @@ impl Reaches {
 
     fn add(&mut self, cx: &Cx<'_>, hop: &Hop<'_>, edge: &Hop<'_>, window: u64) {
         let service = hop.service;
-        let key = key(&[
+        let key = self.keys.of(&[
             service.namespace.as_bytes(),
             service.name.as_bytes(),
             service.environment.as_bytes(),
             &window.to_le_bytes(),
         ]);
         let new = || Reach { window, service: service.into(), ways: BTreeMap::new() };
-        let Some(reach) = self.0.entry(key, new) else { return };
+        let Some(reach) = self.kept.entry(key, new) else { return };
         // A proxy that was passed on the way is the edge, as far as the service can tell.
         let through = edge.via.first().copied().or_else(|| (edge.ix != hop.ix).then_some(edge.service.name));
         let caller = cx.caller(hop).map(|caller| caller.service.name);
@@ -141,7 +144,7 @@ impl Reaches {
     }
 
     pub(super) fn finish(self) -> (Vec<Reach>, bool) {
-        self.0.into_sorted()
+        self.kept.into_sorted()
     }
 }
 

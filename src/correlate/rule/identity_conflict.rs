@@ -33,11 +33,18 @@ struct Conflict<'t> {
 }
 
 fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
-    if !cx.entry(hop).has_any(NAMES) {
+    let entry = cx.entry(hop);
+    // Most hops name somebody once: then there is nothing to compare.
+    let is_alone = || {
+        !entry.has(Field::SentBaggage)
+            && named::on(entry).nth(1).is_none()
+            && cx.frame(hop).skip(1).all(|span| !span.has_any(named::IDS))
+    };
+    if !entry.has_any(NAMES) || is_alone() {
         return;
     }
     let mut worst: Option<Conflict<'_>> = None;
-    for first in named::on(cx.entry(hop)).filter(|id| fact(id.field).is_some()) {
+    for first in named::on(entry).filter(|id| fact(id.field).is_some()) {
         for conflict in conflicts(cx, hop, first) {
             if worst.as_ref().is_none_or(|worst| conflict.confidence > worst.confidence) {
                 worst = Some(conflict);

@@ -125,9 +125,47 @@ pub(crate) fn is_nobody(id: &str) -> bool {
     NOBODY.contains(&id)
 }
 
+/// The spans of a frame, the entry span first, then the rest in order of time.
+#[derive(Debug, Clone, Copy)]
+struct Frame<'f, 't> {
+    spans: &'f [&'f Span<'t>],
+    /// Every field on any of them.
+    mask: u128,
+}
+
+impl<'f, 't> Frame<'f, 't> {
+    fn of(spans: &'f [&'f Span<'t>]) -> Self {
+        Self { spans, mask: spans.iter().fold(0, |mask, span| mask | span.mask()) }
+    }
+
+    /// The spans, unless none of them has that field.
+    fn with(self, field: Field) -> impl Iterator<Item = &'f Span<'t>> {
+        let spans = if self.mask & field.bit() == 0 { &[] } else { self.spans };
+        spans.iter().copied()
+    }
+
+    /// Every non-empty entry of `field`, the entry span's first.
+    fn entries(self, field: Field) -> impl Iterator<Item = (&'f Span<'t>, Entry<'t>)> {
+        self.with(field).flat_map(move |span| {
+            span.entries_of(field).filter(|entry| !entry.text.is_empty()).map(move |entry| (span, entry))
+        })
+    }
+
+    fn first(self, field: Field) -> Option<&'t str> {
+        self.with(field).find_map(|span| span.get(field))
+    }
+
+    /// Every text of `field` on the first span that has it: copies of a list on others add nothing.
+    fn list(self, field: Field) -> impl Iterator<Item = &'t str> {
+        let first = self.with(field).find(|span| span.has(field));
+        first.into_iter().flat_map(move |span| span.all(field))
+    }
+}
+
 /// Judges a frame: its entry span first, then the rest in order of time.
-pub(crate) fn identity<'t>(frame: &[&Span<'t>], judges: &Judges<'_>) -> Identity<'t> {
-    if frame.iter().all(|span| !span.has_any(ANY)) {
+pub(crate) fn identity<'t>(spans: &[&Span<'t>], judges: &Judges<'_>) -> Identity<'t> {
+    let frame = Frame::of(spans);
+    if frame.mask & ANY == 0 {
         return Identity::UNKNOWN;
     }
     if let Some(identity) = crate_evidence(frame, judges) {
@@ -135,7 +173,7 @@ pub(crate) fn identity<'t>(frame: &[&Span<'t>], judges: &Judges<'_>) -> Identity
     }
     let (mut named, mut nobody) = (None, false);
     for field in NAMES {
-        for (span, entry) in entries(frame, field) {
+        for (span, entry) in frame.entries(field) {
             if is_nobody(entry.text) {
                 nobody = true;
             } else if named.is_none() {
@@ -164,23 +202,9 @@ pub(crate) fn identity<'t>(frame: &[&Span<'t>], judges: &Judges<'_>) -> Identity
     Identity { assurance, method, ..Identity::UNKNOWN }
 }
 
-/// Every non-empty entry of `field`, the entry span's first.
-fn entries<'f, 't>(
-    frame: &'f [&'f Span<'t>],
-    field: Field,
-) -> impl Iterator<Item = (&'f Span<'t>, Entry<'t>)> + use<'f, 't> {
-    frame.iter().flat_map(move |&span| {
-        span.entries_of(field).filter(|entry| !entry.text.is_empty()).map(move |entry| (span, entry))
-    })
-}
-
-fn first<'t>(frame: &[&Span<'t>], field: Field) -> Option<&'t str> {
-    frame.iter().find_map(|span| span.get(field))
-}
-
 /// The words of the crate, from the first span that carries them.
-fn crate_evidence<'t>(frame: &[&Span<'t>], judges: &Judges<'_>) -> Option<Identity<'t>> {
-    let span = frame.iter().find(|span| span.has(Field::Assurance))?;
+fn crate_evidence<'t>(frame: Frame<'_, 't>, judges: &Judges<'_>) -> Option<Identity<'t>> {
+    let span = frame.with(Field::Assurance).find(|span| span.has(Field::Assurance))?;
     let mut assurance = Assurance::parse(span.get(Field::Assurance)?)?;
     let mut basis = Basis::Claimed;
     let mut reason = span.get(Field::Reason);
@@ -193,7 +217,8 @@ fn crate_evidence<'t>(frame: &[&Span<'t>], judges: &Judges<'_>) -> Option<Identi
         }
         Some(SealVerdict::Broken(_)) | None => {}
     }
-    let named = NAMES.iter().find_map(|field| entries(std::slice::from_ref(span), *field).next());
+    let spans = [span];
+    let named = NAMES.iter().find_map(|field| Frame::of(&spans).entries(*field).next());
     let principal = match (assurance.is_identified(), named) {
         (true, Some((_, entry))) => Some(principal(frame, entry)),
         _ => None,
@@ -205,9 +230,12 @@ fn crate_evidence<'t>(frame: &[&Span<'t>], judges: &Judges<'_>) -> Option<Identi
 const FRAMEWORK: u128 = Field::AuthType.bit() | Field::Authenticated.bit() | Field::SecurityEvent.bit();
 
 /// What a web framework's security layer says: authenticated, anonymous, or nothing.
-fn framework(frame: &[&Span<'_>]) -> Option<bool> {
+fn framework(frame: Frame<'_, '_>) -> Option<bool> {
     let mut said = None;
-    for span in frame {
+    if frame.mask & FRAMEWORK == 0 {
+        return said;
+    }
+    for span in frame.spans {
         for entry in span.entries_in(FRAMEWORK) {
             match (entry.field, entry.text) {
                 (Field::AuthType, kind) => said = Some(!kind.starts_with("Anonymous")),
@@ -226,26 +254,28 @@ fn framework(frame: &[&Span<'_>]) -> Option<bool> {
 }
 
 /// Gathers the rest of the principal that `entry` names.
-fn principal<'t>(frame: &[&Span<'t>], entry: Entry<'t>) -> Principal<'t> {
-    let kind = first(frame, Field::Kind).and_then(Kind::parse).unwrap_or_else(|| kind_of(entry));
-    let expires_at =
-        frame.iter().find_map(|span| span.number(Field::ExpiresAt).or_else(|| span.number(Field::SealExp)));
-    let list = |fields: [Field; 2]| -> Vec<&'t str> {
-        let texts = fields.into_iter().flat_map(|field| {
-            // One span's list is the whole list: copies of it on others add nothing.
-            frame.iter().find(|span| span.has(field)).into_iter().flat_map(move |span| span.all(field))
-        });
-        let mut list: Vec<&str> =
-            texts.flat_map(|text| text.split([' ', ',']).filter(|word| !word.is_empty())).collect();
-        list.sort_unstable();
-        list.dedup();
-        list
+fn principal<'t>(frame: Frame<'_, 't>, entry: Entry<'t>) -> Principal<'t> {
+    let first = |field| frame.first(field);
+    let kind = first(Field::Kind).and_then(Kind::parse).unwrap_or_else(|| kind_of(entry));
+    let expires_at = match frame.mask & (Field::ExpiresAt.bit() | Field::SealExp.bit()) {
+        0 => None,
+        _ => frame
+            .spans
+            .iter()
+            .find_map(|span| span.number(Field::ExpiresAt).or_else(|| span.number(Field::SealExp))),
     };
-    let actors = [Field::Actors, Field::Actor]
+    let words = |fields: &[Field]| -> Vec<&'t str> {
+        let texts = fields.iter().flat_map(|field| frame.list(*field));
+        let mut words: Vec<&str> =
+            texts.flat_map(|text| text.split([' ', ',']).filter(|word| !word.is_empty())).collect();
+        words.sort_unstable();
+        words.dedup();
+        words
+    };
+    let actors = [Field::Actors, Field::Actor].into_iter().find(|field| frame.mask & field.bit() != 0);
+    let actors = actors
         .into_iter()
-        .find_map(|field| frame.iter().find(|span| span.has(field)).map(|span| span.all(field)))
-        .into_iter()
-        .flatten()
+        .flat_map(|field| frame.list(field))
         .flat_map(|text| text.split(','))
         .filter(|text| !text.is_empty())
         .map(Actor::parse)
@@ -255,13 +285,13 @@ fn principal<'t>(frame: &[&Span<'t>], entry: Entry<'t>) -> Principal<'t> {
         field: entry.field,
         key: entry.key,
         kind,
-        issuer: first(frame, Field::Iss).or_else(|| first(frame, Field::Issuer)),
-        tenant: first(frame, Field::SealedTenant).or_else(|| first(frame, Field::Tenant)),
-        client: first(frame, Field::SealedClient).or_else(|| first(frame, Field::Client)),
-        session: first(frame, Field::Session),
+        issuer: first(Field::Iss).or_else(|| first(Field::Issuer)),
+        tenant: first(Field::SealedTenant).or_else(|| first(Field::Tenant)),
+        client: first(Field::SealedClient).or_else(|| first(Field::Client)),
+        session: first(Field::Session),
         actors,
-        scopes: list([Field::Scopes, Field::Scope]),
-        roles: list([Field::Role, Field::Role]),
+        scopes: words(&[Field::Scopes, Field::Scope]),
+        roles: words(&[Field::Role]),
         expires_at,
     }
 }

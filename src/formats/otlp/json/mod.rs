@@ -83,7 +83,7 @@ fn read<'s, S: Sink + ?Sized>(
 }
 
 /// Whose attribute it is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {
     Resource,
     Span,

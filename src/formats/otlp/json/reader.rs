@@ -72,6 +72,26 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// The bytes from here, after white space, to the end of the next `end`; `None` if they are more than `longest`.
+    #[inline]
+    pub(super) fn up_to(&mut self, end: &[u8; 2], longest: usize) -> Option<&'a [u8]> {
+        self.peek();
+        let rest = self.rest();
+        let near = rest.get(..longest).unwrap_or(rest);
+        let at = memchr::memchr_iter(end[0], near).find(|at| near.get(at + 1) == Some(&end[1]))?;
+        near.get(..at + 2)
+    }
+
+    /// What stands between here and `other`.
+    pub(super) fn between(&self, other: &Self) -> &'a [u8] {
+        self.json.as_bytes().get(self.at..other.at).unwrap_or_default()
+    }
+
+    /// Goes to the end of what [`up_to`](Self::up_to) told.
+    pub(super) fn step_over(&mut self, ahead: &[u8]) {
+        self.at += ahead.len();
+    }
+
     /// Takes `null` if it comes next.
     #[inline(always)]
     pub(super) fn null(&mut self) -> bool {

@@ -9,6 +9,8 @@ use crate::otlp::DEPTH;
 const TOO_DEEP: Reason = "attribute: lists and maps are nested too deep";
 const SEVERAL: Reason = "attribute: more than one value, the first is taken";
 const NOT_OF_ITS_TYPE: Reason = "attribute: the value is not what its type says";
+/// Longest attribute that a sink is asked about, in bytes.
+const LONGEST: usize = 256;
 const NO_KEY: Reason = "attribute: no key";
 
 impl<S: Sink + ?Sized> Pass<'_, S> {
@@ -20,6 +22,23 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
 
     #[inline]
     fn key_value(&mut self, whose: Whose, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        if whose != Whose::Span {
+            return self.new_key_value(whose, reader);
+        }
+        // An object that ends here is remembered as a whole, so bytes that are the same are one too.
+        if let Some(ahead) = reader.up_to(b"}}", LONGEST)
+            && self.sink.recall(ahead)
+        {
+            reader.step_over(ahead);
+            return Ok(());
+        }
+        let start = *reader;
+        self.new_key_value(whose, reader)?;
+        self.sink.remember(start.between(reader));
+        Ok(())
+    }
+
+    fn new_key_value(&mut self, whose: Whose, reader: &mut Reader<'_>) -> Result<(), Fault> {
         // What nearly every attribute is, as nearly everyone writes it.
         if let Some([key, text]) = reader.exactly([r#"{"key":""#, r#"","value":{"stringValue":""#], "\"}}") {
             self.hand_on(whose, key, Value::Str(text));

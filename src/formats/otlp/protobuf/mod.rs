@@ -76,7 +76,7 @@ pub(crate) fn begins(head: &[u8]) -> bool {
 }
 
 /// Whose attribute it is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {
     Resource,
     Span,

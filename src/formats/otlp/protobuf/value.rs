@@ -16,12 +16,16 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
     /// Hands on one `KeyValue`. A bad one is refused and costs nothing else.
     #[inline]
     pub(super) fn attribute(&mut self, whose: Whose, pair: &[u8]) {
-        if let Err(reason) = self.key_value(whose, pair) {
-            self.reject(pair, reason);
+        if whose == Whose::Span && self.sink.recall(pair) {
+            return;
+        }
+        match self.key_value(whose, pair) {
+            Ok(()) if whose == Whose::Span => self.sink.remember(pair),
+            Ok(()) => {}
+            Err(reason) => self.reject(pair, reason),
         }
     }
 
-    #[inline]
     fn key_value(&mut self, whose: Whose, pair: &[u8]) -> Result<(), Reason> {
         if let Some((key, value)) = short(pair) {
             if let Some((key, text)) = short_text(pair, value) {

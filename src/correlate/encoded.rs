@@ -1,0 +1,122 @@
+//! What encoded attributes say, so that one that comes again is not read again.
+//!
+//! Only what became a word is remembered. The table has a fixed number of places and what is in it stays: who fills it
+//! gains that attributes are read in full.
+
+use std::hash::Hasher as _;
+
+use rustc_hash::FxHasher;
+
+use crate::field::Field;
+use crate::words::WordId;
+
+/// Places that one hash may take.
+const WAYS: usize = 4;
+/// Groups of places; a power of two. With [`WAYS`] and [`LONGEST`] this bounds the table to some 8 MiB.
+const GROUPS: usize = 1 << 13;
+/// Longest attribute that is remembered, in bytes.
+const LONGEST: usize = 256;
+
+/// A remembered attribute; all zero where there is none.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    /// Half of the hash; 0 where empty.
+    tag: u32,
+    /// Where its bytes begin.
+    start: u32,
+    len: u16,
+    /// The field it says; `None` where it says none that is kept.
+    field: Option<Field>,
+    word: u32,
+}
+
+/// The attributes remembered in one input of one format.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    bytes: Vec<u8>,
+    places: Box<[[Place; WAYS]]>,
+}
+
+impl Default for Encoded {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), places: vec![[Place::default(); WAYS]; GROUPS].into_boxed_slice() }
+    }
+}
+
+/// The group of places for these bytes, and what marks them there.
+#[inline]
+fn place(encoded: &[u8]) -> (usize, u32) {
+    let mut hasher = FxHasher::default();
+    hasher.write(encoded);
+    let hash = hasher.finish();
+    (hash as usize & (GROUPS - 1), (hash >> 32) as u32 | 1)
+}
+
+impl Encoded {
+    /// What these bytes say, if they are remembered.
+    #[inline]
+    pub(crate) fn recall(&self, encoded: &[u8]) -> Option<(WordId, Option<Field>)> {
+        if encoded.len() > LONGEST {
+            return None;
+        }
+        let (group, tag) = place(encoded);
+        let known = self.places.get(group)?.iter().find(|place| {
+            let start = place.start as usize;
+            place.tag == tag && self.bytes.get(start..start + usize::from(place.len)) == Some(encoded)
+        })?;
+        Some((WordId(known.word), known.field))
+    }
+
+    /// Remembers what these bytes say, if there is room.
+    pub(crate) fn remember(&mut self, encoded: &[u8], WordId(word): WordId, field: Option<Field>) {
+        if encoded.len() > LONGEST {
+            return;
+        }
+        let (group, tag) = place(encoded);
+        let free = self.places.get_mut(group).and_then(|group| group.iter_mut().find(|place| place.tag == 0));
+        if let Some(free) = free
+            && let (Ok(start), Ok(len)) = (u32::try_from(self.bytes.len()), u16::try_from(encoded.len()))
+        {
+            *free = Place { tag, start, len, field, word };
+            self.bytes.extend_from_slice(encoded);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_recalled() {
+        let mut encoded = Encoded::default();
+        assert_eq!(encoded.recall(b"ab"), None);
+        encoded.remember(b"ab", WordId(7), None);
+        encoded.remember(b"abc", WordId(8), Some(Field::Link));
+        assert_eq!(encoded.recall(b"ab"), Some((WordId(7), None)));
+        assert_eq!(encoded.recall(b"abc"), Some((WordId(8), Some(Field::Link))));
+        assert_eq!(encoded.recall(b"a"), None);
+    }
+
+    #[test]
+    fn long_ones_and_those_without_room_are_not() {
+        let mut encoded = Encoded::default();
+        let long = [b'x'; LONGEST + 1];
+        encoded.remember(&long, WordId(1), None);
+        assert_eq!(encoded.recall(&long), None);
+        let all: Vec<String> = (0..4 * WAYS * GROUPS).map(|number| number.to_string()).collect();
+        for (text, word) in all.iter().zip(0..) {
+            encoded.remember(text.as_bytes(), WordId(word), None);
+        }
+        let known =
+            all.iter().zip(0..).filter(|(text, word)| match encoded.recall(text.as_bytes()) {
+                Some((known, _)) => {
+                    assert_eq!(known, WordId(*word));
+                    true
+                }
+                None => false,
+            });
+        let known = known.count();
+        assert!(known <= WAYS * GROUPS && known > WAYS * GROUPS / 2, "{known}");
+    }
+}
