@@ -108,14 +108,13 @@ mod tests {
         for (text, word) in all.iter().zip(0..) {
             encoded.remember(text.as_bytes(), WordId(word), None);
         }
-        let known =
-            all.iter().zip(0..).filter(|(text, word)| match encoded.recall(text.as_bytes()) {
-                Some((known, _)) => {
-                    assert_eq!(known, WordId(*word));
-                    true
-                }
-                None => false,
-            });
+        let known = all.iter().zip(0..).filter(|(text, word)| match encoded.recall(text.as_bytes()) {
+            Some((known, _)) => {
+                assert_eq!(known, WordId(*word));
+                true
+            }
+            None => false,
+        });
         let known = known.count();
         assert!(known <= WAYS * GROUPS && known > WAYS * GROUPS / 2, "{known}");
     }

@@ -3,6 +3,7 @@
 mod hostile;
 mod oracle;
 mod real;
+mod recall;
 mod tolerant;
 
 use hopseal_correlate::sink::Position;

@@ -172,7 +172,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn traces() -> impl Strategy<Value = TracesData> {
+pub(super) fn traces() -> impl Strategy<Value = TracesData> {
     vec(resource_spans(), 0..3).prop_map(|resource_spans| TracesData { resource_spans })
 }
 

@@ -1,0 +1,156 @@
+//! An attribute that is known by its bytes says what it says when it is read.
+
+use hopseal_correlate::dialect::{Dialects, KeyId};
+use hopseal_correlate::field::Field;
+use hopseal_correlate::intake::{Intake, Records};
+use hopseal_correlate::record::Span;
+use hopseal_correlate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
+use hopseal_correlate::words::Words;
+use opentelemetry_proto::tonic::trace::v1::TracesData;
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::oracle::traces;
+use super::{json, protobuf};
+
+#[derive(Debug, Default)]
+struct Kept {
+    records: Vec<Vec<u8>>,
+    rejected: Vec<String>,
+}
+
+impl Records for &mut Kept {
+    fn record(&mut self, _trace_id: TraceId, bytes: &[u8]) {
+        self.records.push(bytes.to_vec());
+    }
+
+    fn reject(&mut self, at: Position, reason: &str) {
+        self.rejected.push(format!("{at}: {reason}"));
+    }
+}
+
+/// Counts what was recalled; asked not to, recalls nothing.
+struct Counting<S> {
+    sink: S,
+    recalls: bool,
+    recalled: usize,
+}
+
+impl<S: Sink> Sink for Counting<S> {
+    fn resource(&mut self) {
+        self.sink.resource();
+    }
+    fn resource_attribute(&mut self, key: &str, value: Value<'_>) {
+        self.sink.resource_attribute(key, value);
+    }
+    fn span_start(&mut self) {
+        self.sink.span_start();
+    }
+    fn attribute(&mut self, key: &str, value: Value<'_>) {
+        self.sink.attribute(key, value);
+    }
+    fn recall(&mut self, encoded: &[u8]) -> bool {
+        let recalled = self.recalls && self.sink.recall(encoded);
+        self.recalled += usize::from(recalled);
+        recalled
+    }
+    fn remember(&mut self, encoded: &[u8]) {
+        if self.recalls {
+            self.sink.remember(encoded);
+        }
+    }
+    fn event(&mut self, name: &str, time: u64) {
+        self.sink.event(name, time);
+    }
+    fn event_attribute(&mut self, key: &str, value: Value<'_>) {
+        self.sink.event_attribute(key, value);
+    }
+    fn link(&mut self, link: Link) {
+        self.sink.link(link);
+    }
+    fn link_attribute(&mut self, key: &str, value: Value<'_>) {
+        self.sink.link_attribute(key, value);
+    }
+    fn span_end(&mut self, head: &SpanHead<'_>) {
+        self.sink.span_end(head);
+    }
+    fn span_abort(&mut self) {
+        self.sink.span_abort();
+    }
+    fn reject(&mut self, at: Position, reason: &str) {
+        self.sink.reject(at, reason);
+    }
+}
+
+type Said = Vec<(SpanId, Vec<(Field, KeyId, String, Option<(TraceId, SpanId)>)>)>;
+
+/// What reading a message four times over says, and how many attributes were recalled.
+fn read(message: impl Fn(&mut dyn Sink), recalls: bool) -> (Said, Vec<String>, usize) {
+    let dialects = Dialects::built_in().unwrap();
+    let (mut words, mut kept) = (Words::default(), Kept::default());
+    let mut sink = Counting { sink: Intake::new(&dialects, &mut words, &mut kept), recalls, recalled: 0 };
+    (0..4).for_each(|_| message(&mut sink));
+    let recalled = sink.recalled;
+    let said = kept.records.iter().map(|record| {
+        let (_, span) = Span::read(record, &words).unwrap();
+        let entries =
+            span.entries().map(|entry| (entry.field, entry.key, entry.text.to_owned(), entry.link()));
+        (span.id, entries.collect())
+    });
+    (said.collect(), kept.rejected, recalled)
+}
+
+fn in_protobuf(bytes: &[u8], recalls: bool) -> (Said, Vec<String>, usize) {
+    read(|sink| protobuf::message(bytes, Position::Byte(0), sink), recalls)
+}
+
+fn in_json(text: &str, recalls: bool) -> (Said, Vec<String>, usize) {
+    read(|sink| json::message(text.as_bytes(), Position::Byte(0), sink), recalls)
+}
+
+fn same((said, rejected, _): (Said, Vec<String>, usize), others: (Said, Vec<String>, usize)) {
+    assert_eq!(said, others.0);
+    assert_eq!(rejected, others.1);
+}
+
+const SPAN: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"01010101010101010101010101010101",
+    "spanId":"0202020202020202","attributes":[ATTRIBUTES]}]}]}]}"#;
+
+#[test]
+fn plain_attributes_are_recalled() {
+    for (attributes, expected) in [
+        // The first time says it, the second makes a word, the third is remembered, the fourth recalled.
+        (r#"{"key":"user.id","value":{"stringValue":"u"}}"#, 1),
+        (r#"{"key":"http.response.status_code","value":{"intValue":"200"}}"#, 1),
+        (r#"{ "key" : "user.id" , "value" : {"stringValue":"a}}b"}}"#, 0),
+        // Two values are two facts.
+        (
+            r#"{"key":"user.roles","value":{"arrayValue":{"values":[{"stringValue":"a"},{"stringValue":"b"}]}}}"#,
+            0,
+        ),
+        // Told of each time.
+        (r#"{"key":"http.url","value":{"stringValue":"https://x/?access_token=8fj3kd93jd83hd93jd83"}}"#, 0),
+        // The second value is refused each time.
+        (r#"{"key":"user.id","value":{"stringValue":"u","intValue":"1"}}"#, 0),
+    ] {
+        let text = SPAN.replace("ATTRIBUTES", attributes);
+        let with = in_json(&text, true);
+        assert_eq!(with.2, expected, "{attributes}");
+        same(with, in_json(&text, false));
+        let data: TracesData = serde_json::from_str(&text).unwrap();
+        let bytes = data.encode_to_vec();
+        same(in_protobuf(&bytes, true), in_protobuf(&bytes, false));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn recalling_changes_nothing(data in traces()) {
+        let bytes = data.encode_to_vec();
+        same(in_protobuf(&bytes, true), in_protobuf(&bytes, false));
+        let text = serde_json::to_string(&data).unwrap();
+        same(in_json(&text, true), in_json(&text, false));
+    }
+}
