@@ -34,13 +34,13 @@ struct Conflict<'t> {
 
 fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     let entry = cx.entry(hop);
-    // Most hops name somebody once: then there is nothing to compare.
-    let is_alone = || {
-        !entry.has(Field::SentBaggage)
-            && named::on(entry).nth(1).is_none()
-            && cx.frame(hop).skip(1).all(|span| !span.has_any(named::IDS))
+    // Most frames have one id: then there is nothing to compare.
+    let has_one_id = || {
+        let mut ids = cx.frame(hop).flat_map(named::on).map(|named| named.id);
+        let first = ids.next();
+        !entry.has(Field::SentBaggage) && ids.all(|id| Some(id) == first)
     };
-    if !entry.has_any(NAMES) || is_alone() {
+    if !entry.has_any(NAMES) || has_one_id() {
         return;
     }
     let mut worst: Option<Conflict<'_>> = None;
