@@ -9,8 +9,14 @@
     clippy::unwrap_used,
     reason = "a bench stops at what it did not expect"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a bench reads the clock and says what it saw"
+)]
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
@@ -36,8 +42,44 @@ const SERVICES: [&str; 10] = [
     "ledger",
 ];
 
+/// What reading may cost at most, as a part of what prost takes for the same bytes.
+const LIMIT: f64 = 1.0 / 8.0;
+
 fn main() {
     divan::main();
+    // `cargo test` and `--list` measure nothing.
+    if !std::env::args().any(|arg| ["--test", "--list"].contains(&&*arg)) && part_of_prost() > LIMIT {
+        std::process::exit(1);
+    }
+}
+
+/// Our cost over that of prost, each the least of many runs that take turns: what else the machine does only adds.
+fn part_of_prost() -> f64 {
+    let bytes = batch().encode_to_vec();
+    let least = |least: &mut Duration, run: &dyn Fn()| {
+        let start = Instant::now();
+        run();
+        *least = (*least).min(start.elapsed());
+    };
+    let (mut ours, mut theirs) = (Duration::MAX, Duration::MAX);
+    for _ in 0..500 {
+        least(&mut ours, &|| {
+            let mut sum = Sum::default();
+            otlp::protobuf::message(black_box(&bytes), Position::Byte(0), &mut sum);
+            sum.spans();
+        });
+        least(&mut theirs, &|| drop(black_box(TracesData::decode(black_box(&*bytes)).unwrap())));
+    }
+    let per_span = |time: Duration| time.as_nanos() as f64 / SPANS as f64;
+    let part = ours.as_secs_f64() / theirs.as_secs_f64();
+    println!(
+        "protobuf: {:.0} ns a span, prost {:.0} ns, 1 : {:.1} (limit 1 : {:.0})",
+        per_span(ours),
+        per_span(theirs),
+        1.0 / part,
+        1.0 / LIMIT
+    );
+    part
 }
 
 #[divan::bench_group(sample_count = 200)]

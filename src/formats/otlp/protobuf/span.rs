@@ -2,11 +2,9 @@
 
 use hopseal_correlate::sink::{Link, Sink, SpanHead, SpanId, SpanKind, Status, TraceId};
 
+use super::value::{ATTRIBUTE, Texts};
 use super::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
 use super::{Pass, Whose};
-
-/// The tag of field 9, length-delimited.
-const ATTRIBUTE: u8 = 9 << 3 | 2;
 
 impl<S: Sink + ?Sized> Pass<'_, S> {
     /// Hands on one span, or takes it back and says why.
@@ -28,10 +26,13 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         let (mut start, mut end) = (0, 0);
         let mut dropped = [0; 3];
         let mut fields = Fields::of(span);
+        let mut texts = Texts::default();
         loop {
             // Most fields of most spans.
+            let mut here = fields.rest();
             while let Some(pair) = fields.short(ATTRIBUTE) {
-                self.attribute(Whose::Span, pair);
+                self.short_attribute(pair, here, &mut texts);
+                here = fields.rest();
             }
             let Some(field) = fields.next()? else { break };
             match field {

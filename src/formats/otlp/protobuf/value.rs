@@ -12,13 +12,73 @@ const NOT_TEXT: Reason = "attribute: the value is not UTF-8, taken as bytes";
 const KEY_NOT_TEXT: Reason = "attribute: the key is not UTF-8";
 const TOO_DEEP: Reason = "attribute: lists and maps are nested too deep";
 
+/// The tag of field 9 of a span, length-delimited.
+pub(super) const ATTRIBUTE: u8 = 9 << 3 | 2;
+
+/// Bytes of attributes looked at together. Where one of them is no text, each is looked at by itself, so this bounds what
+/// that may cost.
+const RUN: usize = 512;
+
+/// Attributes of a span that follow each other and are known to be text: to look at many at once costs little more
+/// than to look at one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Texts<'a> {
+    text: &'a str,
+    /// Bytes of the span behind them.
+    behind: usize,
+}
+
+impl<'a> Texts<'a> {
+    /// The attributes from here on that are short texts, as far as all of them are UTF-8. `here` is the rest of a span.
+    fn at(here: &'a [u8]) -> Option<Self> {
+        let mut fields = Fields::of(here);
+        let mut behind = here.len();
+        while here.len() - behind < RUN
+            && let Some(pair) = fields.short(ATTRIBUTE)
+            && short(pair).is_some_and(|(_, value)| is_short_text(value))
+        {
+            behind = fields.rest().len();
+        }
+        let text = str::from_utf8(here.get(..here.len() - behind)?).ok()?;
+        Some(Self { text, behind })
+    }
+
+    /// The first attribute of `here`, which has `length` bytes, if it is among them.
+    fn first(&self, here: &'a [u8], length: usize) -> Option<&'a str> {
+        let start = self.text.len().checked_sub(here.len().checked_sub(self.behind)?)? + 2;
+        self.text.get(start..start + length)
+    }
+}
+
 impl<S: Sink + ?Sized> Pass<'_, S> {
+    /// Hands on the first attribute of `here`, the rest of a span, which is the short one `pair`.
+    #[inline]
+    pub(super) fn short_attribute<'a>(&mut self, pair: &'a [u8], here: &'a [u8], texts: &mut Texts<'a>) {
+        if self.sink.recall(pair) {
+            return;
+        }
+        let is_text = short(pair).filter(|(_, value)| is_short_text(value));
+        let Some((_, value)) = is_text else { return self.new_attribute(Whose::Span, pair) };
+        let known = texts.first(here, pair.len()).or_else(|| {
+            *texts = Texts::at(here)?;
+            texts.first(here, pair.len())
+        });
+        let start = pair.len() - value.len();
+        let parts = known.and_then(|text| Some((text.get(2..start - 2)?, text.get(start + 2..)?)));
+        let Some((key, text)) = parts else { return self.new_attribute(Whose::Span, pair) };
+        self.hand_on(Whose::Span, key, Value::Str(text));
+        self.sink.remember(pair);
+    }
+
     /// Hands on one `KeyValue`. A bad one is refused and costs nothing else.
     #[inline]
     pub(super) fn attribute(&mut self, whose: Whose, pair: &[u8]) {
-        if whose == Whose::Span && self.sink.recall(pair) {
-            return;
+        if whose != Whose::Span || !self.sink.recall(pair) {
+            self.new_attribute(whose, pair);
         }
+    }
+
+    fn new_attribute(&mut self, whose: Whose, pair: &[u8]) {
         match self.key_value(whose, pair) {
             Ok(()) if whose == Whose::Span => self.sink.remember(pair),
             Ok(()) => {}
@@ -26,16 +86,12 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         }
     }
 
+    #[inline]
     fn key_value(&mut self, whose: Whose, pair: &[u8]) -> Result<(), Reason> {
-        if let Some((key, value)) = short(pair) {
-            if let Some((key, text)) = short_text(pair, value) {
-                self.hand_on(whose, key, Value::Str(text));
-                return Ok(());
-            }
-            let key = str::from_utf8(key).map_err(|_| KEY_NOT_TEXT)?;
-            return self.any(whose, key, value, DEPTH);
-        }
-        let (key, value) = split(pair)?;
+        let (key, value) = match short(pair) {
+            Some((key, value)) => (key, Cow::Borrowed(value)),
+            None => split(pair)?,
+        };
         let key = str::from_utf8(key).map_err(|_| KEY_NOT_TEXT)?;
         self.any(whose, key, &value, DEPTH)
     }
@@ -141,17 +197,12 @@ fn short(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     fields.is_empty().then_some((key, value))
 }
 
-/// The text that a short value is. Then tags and lengths are ASCII, so the pair is UTF-8 exactly if key and text are.
+/// Whether a short value is a text, and nothing else. Then tags and lengths are ASCII, so the bytes of its attribute are
+/// UTF-8 exactly if key and text are.
 #[inline(always)]
-fn short_text<'a>(pair: &'a [u8], value: &[u8]) -> Option<(&'a str, &'a str)> {
+fn is_short_text(value: &[u8]) -> bool {
     let mut fields = Fields::of(value);
-    fields.short(0x0a)?;
-    if !fields.is_empty() {
-        return None;
-    }
-    let pair = str::from_utf8(pair).ok()?;
-    let value = pair.len() - value.len();
-    Some((pair.get(2..value - 2)?, pair.get(value + 2..)?))
+    fields.short(0x0a).is_some() && fields.is_empty()
 }
 
 /// The key and the `AnyValue` of a `KeyValue`. A value written in parts is put together.
