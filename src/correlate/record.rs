@@ -25,6 +25,11 @@ const WORD: u16 = u16::MAX;
 /// Added to the field of an entry that is a word.
 const WORD_FIELD: u8 = 0x80;
 
+/// Bytes of a field that is a word.
+pub(crate) const WORD_FIELD_LEN: usize = 4;
+/// Bytes of a link.
+pub(crate) const LINK_LEN: usize = 29;
+
 /// Cuts text to what a record keeps.
 fn bounded(text: &str) -> (&str, &str) {
     if text.len() <= MAX_TEXT {

@@ -13,7 +13,7 @@
 //! order and a JSON object does.
 
 /// One scalar. A list gives one call an element under the same key; a map gives one call an entry under the
-/// outer key. Parsers bound the depth they follow.
+/// outer key, but see [`Sink::names_secret`]. Parsers bound the depth they follow.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
     /// Text, valid UTF-8.
@@ -174,6 +174,14 @@ pub trait Sink {
     /// The calls of [`attribute`](Self::attribute) since the last [`recall`](Self::recall), which came before them with these
     /// bytes, are all that they say, and nothing in them was refused.
     fn remember(&mut self, _encoded: &[u8]) {}
+    /// Whether the key of an entry in a map names a secret: then the entry is an attribute under its own key, and not under
+    /// that of the map.
+    fn names_secret(&mut self, _key: &str) -> bool {
+        false
+    }
+    /// Text of the open span that is no attribute and says nothing of a hop, such as the message of its status: only looked
+    /// through for credentials. `place` says where it stood.
+    fn text(&mut self, _place: &str, _text: &str) {}
     /// An event of the open span, at nanoseconds since the Unix epoch (0: not known).
     fn event(&mut self, name: &str, time: u64);
     /// An attribute of the last event.

@@ -24,7 +24,7 @@ pub use baseline::Baseline;
 pub use error::CheckError;
 pub use gate::{Exit, FailOn, Gate};
 pub use policy::load_policy;
-pub use store::{MAX_SPANS, Store};
+pub use store::{MAX_SPANS, MAX_TRACE_BYTES, Store};
 
 /// What to check and how.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use hopseal_correlate::words::Words;
 use hopseal_formats::{Limits, read};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{CheckError, MAX_SPANS, Store};
+use super::{CheckError, MAX_SPANS, MAX_TRACE_BYTES, Store};
 
 /// Rejections listed; all are counted.
 const MAX_REJECTIONS: usize = 1000;
@@ -136,6 +136,8 @@ pub(super) fn left_out(count: u64) -> Rejection {
     Rejection {
         file: String::new(),
         at: String::new(),
-        reason: format!("{count} spans beyond {MAX_SPANS} in one trace were left out"),
+        reason: format!(
+            "{count} spans beyond {MAX_SPANS}, or {MAX_TRACE_BYTES} bytes of them, in one trace were left out"
+        ),
     }
 }

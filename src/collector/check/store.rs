@@ -17,6 +17,8 @@ const MAX_RUNS: usize = 64;
 const BUFFER: usize = 128 << 10;
 /// Spans judged of one trace; the ones with the highest ids beyond it are left out and counted.
 pub const MAX_SPANS: usize = 2_000_000;
+/// Bytes of the records judged of one trace; in the same way.
+pub const MAX_TRACE_BYTES: usize = 1 << 30;
 
 /// First 24 bytes of a record: trace id, span id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,9 +175,13 @@ impl Store {
         let mut left_out = 0;
         for group in self.places.chunk_by(|a, b| a.key.trace() == b.key.trace()) {
             let Some(first) = group.first() else { continue };
-            left_out += group.len().saturating_sub(MAX_SPANS) as u64;
             records.clear();
-            records.extend(group.iter().take(MAX_SPANS).map(|place| self.at(place)));
+            let mut room = MAX_TRACE_BYTES;
+            records.extend(group.iter().take(MAX_SPANS).map(|place| self.at(place)).take_while(|record| {
+                room = room.saturating_sub(record.len());
+                room > 0
+            }));
+            left_out += group.len().saturating_sub(records.len()) as u64;
             visit(first.key.trace(), &records)?;
         }
         self.left_out = left_out;
@@ -192,13 +198,15 @@ impl Store {
         while let Some(next) = heads.iter().filter_map(|head| head.key()).min() {
             bytes.clear();
             ends.clear();
+            let mut room = MAX_TRACE_BYTES;
             // Runs are merged by whole key, so that which spans are left out does not depend on the input's order.
             while let Some(head) = heads
                 .iter_mut()
                 .filter(|head| head.key().is_some_and(|key| key.trace() == next.trace()))
                 .min_by_key(|head| head.key())
             {
-                if ends.len() < MAX_SPANS {
+                room = room.saturating_sub(head.record.len());
+                if ends.len() < MAX_SPANS && room > 0 {
                     bytes.extend_from_slice(&head.record);
                     ends.push(bytes.len());
                 } else {

@@ -1,6 +1,8 @@
 //! State that stays bounded whatever is sent, and the same whatever the order.
 
-use rustc_hash::FxHashMap;
+use std::hash::Hasher as _;
+
+use rustc_hash::{FxHashMap, FxHasher};
 use sha2::Digest as _;
 
 /// 128 bits of SHA-256 over what is counted under.
@@ -25,29 +27,47 @@ fn digest(joined: &[u8]) -> Key {
     Key::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
 }
 
-/// Keys of the parts asked for of late, which mostly are those asked for next.
-#[derive(Debug, Default)]
+/// Keys of the parts asked for of late, which mostly are those asked for next. Parts are the senders' choice: those that
+/// are chosen to take each other's place gain that the digest is made anew.
+#[derive(Debug)]
 pub(crate) struct Keys {
-    recent: FxHashMap<Box<[u8]>, Key>,
+    recent: Box<[Group]>,
     joined: Vec<u8>,
 }
 
-/// Keys remembered before all are forgotten.
-const RECENT: usize = 4096;
+/// Parts as they are joined, and their key.
+type Group = [(Vec<u8>, Key); WAYS];
+
+/// Places that one hash may take.
+const WAYS: usize = 4;
+/// Groups of places; a power of two.
+const GROUPS: usize = 1 << 10;
+
+impl Default for Keys {
+    fn default() -> Self {
+        let empty = [(); WAYS].map(|()| (Vec::new(), digest(&[])));
+        Self { recent: vec![empty; GROUPS].into_boxed_slice(), joined: Vec::new() }
+    }
+}
 
 impl Keys {
     /// The same as [`key`].
     pub(crate) fn of(&mut self, parts: &[&[u8]]) -> Key {
         self.joined.clear();
         join(parts, &mut self.joined);
-        if let Some(key) = self.recent.get(self.joined.as_slice()) {
+        let mut hasher = FxHasher::default();
+        hasher.write(&self.joined);
+        let hash = hasher.finish();
+        let group = self.recent.get_mut(hash as usize & (GROUPS - 1));
+        let group = group.map_or(&mut [][..], |group| &mut group[..]);
+        if let Some((_, key)) = group.iter().find(|(of, _)| *of == self.joined) {
             return *key;
         }
-        if self.recent.len() >= RECENT {
-            self.recent.clear();
-        }
         let key = digest(&self.joined);
-        self.recent.insert(self.joined.as_slice().into(), key);
+        if let Some(place) = group.get_mut((hash >> 32) as usize & (WAYS - 1)) {
+            place.0.clone_from(&self.joined);
+            place.1 = key;
+        }
         key
     }
 }
@@ -125,7 +145,7 @@ mod tests {
     fn remembered_keys_are_the_same() {
         let mut keys = Keys::default();
         for _ in 0..2 {
-            for number in 0..4 * RECENT {
+            for number in 0..4 * GROUPS {
                 let text = number.to_string();
                 let parts = [text.as_bytes(), b"GET /"];
                 assert_eq!(keys.of(&parts), key(&parts));

@@ -217,10 +217,12 @@ fn crate_evidence<'t>(frame: Frame<'_, 't>, judges: &Judges<'_>) -> Option<Ident
         }
         Some(SealVerdict::Broken(_)) | None => {}
     }
+    // One span's word, which its seal covers as a whole or not at all: nothing of other spans is added to it.
     let spans = [span];
-    let named = NAMES.iter().find_map(|field| Frame::of(&spans).entries(*field).next());
+    let own = Frame::of(&spans);
+    let named = NAMES.iter().find_map(|field| own.entries(*field).next());
     let principal = match (assurance.is_identified(), named) {
-        (true, Some((_, entry))) => Some(principal(frame, entry)),
+        (true, Some((_, entry))) => Some(principal(own, entry)),
         _ => None,
     };
     Some(Identity { assurance, basis, method: span.get(Field::Method), reason, seal, principal })
@@ -240,9 +242,7 @@ fn framework(frame: Frame<'_, '_>) -> Option<bool> {
             match (entry.field, entry.text) {
                 (Field::AuthType, kind) => said = Some(!kind.starts_with("Anonymous")),
                 (Field::Authenticated, truth) => said = Some(truth == "true"),
-                (Field::SecurityEvent, "Authentication set" | "Authentication replaced") => {
-                    said = said.or(Some(true));
-                }
+                (Field::SecurityEvent, _) => said = said.or(Some(true)),
                 _ => {}
             }
         }

@@ -66,3 +66,16 @@ fn the_entry_span_speaks_first() {
         assert_eq!(principal.map(|who| who.id), Some("alice"));
     });
 }
+
+/// Scenario: a valid seal stands on an inner span, and the entry span names another tenant, issuer and kind.
+/// Guarantees: what the seal does not cover is not shown under it.
+#[test]
+fn nothing_is_added_to_what_a_seal_covers() {
+    let text = "gw SERVER GET / hopseal.tenant=victim hopseal.iss=other hopseal.kind=agent\n  gw INTERNAL work \
+                hopseal.assurance=sealed hopseal.seal=valid hopseal.sub=p1 hopseal.iss=main hopseal.kind=user";
+    with_hops(text, |_, hops| {
+        let principal = hops.iter().next().and_then(|hop| hop.identity.principal.as_ref()).expect("named");
+        let said = (principal.id, principal.kind.as_str(), principal.issuer, principal.tenant);
+        assert_eq!(said, ("p1", "user", Some("main"), None));
+    });
+}

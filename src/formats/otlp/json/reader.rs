@@ -103,12 +103,12 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// Reads an object: `member` is given each key, without quotes and as it is written, and has to read the value.
+    /// Reads an object: `member` is given each key, unescaped, and has to read the value.
     /// `null` is an object without members.
     #[inline(always)]
     pub(super) fn object(
         &mut self,
-        mut member: impl FnMut(&mut Self, &'a str) -> Result<(), Fault>,
+        mut member: impl FnMut(&mut Self, &str) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         if !self.take(b'{') {
             return if self.null() { Ok(()) } else { Err(self.fault(NOT_OBJECT)) };
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
             if !self.take(b':') {
                 return Err(self.fault(NOT_JSON));
             }
-            member(self, key.raw)?;
+            member(self, &key.decode())?;
             if !self.take(b',') {
                 return if self.take(b'}') { Ok(()) } else { Err(self.fault(NOT_JSON)) };
             }

@@ -94,6 +94,10 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
                         head.status = named(reader, "STATUS_CODE_", &STATUSES)?;
                         Ok(())
                     }
+                    "message" => {
+                        self.sink.text("status message", &string(reader)?.decode());
+                        Ok(())
+                    }
                     _ => reader.skip(),
                 });
             }

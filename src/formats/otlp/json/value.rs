@@ -114,17 +114,31 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
                 let depth = depth.checked_sub(1).ok_or_else(|| start.fault(TOO_DEEP))?;
                 return reader.object(|reader, member| match (member, variant) {
                     ("values", Variant::Array) => reader.list(|reader| self.any(whose, key, reader, depth)),
-                    ("values", _) => reader.list(|reader| {
-                        reader.object(|reader, member| match member {
-                            "value" => self.any(whose, key, reader, depth),
-                            _ => reader.skip(),
-                        })
-                    }),
+                    ("values", _) => reader.list(|reader| self.entry(whose, key, reader, depth)),
                     _ => reader.skip(),
                 });
             }
         }
         Ok(())
+    }
+
+    /// Hands on an entry of a map.
+    fn entry(&mut self, whose: Whose, key: &str, reader: &mut Reader<'_>, depth: u32) -> Result<(), Fault> {
+        let (mut inner, mut value) = (Text::default(), None);
+        reader.object(|reader, member| {
+            match member {
+                "key" => {
+                    inner = reader.string()?;
+                    return Ok(());
+                }
+                "value" => value = Some(*reader),
+                _ => {}
+            }
+            reader.skip()
+        })?;
+        let inner = inner.decode();
+        let key = if self.sink.names_secret(&inner) { &inner } else { key };
+        value.map_or(Ok(()), |mut value| self.any(whose, key, &mut value, depth))
     }
 
     #[inline]

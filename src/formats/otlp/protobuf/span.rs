@@ -51,7 +51,7 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
                 (12, Wire::Varint(count)) => dropped[1] = count as u32,
                 (13, Wire::Bytes(link)) => self.part(link, Self::link),
                 (14, Wire::Varint(count)) => dropped[2] = count as u32,
-                (15, Wire::Bytes(message)) => status = self::status(message, status)?,
+                (15, Wire::Bytes(message)) => status = self.status(message, status)?,
                 (16, Wire::Fixed32(bits)) => flags = bits,
                 (1..=16, _) => return Err(WIRE_TYPE),
                 _unknown => {}
@@ -131,6 +131,31 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         Ok(())
     }
 
+    /// The code of a `Status`; `before` is what an earlier part of the same span said.
+    fn status(&mut self, message: &[u8], before: Status) -> Result<Status, Reason> {
+        let mut status = before;
+        let mut fields = Fields::of(message);
+        while let Some(field) = fields.next()? {
+            match field {
+                (_, Wire::Cut(_)) => return Err(CUT),
+                (3, Wire::Varint(code)) => {
+                    status = match code as u32 {
+                        1 => Status::Ok,
+                        2 => Status::Error,
+                        _ => Status::Unset,
+                    }
+                }
+                (2, Wire::Bytes(text)) => {
+                    let text = self.text(text, "the message of the span's status is not UTF-8, left out");
+                    self.sink.text("status message", text);
+                }
+                (2 | 3, _) => return Err(WIRE_TYPE),
+                _other => {}
+            }
+        }
+        Ok(status)
+    }
+
     /// Text that a span does not stand or fall with.
     fn text<'a>(&mut self, bytes: &'a [u8], reason: Reason) -> &'a str {
         str::from_utf8(bytes).unwrap_or_else(|_| {
@@ -166,25 +191,4 @@ fn kind(number: u64) -> SpanKind {
         5 => SpanKind::Consumer,
         _ => SpanKind::Unspecified,
     }
-}
-
-/// The code of a `Status`; `before` is what an earlier part of the same span said.
-fn status(message: &[u8], before: Status) -> Result<Status, Reason> {
-    let mut status = before;
-    let mut fields = Fields::of(message);
-    while let Some(field) = fields.next()? {
-        match field {
-            (_, Wire::Cut(_)) => return Err(CUT),
-            (3, Wire::Varint(code)) => {
-                status = match code as u32 {
-                    1 => Status::Ok,
-                    2 => Status::Error,
-                    _ => Status::Unset,
-                }
-            }
-            (3, _) => return Err(WIRE_TYPE),
-            _other => {}
-        }
-    }
-    Ok(status)
 }

@@ -107,13 +107,21 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         let mut merged = Vec::new();
         while let Some(next) = fields.next()? {
             match (last, next) {
-                (_, (9.., _)) => continue,
+                (_, (8.., _)) => continue,
+                ((8.., _), _) => {}
                 ((5 | 6, Wire::Bytes(before)), (_, Wire::Bytes(more))) if last.0 == next.0 => {
                     if merged.is_empty() {
                         merged.extend_from_slice(before);
                     }
                     merged.extend_from_slice(more);
                     continue;
+                }
+                // What does not count may be a secret all the same.
+                ((1, Wire::Bytes(before)), _) => {
+                    merged.clear();
+                    if let Ok(text) = str::from_utf8(before) {
+                        self.sink.text(key, text);
+                    }
                 }
                 _ => merged.clear(),
             }
@@ -169,7 +177,12 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         while let Some(field) = fields.next()? {
             match field {
                 (_, Wire::Cut(_)) => return Err(CUT),
-                (1, Wire::Bytes(pair)) => self.any(whose, key, &split(pair)?.1, depth)?,
+                (1, Wire::Bytes(pair)) => {
+                    let (inner, value) = split(pair)?;
+                    let inner = str::from_utf8(inner).map_err(|_| KEY_NOT_TEXT)?;
+                    let key = if self.sink.names_secret(inner) { inner } else { key };
+                    self.any(whose, key, &value, depth)?;
+                }
                 (1, _) => return Err(WIRE_TYPE),
                 _unknown => {}
             }

@@ -1,5 +1,6 @@
 //! OTLP against an oracle: what prost and serde_json decode is what the sink is told, in either encoding.
 
+mod hidden;
 mod hostile;
 mod oracle;
 mod real;

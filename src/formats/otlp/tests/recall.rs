@@ -59,6 +59,12 @@ impl<S: Sink> Sink for Counting<S> {
             self.sink.remember(encoded);
         }
     }
+    fn names_secret(&mut self, key: &str) -> bool {
+        self.sink.names_secret(key)
+    }
+    fn text(&mut self, place: &str, text: &str) {
+        self.sink.text(place, text);
+    }
     fn event(&mut self, name: &str, time: u64) {
         self.sink.event(name, time);
     }
@@ -82,7 +88,7 @@ impl<S: Sink> Sink for Counting<S> {
     }
 }
 
-type Said = Vec<(SpanId, Vec<(Field, KeyId, String, Option<(TraceId, SpanId)>)>)>;
+pub(super) type Said = Vec<(SpanId, Vec<(Field, KeyId, String, Option<(TraceId, SpanId)>)>)>;
 
 /// What reading a message four times over says, and how many attributes were recalled.
 fn read(message: impl Fn(&mut dyn Sink), recalls: bool) -> (Said, Vec<String>, usize) {
@@ -100,11 +106,11 @@ fn read(message: impl Fn(&mut dyn Sink), recalls: bool) -> (Said, Vec<String>, u
     (said.collect(), kept.rejected, recalled)
 }
 
-fn in_protobuf(bytes: &[u8], recalls: bool) -> (Said, Vec<String>, usize) {
+pub(super) fn in_protobuf(bytes: &[u8], recalls: bool) -> (Said, Vec<String>, usize) {
     read(|sink| protobuf::message(bytes, Position::Byte(0), sink), recalls)
 }
 
-fn in_json(text: &str, recalls: bool) -> (Said, Vec<String>, usize) {
+pub(super) fn in_json(text: &str, recalls: bool) -> (Said, Vec<String>, usize) {
     read(|sink| json::message(text.as_bytes(), Position::Byte(0), sink), recalls)
 }
 

@@ -1,5 +1,6 @@
 //! From the calls of a parser to records: keeps what some rule may ask for, looks through the rest.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::credential::{self, Hit, KeyHint, Leak, Origin};
@@ -10,10 +11,23 @@ use crate::record;
 use crate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
 use crate::words::{Form, Miss, Pair, WordId, Words};
 
-/// Fields kept of one span; what comes after them is still looked through for credentials.
+/// Fields kept of one span, and their bytes. What comes after them is counted as dropped, and still looked through for
+/// credentials.
 const MAX_FIELDS: u32 = 512;
-/// Keys remembered with their meaning; keys are the sender's choice.
+const MAX_SPAN_BYTES: usize = 64 << 10;
+/// Bytes of fields kept of a resource, which stand in every record of it.
+const MAX_RESOURCE_BYTES: usize = 4 << 10;
+/// Credentials noted of one span or resource, and their bytes, besides.
+const MAX_LEAKS: u32 = 64;
+const MAX_LEAK_BYTES: usize = 16 << 10;
+const MAX_RESOURCE_LEAK_BYTES: usize = 2 << 10;
+/// Longest key named beside a credential, in bytes.
+const MAX_LEAK_KEY: usize = 256;
+/// Keys remembered with their meaning, and the longest of them in bytes; keys are the sender's choice.
 const MAX_KEYS: usize = 16_384;
+const MAX_KEY: usize = 256;
+/// Events by which Spring Security says that somebody was authenticated.
+const AUTHENTICATED: [&str; 2] = ["Authentication set", "Authentication replaced"];
 
 /// Where records and rejections go.
 pub trait Records {
@@ -30,24 +44,69 @@ pub trait Records {
 pub struct Intake<'d, R> {
     dialects: &'d Dialects,
     words: &'d mut Words,
-    known: rustc_hash::FxHashMap<Box<str>, Meaning>,
+    /// By the sender's own keys, so hashed with a secret.
+    known: std::collections::HashMap<Box<str>, Meaning>,
     encoded: Encoded,
     /// Attributes kept since the last look into `encoded`.
     since: Since,
     to: R,
     /// The texts every record of the current resource begins with.
     resource: Vec<u8>,
-    texts: [String; 4],
+    texts: [ResourceText; 4],
     resource_fields: Vec<u8>,
     resource_mask: u128,
+    /// What of the resource was not kept.
+    resource_over: u32,
     resource_open: bool,
     /// Fields of the open span.
     fields: Vec<u8>,
     links: Vec<Link>,
     mask: u128,
-    count: u32,
+    room: Room,
     out: Vec<u8>,
     number: String,
+}
+
+/// A text that every record of a resource begins with.
+#[derive(Debug, Default)]
+struct ResourceText {
+    text: String,
+    /// Whether a credential was masked in it.
+    masked: bool,
+}
+
+/// What of a span or a resource was kept, and how much was not.
+#[derive(Debug, Clone, Copy, Default)]
+struct Room {
+    fields: u32,
+    field_bytes: usize,
+    leaks: u32,
+    leak_bytes: usize,
+    over: u32,
+}
+
+impl Room {
+    /// Whether there is room for one more field of so many bytes.
+    fn take(&mut self, bytes: usize, most: usize) -> bool {
+        if self.fields >= MAX_FIELDS || self.field_bytes.saturating_add(bytes) > most {
+            self.over = self.over.saturating_add(1);
+            return false;
+        }
+        self.fields += 1;
+        self.field_bytes += bytes;
+        true
+    }
+
+    /// The same for a credential. Who fills the room for fields does not take theirs.
+    fn take_leak(&mut self, bytes: usize, most: usize) -> bool {
+        if self.leaks >= MAX_LEAKS || self.leak_bytes.saturating_add(bytes) > most {
+            self.over = self.over.saturating_add(1);
+            return false;
+        }
+        self.leaks += 1;
+        self.leak_bytes += bytes;
+        true
+    }
 }
 
 /// Attributes since a moment.
@@ -82,11 +141,12 @@ impl<'d, R: Records> Intake<'d, R> {
             texts: Default::default(),
             resource_fields: Vec::new(),
             resource_mask: 0,
+            resource_over: 0,
             resource_open: true,
             fields: Vec::new(),
             links: Vec::new(),
             mask: 0,
-            count: 0,
+            room: Room::default(),
             out: Vec::new(),
             number: String::new(),
         }
@@ -107,7 +167,7 @@ impl<'d, R: Records> Intake<'d, R> {
             return *meaning;
         }
         let meaning = self.dialects.meaning(key);
-        if self.known.len() < MAX_KEYS {
+        if self.known.len() < MAX_KEYS && key.len() <= MAX_KEY {
             self.known.insert(key.into(), meaning);
         }
         meaning
@@ -121,7 +181,7 @@ impl<'d, R: Records> Intake<'d, R> {
                 Ok(text) => Form::Text(text),
                 Err(_) => {
                     self.since = Since::Others;
-                    return;
+                    return self.look(key, value);
                 }
             },
             Value::Int(number) => Form::Int(number),
@@ -160,16 +220,20 @@ impl<'d, R: Records> Intake<'d, R> {
             form => written(form, &mut number),
         };
         let is_text = matches!(pair.form, Form::Text(_));
-        let hits = if is_text { self.find(pair.key, meaning.hint, text) } else { Vec::new() };
+        // A number is a credential by its name alone.
+        let hits = match is_text || meaning.hint != KeyHint::Plain {
+            true => self.find(pair.key, meaning.hint, text),
+            false => Vec::new(),
+        };
         // A key that holds a credential is told of each time.
-        let is_clean = hits.is_empty() && !(is_text && meaning.hint == KeyHint::Leaky);
+        let is_clean = hits.is_empty() && meaning.hint != KeyHint::Leaky;
         let means = meaning.field.map(|field| (field, meaning.key));
         let word = miss.filter(|_| is_clean).and_then(|miss| self.words.note(miss, pair, text, means));
         match (meaning.field, word) {
             (None, _) => {}
             (Some(field), Some(word)) => self.put_word(field, word),
-            (Some(field), None) if hits.is_empty() => self.put(field, meaning.key, &[text]),
-            (Some(field), None) => self.put(field, meaning.key, &[&credential::mask(text, &hits)]),
+            (Some(field), None) if hits.is_empty() => self.put(field, meaning.key, text),
+            (Some(field), None) => self.put(field, meaning.key, &credential::mask(text, &hits)),
         }
         self.number = number;
     }
@@ -207,25 +271,37 @@ impl<'d, R: Records> Intake<'d, R> {
         hits.iter().for_each(|hit| self.leak(&key, text, hit));
     }
 
+    /// Bytes of fields that may be kept of what is open.
+    const fn most(&self) -> usize {
+        if self.resource_open { MAX_RESOURCE_BYTES } else { MAX_SPAN_BYTES }
+    }
+
+    #[inline]
     fn put_word(&mut self, field: Field, word: WordId) {
-        if self.count < MAX_FIELDS {
-            self.count += 1;
+        if self.room.take(record::WORD_FIELD_LEN, self.most()) {
             record::put_word_field(&mut self.fields, &mut self.mask, field, word);
         }
     }
 
-    fn put(&mut self, field: Field, key: KeyId, text: &[&str]) {
-        if self.count < MAX_FIELDS {
-            self.count += 1;
-            record::put_field(&mut self.fields, &mut self.mask, field, key, text);
+    fn put(&mut self, field: Field, key: KeyId, text: &str) {
+        if self.room.take(text.len(), self.most()) {
+            record::put_field(&mut self.fields, &mut self.mask, field, key, &[text]);
         }
     }
 
     fn leak(&mut self, key: &str, text: &str, hit: &Hit) {
+        let (origin, most) = match self.resource_open {
+            true => (Origin::Resource, MAX_RESOURCE_LEAK_BYTES),
+            false => (Origin::Span, MAX_LEAK_BYTES),
+        };
         let masked = credential::shown(text, hit);
-        let origin = if self.resource_open { Origin::Resource } else { Origin::Span };
-        let leak = Leak::new(hit, text, key, &masked, origin);
-        leak.write(|parts| self.put(Field::Leak, KeyId(0), parts));
+        let key = key.get(..key.floor_char_boundary(MAX_LEAK_KEY)).unwrap_or(key);
+        if self.room.take_leak(masked.len() + key.len(), most) {
+            let leak = Leak::new(hit, text, key, &masked, origin);
+            leak.write(|parts| {
+                record::put_field(&mut self.fields, &mut self.mask, Field::Leak, KeyId(0), parts);
+            });
+        }
     }
 
     /// Closes the resource: from here on its texts and fields begin every record.
@@ -235,12 +311,17 @@ impl<'d, R: Records> Intake<'d, R> {
         }
         self.resource_open = false;
         self.resource.clear();
-        for text in &self.texts {
-            put_own(&mut self.resource, self.words, text);
+        for ResourceText { text, masked } in &self.texts {
+            match masked {
+                // As a word it would be taken for a text that was looked through and holds nothing.
+                true => record::put_text(&mut self.resource, text),
+                false => put_own(&mut self.resource, self.words, text),
+            }
         }
         self.resource_fields.clear();
         self.resource_fields.append(&mut self.fields);
         self.resource_mask = std::mem::take(&mut self.mask);
+        self.resource_over = self.room.over;
     }
 }
 
@@ -276,10 +357,11 @@ fn written<'t>(form: Form<'_>, to: &'t mut String) -> &'t str {
 
 impl<R: Records> Sink for Intake<'_, R> {
     fn resource(&mut self) {
-        self.texts.iter_mut().for_each(String::clear);
+        self.texts.iter_mut().for_each(|text| text.text.clear());
         self.fields.clear();
         self.mask = 0;
-        self.count = 0;
+        self.room = Room::default();
+        self.resource_over = 0;
         self.resource_open = true;
     }
 
@@ -287,8 +369,9 @@ impl<R: Records> Sink for Intake<'_, R> {
         let slot = RESOURCE_KEYS.iter().position(|keys| keys.contains(&key));
         if let (Some(text), Value::Str(value)) = (slot.and_then(|slot| self.texts.get_mut(slot)), value) {
             // The newer of two spellings comes first in RESOURCE_KEYS and is not overwritten by the older.
-            if text.is_empty() || key != "deployment.environment" {
-                *text = credential::mask(value, &credential::find(KeyHint::Plain, value));
+            if text.text.is_empty() || key != "deployment.environment" {
+                let hits = credential::find(KeyHint::Plain, value);
+                *text = ResourceText { text: credential::mask(value, &hits), masked: !hits.is_empty() };
             }
         }
         self.keep(key, value);
@@ -299,7 +382,7 @@ impl<R: Records> Sink for Intake<'_, R> {
         self.fields.clear();
         self.links.clear();
         self.mask = 0;
-        self.count = 0;
+        self.room = Room::default();
     }
 
     fn attribute(&mut self, key: &str, value: Value<'_>) {
@@ -324,8 +407,8 @@ impl<R: Records> Sink for Intake<'_, R> {
     }
 
     fn event(&mut self, name: &str, _time: u64) {
-        if name.starts_with("Authentication ") {
-            self.put(Field::SecurityEvent, KeyId(0), &[name]);
+        if AUTHENTICATED.contains(&name) {
+            self.put(Field::SecurityEvent, KeyId(0), name);
         }
         self.find("event name", KeyHint::Plain, name);
     }
@@ -335,8 +418,7 @@ impl<R: Records> Sink for Intake<'_, R> {
     }
 
     fn link(&mut self, link: Link) {
-        if self.count < MAX_FIELDS {
-            self.count += 1;
+        if self.room.take(record::LINK_LEN, self.most()) {
             self.links.push(link);
             record::put_link(&mut self.fields, &mut self.mask, link.trace_id, link.span_id);
         }
@@ -346,7 +428,18 @@ impl<R: Records> Sink for Intake<'_, R> {
         self.look(key, value);
     }
 
+    fn names_secret(&mut self, key: &str) -> bool {
+        self.meaning(key).hint != KeyHint::Plain
+    }
+
+    fn text(&mut self, place: &str, text: &str) {
+        // Were it part of an attribute that is remembered, it would not be looked through the next time.
+        self.since = Since::Others;
+        self.find(place, KeyHint::Plain, text);
+    }
+
     fn span_end(&mut self, head: &SpanHead<'_>) {
+        self.find("trace state", KeyHint::Plain, head.trace_state);
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         out.extend_from_slice(&[0; record::FIXED]);
@@ -354,6 +447,8 @@ impl<R: Records> Sink for Intake<'_, R> {
         self.put_name(&mut out, head.name);
         out.extend_from_slice(&self.resource_fields);
         out.extend_from_slice(&self.fields);
+        let over = self.room.over.saturating_add(self.resource_over);
+        let head = &SpanHead { dropped: head.dropped.saturating_add(over), ..*head };
         record::close(&mut out, 0, head, self.mask | self.resource_mask);
         for link in self.links.drain(..).filter(|link| link.trace_id != head.trace_id) {
             self.to.linked(link.trace_id, link.span_id);
@@ -375,12 +470,20 @@ impl<R: Records> Sink for Intake<'_, R> {
 impl<R: Records> Intake<'_, R> {
     /// Looks through a value that is not kept.
     fn look(&mut self, key: &str, value: Value<'_>) {
-        let text = match value {
-            Value::Str(text) => text,
-            Value::Bytes(bytes) => std::str::from_utf8(bytes).unwrap_or(""),
-            Value::Int(_) | Value::Double(_) | Value::Bool(_) => return,
-        };
         let hint = self.meaning(key).hint;
-        self.find(key, hint, text);
+        let mut number = std::mem::take(&mut self.number);
+        let text = match value {
+            Value::Str(text) => Cow::Borrowed(text),
+            Value::Bytes(bytes) => String::from_utf8_lossy(bytes),
+            Value::Int(_) | Value::Double(_) | Value::Bool(_) if hint == KeyHint::Plain => Cow::Borrowed(""),
+            Value::Int(value) => Cow::Borrowed(written(Form::Int(value), &mut number)),
+            Value::Double(value) => Cow::Borrowed(written(Form::Double(value), &mut number)),
+            Value::Bool(value) => Cow::Borrowed(written(Form::Bool(value), &mut number)),
+        };
+        self.find(key, hint, &text);
+        self.number = number;
     }
 }
+
+#[cfg(test)]
+mod tests;
