@@ -53,6 +53,7 @@ struct Sent {
     at: u64,
     principal: Option<Who>,
     expires_at: Option<u64>,
+    whole: bool,
 }
 
 /// Who made a span that a consumer links to.
@@ -66,6 +67,8 @@ pub struct Sender<'a> {
     pub expires_at: Option<u64>,
     /// Who was acting there.
     pub principal: Option<Known<'a>>,
+    /// Whether its trace lacks nothing that is known of.
+    pub whole: bool,
 }
 
 /// A principal of this trace, or one kept from another.
@@ -144,6 +147,7 @@ impl Linked {
                 at: trace.span(ix).start,
                 principal: principal.map(Who::from),
                 expires_at: principal.and_then(|principal| principal.expires_at),
+                whole: trace.grade.is_complete(),
             });
         }
     }
@@ -158,6 +162,7 @@ impl Linked {
                 at: trace.find(link.span_id).map_or(0, |ix| trace.span(ix).start),
                 expires_at: principal.and_then(|principal| principal.expires_at),
                 principal: principal.map(Known::Here),
+                whole: trace.grade.is_complete(),
             });
         }
         let sent = self.0.get(&(link.trace_id, link.span_id))?.as_ref()?;
@@ -166,6 +171,7 @@ impl Linked {
             at: sent.at,
             expires_at: sent.expires_at,
             principal: sent.principal.as_ref().map(Known::Elsewhere),
+            whole: sent.whole,
         })
     }
 }
