@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::catalogue::Catalogue;
+use crate::field::Field;
 use crate::finding::Who;
-use crate::hop::{HopLink, Hops};
+use crate::hop::{HopKind, HopLink, Hops};
+use crate::record::Span;
+use crate::rule;
 use crate::sink::{SpanId, TraceId};
 use crate::trace::Trace;
-use crate::validation::Validating;
+use crate::validation::{self, Validating};
 use crate::who::Principal;
 
 /// What the first pass found: which services show identities, and who sent the messages that other traces link to.
@@ -27,19 +30,30 @@ pub struct Survey {
 impl Survey {
     /// Counts one trace.
     pub fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
-        hops.iter().for_each(|hop| self.catalogue.observe(hop));
+        for hop in hops.all() {
+            match hop.kind {
+                HopKind::Origin => self.catalogue.sends(hop.service.name),
+                _ => self.catalogue.observe(hop),
+            }
+        }
         self.linked.observe(trace, hops);
         self.validating.observe(trace, hops);
     }
 }
 
 /// Whether the verdict on a trace needs what the survey finds in others: whether some service ever shows an
-/// identity that is not shown here, or who sent a message from another trace.
+/// identity that is not shown here, who sent a message from another trace, whether a called service sends spans at
+/// all, whether one that names a user ever asks who that is. `known` is what was found so far, where nothing else will
+/// take its place: what was seen once has been seen.
 #[must_use]
-pub fn rests_on_others(trace: &Trace<'_>, hops: &Hops<'_>) -> bool {
-    hops.iter().any(|hop| {
-        !hop.identity.assurance.is_identified() || hop.links.iter().any(|link| link.trace_id != trace.id)
-    })
+pub fn rests_on_others(trace: &Trace<'_>, hops: &Hops<'_>, known: Option<&Survey>) -> bool {
+    let links_away = |span: &Span<'_>| span.has(Field::Link) && span.links().any(|(id, _)| id != trace.id);
+    let is_new = |host: &str| known.is_none_or(|known| !rule::is_known(&known.catalogue, host));
+    let never_asks = |service| known.is_none_or(|known| !known.validating.has(service));
+    hops.iter().any(|hop| !hop.identity.assurance.is_identified())
+        || trace.spans().iter().any(links_away)
+        || rule::calls_to_nobody(trace).any(|(_, host)| is_new(host))
+        || hops.iter().any(|hop| validation::is_unshown(trace, hops, hop) && never_asks(hop.service))
 }
 
 /// Spans that some other trace links to, at most [`Linked::MAX`] of them: those with the lowest ids.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use hopseal_identity::Assurance;
+
 use crate::field::Field;
-use crate::hop::{Hop, Hops, path};
+use crate::hop::{Hop, HopKind, Hops, path};
 use crate::record::{Service, Span};
 use crate::sink::SpanKind;
 use crate::trace::Trace;
@@ -56,6 +58,23 @@ fn above<'a, 't>(hops: &'a Hops<'t>, hop: &Hop<'_>) -> impl Iterator<Item = &'a 
 pub(crate) fn is_shown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
     let chain = std::iter::once(hop.ix).chain(above(hops, hop).map(|above| above.ix)).take(MOST);
     chain.flat_map(|ix| hops.frame(ix)).take(MOST).any(|ix| asks(trace.span(*ix)))
+}
+
+/// Whether a hop names a user for the first time, and nothing is behind it but the name.
+pub(crate) fn is_unshown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
+    hop.identity.assurance == Assurance::Asserted
+        && establishes_user(hops, hop)
+        && !is_shown(trace, hops, hop)
+}
+
+/// Whether somebody was asked by a span that has lost its place in the trace, and may belong to the hop or one above it.
+pub(crate) fn may_be_shown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
+    let is_torn = |other: &&Hop<'_>| other.kind == HopKind::Origin && other.caller_missing;
+    let of_chain = |other: &&Hop<'_>| {
+        other.service == hop.service || above(hops, hop).any(|it| it.service == other.service)
+    };
+    let torn = hops.all().iter().filter(|other| is_torn(other) && of_chain(other)).take(MOST);
+    torn.flat_map(|other| hops.frame(other.ix)).take(MOST).any(|ix| asks(trace.span(*ix)))
 }
 
 /// Whether a span asks whether a credential is good: OAuth introspection and user info (RFC 7662, OpenID Connect Core

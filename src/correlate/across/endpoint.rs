@@ -9,7 +9,7 @@ use super::{Example, OwnedService, count};
 use crate::catalogue::Capability;
 use crate::field::Field;
 use crate::finding::{Finding, Subject};
-use crate::hop::{Hop, HopKind};
+use crate::hop::{Hop, HopKind, is_own_work};
 use crate::record::Service;
 use crate::rule::{Cx, Quiet, Rule, writes};
 use crate::suppress::{self, Quieted};
@@ -80,7 +80,8 @@ impl Endpoints {
         row.capability = row.capability.min(cx.capability(hop));
         let identified = hop.identity.assurance.is_identified();
         row.identified += u64::from(identified);
-        if hop.kind == HopKind::Messaging || !hop.outcome.may_have_succeeded() {
+        let began_itself = hop.caller.is_none() && is_own_work(cx.entry(hop));
+        if hop.kind == HopKind::Messaging || began_itself || !hop.outcome.may_have_succeeded() {
             return;
         }
         match hop.identity.assurance {

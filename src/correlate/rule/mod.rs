@@ -45,6 +45,7 @@ mod weak_verification;
 mod workload_mismatch;
 pub(crate) mod writes;
 
+pub(crate) use self::blind_hop::{calls_to_nobody, is_known};
 use crate::across::{Found, View};
 use crate::catalogue::{Capability, Catalogue};
 use crate::dialect::Dialects;
