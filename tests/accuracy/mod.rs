@@ -7,10 +7,9 @@ mod run;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 pub use compare::{Counts, Denied, Outcome};
-pub use run::RunError;
+pub use run::{Hopseal, RunError, program};
 
 use crate::generator::{Settings, damage, generate};
 
@@ -30,7 +29,11 @@ pub struct Accuracy {
 ///
 /// # Errors
 /// [`RunError`] if the program could not be run or its answer not be read.
-pub fn measure(hopseal: &Path, settings: Settings, condition: Option<&str>) -> Result<Accuracy, RunError> {
+pub fn measure(
+    hopseal: &Hopseal<'_>,
+    settings: Settings,
+    condition: Option<&str>,
+) -> Result<Accuracy, RunError> {
     let corpus = generate(settings);
     let traces = (corpus.truth.traces, corpus.truth.near_miss_traces);
     let mut outcomes = Vec::new();
