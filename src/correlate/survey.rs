@@ -7,7 +7,7 @@ use crate::field::Field;
 use crate::finding::Who;
 use crate::hop::{HopKind, HopLink, Hops};
 use crate::record::Span;
-use crate::rule;
+use crate::rule::blind_hop;
 use crate::sink::{SpanId, TraceId};
 use crate::trace::Trace;
 use crate::validation::{self, Validating};
@@ -48,11 +48,10 @@ impl Survey {
 #[must_use]
 pub fn rests_on_others(trace: &Trace<'_>, hops: &Hops<'_>, known: Option<&Survey>) -> bool {
     let links_away = |span: &Span<'_>| span.has(Field::Link) && span.links().any(|(id, _)| id != trace.id);
-    let is_new = |host: &str| known.is_none_or(|known| !rule::is_known(&known.catalogue, host));
     let never_asks = |service| known.is_none_or(|known| !known.validating.has(service));
     hops.iter().any(|hop| !hop.identity.assurance.is_identified())
         || trace.spans().iter().any(links_away)
-        || rule::calls_to_nobody(trace).any(|(_, host)| is_new(host))
+        || blind_hop::rests_on_others(trace, known.map(|known| &known.catalogue))
         || hops.iter().any(|hop| validation::is_unshown(trace, hops, hop) && never_asks(hop.service))
 }
 
@@ -192,8 +191,60 @@ impl Linked {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::policy::Policy;
-    use crate::testing::{each, trace_id};
+    use crate::testing::{each, trace_id, with_hops};
+
+    #[test]
+    fn what_rests_on_other_traces() {
+        const NAMED: &str = "hopseal.sub=a hopseal.assurance=verified";
+        let mut seen = Survey::default();
+        seen.catalogue.sends("vault");
+        each(
+            "gw SERVER GET / user.id=al\n  gw CLIENT POST url.full=https://idp.example.org/introspect",
+            &Policy::default(),
+            |_, cx| seen.validating.observe(cx.trace, cx.hops),
+        );
+        for (name, trace, at_first, later) in [
+            ("proven", format!("gw SERVER GET / {NAMED}"), false, false),
+            ("nobody", "gw SERVER GET /".to_owned(), true, true),
+            ("a message of another trace", format!("gw CONSUMER take {NAMED} @link=9/9"), true, true),
+            (
+                "a link inside the hop",
+                format!("gw SERVER GET / {NAMED}\n  gw INTERNAL work @link=9/9"),
+                true,
+                true,
+            ),
+            ("a link within", format!("gw CONSUMER take {NAMED} @link=1"), false, false),
+            (
+                "a call that nobody answers",
+                format!("gw SERVER GET / {NAMED}\n  gw CLIENT GET http.method=GET server.address=vault"),
+                true,
+                false,
+            ),
+            (
+                "a call to a third party",
+                format!(
+                    "gw SERVER GET / {NAMED}\n  gw CLIENT GET http.method=GET server.address=a.example.com"
+                ),
+                false,
+                false,
+            ),
+            ("a name that nobody was asked about", "gw SERVER GET / user.id=al".to_owned(), true, false),
+            (
+                "a name that somebody was asked about",
+                "gw SERVER GET / user.id=al\n  gw CLIENT POST url.full=https://idp.example.org/introspect"
+                    .to_owned(),
+                false,
+                false,
+            ),
+        ] {
+            with_hops(&trace, |trace, hops| {
+                assert_eq!(rests_on_others(trace, hops, None), at_first, "{name}");
+                assert_eq!(rests_on_others(trace, hops, Some(&seen)), later, "{name}, later");
+            });
+        }
+    }
 
     #[test]
     fn a_linked_span_of_another_trace_names_its_sender() {

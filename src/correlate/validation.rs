@@ -22,7 +22,7 @@ impl Validating {
     const MAX: usize = 20_000;
 
     pub(crate) fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
-        for hop in hops.iter().filter(|hop| establishes_user(hops, hop)) {
+        for hop in hops.iter().filter(|hop| establishes_user(hop)) {
             if !self.has(hop.service) && is_shown(trace, hops, hop) {
                 let Service { name, namespace, environment } = hop.service;
                 self.0.insert((name.to_owned(), namespace.to_owned(), environment.to_owned()));
@@ -43,9 +43,8 @@ impl Validating {
 }
 
 /// Whether a hop names a user, and no hop above it names anybody.
-pub(crate) fn establishes_user(hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
-    hop.identity.principal.as_ref().is_some_and(|principal| principal.is_user())
-        && above(hops, hop).all(|above| above.identity.principal.is_none())
+pub(crate) fn establishes_user(hop: &Hop<'_>) -> bool {
+    hop.named_above.is_none() && hop.identity.principal.as_ref().is_some_and(|principal| principal.is_user())
 }
 
 /// The caller, its caller, and so on up.
@@ -62,9 +61,7 @@ pub(crate) fn is_shown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> boo
 
 /// Whether a hop names a user for the first time, and nothing is behind it but the name.
 pub(crate) fn is_unshown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
-    hop.identity.assurance == Assurance::Asserted
-        && establishes_user(hops, hop)
-        && !is_shown(trace, hops, hop)
+    hop.identity.assurance == Assurance::Asserted && establishes_user(hop) && !is_shown(trace, hops, hop)
 }
 
 /// Whether somebody was asked by a span that has lost its place in the trace, and may belong to the hop or one above it.

@@ -63,11 +63,18 @@ pub const ACROSS: &[&str] = &[
 /// The least precision and recall with one span in a hundred lost, in hundredths.
 const WITH_LOSS: (f64, f64) = (0.99, 0.90);
 
+/// The least share of traces with a near miss, in hundredths.
+const NEAR_MISSES: usize = 30;
+
 impl Accuracy {
     /// Every promise that was not kept, in words; none is what it should be.
     #[must_use]
     pub fn broken_promises(&self) -> Vec<String> {
         let mut broken = Vec::new();
+        let (traces, near) = self.traces;
+        if near * 100 < traces * NEAR_MISSES {
+            broken.push(format!("only {near} of {traces} traces hold a near miss"));
+        }
         for (condition, outcome) in &self.outcomes {
             let mut sure = BTreeMap::<&str, Vec<&Denied>>::new();
             for denied in outcome.denied.iter().filter(|denied| denied.is_high_and_certain()) {

@@ -24,27 +24,33 @@ pub(super) const SPEC: Spec = Spec {
 const INSIDE: [&str; 5] = [".svc", ".svc.cluster.local", ".cluster.local", ".internal", ".local"];
 
 fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
-    for (ix, host) in calls_to_nobody(cx.trace) {
-        if !is_known(cx.catalogue, host) {
+    for (ix, host) in unanswered_calls(cx.trace) {
+        if !is_known(cx.catalogue, host) && !is_seen(cx.trace, host) {
             found.push(finding(cx, ix, host));
         }
     }
 }
 
-/// Calls to services of the house that sent no span of this trace, with the hosts called.
-pub(crate) fn calls_to_nobody<'a>(trace: &'a Trace<'a>) -> impl Iterator<Item = (SpanIx, &'a str)> {
+/// Whether a verdict depends on which services are seen in other traces, besides those that are `known` by now.
+pub(crate) fn rests_on_others(trace: &Trace<'_>, known: Option<&Catalogue>) -> bool {
+    let is_new = |host: &str| known.is_none_or(|known| !is_known(known, host)) && !is_seen(trace, host);
+    unanswered_calls(trace).any(|(_, host)| is_new(host))
+}
+
+/// Calls to services of the house that no span answers, with the hosts called.
+fn unanswered_calls<'a>(trace: &'a Trace<'a>) -> impl Iterator<Item = (SpanIx, &'a str)> {
     trace.indices().filter_map(move |ix| {
         let span = trace.span(ix);
         if span.kind != SpanKind::Client || !is_call(span) || !trace.children(ix).is_empty() {
             return None;
         }
         let host = span.get(Field::PeerService).or_else(|| writes::host(span))?;
-        (is_internal(host) && !is_seen(trace, host)).then_some((ix, host))
+        is_internal(host).then_some((ix, host))
     })
 }
 
 /// Whether anything of the service at a host was seen in any trace.
-pub(crate) fn is_known(catalogue: &Catalogue, host: &str) -> bool {
+fn is_known(catalogue: &Catalogue, host: &str) -> bool {
     catalogue.knows(host) || catalogue.knows(first_label(host))
 }
 

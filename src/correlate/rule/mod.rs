@@ -8,7 +8,7 @@ mod async_identity_gap;
 mod audit_gap;
 mod baggage;
 mod baggage_tampered;
-mod blind_hop;
+pub(crate) mod blind_hop;
 mod broken_context;
 mod chain_broken;
 mod coverage_regression;
@@ -45,7 +45,6 @@ mod weak_verification;
 mod workload_mismatch;
 pub(crate) mod writes;
 
-pub(crate) use self::blind_hop::{calls_to_nobody, is_known};
 use crate::across::{Found, View};
 use crate::catalogue::{Capability, Catalogue};
 use crate::dialect::Dialects;

@@ -29,7 +29,7 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
         || hop.kind == HopKind::Messaging
         || hop.caller_missing
         || !hop.outcome.may_have_succeeded()
-        || !validation::establishes_user(cx.hops, hop)
+        || !validation::establishes_user(hop)
     {
         return;
     }
