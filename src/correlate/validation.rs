@@ -66,12 +66,15 @@ pub(crate) fn is_unshown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> b
 
 /// Whether somebody was asked by a span that has lost its place in the trace, and may belong to the hop or one above it.
 pub(crate) fn may_be_shown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
-    let is_torn = |other: &&Hop<'_>| other.kind == HopKind::Origin && other.caller_missing;
-    let of_chain = |other: &&Hop<'_>| {
-        other.service == hop.service || above(hops, hop).any(|it| it.service == other.service)
-    };
-    let torn = hops.all().iter().filter(|other| is_torn(other) && of_chain(other)).take(MOST);
-    torn.flat_map(|other| hops.frame(other.ix)).take(MOST).any(|ix| asks(trace.span(*ix)))
+    if trace.grade.missing_parents == 0 {
+        return false;
+    }
+    let torn = hops.all().iter().filter(|other| other.kind == HopKind::Origin && other.caller_missing);
+    let asks = |other: &&Hop<'_>| hops.frame(other.ix).iter().take(MOST).any(|ix| asks(trace.span(*ix)));
+    let asking: BTreeSet<Service<'_>> = torn.take(MOST).filter(asks).map(|other| other.service).collect();
+    !asking.is_empty()
+        && (asking.contains(&hop.service)
+            || above(hops, hop).take(MOST).any(|above| asking.contains(&above.service)))
 }
 
 /// Whether a span asks whether a credential is good: OAuth introspection and user info (RFC 7662, OpenID Connect Core

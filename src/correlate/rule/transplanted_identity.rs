@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hopseal_identity::seal::{SealFault, trace_prefix};
 
+use super::named::MOST;
 use super::{Check, Cx, Needs, Rule, Spec};
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
@@ -41,7 +42,7 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
             .finding(Rule::TransplantedIdentity, hop)
             .evidence("trace", cx.trace.id.to_string())
             .message(format!("`{}` received a seal that was made for another trace", hop.service.name));
-        if hop.caller_missing || cx.ancestors(hop).any(|above| above.caller_missing) {
+        if hop.caller_missing || cx.ancestors(hop).take(MOST).any(|above| above.caller_missing) {
             finding = finding.unsure(
                 Confidence::Likely,
                 "a span on the way is missing, and with it perhaps the link to the other trace",
