@@ -4,13 +4,16 @@
 //! finding. The catalogue is an input of its own, so that results can be repeated: a first pass over the spans
 //! makes it unless one is given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::hop::Hop;
 use crate::record::Service;
 
 /// Operations kept of one service; further ones are counted under the empty name.
 const MAX_OPERATIONS: usize = 10_000;
+
+/// Services kept of which there is no hop.
+const MAX_SENDERS: usize = 20_000;
 
 /// Hops counted of one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,6 +32,8 @@ pub type Operations = BTreeMap<String, Shown>;
 pub struct Catalogue {
     /// By name; a name may belong to several namespaces and environments.
     services: BTreeMap<String, Vec<(String, String, Operations)>>,
+    /// Names of services of which spans were seen and no hop: at most [`MAX_SENDERS`], the first by spelling.
+    senders: BTreeSet<String>,
 }
 
 /// What the catalogue says of one hop's service, the most telling first.
@@ -43,6 +48,16 @@ pub enum Capability {
 }
 
 impl Catalogue {
+    /// Notes that a service sends spans, though none of them may begin a hop.
+    pub(crate) fn sends(&mut self, name: &str) {
+        if !self.knows(name) {
+            self.senders.insert(name.to_owned());
+            if self.senders.len() > MAX_SENDERS {
+                self.senders.pop_last();
+            }
+        }
+    }
+
     /// Counts a hop.
     pub fn observe(&mut self, hop: &Hop<'_>) {
         let shown = Shown { hops: 1, identified: u64::from(hop.identity.assurance.is_identified()) };
@@ -88,10 +103,10 @@ impl Catalogue {
             .map(|(_, _, operations)| operations)
     }
 
-    /// Whether any hop of a service by that name was seen.
+    /// Whether anything of a service by that name was seen.
     #[must_use]
     pub fn knows(&self, name: &str) -> bool {
-        self.services.contains_key(name)
+        self.services.contains_key(name) || self.senders.contains(name)
     }
 
     /// Hops counted of an operation; `None` for one that was never seen.

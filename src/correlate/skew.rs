@@ -110,6 +110,11 @@ impl<'t> Skew<'t> {
         skew
     }
 
+    /// Whether some call of the trace shows that two clocks differ, though perhaps not those of a hop and its callers.
+    pub(crate) fn clocks_differ(&self) -> bool {
+        !self.offsets.is_empty()
+    }
+
     /// The times that the beginning of a hop may have been on the clocks of all who called on the way to it and of
     /// those it called, nanoseconds since the Unix epoch.
     pub(crate) fn beginnings(&self, cx: &Cx<'t>, hop: &Hop<'_>) -> RangeInclusive<u64> {
@@ -118,7 +123,9 @@ impl<'t> Skew<'t> {
         // How far back and forth the caller's clock, the clock of its caller, and so on, may be.
         let (mut back, mut forth) = (0_i64, 0_i64);
         let (mut server, mut cut_off) = (entry.service, hop.caller_missing);
+        let mut before_sent = is_before_sent(cx, hop);
         for above in cx.ancestors(hop).take(MOST_CALLERS) {
+            before_sent = before_sent || is_before_sent(cx, above);
             if let Some((low, high)) = self.offsets.get(&(above.service, server)) {
                 (back, forth) = (back.saturating_sub(*high), forth.saturating_sub(*low));
                 (earliest, latest) = (earliest.min(back), latest.max(forth));
@@ -126,13 +133,14 @@ impl<'t> Skew<'t> {
             (server, cut_off) = (cx.entry(above).service, cut_off || above.caller_missing);
         }
         let earliest = entry.start.saturating_add_signed(earliest);
-        let latest = entry.start.saturating_add_signed(if before_sent(cx, hop) { i64::MAX } else { latest });
+        let latest = entry.start.saturating_add_signed(if before_sent { i64::MAX } else { latest });
         if cut_off { earliest.min(self.whole.0)..=latest.max(self.whole.1) } else { earliest..=latest }
     }
 }
 
-/// Whether a message of another trace was taken before it was sent, so that the hop's clock is behind.
-fn before_sent(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
+/// Whether a message of another trace was taken before it was sent, so that the hop's clock is behind, and perhaps that
+/// of those it calls.
+fn is_before_sent(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
     let start = cx.entry(hop).start;
     hop.links.iter().take(MOST_LINKS).filter_map(|link| cx.sender(link)).any(|sender| sender.at > start)
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::catalogue::Catalogue;
+use crate::field::Field;
 use crate::finding::Who;
-use crate::hop::{HopLink, Hops};
+use crate::hop::{HopKind, HopLink, Hops};
+use crate::record::Span;
+use crate::rule::blind_hop;
 use crate::sink::{SpanId, TraceId};
 use crate::trace::Trace;
-use crate::validation::Validating;
+use crate::validation::{self, Validating};
 use crate::who::Principal;
 
 /// What the first pass found: which services show identities, and who sent the messages that other traces link to.
@@ -27,19 +30,29 @@ pub struct Survey {
 impl Survey {
     /// Counts one trace.
     pub fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
-        hops.iter().for_each(|hop| self.catalogue.observe(hop));
+        for hop in hops.all() {
+            match hop.kind {
+                HopKind::Origin => self.catalogue.sends(hop.service.name),
+                _ => self.catalogue.observe(hop),
+            }
+        }
         self.linked.observe(trace, hops);
         self.validating.observe(trace, hops);
     }
 }
 
 /// Whether the verdict on a trace needs what the survey finds in others: whether some service ever shows an
-/// identity that is not shown here, or who sent a message from another trace.
+/// identity that is not shown here, who sent a message from another trace, whether a called service sends spans at
+/// all, whether one that names a user ever asks who that is. `known` is what was found so far, where nothing else will
+/// take its place: what was seen once has been seen.
 #[must_use]
-pub fn rests_on_others(trace: &Trace<'_>, hops: &Hops<'_>) -> bool {
-    hops.iter().any(|hop| {
-        !hop.identity.assurance.is_identified() || hop.links.iter().any(|link| link.trace_id != trace.id)
-    })
+pub fn rests_on_others(trace: &Trace<'_>, hops: &Hops<'_>, known: Option<&Survey>) -> bool {
+    let links_away = |span: &Span<'_>| span.has(Field::Link) && span.links().any(|(id, _)| id != trace.id);
+    let never_asks = |service| known.is_none_or(|known| !known.validating.has(service));
+    hops.iter().any(|hop| !hop.identity.assurance.is_identified())
+        || trace.spans().iter().any(links_away)
+        || blind_hop::rests_on_others(trace, known.map(|known| &known.catalogue))
+        || hops.iter().any(|hop| validation::is_unshown(trace, hops, hop) && never_asks(hop.service))
 }
 
 /// Spans that some other trace links to, at most [`Linked::MAX`] of them: those with the lowest ids.
@@ -53,6 +66,7 @@ struct Sent {
     at: u64,
     principal: Option<Who>,
     expires_at: Option<u64>,
+    whole: bool,
 }
 
 /// Who made a span that a consumer links to.
@@ -66,6 +80,8 @@ pub struct Sender<'a> {
     pub expires_at: Option<u64>,
     /// Who was acting there.
     pub principal: Option<Known<'a>>,
+    /// Whether its trace lacks nothing that is known of.
+    pub whole: bool,
 }
 
 /// A principal of this trace, or one kept from another.
@@ -144,6 +160,7 @@ impl Linked {
                 at: trace.span(ix).start,
                 principal: principal.map(Who::from),
                 expires_at: principal.and_then(|principal| principal.expires_at),
+                whole: trace.grade.is_complete(),
             });
         }
     }
@@ -158,6 +175,7 @@ impl Linked {
                 at: trace.find(link.span_id).map_or(0, |ix| trace.span(ix).start),
                 expires_at: principal.and_then(|principal| principal.expires_at),
                 principal: principal.map(Known::Here),
+                whole: trace.grade.is_complete(),
             });
         }
         let sent = self.0.get(&(link.trace_id, link.span_id))?.as_ref()?;
@@ -166,14 +184,67 @@ impl Linked {
             at: sent.at,
             expires_at: sent.expires_at,
             principal: sent.principal.as_ref().map(Known::Elsewhere),
+            whole: sent.whole,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::policy::Policy;
-    use crate::testing::{each, trace_id};
+    use crate::testing::{each, trace_id, with_hops};
+
+    #[test]
+    fn what_rests_on_other_traces() {
+        const NAMED: &str = "hopseal.sub=a hopseal.assurance=verified";
+        let mut seen = Survey::default();
+        seen.catalogue.sends("vault");
+        each(
+            "gw SERVER GET / user.id=al\n  gw CLIENT POST url.full=https://idp.example.org/introspect",
+            &Policy::default(),
+            |_, cx| seen.validating.observe(cx.trace, cx.hops),
+        );
+        for (name, trace, at_first, later) in [
+            ("proven", format!("gw SERVER GET / {NAMED}"), false, false),
+            ("nobody", "gw SERVER GET /".to_owned(), true, true),
+            ("a message of another trace", format!("gw CONSUMER take {NAMED} @link=9/9"), true, true),
+            (
+                "a link inside the hop",
+                format!("gw SERVER GET / {NAMED}\n  gw INTERNAL work @link=9/9"),
+                true,
+                true,
+            ),
+            ("a link within", format!("gw CONSUMER take {NAMED} @link=1"), false, false),
+            (
+                "a call that nobody answers",
+                format!("gw SERVER GET / {NAMED}\n  gw CLIENT GET http.method=GET server.address=vault"),
+                true,
+                false,
+            ),
+            (
+                "a call to a third party",
+                format!(
+                    "gw SERVER GET / {NAMED}\n  gw CLIENT GET http.method=GET server.address=a.example.com"
+                ),
+                false,
+                false,
+            ),
+            ("a name that nobody was asked about", "gw SERVER GET / user.id=al".to_owned(), true, false),
+            (
+                "a name that somebody was asked about",
+                "gw SERVER GET / user.id=al\n  gw CLIENT POST url.full=https://idp.example.org/introspect"
+                    .to_owned(),
+                false,
+                false,
+            ),
+        ] {
+            with_hops(&trace, |trace, hops| {
+                assert_eq!(rests_on_others(trace, hops, None), at_first, "{name}");
+                assert_eq!(rests_on_others(trace, hops, Some(&seen)), later, "{name}, later");
+            });
+        }
+    }
 
     #[test]
     fn a_linked_span_of_another_trace_names_its_sender() {

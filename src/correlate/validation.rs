@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use hopseal_identity::Assurance;
+
 use crate::field::Field;
-use crate::hop::{Hop, Hops, path};
+use crate::hop::{Hop, HopKind, Hops, path};
 use crate::record::{Service, Span};
 use crate::sink::SpanKind;
 use crate::trace::Trace;
@@ -20,7 +22,7 @@ impl Validating {
     const MAX: usize = 20_000;
 
     pub(crate) fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
-        for hop in hops.iter().filter(|hop| establishes_user(hops, hop)) {
+        for hop in hops.iter().filter(|hop| establishes_user(hop)) {
             if !self.has(hop.service) && is_shown(trace, hops, hop) {
                 let Service { name, namespace, environment } = hop.service;
                 self.0.insert((name.to_owned(), namespace.to_owned(), environment.to_owned()));
@@ -41,9 +43,8 @@ impl Validating {
 }
 
 /// Whether a hop names a user, and no hop above it names anybody.
-pub(crate) fn establishes_user(hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
-    hop.identity.principal.as_ref().is_some_and(|principal| principal.is_user())
-        && above(hops, hop).all(|above| above.identity.principal.is_none())
+pub(crate) fn establishes_user(hop: &Hop<'_>) -> bool {
+    hop.named_above.is_none() && hop.identity.principal.as_ref().is_some_and(|principal| principal.is_user())
 }
 
 /// The caller, its caller, and so on up.
@@ -56,6 +57,24 @@ fn above<'a, 't>(hops: &'a Hops<'t>, hop: &Hop<'_>) -> impl Iterator<Item = &'a 
 pub(crate) fn is_shown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
     let chain = std::iter::once(hop.ix).chain(above(hops, hop).map(|above| above.ix)).take(MOST);
     chain.flat_map(|ix| hops.frame(ix)).take(MOST).any(|ix| asks(trace.span(*ix)))
+}
+
+/// Whether a hop names a user for the first time, and nothing is behind it but the name.
+pub(crate) fn is_unshown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
+    hop.identity.assurance == Assurance::Asserted && establishes_user(hop) && !is_shown(trace, hops, hop)
+}
+
+/// Whether somebody was asked by a span that has lost its place in the trace, and may belong to the hop or one above it.
+pub(crate) fn may_be_shown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
+    if trace.grade.missing_parents == 0 {
+        return false;
+    }
+    let torn = hops.all().iter().filter(|other| other.kind == HopKind::Origin && other.caller_missing);
+    let asks = |other: &&Hop<'_>| hops.frame(other.ix).iter().take(MOST).any(|ix| asks(trace.span(*ix)));
+    let asking: BTreeSet<Service<'_>> = torn.take(MOST).filter(asks).map(|other| other.service).collect();
+    !asking.is_empty()
+        && (asking.contains(&hop.service)
+            || above(hops, hop).take(MOST).any(|above| asking.contains(&above.service)))
 }
 
 /// Whether a span asks whether a credential is good: OAuth introspection and user info (RFC 7662, OpenID Connect Core

@@ -240,6 +240,7 @@ mod tests {
             service: "orders".to_owned(),
             operation: "GET /orders".to_owned(),
             evidence: vec![hop.id],
+            asked: true,
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use hopseal_tests::accuracy::measure;
+use hopseal_tests::accuracy::{measure, program};
 use hopseal_tests::generator::Settings;
 
 /// Where the table is kept, in this package's folder.
@@ -39,8 +39,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args = Args::parse();
     let beside = || std::env::current_exe().map(|program| program.with_file_name("hopseal"));
     let hopseal = args.hopseal.map_or_else(beside, Ok)?;
-    let accuracy =
-        measure(&hopseal, Settings { seed: args.seed, traces: args.traces }, args.condition.as_deref())?;
+    let settings = Settings { seed: args.seed, traces: args.traces };
+    let accuracy = measure(&program(&hopseal), settings, args.condition.as_deref())?;
     let mut out = io::stdout().lock();
     let table = accuracy.to_string();
     write!(out, "{table}")?;

@@ -7,10 +7,9 @@ mod run;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 pub use compare::{Counts, Denied, Outcome};
-pub use run::RunError;
+pub use run::{Hopseal, RunError, program};
 
 use crate::generator::{Settings, damage, generate};
 
@@ -30,7 +29,11 @@ pub struct Accuracy {
 ///
 /// # Errors
 /// [`RunError`] if the program could not be run or its answer not be read.
-pub fn measure(hopseal: &Path, settings: Settings, condition: Option<&str>) -> Result<Accuracy, RunError> {
+pub fn measure(
+    hopseal: &Hopseal<'_>,
+    settings: Settings,
+    condition: Option<&str>,
+) -> Result<Accuracy, RunError> {
     let corpus = generate(settings);
     let traces = (corpus.truth.traces, corpus.truth.near_miss_traces);
     let mut outcomes = Vec::new();
@@ -60,11 +63,18 @@ pub const ACROSS: &[&str] = &[
 /// The least precision and recall with one span in a hundred lost, in hundredths.
 const WITH_LOSS: (f64, f64) = (0.99, 0.90);
 
+/// The least share of traces with a near miss, in hundredths.
+const NEAR_MISSES: usize = 30;
+
 impl Accuracy {
     /// Every promise that was not kept, in words; none is what it should be.
     #[must_use]
     pub fn broken_promises(&self) -> Vec<String> {
         let mut broken = Vec::new();
+        let (traces, near) = self.traces;
+        if near * 100 < traces * NEAR_MISSES {
+            broken.push(format!("only {near} of {traces} traces hold a near miss"));
+        }
         for (condition, outcome) in &self.outcomes {
             let mut sure = BTreeMap::<&str, Vec<&Denied>>::new();
             for denied in outcome.denied.iter().filter(|denied| denied.is_high_and_certain()) {

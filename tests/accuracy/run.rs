@@ -8,8 +8,8 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use crate::generator::otlp;
 use crate::generator::span::{Span, TraceId};
+use crate::generator::{RELEASED, otlp};
 
 /// What is declared about the fleets of the generator.
 const POLICY: &str = include_str!("policy.yaml");
@@ -34,13 +34,32 @@ pub enum RunError {
     #[error("`hopseal check` ended with {status}: {stderr}")]
     Failed {
         /// Its exit status.
-        status: std::process::ExitStatus,
+        status: String,
         /// What it said.
         stderr: String,
     },
     /// Its answer is not the JSON that it promises.
     #[error("reading the answer of `hopseal check`")]
     Answer(#[source] serde_json::Error),
+}
+
+/// Runs `hopseal` with these arguments; what it wrote to standard output.
+pub type Hopseal<'a> = dyn Fn(&[OsString]) -> Result<Vec<u8>, RunError> + 'a;
+
+/// The program at `path`, as anyone would run it.
+///
+/// # Errors
+/// Those of running it: [`RunError::Start`], [`RunError::Failed`].
+pub fn program(path: &Path) -> impl Fn(&[OsString]) -> Result<Vec<u8>, RunError> {
+    move |args| {
+        let start = |source| RunError::Start { program: path.display().to_string(), source };
+        let output = Command::new(path).args(args).output().map_err(start)?;
+        if !output.status.success() {
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(RunError::Failed { status: output.status.to_string(), stderr });
+        }
+        Ok(output.stdout)
+    }
 }
 
 /// A finding, as far as it is compared.
@@ -62,7 +81,7 @@ struct Report {
 }
 
 /// What `hopseal check` finds in `spans`. What needs a run before is found against the release before.
-pub(super) fn check(hopseal: &Path, spans: &[Span]) -> Result<Vec<Finding>, RunError> {
+pub(super) fn check(hopseal: &Hopseal<'_>, spans: &[Span]) -> Result<Vec<Finding>, RunError> {
     let bench = Bench::new(hopseal)?;
     let mut findings = bench.run(spans, &[])?;
     let (before, after) = releases(spans);
@@ -77,8 +96,6 @@ pub(super) fn check(hopseal: &Path, spans: &[Span]) -> Result<Vec<Finding>, RunE
 
 /// The rule that compares with a run before.
 const AGAINST_BEFORE: &str = "coverage_regression";
-/// The version that a new release of a service has.
-const RELEASED: &str = "1.5.0";
 
 /// The spans of the fleets in which a service was released anew: traces without the new version, traces with it.
 fn releases(spans: &[Span]) -> (Vec<Span>, Vec<Span>) {
@@ -91,13 +108,13 @@ fn releases(spans: &[Span]) -> (Vec<Span>, Vec<Span>) {
 
 /// A folder to run the program in.
 struct Bench<'a> {
-    hopseal: &'a Path,
+    hopseal: &'a Hopseal<'a>,
     folder: tempfile::TempDir,
     policy: PathBuf,
 }
 
 impl<'a> Bench<'a> {
-    fn new(hopseal: &'a Path) -> Result<Self, RunError> {
+    fn new(hopseal: &'a Hopseal<'a>) -> Result<Self, RunError> {
         let folder = tempfile::tempdir().map_err(RunError::Write)?;
         let policy = folder.path().join("policy.yaml");
         std::fs::write(&policy, POLICY).map_err(RunError::Write)?;
@@ -107,27 +124,12 @@ impl<'a> Bench<'a> {
     fn run(&self, spans: &[Span], more: &[OsString]) -> Result<Vec<Finding>, RunError> {
         let corpus = self.folder.path().join("corpus.otlp.pb");
         std::fs::write(&corpus, otlp::encode(spans)).map_err(RunError::Write)?;
-        let output = Command::new(self.hopseal)
-            .args([
-                "check",
-                "--format",
-                "json",
-                "--hops",
-                "none",
-                "--fail-on",
-                "never",
-                "--strict",
-                "--policy",
-            ])
-            .args([&self.policy, &corpus])
-            .args(more)
-            .output()
-            .map_err(|source| RunError::Start { program: self.hopseal.display().to_string(), source })?;
-        if !output.status.success() {
-            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(RunError::Failed { status: output.status, stderr });
-        }
-        let report: Report = serde_json::from_slice(&output.stdout).map_err(RunError::Answer)?;
+        const ASK: [&str; 9] =
+            ["check", "--format", "json", "--hops", "none", "--fail-on", "never", "--strict", "--policy"];
+        let mut args: Vec<OsString> = ASK.map(OsString::from).to_vec();
+        args.extend([self.policy.clone(), corpus].map(OsString::from));
+        args.extend_from_slice(more);
+        let report: Report = serde_json::from_slice(&(self.hopseal)(&args)?).map_err(RunError::Answer)?;
         Ok(report.findings)
     }
 }

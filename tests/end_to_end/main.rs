@@ -1,6 +1,8 @@
 //! The program as a whole, run as its users run it.
 
 #[cfg(test)]
+mod accuracy;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod hostile;

@@ -7,6 +7,18 @@ fn block_after<'a>(text: &'a str, before: &str) -> &'a str {
     block.split_once("```").expect("an end of the block").0
 }
 
+/// Scenario: someone reads how often the program is right.
+/// Guarantees: each figure is one of the table that `cargo xtask accuracy` holds the program to.
+#[test]
+fn the_readme_shows_lines_of_the_table() {
+    let table = include_str!("../accuracy.txt");
+    let shown = block_after(include_str!("../../README.md"), "cargo xtask accuracy\n");
+    assert!(shown.lines().count() > 3);
+    for line in shown.lines() {
+        assert!(table.lines().any(|kept| kept.starts_with(line)), "{line}");
+    }
+}
+
 /// Scenario: a newcomer runs the README's first command.
 /// Guarantees: it prints what the README shows and ends with 1, for the identity that `orders` drops.
 #[test]

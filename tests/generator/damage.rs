@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Corpus;
+use hopseal_identity::attribute as hopseal;
+
 use super::dice::Dice;
-use super::span::{Kind, Span, SpanId, TraceId};
+use super::span::{Span, SpanId, TraceId, Value};
 use super::truth::{Injected, Subject};
+use super::{Corpus, fleet, missing};
 
 const SECOND_NANOS: u64 = 1_000_000_000;
+/// Seconds that clocks may differ by where the policy says nothing.
+const ALLOWED: i64 = 60;
 
 /// How telemetry is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,8 +49,7 @@ pub const CONDITIONS: [(&str, Damage); 7] = {
 
 /// Damages `corpus`: the same seed, the same damage.
 ///
-/// What the damage itself makes true is added to the truth: a trace with a hole has a gap in the audit, and a hop
-/// below the hole has no context. Everything else stays in the truth as it was, whether it can still be seen or
+/// What the damage itself makes true is added to the truth. Everything else stays in the truth as it was, whether it can still be seen or
 /// not; [`Injected::decidable`] tells.
 #[must_use]
 pub fn damage(corpus: &Corpus, damage: Damage, seed: u64) -> Corpus {
@@ -62,7 +65,10 @@ pub fn damage(corpus: &Corpus, damage: Damage, seed: u64) -> Corpus {
         spans.iter_mut().for_each(|span| span.flags = 0);
     }
     let mut truth = corpus.truth.clone();
-    truth.injected.extend(holes(&corpus.spans, &spans));
+    truth.injected.extend(missing::made_true(corpus, &spans));
+    if damage.skew > 0 {
+        truth.injected.extend(sealed_later(&spans));
+    }
     let again: Vec<Span> = spans.iter().filter(|_| dice.percent(damage.duplicated)).cloned().collect();
     spans.extend(again);
     if damage.shuffled {
@@ -72,6 +78,25 @@ pub fn damage(corpus: &Corpus, damage: Damage, seed: u64) -> Corpus {
         spans.into_iter().partition(|_| dice.percent(damage.late));
     spans.extend(late);
     Corpus { spans, truth }
+}
+
+/// "nbf/iat > S.start + skew" (F11), by clocks that are further apart than the policy allows. Its false positive is the
+/// skew that calls show; of a seal whose maker has no span in the trace, they show nothing.
+fn sealed_later(spans: &[Span]) -> Vec<Injected> {
+    let sealers: BTreeSet<(TraceId, &str)> =
+        spans.iter().map(|span| (span.trace, span.resource.service.as_str())).collect();
+    let is_later = |span: &&Span| {
+        let sealer = fleet::gateway_of(&span.resource.namespace);
+        let begun = i64::try_from(span.start / SECOND_NANOS).unwrap_or(i64::MAX);
+        let later =
+            matches!(span.attributes.get(hopseal::IAT), Some(Value::Int(iat)) if *iat > begun + ALLOWED);
+        later && !sealers.contains(&(span.trace, sealer.as_str()))
+    };
+    let at = |span| Injected {
+        asked: false,
+        ..missing::at(span, "premature_or_future", "sealed by another clock", Subject::Span)
+    };
+    spans.iter().filter(is_later).map(at).collect()
 }
 
 /// The ids of `spans`, to ask [`Injected::decidable`] with.
@@ -104,40 +129,20 @@ fn skew(spans: &mut [Span], seconds: u64, dice: &mut Dice) {
     let services: BTreeSet<String> = spans.iter().map(|span| span.resource.service.clone()).collect();
     let offsets: BTreeMap<String, u64> =
         services.into_iter().map(|service| (service, dice.between(0, 2 * seconds))).collect();
+    let of = |service: &str| offsets.get(service).copied().unwrap_or(seconds);
     for span in spans {
-        let offset = offsets.get(&span.resource.service).copied().unwrap_or(seconds) * SECOND_NANOS;
+        let offset = of(&span.resource.service) * SECOND_NANOS;
         for time in [&mut span.start, &mut span.end] {
             *time = *time + offset - seconds * SECOND_NANOS;
         }
-    }
-}
-
-/// What is true because a parent is missing that was there before.
-fn holes(before: &[Span], after: &[Span]) -> Vec<Injected> {
-    let (known, left) = (surviving(before), surviving(after));
-    let mut gaps: BTreeSet<TraceId> = BTreeSet::new();
-    let mut found = Vec::new();
-    for span in after {
-        if !span.parent.is_some_and(|parent| known.contains(&parent) && !left.contains(&parent)) {
-            continue;
-        }
-        let hole = |rule, subject| Injected {
-            rule,
-            recipe: "lost parent",
-            subject,
-            trace_id: span.trace,
-            span_id: span.id,
-            also: Vec::new(),
-            service: span.resource.service.clone(),
-            operation: span.name.clone(),
-            evidence: vec![span.id],
-        };
-        if gaps.insert(span.trace) {
-            found.push(hole("audit_gap", Subject::Trace));
-        }
-        if matches!(span.kind, Kind::Server | Kind::Consumer) {
-            found.push(hole("broken_context", Subject::Span));
+        // When a seal begins and ends was read from the sealer's clock, and the gateway is who seals. What a token says
+        // of itself is by the clock of the issuer, which is right.
+        let sealer = of(&fleet::gateway_of(&span.resource.namespace));
+        for key in [hopseal::IAT, hopseal::EXP] {
+            if let Some(Value::Int(time)) = span.attributes.get(key) {
+                let time = time.saturating_add_unsigned(sealer).saturating_sub_unsigned(seconds);
+                span.attributes.set(key, time);
+            }
         }
     }
-    found
 }

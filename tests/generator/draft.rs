@@ -65,8 +65,8 @@ pub(super) struct Hop {
     pub(super) links: Vec<Link>,
     /// Whether the URL scheme is `https`.
     pub(super) tls: bool,
-    /// No request came in: the entry span is INTERNAL and has no parent.
-    pub(super) headless: bool,
+    /// No request came in: the entry span is INTERNAL, has this name and no parent.
+    pub(super) headless: Option<&'static str>,
     /// The entry span and everything below it was not sampled.
     pub(super) unsampled: bool,
     /// Attributes its tracer says it dropped.
@@ -161,7 +161,7 @@ impl Draft {
             exit_attributes: Attributes::default(),
             links: Vec::new(),
             tls: fleet.stack != Stack::Plain || service == GATEWAY,
-            headless: false,
+            headless: None,
             unsampled: false,
             dropped: 0,
             version: "1.4.0",
@@ -319,6 +319,12 @@ impl Work {
             .with(name, "items-db");
         work.writes = verb != "SELECT";
         work
+    }
+
+    /// Whether it asks the issuer about a credential.
+    pub(super) fn asks_issuer(&self) -> bool {
+        let url = format!("https://{}{}", super::scene::ISSUER, super::scene::VALIDATE);
+        self.attributes.get("url.full") == Some(&url.into())
     }
 
     /// A call to a third party.

@@ -204,7 +204,7 @@ impl Fleet {
             },
         };
         let name = match place {
-            0 => format!("{}-gateway", self.name),
+            0 => gateway_of(&self.name),
             _ => format!("{}-{noun}-{place}", self.name),
         };
         // With the crate every service shows what it got: one that does not would leave a hole in the chain.
@@ -253,10 +253,20 @@ impl Fleet {
         self.services.iter().all(|service| service.caller != Some(id))
     }
 
+    /// A service that never shows an identity, if there is one.
+    pub(super) fn uncovered(&self) -> Option<ServiceId> {
+        self.ids().find(|id| !self[*id].covered)
+    }
+
     /// Whether identities are shown by the crate.
     pub(super) fn has_crate(&self) -> bool {
         self.stack != Stack::Plain
     }
+}
+
+/// The name of the gateway of the fleet `name`.
+pub(super) fn gateway_of(name: &str) -> String {
+    format!("{name}-gateway")
 }
 
 fn message(topic: &str, linked: bool) -> Operation {

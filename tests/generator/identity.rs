@@ -128,6 +128,19 @@ impl Dialect {
     }
 }
 
+/// Whether attributes that a service without the crate wrote name a user.
+pub(super) fn names_user(attributes: &Attributes) -> bool {
+    const KEYS: [&str; 6] = [
+        "enduser.id",
+        "user.id",
+        "enduser.pseudo.id",
+        "usr.id",
+        "user.uuid",
+        "http.request.header.x-user-id",
+    ];
+    KEYS.iter().any(|key| attributes.get(key).is_some()) && attributes.get(hopseal::ASSURANCE).is_none()
+}
+
 /// What else the crate writes beside the identity.
 pub(super) struct Crossing<'a> {
     /// The service that writes.

@@ -15,6 +15,7 @@ mod draft;
 mod fault;
 mod fleet;
 mod identity;
+mod missing;
 mod near_miss;
 pub mod otlp;
 mod render;
@@ -31,6 +32,7 @@ use span::Span;
 use truth::Truth;
 
 pub use fault::RULES;
+pub use scene::RELEASED;
 
 /// What to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +74,7 @@ pub fn generate(settings: Settings) -> Corpus {
         scene.clean(needs.history);
         if let Some(fault) = fault {
             scene.recipe = fault.name;
-            for _ in 0..if needs.history > 0 { 1 } else { scene.dice.between(1, 4) } {
+            for _ in 0..if needs.history > 0 { 1 } else { scene.dice.between(3, 7) } {
                 (fault.inject)(&mut scene);
             }
         }

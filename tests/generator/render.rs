@@ -51,11 +51,11 @@ impl Page<'_> {
             self.spans.insert(place, span);
         }
         let kind = match hop.operation.protocol {
-            _ if hop.headless => Kind::Internal,
+            _ if hop.headless.is_some() => Kind::Internal,
             Protocol::Message { .. } => Kind::Consumer,
             Protocol::Http(_) | Protocol::Rpc => Kind::Server,
         };
-        let name = if hop.headless { "invoke_agent planner".to_owned() } else { hop.operation.name() };
+        let name = hop.headless.map_or_else(|| hop.operation.name(), str::to_owned);
         let mut span = self.span(hop, hop.entry, parent, kind, &name);
         (span.start, span.end) = (start, end);
         if parent.is_some() && service.flags {
@@ -139,10 +139,10 @@ impl Page<'_> {
     fn entry_attributes(&self, hop: &Hop) -> Attributes {
         let service = &self.fleet[hop.service];
         let mut to = Attributes::default();
-        if !hop.headless {
+        if hop.headless.is_none() {
             transport(hop, service, &mut to);
         }
-        if self.fleet.has_crate() && hop.shows && !hop.headless {
+        if self.fleet.has_crate() && hop.shows && hop.headless.is_none() {
             let sealed = hop.parent.is_some() && self.fleet.stack == super::fleet::Stack::Sealed;
             let crossing = Crossing {
                 service,

@@ -1,5 +1,7 @@
 //! A fleet at work, and the pen that writes down what is true of it.
 
+use std::collections::BTreeMap;
+
 use super::dice::Dice;
 use super::draft::{Draft, HopId, Work};
 use super::fleet::{FIRST, Fleet, GATEWAY, Operation, SECOND, ServiceId};
@@ -12,6 +14,15 @@ use super::truth::{Injected, NearMiss, Subject, Truth};
 const EPOCH: u64 = 1_768_465_500_000_000_000;
 /// Calls of an operation below which nobody can say what is usual there.
 const ENOUGH: usize = 5;
+/// Who issues the tokens, and where it says whether one is good.
+pub(super) const ISSUER: &str = "login.example.org";
+pub(super) const VALIDATE: &str = "/oauth2/validate";
+/// The version of a service that was released anew.
+pub const RELEASED: &str = "1.5.0";
+/// Routes that everyone may call: those that the policy declares, and logins by their nature.
+pub(super) const PUBLIC: [&str; 2] = ["/catalog", "/logout"];
+/// By which Spring Security says that it has validated the credential.
+pub(super) const FRAMEWORK: &str = "spring.security.authentication.type";
 const SECOND_NANOS: u64 = 1_000_000_000;
 
 /// What a recipe works on.
@@ -84,15 +95,21 @@ impl<'t> Scene<'t> {
 
     /// A request of `identity` through the graph.
     pub(super) fn request_of(&mut self, identity: Option<Identity>, whole: bool) -> Draft {
-        let mut draft = self.rooted(GATEWAY, self.fleet[GATEWAY].operation.clone(), identity);
-        if draft[Draft::ROOT].identity.is_some() {
-            let validate = Work::outside(&mut self.dice, "GET", "login.example.org", "/oauth2/validate");
-            draft[Draft::ROOT].work.push(validate);
-        }
+        let mut draft = self.validated(self.fleet[GATEWAY].operation.clone(), identity);
         draft.add_database(&mut self.dice, &self.fleet, Draft::ROOT);
         draft.add_all_below(&mut self.dice, &self.fleet, Draft::ROOT, whole);
         if self.fleet.agents {
             self.run_agent(&mut draft);
+        }
+        draft
+    }
+
+    /// A request that so far is one hop of the gateway, which asks the issuer about whoever calls.
+    pub(super) fn validated(&mut self, operation: Operation, identity: Option<Identity>) -> Draft {
+        let mut draft = self.rooted(GATEWAY, operation, identity);
+        if draft[Draft::ROOT].identity.is_some() {
+            let validate = Work::outside(&mut self.dice, "GET", ISSUER, VALIDATE);
+            draft[Draft::ROOT].work.push(validate);
         }
         draft
     }
@@ -139,6 +156,7 @@ impl<'t> Scene<'t> {
     /// Takes a request into the scene, and lets time pass.
     pub(super) fn push(&mut self, mut draft: Draft) {
         self.note_oddities(&mut draft);
+        self.record_unvalidated(&draft);
         self.drafts.push(draft);
         self.now += self.dice.between(1, 8) * SECOND_NANOS;
     }
@@ -162,6 +180,40 @@ impl<'t> Scene<'t> {
         self.recipe = recipe;
     }
 
+    /// Writes down where a user is named first, and "trace shows neither crate/mesh evidence at S nor any call to
+    /// IdP/introspection/`/validate`-type endpoint in frame(S) or by its gateway sibling" (F28). "Offline JWT validation
+    /// leaves no span": only of the gateway, which is seen to ask at other times, does anybody have to say so.
+    fn record_unvalidated(&mut self, draft: &Draft) {
+        if self.fleet.has_crate() {
+            return;
+        }
+        let names_user = |hop: HopId| {
+            draft[hop].shows && draft[hop].identity.as_ref().is_some_and(|it| it.kind == Who::User)
+        };
+        let shown = |hop: HopId| {
+            let asks = draft[hop].work.iter().any(|work| work.asks_issuer());
+            asks || draft[hop].attributes.get(FRAMEWORK).is_some()
+        };
+        for hop in draft.ids().into_iter().filter(|hop| names_user(*hop) && draft[*hop].status < 400) {
+            let above: Vec<HopId> = draft
+                .above(hop)
+                .into_iter()
+                .filter(|above| draft[*above].trace == draft[hop].trace)
+                .collect();
+            let is_first = above.iter().all(|above| !draft[*above].shows || draft[*above].identity.is_none());
+            let is_shown = std::iter::once(&hop).chain(&above).any(|hop| shown(*hop));
+            if draft[hop].operation.is_message() || !is_first || is_shown {
+                continue;
+            }
+            let way = draft.way(above.last().copied().unwrap_or(hop), hop);
+            let is_new = self.record_as("no_validation_edge", Subject::Span, draft, hop, way);
+            let is_public = PUBLIC.contains(&draft[hop].operation.route.as_str());
+            if is_new && (draft[hop].service != GATEWAY || is_public) {
+                self.not_asked();
+            }
+        }
+    }
+
     /// A hop of `draft` below the root that `fits`; [`FIRST`] is always in a request.
     pub(super) fn choose(&mut self, draft: &Draft, fits: impl Fn(&Draft, HopId) -> bool) -> HopId {
         let hops: Vec<HopId> = draft
@@ -172,12 +224,16 @@ impl<'t> Scene<'t> {
         *self.dice.pick(&hops)
     }
 
-    /// A hop reached by a call of a service whose clock is right and that spells identities as others do.
+    /// A hop reached by a call of a service whose clock is right and that spells identities as others do. Nor does it call
+    /// one whose clock is wrong: of such a pair nothing tells whose is, and "clock skew" is no finding (F10, F11).
     pub(super) fn choose_called(&mut self, draft: &Draft) -> HopId {
         let odd: Vec<ServiceId> =
             self.fleet.ids().filter(|id| self.fleet[*id].respells || self.fleet[*id].clock != 0).collect();
+        let wrong: Vec<ServiceId> = self.fleet.ids().filter(|id| self.fleet[*id].clock != 0).collect();
         self.choose(draft, |draft, hop| {
-            !draft[hop].operation.is_message() && !odd.contains(&draft[hop].service)
+            let calls_odd =
+                || draft.below(hop).into_iter().any(|below| wrong.contains(&draft[below].service));
+            !draft[hop].operation.is_message() && !odd.contains(&draft[hop].service) && !calls_odd()
         })
     }
 
@@ -186,7 +242,7 @@ impl<'t> Scene<'t> {
         self.record_as(rule, Subject::Span, draft, hop, evidence);
     }
 
-    /// The same for a rule about something else than a span.
+    /// The same for a rule about something else than a span. Says whether it was not known yet.
     pub(super) fn record_as(
         &mut self,
         rule: &'static str,
@@ -194,7 +250,7 @@ impl<'t> Scene<'t> {
         draft: &Draft,
         hop: HopId,
         evidence: Vec<SpanId>,
-    ) {
+    ) -> bool {
         let hop = &draft[hop];
         let injected = Injected {
             rule,
@@ -206,6 +262,7 @@ impl<'t> Scene<'t> {
             service: self.fleet[hop.service].name.clone(),
             operation: hop.operation.name(),
             evidence,
+            asked: true,
         };
         let known = self.truth.injected.iter().any(|known| match subject {
             Subject::Operation => {
@@ -219,12 +276,20 @@ impl<'t> Scene<'t> {
         if !known {
             self.truth.injected.push(injected);
         }
+        !known
     }
 
     /// Lets a finding name `spans` instead of the hop of what was recorded last.
     pub(super) fn also(&mut self, spans: impl IntoIterator<Item = SpanId>) {
         if let Some(injected) = self.truth.injected.last_mut() {
             injected.also.extend(spans);
+        }
+    }
+
+    /// Lets what was recorded last be something that no finding has to say.
+    pub(super) fn not_asked(&mut self) {
+        if let Some(injected) = self.truth.injected.last_mut() {
+            injected.asked = false;
         }
     }
 
@@ -259,7 +324,16 @@ impl<'t> Scene<'t> {
             trace_id: draft[hop].trace,
             span_id: draft[hop].entry,
             service: self.fleet[draft[hop].service].name.clone(),
+            operation: draft[hop].operation.name(),
+            excuse: Vec::new(),
         });
+    }
+
+    /// Names the span that alone shows why what was noted last is no fault.
+    pub(super) fn excused_by(&mut self, span: SpanId) {
+        if let Some(near_miss) = self.truth.near_misses.last_mut() {
+            near_miss.excuse.push(span);
+        }
     }
 
     /// Traces of this scene, and how many of them hold a near miss.
@@ -288,8 +362,36 @@ impl<'t> Scene<'t> {
         self.drafts.iter().map(of).sum()
     }
 
+    /// "(svc, route, method) with >= k successes, all anonymous/unknown on a capable service" (F24): who lets strangers in
+    /// on one route again and again has such an endpoint, whatever else was done on purpose there.
+    fn record_open_endpoints(&mut self) {
+        let mut strangers: BTreeMap<String, Vec<&Injected>> = BTreeMap::new();
+        let gateway = &self.fleet[GATEWAY];
+        let of_gateway = |injected: &&Injected| {
+            (injected.rule, &injected.service) == ("never_established", &gateway.name)
+                && injected.operation != gateway.operation.name()
+        };
+        for injected in self.truth.injected.iter().filter(of_gateway) {
+            strangers.entry(injected.operation.clone()).or_default().push(injected);
+        }
+        let open = strangers.into_values().filter(|of_one| of_one.len() >= ENOUGH);
+        let open: Vec<Injected> = open
+            .filter_map(|of_one| {
+                let evidence = of_one.iter().take(ENOUGH).map(|injected| injected.span_id).collect();
+                let first = (*of_one.first()?).clone();
+                Some(Injected {
+                    rule: "unauthenticated_endpoint",
+                    subject: Subject::Operation,
+                    evidence,
+                    ..first
+                })
+            })
+            .collect();
+        self.truth.injected.extend(open);
+    }
+
     /// All spans of the scene.
-    pub(super) fn finish(self) -> Vec<Span> {
+    pub(super) fn finish(mut self) -> Vec<Span> {
         let injected = std::mem::take(&mut self.truth.injected);
         let stands = |injected: &Injected| {
             injected.rule != "optional_auth_endpoint"
@@ -298,6 +400,7 @@ impl<'t> Scene<'t> {
         };
         let injected = injected.into_iter().filter(stands).collect();
         self.truth.injected = injected;
+        self.record_open_endpoints();
         let (traces, near) = self.counts();
         self.truth.traces += traces;
         self.truth.near_miss_traces += near;

@@ -43,13 +43,16 @@ pub struct Injected {
     /// Spans that must have survived for anybody to be able to tell.
     #[serde(serialize_with = "all_shown")]
     pub evidence: Vec<SpanId>,
+    /// Whether a finding has to say so. Some things are true by the letter of a definition, and its column of false
+    /// positives asks for no finding: one that speaks is not wrong, one that keeps silent misses nothing.
+    pub asked: bool,
 }
 
 impl Injected {
-    /// Whether everything needed to see it is among `spans`.
+    /// Whether a finding is asked for and everything needed to see it is among `spans`.
     #[must_use]
     pub fn decidable(&self, spans: &BTreeSet<SpanId>) -> bool {
-        self.evidence.iter().all(|id| spans.contains(id))
+        self.asked && self.evidence.iter().all(|id| spans.contains(id))
     }
 }
 
@@ -68,6 +71,12 @@ pub struct NearMiss {
     pub span_id: SpanId,
     /// The service of that hop.
     pub service: String,
+    /// The operation of that hop.
+    pub operation: String,
+    /// The only span that shows why it is none, where a definition names one: the token exchange, the consent.
+    /// Without it the definition holds as it is written.
+    #[serde(serialize_with = "all_shown")]
+    pub excuse: Vec<SpanId>,
 }
 
 /// The record of a corpus.

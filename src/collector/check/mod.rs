@@ -115,7 +115,7 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
         let trace = Trace::from_records(id, records.iter().copied(), &words);
         let hops = judge.hops(&trace);
         survey.observe(&trace, &hops);
-        match rests_on_others(&trace, &hops) {
+        match rests_on_others(&trace, &hops, given.is_none().then_some(&survey)) {
             true => rest.push(id),
             false => judged(&trace, &hops, &survey),
         }

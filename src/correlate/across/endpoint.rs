@@ -9,7 +9,7 @@ use super::{Example, OwnedService, count};
 use crate::catalogue::Capability;
 use crate::field::Field;
 use crate::finding::{Finding, Subject};
-use crate::hop::{Hop, HopKind};
+use crate::hop::{Hop, HopKind, is_own_work};
 use crate::record::Service;
 use crate::rule::{Cx, Quiet, Rule, writes};
 use crate::suppress::{self, Quieted};
@@ -68,7 +68,8 @@ impl Default for Endpoints {
 }
 
 impl Endpoints {
-    pub(super) fn observe(&mut self, cx: &Cx<'_>, hop: &Hop<'_>, window: u64) {
+    /// Counts a hop; `is_cut_off` where its caller or one further up is missing.
+    pub(super) fn observe(&mut self, cx: &Cx<'_>, hop: &Hop<'_>, window: u64, is_cut_off: bool) {
         let Service { name, namespace, environment } = hop.service;
         let operation: &str = &hop.operation;
         let key = self.keys.of(&[
@@ -83,7 +84,8 @@ impl Endpoints {
         row.capability = row.capability.min(cx.capability(hop));
         let identified = hop.identity.assurance.is_identified();
         row.identified += u64::from(identified);
-        if hop.kind == HopKind::Messaging || !hop.outcome.may_have_succeeded() {
+        let began_itself = hop.caller.is_none() && is_own_work(cx.entry(hop));
+        if hop.kind == HopKind::Messaging || began_itself || !hop.outcome.may_have_succeeded() {
             return;
         }
         match hop.identity.assurance {
@@ -93,7 +95,8 @@ impl Endpoints {
                 return;
             }
         }
-        row.served_without(cx, hop);
+        // Whether every hop up to the first is there and none had an identity to pass on.
+        row.served_without(cx, hop, !is_cut_off && hop.named_above.is_none());
     }
 
     pub(super) fn finish(self) -> (Vec<Endpoint>, bool) {
@@ -124,11 +127,11 @@ impl Endpoint {
         }
     }
 
-    fn served_without(&mut self, cx: &Cx<'_>, hop: &Hop<'_>) {
+    fn served_without(&mut self, cx: &Cx<'_>, hop: &Hop<'_>, nobody_above: bool) {
         let anonymous = u64::from(hop.identity.assurance == Assurance::Anonymous);
         self.without += 1;
         self.anonymous += anonymous;
-        if nobody_above(cx, hop) {
+        if nobody_above {
             self.nobody_above += 1;
             self.nobody_said += anonymous;
         }
@@ -171,12 +174,6 @@ impl Endpoint {
             self.callers.iter().map(|(caller, count)| format!("{} ({count})", name(caller))).collect();
         callers.join(", ")
     }
-}
-
-/// Whether every hop up to the first is there and none had an identity to pass on.
-fn nobody_above(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
-    !hop.caller_missing
-        && cx.ancestors(hop).all(|above| !above.caller_missing && above.identity.principal.is_none())
 }
 
 /// What a call changed: a write below it, or by its own method.

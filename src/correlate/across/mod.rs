@@ -68,9 +68,11 @@ pub(crate) struct Example {
 impl Across {
     /// Counts one trace.
     pub fn observe(&mut self, cx: &Cx<'_>) {
+        let cut_off = cut_off(cx);
         for hop in cx.hops.iter() {
             let window = window_of(cx.entry(hop).start, cx.policy);
-            self.endpoints.observe(cx, hop, window);
+            let is_cut_off = cut_off.get(hop.ix.get()).copied().unwrap_or(false);
+            self.endpoints.observe(cx, hop, window, is_cut_off);
             self.sessions.observe(cx, hop, window);
         }
         self.sightings.observe(cx);
@@ -116,6 +118,20 @@ impl Across {
         }
         verdict.in_order()
     }
+}
+
+/// By hop, whether its caller or one further up is missing; empty where none is.
+fn cut_off(cx: &Cx<'_>) -> Vec<bool> {
+    if cx.trace.grade.missing_parents == 0 {
+        return Vec::new();
+    }
+    // Callers come before callees.
+    let mut cut_off: Vec<bool> = Vec::with_capacity(cx.hops.all().len());
+    for hop in cx.hops.all() {
+        let above = hop.caller.and_then(|caller| cut_off.get(caller.get()).copied());
+        cut_off.push(hop.caller_missing || above.unwrap_or(false));
+    }
+    cut_off
 }
 
 /// A finding of a rule over many traces, and why it is quieted, if it is.

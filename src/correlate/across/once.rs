@@ -6,9 +6,9 @@ use super::bounded::{Bounded, key};
 use super::client::Clients;
 use super::{Example, OwnedService};
 use crate::field::Field;
-use crate::hop::{Hop, HopKind};
+use crate::hop::{Hop, HopKind, HopLink};
 use crate::rule::Cx;
-use crate::sink::TraceId;
+use crate::sink::{SpanId, TraceId};
 
 /// Ids kept.
 const MAX_IDS: usize = 100_000;
@@ -48,32 +48,55 @@ pub(crate) struct Seen {
     pub(crate) operation: String,
     /// Tells the id from others without saying it.
     pub(crate) digest: String,
-    /// By trace: when, and which others the trace links to.
-    traces: BTreeMap<TraceId, (u64, Vec<TraceId>)>,
+    traces: BTreeMap<TraceId, Sighting>,
     pub(crate) clients: Clients,
 }
 
+/// A trace in which an id was accepted.
+#[derive(Debug, Clone)]
+struct Sighting {
+    /// When.
+    at: u64,
+    /// Which other traces it links to.
+    links: Vec<TraceId>,
+    /// Whether a link to or from it may have been lost.
+    torn: bool,
+}
+
+/// Traces that links make one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Group {
+    /// When the first of them accepted the id.
+    pub(crate) at: u64,
+    /// Which that was.
+    pub(crate) trace_id: TraceId,
+    /// Whether a link may have been lost, so that another group may be part of this one.
+    pub(crate) torn: bool,
+}
+
 impl Seen {
-    /// Traces that have nothing to do with one another by links, the earliest of each group, in order of time.
-    pub(crate) fn unrelated(&self) -> Vec<(u64, TraceId)> {
-        let mut groups: Vec<(u64, TraceId, Vec<TraceId>)> = Vec::new();
-        for (id, (at, links)) in &self.traces {
+    /// Traces that have nothing to do with one another by links, one for each group, in order of time.
+    pub(crate) fn unrelated(&self) -> Vec<Group> {
+        let mut groups: Vec<(Group, Vec<TraceId>)> = Vec::new();
+        for (id, Sighting { at, links, torn }) in &self.traces {
             // One trace and what it links to; groups that share any trace are one.
-            let mut group = (*at, *id, links.clone());
-            group.2.push(*id);
-            groups.retain(|other| {
-                let shared = other.2.iter().any(|trace| group.2.contains(trace));
+            let mut group = Group { at: *at, trace_id: *id, torn: *torn };
+            let mut members = links.clone();
+            members.push(*id);
+            groups.retain(|(other, of_other)| {
+                let shared = of_other.iter().any(|trace| members.contains(trace));
                 if shared {
-                    group.2.extend(&other.2);
-                    (group.0, group.1) = (group.0, group.1).min((other.0, other.1));
+                    members.extend(of_other);
+                    let torn = group.torn || other.torn;
+                    group = Group { torn, ..group.min(*other) };
                 }
                 !shared
             });
-            groups.push(group);
+            groups.push((group, members));
         }
-        let mut firsts: Vec<(u64, TraceId)> = groups.into_iter().map(|(at, id, _)| (at, id)).collect();
-        firsts.sort_unstable();
-        firsts
+        let mut groups: Vec<Group> = groups.into_iter().map(|(group, _)| group).collect();
+        groups.sort_unstable();
+        groups
     }
 }
 
@@ -95,9 +118,7 @@ impl Sightings {
                 continue;
             }
             let entry = cx.entry(hop);
-            // A link to where the transaction began may have stood on a span that was lost.
-            let whole = cx.trace.grade.missing_parents == 0 && cx.trace.grade.dropped == 0;
-            if let Some(txn) = entry.get(Field::Txn).filter(|_| whole) {
+            if let Some(txn) = entry.get(Field::Txn) {
                 self.add(cx, hop, Kind::Transaction, txn);
             }
             let Some(fingerprint) = entry.get(Field::TokenFingerprint) else { continue };
@@ -132,8 +153,12 @@ impl Sightings {
         if kind == Kind::Bearer {
             return seen.clients.observe(entry);
         }
-        let (at, _) = seen.traces.entry(here.trace_id).or_insert_with(|| (here.at, links(cx)));
-        *at = (*at).min(here.at);
+        let new = || {
+            let (links, torn) = links(cx);
+            Sighting { at: here.at, links, torn }
+        };
+        let sighting = seen.traces.entry(here.trace_id).or_insert_with(new);
+        sighting.at = sighting.at.min(here.at);
         if seen.traces.len() > MAX_TRACES {
             seen.traces.pop_last();
         }
@@ -150,13 +175,18 @@ fn is_allowed(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
     client.is_some_and(|client| cx.policy.client(client, None, hop.service, cx.entry(hop).start).holds())
 }
 
-/// Other traces that this one links to.
-fn links(cx: &Cx<'_>) -> Vec<TraceId> {
-    let mut links: Vec<TraceId> =
-        cx.trace.spans().iter().flat_map(|span| span.links()).map(|(id, _)| id).collect();
-    links.retain(|id| *id != cx.trace.id);
+/// Other traces that this one links to, and whether one may be missing: a link stands on a span, which may be lost
+/// here, or where it leads to, so that nothing tells how that trace is linked in turn.
+fn links(cx: &Cx<'_>) -> (Vec<TraceId>, bool) {
+    let mut links: Vec<(TraceId, SpanId)> = cx.trace.spans().iter().flat_map(|span| span.links()).collect();
+    links.retain(|(id, _)| *id != cx.trace.id);
     links.sort_unstable();
-    links.dedup();
+    links.dedup_by_key(|(id, _)| *id);
+    let is_known = |(trace_id, span_id): &(TraceId, SpanId)| {
+        let link = HopLink { trace_id: *trace_id, span_id: *span_id, hop: None };
+        cx.sender(&link).is_some_and(|sender| sender.whole)
+    };
+    let torn = !cx.trace.grade.is_complete() || links.len() > MAX_LINKS || !links.iter().all(is_known);
     links.truncate(MAX_LINKS);
-    links
+    (links.into_iter().map(|(id, _)| id).collect(), torn)
 }

@@ -7,7 +7,7 @@ use hopseal_identity::Assurance;
 use super::bounded::{Bounded, Keys};
 use super::{Example, OwnedService};
 use crate::field::Field;
-use crate::hop::{Hop, HopKind};
+use crate::hop::{Hop, HopKind, is_own_work};
 use crate::rule::{Cx, Quiet};
 use crate::suppress::{self, Quieted};
 
@@ -110,7 +110,8 @@ impl Reaches {
                 },
             };
             edges.push(edge);
-            if let (Edge::At(edge), true) = (edge, hop.kind != HopKind::Origin) {
+            let began_itself = hop.caller.is_none() && is_own_work(cx.entry(hop));
+            if let (Edge::At(edge), true) = (edge, hop.kind != HopKind::Origin && !began_itself) {
                 self.add(cx, hop, edge, window_of(cx.entry(hop).start));
             }
         }

@@ -267,7 +267,7 @@ fn is_entry(trace: &Trace<'_>, ix: SpanIx, is_proxy: &dyn Fn(SpanIx) -> bool) ->
 }
 
 /// Whether a span shows that something came to it over a network.
-pub(crate) fn has_transport_evidence(span: &Span<'_>) -> bool {
+fn has_transport_evidence(span: &Span<'_>) -> bool {
     const EVIDENCE: [Field; 12] = [
         Field::HttpMethod,
         Field::HttpRoute,
@@ -283,6 +283,11 @@ pub(crate) fn has_transport_evidence(span: &Span<'_>) -> bool {
         Field::ClientAddress,
     ];
     EVIDENCE.iter().any(|field| span.has(*field))
+}
+
+/// Whether a span that nothing called is work that its service began by itself: nobody outside asked for it.
+pub(crate) fn is_own_work(span: &Span<'_>) -> bool {
+    span.kind == SpanKind::Internal && !has_transport_evidence(span)
 }
 
 /// One request instrumented twice: the same method and path within the outer span's interval.

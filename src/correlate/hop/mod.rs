@@ -8,7 +8,7 @@ mod tests;
 use std::borrow::Cow;
 
 pub use build::Hops;
-pub(crate) use build::has_transport_evidence;
+pub(crate) use build::is_own_work;
 pub use operation::path_of;
 pub(crate) use operation::{operation as operation_of, path};
 

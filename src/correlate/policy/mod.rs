@@ -321,6 +321,12 @@ impl Policy {
         self.owned_tools.matches(tool)
     }
 
+    /// Whether there are tools that an agent may use by its own right.
+    #[must_use]
+    pub fn has_agent_owned(&self) -> bool {
+        !self.owned_tools.is_empty()
+    }
+
     /// Whether consumers of this topic put messages of many principals together by design.
     #[must_use]
     pub fn aggregates(&self, topic: &str) -> bool {

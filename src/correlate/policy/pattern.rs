@@ -52,6 +52,10 @@ impl Names {
     pub(crate) fn matches(&self, name: &str) -> bool {
         self.0.iter().any(|glob| glob.matches(name))
     }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// A service, written `[namespace/]name[@environment]`, each part a [`Glob`]; a part left out is any.

@@ -44,6 +44,12 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     if cx.policy.is_agent_owned(call.name) {
         finding = finding.evidence(DECLARED, "agents.owned_tools");
     }
+    if call.name.is_empty() && cx.policy.has_agent_owned() {
+        finding = finding.unsure(
+            Confidence::Likely,
+            "the tool is not named, and may be one that the policy lets agents use by their own right",
+        );
+    }
     if here.field == Field::Client {
         finding = finding.unsure(
             Confidence::Likely,
@@ -117,5 +123,9 @@ mod tests {
                 assert_eq!(found_by(Rule::AgentUsesOwnAuthority, &trace, POLICY), expected, "{named}");
             }
         }
+        let unnamed = "bot SERVER POST /run user.id=u-1\n  bot CLIENT POST\n    mcp SERVER POST /mcp hopseal.sub=planner \
+                       hopseal.kind=service hopseal.assurance=verified mcp.method.name=tools/call";
+        assert_eq!(found_by(Rule::AgentUsesOwnAuthority, unnamed, POLICY), ["3: medium likely"]);
+        assert_eq!(found(Rule::AgentUsesOwnAuthority, unnamed), ["3: medium certain"]);
     }
 }

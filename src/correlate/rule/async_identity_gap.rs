@@ -76,6 +76,7 @@ fn senders<'a>(cx: &Cx<'a>, hop: &'a Hop<'a>) -> impl Iterator<Item = (Sender<'a
             at: hop.exit.map_or(0, |exit| cx.trace.span(exit).start),
             expires_at: principal.and_then(|principal| principal.expires_at),
             principal: principal.map(Known::Here),
+            whole: cx.trace.grade.is_complete(),
         }
     });
     let linked = hop.links.iter().take(MOST).filter_map(move |link| cx.sender(link));

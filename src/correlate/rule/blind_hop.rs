@@ -1,11 +1,12 @@
 //! F20: a call went to a service of the house that no span was ever seen of.
 
 use super::{Check, Cx, Needs, Rule, Spec, writes};
+use crate::catalogue::Catalogue;
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::record::Span;
 use crate::sink::{SpanKind, Status};
-use crate::trace::SpanIx;
+use crate::trace::{SpanIx, Trace};
 
 pub(super) const SPEC: Spec = Spec {
     number: "F20",
@@ -23,17 +24,38 @@ pub(super) const SPEC: Spec = Spec {
 const INSIDE: [&str; 5] = [".svc", ".svc.cluster.local", ".cluster.local", ".internal", ".local"];
 
 fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
-    for ix in cx.trace.indices() {
-        let span = cx.trace.span(ix);
-        if span.kind != SpanKind::Client || !is_call(span) || !cx.trace.children(ix).is_empty() {
-            continue;
+    for (ix, host) in unanswered_calls(cx.trace) {
+        if !is_known(cx.catalogue, host) && !is_seen(cx.trace, host) {
+            found.push(finding(cx, ix, host));
         }
-        let Some(host) = span.get(Field::PeerService).or_else(|| writes::host(span)) else { continue };
-        if !is_internal(host) || is_seen(cx, host) {
-            continue;
-        }
-        found.push(finding(cx, ix, host));
     }
+}
+
+/// Whether a verdict depends on which services are seen in other traces, besides those that are `known` by now.
+pub(crate) fn rests_on_others(trace: &Trace<'_>, known: Option<&Catalogue>) -> bool {
+    let is_new = |host: &str| known.is_none_or(|known| !is_known(known, host)) && !is_seen(trace, host);
+    unanswered_calls(trace).any(|(_, host)| is_new(host))
+}
+
+/// Calls to services of the house that no span answers, with the hosts called.
+fn unanswered_calls<'a>(trace: &'a Trace<'a>) -> impl Iterator<Item = (SpanIx, &'a str)> {
+    trace.indices().filter_map(move |ix| {
+        let span = trace.span(ix);
+        if span.kind != SpanKind::Client || !is_call(span) || !trace.children(ix).is_empty() {
+            return None;
+        }
+        let host = span.get(Field::PeerService).or_else(|| writes::host(span))?;
+        is_internal(host).then_some((ix, host))
+    })
+}
+
+/// Whether anything of the service at a host was seen in any trace.
+fn is_known(catalogue: &Catalogue, host: &str) -> bool {
+    catalogue.knows(host) || catalogue.knows(first_label(host))
+}
+
+fn first_label(host: &str) -> &str {
+    host.split('.').next().unwrap_or(host)
 }
 
 fn finding(cx: &Cx<'_>, ix: SpanIx, host: &str) -> Finding {
@@ -65,11 +87,10 @@ fn is_internal(host: &str) -> bool {
     !is_address && !local && (!host.contains('.') || INSIDE.iter().any(|ending| host.ends_with(ending)))
 }
 
-/// Whether any span of a service by that name was seen, in this trace or another.
-fn is_seen(cx: &Cx<'_>, host: &str) -> bool {
-    let first = host.split('.').next().unwrap_or(host);
-    let sends = |span: &Span<'_>| span.service.name == host || span.service.name == first;
-    cx.catalogue.knows(host) || cx.catalogue.knows(first) || cx.trace.spans().iter().any(sends)
+/// Whether any span of a service by that name was seen in this trace.
+fn is_seen(trace: &Trace<'_>, host: &str) -> bool {
+    let first = first_label(host);
+    trace.spans().iter().any(|span| span.service.name == host || span.service.name == first)
 }
 
 #[cfg(test)]
@@ -90,6 +111,7 @@ mod tests {
             ),
             ("seen elsewhere", "http.method=GET server.address=orders", "", &[]),
             ("seen elsewhere, in a cluster", "http.method=GET server.address=orders.shop.svc", "", &[]),
+            ("seen elsewhere, and no hop", "http.method=GET server.address=stock", "", &[]),
             ("answered", "http.method=GET server.address=vault", "\n    safe SERVER GET", &[]),
             ("a third party", "http.method=GET server.address=api.example.com", "", &[]),
             ("an address", "http.method=GET server.address=10.0.0.7", "", &[]),
@@ -98,8 +120,9 @@ mod tests {
             ("a database over HTTP", "db.system=elasticsearch http.method=GET server.address=es", "", &[]),
             ("not reached", "http.method=GET server.address=vault @status=error", "", &[]),
         ] {
-            let trace =
-                format!("gw SERVER GET /\n  gw CLIENT GET {exit}{below}\norders SERVER GET / @trace=2");
+            let trace = format!(
+                "gw SERVER GET /\n  gw CLIENT GET {exit}{below}\norders SERVER GET / @trace=2\nstock INTERNAL work @parent=99 @trace=3"
+            );
             assert_eq!(found(Rule::BlindHop, &trace), expected, "{name}");
         }
     }

@@ -113,6 +113,7 @@ mod tests {
             ("health", 20, "orders SERVER GET /healthz http.method=GET url.path=/healthz", &[]),
             ("caller missing", 20, "orders SERVER GET /orders @parent=77777", &[]),
             ("a message", 20, "orders CONSUMER process", &[]),
+            ("work of its own", 20, "orders INTERNAL nightly", &[]),
             ("too few to know", 10, "orders SERVER GET /orders", &[]),
         ] {
             let odd: String = odd.lines().map(|line| format!("{line} @trace=5000\n")).collect();

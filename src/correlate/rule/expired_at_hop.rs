@@ -57,6 +57,12 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
         if hop.outcome == Outcome::Unknown && hop.kind != HopKind::Messaging {
             finding = finding.unsure(Confidence::Likely, "the span does not say how the call ended");
         }
+        if skew.clocks_differ() {
+            finding = finding.unsure(
+                Confidence::Likely,
+                "clocks in this trace differ, and nothing tells which of them are right",
+            );
+        }
         if hop.caller_missing {
             finding = finding
                 .unsure(Confidence::Likely, "its clock may be wrong, and its caller's span is missing");
@@ -125,6 +131,14 @@ mod tests {
                 "a message",
                 format!("a SERVER /\n  a PRODUCER send\n    b CONSUMER take {expired}"),
                 &["3: medium certain"],
+            ),
+            (
+                "its caller's clock is ten seconds ahead of its own",
+                format!(
+                    "a SERVER / @start=10000 @end=11000\n  a CLIENT call @start=10001 @end=10900\n    b SERVER / \
+                     @start=10 @end=100 {expired} http.response.status_code=200"
+                ),
+                &["3: high likely"],
             ),
             (
                 "its clock is 20 minutes ahead of its caller's",

@@ -79,6 +79,13 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
             "this operation has never shown an identity, only others of the service have",
         );
     }
+    if hop.outcome == Outcome::Failed {
+        // Its retry may be lost without a trace of it, so that only the attempt is left to see.
+        finding = finding.unsure(
+            Confidence::Likely,
+            "the call failed, and may have done so before anybody looked who called",
+        );
+    }
     found.push(finding);
 }
 
@@ -111,6 +118,11 @@ mod tests {
                 "turned away",
                 "gw SERVER GET / user.id=alice\n  gw CLIENT GET\n    orders SERVER GET /orders http.response.status_code=401",
                 &[],
+            ),
+            (
+                "failed, perhaps before anybody looked",
+                "gw SERVER GET / user.id=alice\n  gw CLIENT GET\n    orders SERVER GET /orders http.response.status_code=503",
+                &["3: high likely"],
             ),
             (
                 "only other operations of the service show one",

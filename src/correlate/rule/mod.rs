@@ -8,7 +8,7 @@ mod async_identity_gap;
 mod audit_gap;
 mod baggage;
 mod baggage_tampered;
-mod blind_hop;
+pub(crate) mod blind_hop;
 mod broken_context;
 mod chain_broken;
 mod coverage_regression;

@@ -5,8 +5,7 @@ use hopseal_identity::Assurance;
 use super::{Check, Cx, Needs, Quiet, Rule, Spec};
 use crate::catalogue::Capability;
 use crate::finding::{Confidence, Finding, Severity};
-use crate::hop::{Hop, HopKind, has_transport_evidence};
-use crate::sink::SpanKind;
+use crate::hop::{Hop, HopKind, is_own_work};
 
 pub(super) const SPEC: Spec = Spec {
     number: "F02",
@@ -27,9 +26,7 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     {
         return;
     }
-    // Work that a service began by itself: nobody outside asked for it.
-    let entry = cx.entry(hop);
-    if entry.kind == SpanKind::Internal && !has_transport_evidence(entry) {
+    if is_own_work(cx.entry(hop)) {
         return;
     }
     let capability = cx.capability(hop);

@@ -29,7 +29,7 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
         || hop.kind == HopKind::Messaging
         || hop.caller_missing
         || !hop.outcome.may_have_succeeded()
-        || !validation::establishes_user(cx.hops, hop)
+        || !validation::establishes_user(hop)
     {
         return;
     }
@@ -42,6 +42,7 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
         || sign_in::is_sign_in(cx.entry(hop))
         || validation::is_shown(cx.trace, cx.hops, hop)
         || cx.ancestors(hop).any(|above| above.caller_missing)
+        || validation::may_be_shown(cx.trace, cx.hops, hop)
     {
         return;
     }
@@ -101,6 +102,16 @@ mod tests {
                 "asked above",
                 "edge SERVER GET /\n  edge CLIENT x rpc.method=ValidateToken\n  edge CLIENT GET\n    gw SERVER GET / user.id=al",
                 &[],
+            ),
+            (
+                "asked by a span that lost its place",
+                "gw SERVER GET / user.id=al\ngw CLIENT POST url.full=https://idp/oauth2/introspect @parent=99",
+                &[],
+            ),
+            (
+                "asked by another service's",
+                "gw SERVER GET / user.id=al\nb CLIENT POST url.full=https://idp/oauth2/introspect @parent=99",
+                &["1: info hint"],
             ),
             ("verified by the crate", "gw SERVER GET / hopseal.sub=a hopseal.assurance=verified", &[]),
             ("a framework said so", "gw SERVER GET / user.id=al aspnetcore.user.is_authenticated=true", &[]),

@@ -29,13 +29,17 @@ fn check(view: &View<'_>, found: &mut Vec<Found>) {
 }
 
 fn replayed(seen: &Seen) -> Option<Finding> {
-    let traces = seen.unrelated();
-    let [(first, _), .., (last, _)] = traces[..] else { return None };
-    let names: Vec<String> = traces.iter().map(|(_, id)| id.to_string()).collect();
+    let mut traces = seen.unrelated();
+    // Every hop of a transaction shows it: of one whose link was lost, it would be told again and again.
+    if seen.kind == OnceKind::Transaction {
+        traces.retain(|trace| !trace.torn);
+    }
+    let [first, .., last] = traces[..] else { return None };
+    let names: Vec<String> = traces.iter().map(|trace| trace.trace_id.to_string()).collect();
     let what = if seen.kind == OnceKind::OneTime { "a one-time credential" } else { "one transaction" };
     let finding = describe(seen)
         .evidence("traces", names.join(", "))
-        .evidence("gap_ms", ((last - first) / 1_000_000).to_string())
+        .evidence("gap_ms", ((last.at - first.at) / 1_000_000).to_string())
         .message(format!(
             "`{}` and others accepted {what} in {} traces",
             seen.service.as_service().name,
@@ -46,6 +50,8 @@ fn replayed(seen: &Seen) -> Option<Finding> {
             Confidence::Likely,
             "a trace that was restarted on the way without a link looks the same",
         ),
+        OnceKind::OneTime if traces.iter().any(|trace| trace.torn) => finding
+            .unsure(Confidence::Likely, "spans are missing, and with them perhaps a link between the traces"),
         OnceKind::OneTime | OnceKind::Bearer => finding,
     })
 }
@@ -81,6 +87,8 @@ mod tests {
     use super::*;
     use crate::testing::found_across;
 
+    const SEALED: &str = "hopseal.sub=a hopseal.assurance=sealed hopseal.txn=t";
+
     #[test]
     fn table() {
         let crate_ = "hopseal.sub=a hopseal.assurance=verified hopseal.token_fingerprint=f1";
@@ -98,6 +106,37 @@ mod tests {
                 gw("hopseal.sub=a hopseal.assurance=sealed hopseal.txn=t", 1)
                     + &gw("hopseal.sub=a hopseal.assurance=sealed hopseal.txn=t", 2),
                 &["GET /: high likely"],
+            ),
+            (
+                "one time, and a link may be lost",
+                gw(&once, 1) + &gw(&once, 2) + "gw INTERNAL work @parent=99 @trace=2\n",
+                &["GET /: high likely"],
+            ),
+            (
+                "a transaction where a link may be lost",
+                gw(SEALED, 1) + &gw(SEALED, 2) + "gw INTERNAL work @parent=99 @trace=2\n",
+                &[],
+            ),
+            (
+                "a transaction that came by a message of nobody's",
+                gw(SEALED, 1) + &gw(&format!("{SEALED} @link=9/9"), 2),
+                &[],
+            ),
+            (
+                "a chain of messages whose middle lost the span that links",
+                gw(SEALED, 1)
+                    + "mid PRODUCER publish @parent=99 @trace=2\n"
+                    + &gw(&format!("{SEALED} @link=2/2"), 3),
+                &[],
+            ),
+            (
+                "a chain of messages",
+                gw(SEALED, 1)
+                    + &format!(
+                        "mid CONSUMER process {SEALED} @link=1/1 @trace=2\n  mid PRODUCER publish @trace=2\n"
+                    )
+                    + &gw(&format!("{SEALED} @link=2/3"), 3),
+                &[],
             ),
             (
                 "two consumers of one message",

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use hopseal_identity::seal::{SealFault, trace_prefix};
 
+use super::named::MOST;
 use super::{Check, Cx, Needs, Rule, Spec};
 use crate::field::Field;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::Hop;
 use crate::record::Span;
 use crate::who::SealVerdict;
@@ -41,6 +42,15 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
             .finding(Rule::TransplantedIdentity, hop)
             .evidence("trace", cx.trace.id.to_string())
             .message(format!("`{}` received a seal that was made for another trace", hop.service.name));
+        if hop.caller_missing || cx.ancestors(hop).take(MOST).any(|above| above.caller_missing) {
+            finding = finding.unsure(
+                Confidence::Likely,
+                "a span on the way is missing, and with it perhaps the link to the other trace",
+            );
+        }
+        if span.dropped > 0 {
+            finding = finding.unsure(Confidence::Likely, "the span says that attributes of it were dropped");
+        }
         if let Some(prefix) = origin {
             finding = finding.evidence("sealed_for_trace", format!("{:016x}...", u64::from_be_bytes(prefix)));
         }
@@ -133,6 +143,16 @@ mod tests {
                 "linked to a third",
                 hop(&format!("hopseal.assurance=sealed hopseal.seal={elsewhere} @link=9/5")),
                 &["1: high certain"],
+            ),
+            (
+                "a caller that is missing may hold the link",
+                format!("{} @parent=99", hop(&format!("hopseal.assurance=sealed hopseal.seal={elsewhere}"))),
+                &["1: high likely"],
+            ),
+            (
+                "links may have been dropped",
+                format!("{} @dropped=1", hop(&format!("hopseal.assurance=sealed hopseal.seal={elsewhere}"))),
+                &["1: high likely"],
             ),
             (
                 "told where it came in, not again below",

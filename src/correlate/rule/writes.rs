@@ -88,7 +88,7 @@ pub(crate) fn what(span: &Span<'_>) -> String {
 }
 
 /// The host a request goes to.
-pub(super) fn host<'t>(span: &Span<'t>) -> Option<&'t str> {
+pub(crate) fn host<'t>(span: &Span<'t>) -> Option<&'t str> {
     let address = || span.get(Field::ServerAddress);
     let of_url = || {
         let (_, rest) = span.get(Field::UrlFull)?.split_once("://")?;

@@ -153,7 +153,9 @@ pub(crate) fn quieted_by(
             Quiet::Rejected => (Reason::Rejected, always(hop.outcome == Outcome::Rejected)),
             Quiet::Retry => (Reason::Retry, always(retry::succeeded(cx, hop))),
             Quiet::SystemTopic => (Reason::SystemTopic, always(route::is_system_topic(cx, hop))),
-            Quiet::Incomplete => (Reason::Incomplete, always(complete::may_be_elsewhere(cx, hop))),
+            Quiet::Incomplete => {
+                (Reason::Incomplete, always(complete::may_be_elsewhere(cx, hop) || retry::is_torn(cx, hop)))
+            }
             Quiet::OpenWrite => (Reason::OpenWrite, always(route::is_open_write(cx.entry(hop)))),
             // Only a finding can say so.
             Quiet::Declared => (Reason::Declared, Allowance::None),

@@ -1,7 +1,9 @@
 //! Attempts of one call.
 
-use crate::hop::{Hop, Outcome};
-use crate::rule::Cx;
+use crate::hop::{Hop, HopKind, Outcome};
+use crate::rule::{Cx, writes};
+use crate::sink::SpanKind;
+use crate::trace::SpanIx;
 
 /// Whether this hop is a failed attempt whose retry, made by the same span of the same caller for the same
 /// operation, may have succeeded: what is wrong there is found there.
@@ -21,7 +23,33 @@ pub(super) fn succeeded(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
     })
 }
 
+/// Whether this hop is a failed attempt of whose retry only one side is there: a later call by the same span that
+/// nobody answered, or a later hop of the same operation whose caller's span is missing.
+pub(super) fn is_torn(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
+    if hop.outcome != Outcome::Failed {
+        return false;
+    }
+    let Some(exit) = hop.exit else { return false };
+    let again = |ix: &SpanIx| {
+        let (first, later) = (cx.trace.span(exit), cx.trace.span(*ix));
+        later.kind == SpanKind::Client
+            && later.start > first.start
+            && later.name == first.name
+            && writes::host(later) == writes::host(first)
+            && cx.trace.children(*ix).is_empty()
+    };
+    let siblings = cx.trace.parent_span(exit).map_or(&[][..], |by| cx.trace.children(by));
+    let without_caller = |other: &&Hop<'_>| {
+        other.kind != HopKind::Origin
+            && other.caller_missing
+            && other.service == hop.service
+            && other.operation == hop.operation
+            && cx.entry(other).start > cx.entry(hop).start
+    };
+    siblings.iter().any(again) || cx.hops.iter().any(|other| without_caller(&other))
+}
+
 /// The span that made the call: the parent of its client span, the same for each attempt.
-fn made_by(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<crate::trace::SpanIx> {
+fn made_by(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<SpanIx> {
     hop.exit.and_then(|exit| cx.trace.parent_span(exit))
 }

@@ -131,10 +131,17 @@ fn a_retry_speaks_for_the_attempt_that_failed() {
     let elsewhere = " gw CLIENT GET @start=20\n  orders SERVER GET /orders @start=22 http.response.status_code=200 user.id=alice";
     let default = Policy::default();
     let of = |rest: &str| outcome(Rule::IdentityDropped, &format!("{first}{rest}{capable}"), &default);
-    assert_eq!(of(""), ["stands certain"]);
+    assert_eq!(of(""), ["stands likely"]);
     assert_eq!(of(retried), ["retry"]);
     assert_eq!(of(dropped), ["retry", "stands certain"], "the attempt that counts stands");
-    assert_eq!(of(elsewhere), ["stands certain"], "another call is no retry");
+    assert_eq!(of(elsewhere), ["stands likely"], "another call is no retry");
+    // One side of the retry is lost.
+    assert_eq!(of("  gw CLIENT GET @start=20"), ["incomplete"]);
+    assert_eq!(of("  gw CLIENT GET @start=20 @status=error"), ["incomplete"]);
+    assert_eq!(of("orders SERVER GET /orders @parent=99 @start=22"), ["incomplete"]);
+    assert_eq!(of("  gw CLIENT POST @start=20"), ["stands likely"], "another method");
+    assert_eq!(of("  gw CLIENT GET @start=20 server.address=stock"), ["stands likely"], "another host");
+    assert_eq!(of("orders SERVER GET /others @parent=99 @start=22"), ["stands likely"], "another operation");
 }
 
 #[test]

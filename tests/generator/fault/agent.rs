@@ -25,7 +25,7 @@ fn agent_spans(draft: &Draft, hops: &[HopId]) -> Vec<SpanId> {
 pub(super) fn agent_without_principal(scene: &mut Scene<'_>) {
     let operation = Operation::http("POST", "/agents/{name}/runs");
     let mut draft = scene.rooted(FIRST, operation, None);
-    draft[Draft::ROOT].headless = true;
+    draft[Draft::ROOT].headless = Some("invoke_agent planner");
     let to = &mut draft[Draft::ROOT].attributes;
     to.set("gen_ai.operation.name", "invoke_agent");
     to.set("gen_ai.agent.name", "planner");

@@ -2,7 +2,7 @@
 
 use crate::generator::draft::Draft;
 use crate::generator::fleet::{FIRST, GATEWAY, Operation};
-use crate::generator::scene::Scene;
+use crate::generator::scene::{RELEASED, Scene};
 use crate::generator::truth::Subject;
 
 use super::loss::lose;
@@ -67,7 +67,7 @@ pub(super) fn coverage_regression(scene: &mut Scene<'_>) {
         let mut draft = scene.request();
         draft.cut_messages_below(Draft::ROOT);
         let hop = scene.choose(&draft, |draft, hop| draft[hop].service == FIRST);
-        draft[hop].version = "1.5.0";
+        draft[hop].version = RELEASED;
         if number % 5 != 0 {
             lose(scene, &mut draft, &[hop]);
         }

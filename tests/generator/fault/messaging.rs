@@ -46,6 +46,9 @@ pub(super) fn fan_in_ambiguity(scene: &mut Scene<'_>) {
     }
     let old_names = scene.fleet[CONSUMER].old_names;
     let write = Work::statement(&mut scene.dice, old_names, "UPDATE");
+    // "One consumer frame links >= 2 distinct P but does work under one/none" (F23): the work is part of it.
+    evidence.push(write.id);
+    evidence.extend(draft[hop].controller);
     draft[hop].work.push(write);
     scene.record("fan_in_ambiguity", &draft, hop, evidence);
     scene.push(draft);

@@ -19,7 +19,7 @@ pub(super) fn agent_for_user(scene: &mut Scene<'_>, guards: Rules) {
 /// An agent that the policy lets act for nobody.
 pub(super) fn autonomous_agent(scene: &mut Scene<'_>, guards: Rules) {
     let mut draft = scene.rooted(FIRST, Operation::http("POST", "/agents/{name}/runs"), None);
-    draft[Draft::ROOT].headless = true;
+    draft[Draft::ROOT].headless = Some("invoke_agent planner");
     draft[Draft::ROOT].attributes.set("gen_ai.operation.name", "invoke_agent");
     draft[Draft::ROOT].attributes.set("gen_ai.agent.name", "night-watch");
     let tool = Work::new(&mut scene.dice, Kind::Internal, "execute_tool look_around")

@@ -3,8 +3,9 @@
 use hopseal_identity::attribute as hopseal;
 
 use crate::generator::draft::{Draft, HopId};
-use crate::generator::fault::refuse;
+use crate::generator::fault::{refuse, replace};
 use crate::generator::fleet::{FIRST, SECOND};
+use crate::generator::identity::{self, Identity};
 use crate::generator::scene::Scene;
 
 use super::Rules;
@@ -79,6 +80,86 @@ pub(super) fn bearer_reused(scene: &mut Scene<'_>, guards: Rules) {
         scene.near_miss(guards, &mut draft, Draft::ROOT);
         scene.push(draft);
     }
+}
+
+/// The caller passes on the token that it got, without an exchange.
+pub(super) fn token_passed_on(scene: &mut Scene<'_>, guards: Rules) {
+    let mut draft = scene.request();
+    let hop = scene.choose(&draft, |draft, hop| draft[hop].service == SECOND);
+    if let Some(received) = draft[hop].parent.and_then(|caller| draft[caller].identity.clone()) {
+        replace(scene, &mut draft, hop, received);
+    }
+    scene.near_miss(guards, &mut draft, hop);
+    scene.push(draft);
+}
+
+/// The authorization server names the newest actor by its OAuth client.
+pub(super) fn actor_by_client_id(scene: &mut Scene<'_>, guards: Rules) {
+    at_second(scene, guards, |scene, draft, hop| {
+        let Some(mut identity) = draft[hop].identity.clone() else { return };
+        if let Some(newest) = identity.actors.first_mut() {
+            *newest = "service:orders-app".to_owned();
+        }
+        replace(scene, draft, hop, identity);
+    });
+}
+
+/// A token of another domain has a chain of its own.
+pub(super) fn exchanged_across_domains(scene: &mut Scene<'_>, guards: Rules) {
+    at_second(scene, guards, |scene, draft, hop| {
+        if let Some(identity) = draft[hop].identity.clone() {
+            let actors = vec!["service:broker".to_owned()];
+            replace(scene, draft, hop, Identity { actors, ..identity });
+        }
+        for below in draft.with_all_below(hop) {
+            draft[below].attributes.set(hopseal::ISS, "partner");
+        }
+    });
+}
+
+/// The mesh in front of the service has verified who calls, and the policy trusts it.
+pub(super) fn verified_by_mesh(scene: &mut Scene<'_>, guards: Rules) {
+    at_second(scene, guards, |_, draft, hop| {
+        let id = draft[hop].identity.as_ref().map_or_else(String::new, |identity| identity.id.clone());
+        draft[hop].shows = false;
+        draft[hop].attributes.set("http.request.header.x-forwarded-user", vec![id]);
+    });
+}
+
+/// A sealer that still holds the credential has sealed anew, with another life.
+pub(super) fn sealed_anew(scene: &mut Scene<'_>, guards: Rules) {
+    at_second(scene, guards, |scene, draft, hop| {
+        let (now, trace) = (scene.seconds(), draft[hop].trace);
+        let Some(mut renewed) = draft[hop].identity.clone() else { return };
+        renewed.id.push_str(" again"); // only to be signed over: another time, another signature
+        for below in draft
+            .with_all_below(hop)
+            .into_iter()
+            .filter(|below| draft[*below].trace == trace)
+            .collect::<Vec<_>>()
+        {
+            let to = &mut draft[below].attributes;
+            to.set(hopseal::SEAL, identity::seal(&renewed, trace));
+            to.set(hopseal::IAT, now + 1);
+            to.set(hopseal::EXP, now + 301);
+        }
+    });
+}
+
+/// TLS ends at a proxy in front of the service, which sees who spoke it.
+pub(super) fn tls_ended_before(scene: &mut Scene<'_>, guards: Rules) {
+    at_second(scene, guards, |_, draft, hop| {
+        draft[hop].tls = false;
+        draft[hop].attributes.set("tls.protocol.version", "1.3");
+    });
+}
+
+/// The mesh encrypts what the services send in plain text.
+pub(super) fn in_mesh(scene: &mut Scene<'_>, guards: Rules) {
+    at_second(scene, guards, |_, draft, hop| {
+        draft[hop].tls = false;
+        draft[hop].attributes.set("connection.security_policy", "mutual_tls");
+    });
 }
 
 /// Two services run under one account.

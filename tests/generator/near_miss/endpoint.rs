@@ -1,8 +1,8 @@
 //! Requests that need no identity, or were not granted.
 
-use crate::generator::draft::{Draft, HopId};
+use crate::generator::draft::{Draft, HopId, Work};
 use crate::generator::fleet::{FIRST, GATEWAY, Operation, SECOND};
-use crate::generator::scene::Scene;
+use crate::generator::scene::{FRAMEWORK, RELEASED, Scene};
 
 use super::Rules;
 
@@ -50,7 +50,7 @@ pub(super) fn key_set(scene: &mut Scene<'_>, guards: Rules) {
 pub(super) fn public_page(scene: &mut Scene<'_>, guards: Rules) {
     let page = Operation::http("GET", "/catalog");
     let identity = scene.person();
-    let draft = scene.rooted(GATEWAY, page, Some(identity));
+    let draft = scene.validated(page, Some(identity));
     scene.push(draft);
     knock(scene, guards, "GET", "/catalog", BROWSER);
 }
@@ -62,6 +62,62 @@ pub(super) fn turned_away(scene: &mut Scene<'_>, guards: Rules) {
     draft[Draft::ROOT].status = 401;
     scene.near_miss(guards, &mut draft, Draft::ROOT);
     scene.push(draft);
+}
+
+fn store(scene: &mut Scene<'_>, draft: &mut Draft) {
+    let old_names = scene.fleet[GATEWAY].old_names;
+    let write = Work::statement(&mut scene.dice, old_names, "INSERT");
+    draft[Draft::ROOT].work.push(write);
+}
+
+/// Somebody new: there is nobody yet to be known.
+pub(super) fn sign_up(scene: &mut Scene<'_>, guards: Rules) {
+    let mut draft = scene.rooted(GATEWAY, Operation::http("POST", "/signup"), None);
+    store(scene, &mut draft);
+    scene.near_miss(guards, &mut draft, Draft::ROOT);
+    scene.push(draft);
+}
+
+/// Carts and telemetry are written by strangers (F29), and F02 knows no such exception.
+pub(super) fn open_write(scene: &mut Scene<'_>, guards: Rules) {
+    let route = *scene.dice.pick(&["/cart", "/v1/traces", "/rum"]);
+    let mut draft = scene.rooted(GATEWAY, Operation::http("POST", route), None);
+    store(scene, &mut draft);
+    scene.record("never_established", &draft, Draft::ROOT, vec![draft[Draft::ROOT].entry]);
+    scene.near_miss(guards, &mut draft, Draft::ROOT);
+    scene.push(draft);
+}
+
+/// A probe asks a service itself, as every orchestrator does.
+pub(super) fn probe_past_the_gateway(scene: &mut Scene<'_>, guards: Rules) {
+    let mut draft = scene.rooted(FIRST, Operation::http("GET", "/healthz"), None);
+    draft[Draft::ROOT].user_agent = "kube-probe/1.31";
+    scene.near_miss(guards, &mut draft, Draft::ROOT);
+    scene.push(draft);
+}
+
+/// A job calls a service past the gateway, and the service has verified it.
+pub(super) fn job_past_the_gateway(scene: &mut Scene<'_>, guards: Rules) {
+    let client = scene.person().replaced_by_client(&mut scene.dice, "nightly-report");
+    let operation = scene.fleet[FIRST].operation.clone();
+    let mut draft = scene.rooted(FIRST, operation, Some(client));
+    draft[Draft::ROOT].attributes.set(FRAMEWORK, "JwtAuthenticationToken");
+    scene.near_miss(guards, &mut draft, Draft::ROOT);
+    scene.push(draft);
+}
+
+/// A new version is asked more often for what needs no identity, and as before for what does.
+pub(super) fn other_traffic_after_release(scene: &mut Scene<'_>, guards: Rules) {
+    for _ in 0..3 {
+        beside(scene, guards, |scene, draft| {
+            let hop = scene.choose(draft, |draft, hop| draft[hop].service == FIRST);
+            draft[hop].version = RELEASED;
+            let file = scene.call(draft, Draft::ROOT, FIRST, Operation::http("GET", "/assets/new.4f2b.js"));
+            draft[file].identity = None;
+            draft[file].version = RELEASED;
+            hop
+        });
+    }
 }
 
 fn beside(scene: &mut Scene<'_>, guards: Rules, spoil: impl Fn(&mut Scene<'_>, &mut Draft) -> HopId) {

@@ -47,6 +47,20 @@ pub(super) fn unsampled_callee(scene: &mut Scene<'_>, guards: Rules) {
     scene.push(draft);
 }
 
+/// A job starts by itself while somebody calls its service, of which nothing else is seen.
+pub(super) fn job_during_a_call(scene: &mut Scene<'_>, guards: Rules) {
+    let operation = scene.fleet[SECOND].operation.clone();
+    let mut job = scene.rooted(SECOND, operation.clone(), None);
+    job[Draft::ROOT].headless = Some("nightly clean-up");
+    let mut draft = scene.request();
+    let caller = scene.choose(&draft, |draft, hop| draft[hop].service == FIRST);
+    let hop = scene.call(&mut draft, caller, SECOND, operation);
+    draft[hop].unsampled = true;
+    scene.near_miss(guards, &mut job, Draft::ROOT);
+    scene.push(draft);
+    scene.push(job);
+}
+
 pub(super) fn third_party(scene: &mut Scene<'_>, guards: Rules) {
     at_first(scene, guards, |scene, draft, hop| {
         let call = Work::outside(&mut scene.dice, "GET", "api.maps.example.com", "/tiles/7/12")
@@ -98,11 +112,8 @@ pub(super) fn twice_instrumented(scene: &mut Scene<'_>, guards: Rules) {
 /// Spans that claim to be of a service that never shows an identity, and name one, outside any entry of it.
 pub(super) fn forged_capability(scene: &mut Scene<'_>, guards: Rules) {
     at_first(scene, guards, |scene, draft, hop| {
-        let blind = scene.fleet.ids().find(|id| !scene.fleet[*id].covered);
         let mut claim = Work::new(&mut scene.dice, Kind::Internal, "warm up").with("enduser.id", "u-00002");
-        if blind.is_some() {
-            claim.forged_by = blind;
-            draft[hop].work.push(claim);
-        }
+        claim.forged_by = scene.fleet.uncovered();
+        draft[hop].work.push(claim);
     });
 }

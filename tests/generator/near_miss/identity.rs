@@ -3,7 +3,8 @@
 use crate::generator::draft::{Draft, HopId, Work};
 use crate::generator::fault::replace;
 use crate::generator::fleet::{FIRST, GATEWAY, Operation, SECOND};
-use crate::generator::scene::Scene;
+use crate::generator::scene::{FRAMEWORK, ISSUER, Scene};
+use crate::generator::span::SpanId;
 
 use super::Rules;
 
@@ -45,7 +46,8 @@ pub(super) fn linked_account(scene: &mut Scene<'_>, guards: Rules) {
     let mut draft = scene.request();
     let caller = scene.choose(&draft, |draft, hop| draft[hop].service == FIRST);
     let hop = scene.choose(&draft, |draft, hop| draft[hop].service == SECOND);
-    let exchange = Work::outside(&mut scene.dice, "POST", "login.example.org", "/oauth2/token");
+    let exchange = Work::outside(&mut scene.dice, "POST", ISSUER, "/oauth2/token");
+    let shown = exchange.id;
     draft[caller].work.push(exchange);
     for below in draft.with_all_below(hop) {
         if let Some(identity) = &mut draft[below].identity {
@@ -53,6 +55,93 @@ pub(super) fn linked_account(scene: &mut Scene<'_>, guards: Rules) {
         }
     }
     scene.near_miss(guards, &mut draft, hop);
+    // "No login/token-exchange span between" (F04).
+    scene.excused_by(shown);
+    scene.push(draft);
+}
+
+/// The user proves once more who they are, and may do more from there on.
+pub(super) fn stepped_up(scene: &mut Scene<'_>, guards: Rules) {
+    agreed_to(scene, guards, "/step-up");
+}
+
+/// The user lets the agent do more, and a span says so.
+pub(super) fn consent(scene: &mut Scene<'_>, guards: Rules) {
+    agreed_to(scene, guards, "/oauth2/consent");
+}
+
+/// A scope is added at [`SECOND`] after [`FIRST`] has asked the issuer for it.
+fn agreed_to(scene: &mut Scene<'_>, guards: Rules, path: &str) {
+    let mut draft = scene.request();
+    let caller = scene.choose(&draft, |draft, hop| draft[hop].service == FIRST);
+    let hop = scene.choose(&draft, |draft, hop| draft[hop].service == SECOND);
+    let asked = Work::outside(&mut scene.dice, "POST", ISSUER, path);
+    let shown = asked.id;
+    draft[caller].work.push(asked);
+    for below in draft.ids() {
+        let Some(identity) = &mut draft[below].identity else { continue };
+        for actor in &mut identity.actors {
+            *actor = actor.replacen("service:", "agent:", 1);
+        }
+    }
+    for below in draft.with_all_below(hop) {
+        if let Some(identity) = &mut draft[below].identity {
+            identity.scopes.push("seats.book".to_owned());
+        }
+    }
+    scene.near_miss(guards, &mut draft, hop);
+    // "No exchange or step-up" (F16), "re-consent recorded" (F32).
+    scene.excused_by(shown);
+    scene.push(draft);
+}
+
+/// A client that the policy allows has scopes of its own.
+pub(super) fn scopes_of_a_client(scene: &mut Scene<'_>, guards: Rules) {
+    at_first(scene, guards, |scene, draft, hop| {
+        act_as(scene, draft, hop, ALLOWED_CLIENT);
+        for below in draft.with_all_below(hop) {
+            if let Some(identity) = &mut draft[below].identity {
+                identity.scopes = vec!["partners.sync".to_owned()];
+            }
+        }
+    });
+}
+
+/// The address of an office is no person's.
+pub(super) fn service_mailbox(scene: &mut Scene<'_>, guards: Rules) {
+    let mut identity = scene.person();
+    identity.id = (*scene.dice.pick(&["noreply@example.com", "billing@example.com", "svc-mail@example.com"]))
+        .to_owned();
+    let mut draft = scene.request_of(Some(identity), false);
+    scene.near_miss(guards, &mut draft, Draft::ROOT);
+    scene.push(draft);
+}
+
+/// A framework validates the token offline, and says that it did.
+pub(super) fn validated_by_framework(scene: &mut Scene<'_>, guards: Rules) {
+    let mut draft = scene.request();
+    draft[Draft::ROOT].work.retain(|work| !work.asks_issuer());
+    draft[Draft::ROOT].attributes.set(FRAMEWORK, "JwtAuthenticationToken");
+    scene.near_miss(guards, &mut draft, Draft::ROOT);
+    scene.push(draft);
+}
+
+/// The crate validates the token offline.
+pub(super) fn validated_offline(scene: &mut Scene<'_>, guards: Rules) {
+    let mut draft = scene.request();
+    draft[Draft::ROOT].work.retain(|work| !work.asks_issuer());
+    scene.near_miss(guards, &mut draft, Draft::ROOT);
+    scene.push(draft);
+}
+
+/// The policy lets the gateway pass on this route without asking; the service behind it asks.
+pub(super) fn blind_gateway(scene: &mut Scene<'_>, guards: Rules) {
+    let identity = scene.person();
+    let mut draft = scene.rooted(GATEWAY, Operation::http("GET", "/catalog"), None);
+    let operation = scene.fleet[FIRST].operation.clone();
+    let hop = scene.call(&mut draft, Draft::ROOT, FIRST, operation);
+    draft[hop].identity = Some(identity);
+    scene.near_miss(guards, &mut draft, Draft::ROOT);
     scene.push(draft);
 }
 
@@ -145,16 +234,27 @@ pub(super) fn next_after_logout(scene: &mut Scene<'_>, guards: Rules) {
     let one = scene.person();
     let other = scene.other_than(&one).id;
     in_session(scene, guards, &session, &one.id, None);
-    in_session(scene, guards, &session, &one.id, Some("/logout"));
+    let logout = in_session(scene, guards, &session, &one.id, Some("/logout"));
     in_session(scene, guards, &session, &other, None);
+    // "Login/logout switch (needs logout event)" (F33).
+    scene.excused_by(logout);
 }
 
-fn in_session(scene: &mut Scene<'_>, guards: Rules, session: &str, id: &str, route: Option<&'static str>) {
+/// One request within a session; its first span.
+fn in_session(
+    scene: &mut Scene<'_>,
+    guards: Rules,
+    session: &str,
+    id: &str,
+    route: Option<&'static str>,
+) -> SpanId {
     let identity = scene.login(id);
     let usual = scene.fleet[GATEWAY].operation.clone();
     let operation = route.map_or(usual, |route| Operation::http("POST", route));
-    let mut draft = scene.rooted(GATEWAY, operation, Some(identity));
+    let mut draft = scene.validated(operation, Some(identity));
     draft[Draft::ROOT].attributes.set("session.id", session);
+    let entry = draft[Draft::ROOT].entry;
     scene.near_miss(guards, &mut draft, Draft::ROOT);
     scene.push(draft);
+    entry
 }

@@ -2,8 +2,9 @@
 
 use hopseal_identity::attribute as hopseal;
 
+use crate::generator::draft::Draft;
 use crate::generator::fault::consumer;
-use crate::generator::fleet::{CONSUMER, FIRST, Operation, Protocol};
+use crate::generator::fleet::{CONSUMER, FIRST, Operation, Protocol, SECOND};
 use crate::generator::identity;
 use crate::generator::scene::Scene;
 use crate::generator::span::Link;
@@ -60,7 +61,27 @@ pub(super) fn system_topic(scene: &mut Scene<'_>, guards: Rules) {
     scene.push(draft);
 }
 
-/// A consumer starts its own trace with the seal of the one it links to.
+/// The edge begins a trace of its own, linked to the one that the request and its seal came from.
+pub(super) fn restarted_at_the_edge(scene: &mut Scene<'_>, guards: Rules) {
+    let from = scene.request();
+    let caller = scene.choose(&from, |draft, hop| draft[hop].service == FIRST);
+    let link = Link { trace: from[caller].trace, span: from[caller].exit };
+    let sealed = from[caller].identity.as_ref().map(|identity| identity::seal(identity, link.trace));
+    let who = from[caller].identity.clone();
+    scene.push(from);
+    let mut draft = scene.request_of(who, false);
+    draft[Draft::ROOT].links.push(link);
+    if let Some(seal) = sealed {
+        let to = &mut draft[Draft::ROOT].attributes;
+        to.set(hopseal::ASSURANCE, "sealed");
+        to.set(hopseal::METHOD, "seal");
+        to.set(hopseal::SEAL, seal);
+    }
+    scene.near_miss(guards, &mut draft, Draft::ROOT);
+    scene.push(draft);
+}
+
+/// A consumer starts its own trace with the seal of the one it links to, and passes the seal on.
 pub(super) fn linked_restart(scene: &mut Scene<'_>, guards: Rules) {
     let mut draft = scene.request();
     let caller = scene.choose(&draft, |draft, hop| draft[hop].service == FIRST);
@@ -68,8 +89,12 @@ pub(super) fn linked_restart(scene: &mut Scene<'_>, guards: Rules) {
     let linked = Operation { protocol: Protocol::Message { linked: true }, route: operation };
     let hop = scene.call(&mut draft, caller, CONSUMER, linked);
     let trace = draft[caller].trace;
-    if let Some(identity) = draft[hop].identity.clone() {
-        draft[hop].attributes.set(hopseal::SEAL, identity::seal(&identity, trace));
+    let next = scene.fleet[SECOND].operation.clone();
+    let below = scene.call(&mut draft, hop, SECOND, next);
+    for hop in [hop, below] {
+        if let Some(identity) = draft[hop].identity.clone() {
+            draft[hop].attributes.set(hopseal::SEAL, identity::seal(&identity, trace));
+        }
     }
     scene.near_miss(guards, &mut draft, hop);
     scene.push(draft);
