@@ -5,7 +5,7 @@ use crate::finding::Finding;
 use crate::hop::Hops;
 use crate::policy::{Date, Policy, Unevaluated};
 use crate::record::Span;
-use crate::rule::{self, Cx};
+use crate::rule::{self, Cx, Rule};
 use crate::sink::TraceId;
 use crate::suppress::{self, Quieted, Reason};
 use crate::survey::Survey;
@@ -95,6 +95,14 @@ impl Verdict {
             }
             None => self.findings.push(finding),
         }
+    }
+
+    /// What it says of one rule.
+    #[must_use]
+    pub fn of_rule(mut self, rule: Rule) -> Self {
+        self.findings.retain(|finding| finding.rule == rule);
+        self.suppressed.retain(|suppressed| suppressed.finding.rule == rule);
+        self
     }
 
     /// The same, in the order of ids, each thing once.

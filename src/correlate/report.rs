@@ -241,6 +241,14 @@ impl Tally {
         self.add_findings(verdict);
     }
 
+    /// Adds what was found out of a trace after it was added.
+    pub fn add_later(&mut self, trace: &Trace<'_>, hops: &Hops<'_>, verdict: Verdict, survey: &Survey) {
+        if self.list == ListHops::Findings && !verdict.findings.is_empty() {
+            self.report.traces.push(trace_row(trace, hops, survey));
+        }
+        self.add_findings(verdict);
+    }
+
     /// Adds findings that are about no single trace.
     pub fn add_findings(&mut self, verdict: Verdict) {
         self.report.findings.extend(verdict.findings);
@@ -285,6 +293,7 @@ impl Tally {
         let duplicates = self.report.input.duplicates;
         self.report.input = Input { duplicates, ..input };
         self.report.traces.sort_unstable_by_key(|trace| trace.trace_id);
+        self.report.traces.dedup_by_key(|trace| trace.trace_id);
         self.report.services = self.services.into_values().collect();
         self.report
             .findings

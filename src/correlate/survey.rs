@@ -6,8 +6,8 @@ use crate::catalogue::Catalogue;
 use crate::field::Field;
 use crate::finding::Who;
 use crate::hop::{HopKind, HopLink, Hops};
-use crate::record::Span;
-use crate::rule::blind_hop;
+use crate::record::{Service, Span};
+use crate::rule::{Rule, blind_hop};
 use crate::sink::{SpanId, TraceId};
 use crate::trace::Trace;
 use crate::validation::{self, Validating};
@@ -43,17 +43,28 @@ impl Survey {
 
 /// Whether the verdict on a trace needs what the survey finds in others: whether some service ever shows an
 /// identity that is not shown here, who sent a message from another trace, whether a called service sends spans at
-/// all, whether one that names a user ever asks who that is. `known` is what was found so far, where nothing else will
-/// take its place: what was seen once has been seen.
+/// all. `known` is what was found so far, where nothing else will take its place: what was seen once has been seen.
 #[must_use]
 pub fn rests_on_others(trace: &Trace<'_>, hops: &Hops<'_>, known: Option<&Survey>) -> bool {
     let links_away = |span: &Span<'_>| span.has(Field::Link) && span.links().any(|(id, _)| id != trace.id);
-    let never_asks = |service| known.is_none_or(|known| !known.validating.has(service));
     hops.iter().any(|hop| !hop.identity.assurance.is_identified())
         || trace.spans().iter().any(links_away)
         || blind_hop::rests_on_others(trace, known.map(|known| &known.catalogue))
-        || hops.iter().any(|hop| validation::is_unshown(trace, hops, hop) && never_asks(hop.service))
 }
+
+/// Services that name a user in a trace with nothing behind it, and were not seen to ask anybody so far. Should another trace
+/// show that one of them does ask, [`WHEN_ASKING`] has more to say of this one.
+pub fn unasked<'t>(
+    trace: &'t Trace<'t>,
+    hops: &'t Hops<'t>,
+    known: &'t Validating,
+) -> impl Iterator<Item = Service<'t>> {
+    let unshown = hops.iter().filter(|hop| validation::is_unshown(trace, hops, hop));
+    unshown.map(|hop| hop.service).filter(|service| !known.has(*service))
+}
+
+/// The one rule that speaks of a trace only where its services were seen to ask, in whichever trace.
+pub const WHEN_ASKING: Rule = Rule::NoValidationEdge;
 
 /// Spans that some other trace links to, at most [`Linked::MAX`] of them: those with the lowest ids.
 #[derive(Debug, Clone, Default)]
@@ -200,11 +211,6 @@ mod tests {
         const NAMED: &str = "hopseal.sub=a hopseal.assurance=verified";
         let mut seen = Survey::default();
         seen.catalogue.sends("vault");
-        each(
-            "gw SERVER GET / user.id=al\n  gw CLIENT POST url.full=https://idp.example.org/introspect",
-            &Policy::default(),
-            |_, cx| seen.validating.observe(cx.trace, cx.hops),
-        );
         for (name, trace, at_first, later) in [
             ("proven", format!("gw SERVER GET / {NAMED}"), false, false),
             ("nobody", "gw SERVER GET /".to_owned(), true, true),
@@ -230,18 +236,31 @@ mod tests {
                 false,
                 false,
             ),
-            ("a name that nobody was asked about", "gw SERVER GET / user.id=al".to_owned(), true, false),
-            (
-                "a name that somebody was asked about",
-                "gw SERVER GET / user.id=al\n  gw CLIENT POST url.full=https://idp.example.org/introspect"
-                    .to_owned(),
-                false,
-                false,
-            ),
         ] {
             with_hops(&trace, |trace, hops| {
                 assert_eq!(rests_on_others(trace, hops, None), at_first, "{name}");
                 assert_eq!(rests_on_others(trace, hops, Some(&seen)), later, "{name}, later");
+            });
+        }
+    }
+
+    #[test]
+    fn names_that_nobody_was_asked_about() {
+        const ASKED: &str =
+            "gw SERVER GET / user.id=al\n  gw CLIENT POST url.full=https://idp.example.org/introspect";
+        let (nobody, mut seen) = (Validating::default(), Validating::default());
+        each(ASKED, &Policy::default(), |_, cx| seen.observe(cx.trace, cx.hops));
+        for (trace, known, expected) in [
+            ("gw SERVER GET / user.id=al", &nobody, &["gw"][..]),
+            ("gw SERVER GET / user.id=al", &seen, &[]),
+            ("gw SERVER GET / user.id=al\n  gw CLIENT GET\n    b SERVER GET / user.id=al", &nobody, &["gw"]),
+            ("gw SERVER GET / hopseal.sub=a hopseal.assurance=verified", &nobody, &[]),
+            ("gw SERVER GET /", &nobody, &[]),
+            (ASKED, &nobody, &[]),
+        ] {
+            with_hops(trace, |trace, hops| {
+                let names: Vec<&str> = unasked(trace, hops, known).map(|service| service.name).collect();
+                assert_eq!(names, expected);
             });
         }
     }

@@ -1,6 +1,6 @@
 //! Calls that ask somebody whether a credential is good: what shows that a service validates at all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hopseal_identity::Assurance;
 
@@ -13,22 +13,63 @@ use crate::trace::Trace;
 /// Spans and hops looked at for one hop.
 const MOST: usize = 1024;
 
-/// Services that were seen to have a credential validated, at most [`Validating::MAX`] of them: the first by name.
+/// A set of services, at most [`Services::MAX`] of them: the first by name.
 #[derive(Debug, Clone, Default)]
-pub struct Validating(BTreeSet<(String, String, String)>);
+pub struct Services {
+    /// Namespaces and environments by name.
+    by_name: BTreeMap<String, BTreeSet<(String, String)>>,
+    count: usize,
+}
 
-impl Validating {
+impl Services {
     /// Services kept.
     const MAX: usize = 20_000;
 
+    /// Whether it is there.
+    #[must_use]
+    pub fn has(&self, service: Service<'_>) -> bool {
+        let Service { name, namespace, environment } = service;
+        let Some(places) = self.by_name.get(name) else { return false };
+        places.iter().any(|(known, at)| (&**known, &**at) == (namespace, environment))
+    }
+
+    /// Adds a service.
+    pub fn add(&mut self, service: Service<'_>) {
+        if self.has(service) {
+            return;
+        }
+        let Service { name, namespace, environment } = service;
+        let places = self.by_name.entry(name.to_owned()).or_default();
+        places.insert((namespace.to_owned(), environment.to_owned()));
+        self.count += 1;
+        if self.count > Self::MAX
+            && let Some(mut last) = self.by_name.last_entry()
+        {
+            last.get_mut().pop_last();
+            if last.get().is_empty() {
+                last.remove();
+            }
+            self.count -= 1;
+        }
+    }
+
+    /// Every one of them.
+    pub fn iter(&self) -> impl Iterator<Item = Service<'_>> {
+        self.by_name.iter().flat_map(|(name, places)| {
+            places.iter().map(move |(namespace, environment)| Service { name, namespace, environment })
+        })
+    }
+}
+
+/// Services that were seen to have a credential validated.
+#[derive(Debug, Clone, Default)]
+pub struct Validating(Services);
+
+impl Validating {
     pub(crate) fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
         for hop in hops.iter().filter(|hop| establishes_user(hop)) {
             if !self.has(hop.service) && is_shown(trace, hops, hop) {
-                let Service { name, namespace, environment } = hop.service;
-                self.0.insert((name.to_owned(), namespace.to_owned(), environment.to_owned()));
-                if self.0.len() > Self::MAX {
-                    self.0.pop_last();
-                }
+                self.0.add(hop.service);
             }
         }
     }
@@ -36,9 +77,7 @@ impl Validating {
     /// Whether a hop of that service ever showed a validation.
     #[must_use]
     pub fn has(&self, service: Service<'_>) -> bool {
-        let Service { name, namespace, environment } = service;
-        !self.0.is_empty()
-            && self.0.contains(&(name.to_owned(), namespace.to_owned(), environment.to_owned()))
+        self.0.has(service)
     }
 }
 
@@ -121,6 +160,19 @@ fn is_question(segment: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_services_by_name_are_kept() {
+        let names: Vec<String> = (0..Services::MAX + 7).map(|number| format!("s{number:05}")).collect();
+        let service = |name| Service { name, namespace: "n", environment: "" };
+        let mut services = Services::default();
+        names.iter().rev().for_each(|name| services.add(service(name)));
+        services.add(service("s00000"));
+        assert!(services.iter().map(|service| service.name).eq(names.iter().take(Services::MAX)));
+        assert!(
+            services.has(service("s00000")) && !services.has(Service { namespace: "m", ..service("s00000") })
+        );
+    }
 
     #[test]
     fn questions() {

@@ -17,8 +17,9 @@ use hopseal_correlate::hop::Hops;
 use hopseal_correlate::judge::Judge;
 use hopseal_correlate::record::Span;
 use hopseal_correlate::report::{ListHops, Report, Tally};
-use hopseal_correlate::survey::{Survey, rests_on_others};
+use hopseal_correlate::survey::{self, Survey, WHEN_ASKING, rests_on_others};
 use hopseal_correlate::trace::Trace;
+use hopseal_correlate::validation::Services;
 
 pub use baseline::Baseline;
 pub use error::CheckError;
@@ -104,22 +105,28 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
     let mut survey = Survey { linked: read.linked, ..Survey::default() };
     let mut across = Across::default();
     let mut tally = Tally::new(settings.list);
-    let mut judged = |trace: &Trace<'_>, hops: &Hops<'_>, survey: &Survey| {
+    let mut judged = |trace: &Trace<'_>, hops: &Hops<'_>, survey: &Survey, tally: &mut Tally| {
         let cx = judge.cx(trace, hops, survey);
         across.observe(&cx);
         tally.add(trace, hops, judge.verdict(&cx), survey);
     };
     // The first pass surveys, and judges at once what rests on no other trace; the second judges the rest.
-    let mut rest = Vec::new();
+    let (mut rest, mut unasked_in, mut unasked) = (Vec::new(), Vec::new(), Services::default());
     store.visit(|id, records| {
         let trace = Trace::from_records(id, records.iter().copied(), &words);
         let hops = judge.hops(&trace);
         survey.observe(&trace, &hops);
-        match rests_on_others(&trace, &hops, given.is_none().then_some(&survey)) {
-            true => rest.push(id),
-            false => judged(&trace, &hops, &survey),
+        if rests_on_others(&trace, &hops, given.is_none().then_some(&survey)) {
+            rest.push(id);
+            return Ok::<_, CheckError>(());
         }
-        Ok::<_, CheckError>(())
+        judged(&trace, &hops, &survey, &mut tally);
+        let mut services = survey::unasked(&trace, &hops, &survey.validating).peekable();
+        if services.peek().is_some() {
+            unasked_in.push(id);
+        }
+        services.for_each(|service| unasked.add(service));
+        Ok(())
     })?;
     if let Some(path) = &settings.write_catalogue {
         catalogue::save(path, &survey.catalogue)?;
@@ -127,14 +134,26 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
     if let Some(given) = &given {
         survey.catalogue = given.clone();
     }
-    let mut rest = rest.into_iter().peekable();
-    store.visit(|id, records| {
-        if rest.next_if_eq(&id).is_some() {
-            let trace = Trace::from_records(id, records.iter().copied(), &words);
-            judged(&trace, &judge.hops(&trace), &survey);
-        }
-        Ok::<_, CheckError>(())
-    })?;
+    if !unasked.iter().any(|service| survey.validating.has(service)) {
+        unasked_in.clear();
+    }
+    if !rest.is_empty() || !unasked_in.is_empty() {
+        let (mut rest, mut again) = (rest.into_iter().peekable(), unasked_in.into_iter().peekable());
+        store.visit(|id, records| {
+            let is_rest = rest.next_if_eq(&id).is_some();
+            if is_rest || again.next_if_eq(&id).is_some() {
+                let trace = Trace::from_records(id, records.iter().copied(), &words);
+                let hops = judge.hops(&trace);
+                if is_rest {
+                    judged(&trace, &hops, &survey, &mut tally);
+                } else {
+                    let verdict = judge.verdict(&judge.cx(&trace, &hops, &survey)).of_rule(WHEN_ASKING);
+                    tally.add_later(&trace, &hops, verdict, &survey);
+                }
+            }
+            Ok::<_, CheckError>(())
+        })?;
+    }
     tally.add_findings(across.finish(&policy, given.as_ref()));
     let mut input = read.input;
     input.spans = store.records();
