@@ -5,19 +5,30 @@
 //! identity provider that is down, is there an error, [`Undecided`].
 //!
 //! So far there are the trust [`Registry`] and, with the feature `jwt`, the gate for signatures and keys; nothing makes a
-//! [`Verified`] yet.
+//! [`Verified`] yet. Nothing is on by default:
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `jwt` | JSON Web Signatures and Keys: [`jose`] |
+//! | `http` | keys of issuers, fetched and kept: [`keys::KeyStore`], [`http`] |
+//! | `metrics` | what happens, counted by OpenTelemetry |
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose
+//! algorithm, clock, reason, secret, observe -> principal, challenge -> outcome, registry -> jose, http -> keys
 //! ```
 
 mod algorithm;
 mod challenge;
 mod clock;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "jwt")]
 pub mod jose;
+#[cfg(feature = "jwt")]
+pub mod keys;
+mod observe;
 mod outcome;
 mod principal;
 mod reason;
@@ -27,6 +38,7 @@ mod secret;
 pub use algorithm::Algorithm;
 pub use challenge::{Challenge, Scheme};
 pub use clock::{Clock, SystemClock, UnixTime};
+pub use observe::{Observed, Observer, Unobserved};
 pub use outcome::{Evidence, Refused, Undecided, Validated, Verified};
 pub use principal::{Acting, Credential, Principal};
 pub use reason::Reason;

@@ -162,6 +162,18 @@ impl KeySet {
         self.keys.len()
     }
 
+    /// Whether there is a key of this id.
+    #[must_use]
+    pub fn has(&self, kid: &str) -> bool {
+        self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    /// Whether every key of `other` is here too, unchanged: what verified with that verifies with this.
+    #[must_use]
+    pub fn retains(&self, other: &Self) -> bool {
+        other.keys.iter().all(|old| self.keys.iter().any(|key| key.print == old.print))
+    }
+
     /// Verifies a signature and hands out what was signed. The key is the one that the header names; without a `kid`, the
     /// only one of its algorithm.
     ///

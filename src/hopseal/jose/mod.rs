@@ -10,6 +10,8 @@ mod tests;
 mod weak;
 
 pub use compact::Compact;
+#[cfg(feature = "http")]
+pub(crate) use json::Json;
 pub use key::KeyFault;
 pub use key_set::{KeySet, KeySetError, SkippedKey};
 
@@ -22,7 +24,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 /// `text` cut short and freed of what would mislead a reader of logs.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 64;
     let mut short: String = text.chars().take(LONGEST).flat_map(char::escape_default).collect();
     if text.chars().nth(LONGEST).is_some() {
