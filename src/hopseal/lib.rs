@@ -11,12 +11,13 @@
 //! |---|---|
 //! | `jwt` | JSON Web Signatures and Keys: [`jose`] |
 //! | `http` | keys of issuers, fetched and kept: [`keys::KeyStore`], [`http`] |
-//! | `metrics` | what happens, counted by OpenTelemetry |
+//! | `metrics` | what happens, counted by OpenTelemetry: [`metrics`] |
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret, observe -> principal, challenge -> outcome, registry -> jose, http -> keys
+//! algorithm, clock, reason, secret, observe -> principal, challenge, metrics -> outcome, registry -> jose, http
+//! -> keys
 //! ```
 
 mod algorithm;
@@ -28,6 +29,8 @@ pub mod http;
 pub mod jose;
 #[cfg(feature = "jwt")]
 pub mod keys;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod observe;
 mod outcome;
 mod principal;

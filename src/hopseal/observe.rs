@@ -42,6 +42,48 @@ pub enum Observed<'o> {
         /// `fetched`: the issuer was asked for it; `remembered`: it was asked for it before; `cooldown`: it was not asked.
         outcome: &'static str,
     },
+    /// An issuer was asked about a token (RFC 7662).
+    Introspected {
+        /// The name that the registry gives the issuer.
+        issuer: &'o str,
+        /// `active`, `inactive`, `refused` for one that is active and not good here, or why nothing was said.
+        outcome: &'static str,
+        /// How long it took.
+        took: Duration,
+    },
+    /// An answer about a token was at hand.
+    IntrospectionCached {
+        /// The name that the registry gives the issuer.
+        issuer: &'o str,
+    },
+    /// A credential to send out was asked for.
+    CredentialFetched {
+        /// How the caller calls the server that issues it.
+        server: &'o str,
+        /// `ok`, or why not.
+        outcome: &'static str,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A refresh token was refused: used before, by another than us, or withdrawn (RFC 9700 section 4.14.2).
+    RefreshRefused {
+        /// How the caller calls the server that issued it.
+        server: &'o str,
+    },
+    /// A security event came (RFC 8417).
+    EventReceived {
+        /// The name that the registry gives the issuer.
+        issuer: &'o str,
+        /// The kind of event, or the reason that it is refused for.
+        outcome: &'static str,
+    },
+    /// How far a feed of security events is behind.
+    FeedLag {
+        /// The name that the registry gives the issuer.
+        issuer: &'o str,
+        /// Seconds since it was last heard of.
+        seconds: u64,
+    },
 }
 
 /// Who is told. Called where it happens, often: it must be quick, and must not block or panic.

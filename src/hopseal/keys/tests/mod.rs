@@ -139,6 +139,7 @@ impl Observer for Seen {
             Observed::KeysStale { age, .. } => format!("stale {age}"),
             Observed::KeysUnavailable { .. } => "unavailable".to_owned(),
             Observed::UnknownKid { outcome, .. } => format!("unknown {outcome}"),
+            other => panic!("{other:?}"),
         };
         self.0.lock().unwrap().push(text);
     }
