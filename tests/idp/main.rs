@@ -1,0 +1,8 @@
+//! The crate against identity providers: one that does everything wrong, and a real one.
+
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod lab;
