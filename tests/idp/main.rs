@@ -6,3 +6,7 @@ mod hostile;
 mod keys;
 #[cfg(test)]
 mod lab;
+#[cfg(test)]
+mod provider;
+#[cfg(test)]
+mod real;
