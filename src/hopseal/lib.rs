@@ -4,31 +4,45 @@
 //! "No" is an answer: [`Validated::Refused`] with a reason of a closed set. Only where no answer could be found, as with an
 //! identity provider that is down, is there an error, [`Undecided`].
 //!
-//! So far there are the trust [`Registry`] and, with the feature `jwt`, the gate for signatures and keys; nothing makes a
-//! [`Verified`] yet.
+//! A trust [`Registry`] says who may vouch for whom; `Validator` (feature `jwt`) is the front door.
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose
+//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose, spiffe_id -> keys -> claims -> validator
 //! ```
 
 mod algorithm;
 mod challenge;
+#[cfg(feature = "jwt")]
+mod claims;
 mod clock;
 #[cfg(feature = "jwt")]
 pub mod jose;
+#[cfg(feature = "jwt")]
+pub mod keys;
 mod outcome;
 mod principal;
 mod reason;
 mod registry;
 mod secret;
+mod spiffe_id;
+#[cfg(test)]
+mod testing;
+#[cfg(feature = "jwt")]
+mod validator;
 
 pub use algorithm::Algorithm;
 pub use challenge::{Challenge, Scheme};
+#[cfg(feature = "jwt")]
+pub use claims::Expected;
 pub use clock::{Clock, SystemClock, UnixTime};
-pub use outcome::{Evidence, Refused, Undecided, Validated, Verified};
+pub use hopseal_identity::Kind;
+pub use outcome::{Confirmation, Evidence, Refused, Undecided, Validated, Verified};
 pub use principal::{Acting, Credential, Principal};
 pub use reason::Reason;
 pub use registry::{Claims, Issuer, IssuerBuilder, IssuerKind, Place, Registry, RegistryError, Source};
 pub use secret::{Fingerprint, Secret, Token};
+pub use spiffe_id::SpiffeId;
+#[cfg(feature = "jwt")]
+pub use validator::Validator;
