@@ -3,7 +3,7 @@
 mod attacks;
 mod kinds;
 mod rows;
-
+mod vectors;
 
 use super::{Expected, Jwt};
 use crate::keys::{FixedKeys, KeySource as _};
