@@ -9,7 +9,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose, spiffe_id -> keys -> claims -> validator
+//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose, spiffe_id -> keys -> claims -> paseto -> validator
 //! ```
 
 mod algorithm;
@@ -22,6 +22,8 @@ pub mod jose;
 #[cfg(feature = "jwt")]
 pub mod keys;
 mod outcome;
+#[cfg(feature = "paseto")]
+mod paseto;
 mod principal;
 mod reason;
 mod registry;

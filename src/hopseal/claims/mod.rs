@@ -11,4 +11,12 @@ mod terms;
 pub(crate) mod tests;
 
 pub use expected::Expected;
+#[cfg(feature = "paseto")]
+pub(crate) use identity::principal;
 pub(crate) use jwt::Jwt;
+#[cfg(feature = "paseto")]
+pub(crate) use {
+    payload::{Payload, missing, wrong},
+    profile::default,
+    terms::{Terms, audience},
+};

@@ -63,7 +63,7 @@ pub(super) fn check(
 }
 
 /// What holds for a kind where the registry says nothing.
-pub(super) const fn default(credential: Credential) -> Default {
+pub(crate) const fn default(credential: Credential) -> Default {
     match credential {
         Credential::IdToken => Default { client: Some("azp"), kind: None },
         Credential::JwtSvid => Default { client: None, kind: Some(Kind::Service) },

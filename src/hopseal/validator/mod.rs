@@ -12,6 +12,12 @@ use crate::outcome::{Refused, Undecided, Validated, Verified};
 use crate::reason::Reason;
 use crate::registry::Registry;
 use crate::secret::Token;
+#[cfg(feature = "paseto")]
+use crate::{
+    clock::UnixTime,
+    paseto::{Paseto, PasetoKeys},
+    principal::Credential,
+};
 
 /// Validates credentials by a trust registry.
 ///
@@ -58,6 +64,19 @@ pub struct Validator<K> {
 struct Trust<K> {
     registry: Registry,
     keys: K,
+    #[cfg(feature = "paseto")]
+    paseto: PasetoKeys,
+}
+
+impl<K> Trust<K> {
+    fn new(registry: Registry, keys: K) -> Arc<Self> {
+        Arc::new(Self {
+            #[cfg(feature = "paseto")]
+            paseto: PasetoKeys::of(&registry),
+            registry,
+            keys,
+        })
+    }
 }
 
 impl Validator<FixedKeys> {
@@ -75,7 +94,7 @@ impl<K: KeySource> Validator<K> {
     /// A validator by the system's clock.
     #[must_use]
     pub fn new(registry: Registry, keys: K) -> Self {
-        Self { trust: RwLock::new(Arc::new(Trust { registry, keys })), clock: Arc::new(SystemClock) }
+        Self { trust: RwLock::new(Trust::new(registry, keys)), clock: Arc::new(SystemClock) }
     }
 
     /// By another clock. A [`UnixTime`](crate::UnixTime) is a clock that stands still.
@@ -88,7 +107,7 @@ impl<K: KeySource> Validator<K> {
     /// Trusts another registry from now on, and takes its keys from there. Requests that are being judged are judged by the
     /// one before.
     pub fn reload(&self, registry: Registry, keys: K) {
-        let trust = Arc::new(Trust { registry, keys });
+        let trust = Trust::new(registry, keys);
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
     }
 
@@ -118,6 +137,10 @@ async fn judge<K: KeySource>(
     expected: &Expected<'_>,
     clock: &dyn Clock,
 ) -> Result<Result<Verified, Refused>, Undecided> {
+    #[cfg(feature = "paseto")]
+    if expected.credential == Credential::Paseto {
+        return Ok(judge_paseto(trust, token, expected, clock.now()));
+    }
     let found = Jwt::parse(token).and_then(|jwt| {
         let issuer = jwt.issuer(&trust.registry, expected.credential)?;
         Ok((jwt, issuer))
@@ -130,6 +153,18 @@ async fn judge<K: KeySource>(
     // Not before the keys are there: that may have taken a while.
     let verified = jwt.verify(issuer, &keys, expected, clock.now());
     Ok(verified.and_then(bound))
+}
+
+#[cfg(feature = "paseto")]
+fn judge_paseto<K>(
+    trust: &Trust<K>,
+    token: &Token,
+    expected: &Expected<'_>,
+    now: UnixTime,
+) -> Result<Verified, Refused> {
+    let paseto = Paseto::parse(token)?;
+    let issuer = paseto.issuer(&trust.registry, &trust.paseto)?;
+    paseto.verify(issuer, &trust.paseto, expected, now)
 }
 
 /// A credential that is bound to a key is good in the hands of its holder alone.
