@@ -9,10 +9,12 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose, spiffe_id -> keys -> claims -> paseto -> validator
+//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> revocation -> jose, spiffe_id -> keys -> claims -> cache, paseto -> validator
 //! ```
 
 mod algorithm;
+#[cfg(feature = "cache")]
+mod cache;
 mod challenge;
 #[cfg(feature = "jwt")]
 mod claims;
@@ -27,6 +29,7 @@ mod paseto;
 mod principal;
 mod reason;
 mod registry;
+mod revocation;
 mod secret;
 mod spiffe_id;
 #[cfg(test)]
@@ -35,6 +38,8 @@ mod testing;
 mod validator;
 
 pub use algorithm::Algorithm;
+#[cfg(feature = "cache")]
+pub use cache::{CacheConfig, CacheStats};
 pub use challenge::{Challenge, Scheme};
 #[cfg(feature = "jwt")]
 pub use claims::Expected;
@@ -44,6 +49,7 @@ pub use outcome::{Confirmation, Evidence, Refused, Undecided, Validated, Verifie
 pub use principal::{Acting, Credential, Principal};
 pub use reason::Reason;
 pub use registry::{Claims, Issuer, IssuerBuilder, IssuerKind, Place, Registry, RegistryError, Source};
+pub use revocation::{Revocation, Revocations, RevocationsFull};
 pub use secret::{Fingerprint, Secret, Token};
 pub use spiffe_id::SpiffeId;
 #[cfg(feature = "jwt")]

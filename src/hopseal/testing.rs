@@ -97,6 +97,31 @@ fn ed25519(seed: &[u8]) -> (Ed25519KeyPair, Vec<u8>) {
     (pair, public)
 }
 
+/// The public key of a seed.
+#[cfg(feature = "cache")]
+pub(crate) fn jwk(kid: &str, seed: u8) -> String {
+    let public = base64url(ed25519(&[seed; 32]).1);
+    format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"{kid}","x":"{public}"}}"#)
+}
+
+/// The other signature over the same token by the same ECDSA key on P-256: (r, n - s) for (r, s).
+#[cfg(feature = "cache")]
+pub(crate) fn high_s_twin(token: &str) -> String {
+    const N: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
+    let (body, signature) = token.rsplit_once('.').expect("three parts");
+    let signature = bytes(signature);
+    let digit = |letter: u8| u8::try_from(char::from(letter).to_digit(16).expect("hex")).expect("small");
+    let n: Vec<u8> = N.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect();
+    let mut borrow = 0;
+    let mut twin = vec![0; 32];
+    for at in (0..32).rev() {
+        let difference = i16::from(n[at]) - i16::from(signature[32 + at]) - borrow;
+        borrow = i16::from(difference < 0);
+        twin[at] = u8::try_from(difference.rem_euclid(256)).expect("a byte");
+    }
+    format!("{body}.{}", base64url([&signature[..32], &twin].concat()))
+}
+
 /// A token in the making: members of header and payload, as JSON, in the order written.
 #[derive(Clone)]
 pub(crate) struct Mint {

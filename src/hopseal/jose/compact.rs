@@ -9,7 +9,7 @@ use crate::outcome::Refused;
 use crate::reason::Reason;
 
 /// Longest token. Those of real providers stay well below; a server's headers end about here too.
-const MAX_BYTES: usize = 8 * 1024;
+pub(crate) const MAX_BYTES: usize = 8 * 1024;
 /// Longest key id.
 const MAX_KID: usize = 256;
 

@@ -10,6 +10,8 @@ mod tests;
 mod weak;
 
 pub use compact::Compact;
+#[cfg(any(feature = "cache", feature = "paseto"))]
+pub(crate) use compact::MAX_BYTES;
 pub(crate) use json::Json;
 pub use key::KeyFault;
 pub use key_set::{KeySet, KeySetError, SkippedKey};

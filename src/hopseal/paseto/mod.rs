@@ -23,15 +23,13 @@ use keys::{IssuerKeys, LocalKey, PublicKey};
 
 use crate::claims::{self, Expected, Payload, Terms, audience, missing, principal, wrong};
 use crate::clock::UnixTime;
-use crate::jose::{Json, decode, quoted};
+use crate::jose::{Json, MAX_BYTES, decode, quoted};
 use crate::outcome::{Evidence, Refused, Verified};
 use crate::principal::Credential;
 use crate::reason::Reason;
 use crate::registry::{Issuer, Registry};
 use crate::secret::Token;
 
-/// Longest token, as for JWTs.
-pub(crate) const MAX_BYTES: usize = 8 * 1024;
 /// Longest footer, decoded: it is read before anything is verified.
 const MAX_FOOTER: usize = 512;
 

@@ -1,23 +1,25 @@
 //! The front door: a credential in, an answer out.
 
+mod judge;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::claims::{Expected, Jwt};
+use judge::Judged;
+
+#[cfg(feature = "cache")]
+use crate::cache::{Answers, CacheConfig, CacheStats};
+use crate::claims::Expected;
 use crate::clock::{Clock, SystemClock};
 use crate::keys::{FixedKeys, FixedKeysError, KeySource};
 use crate::outcome::{Refused, Undecided, Validated, Verified};
+#[cfg(feature = "paseto")]
+use crate::paseto::PasetoKeys;
 use crate::reason::Reason;
 use crate::registry::Registry;
+use crate::revocation::Revocations;
 use crate::secret::Token;
-#[cfg(feature = "paseto")]
-use crate::{
-    clock::UnixTime,
-    paseto::{Paseto, PasetoKeys},
-    principal::Credential,
-};
 
 /// Validates credentials by a trust registry.
 ///
@@ -57,11 +59,16 @@ use crate::{
 pub struct Validator<K> {
     trust: RwLock<Arc<Trust<K>>>,
     clock: Arc<dyn Clock>,
+    revocations: Arc<Revocations>,
+    #[cfg(feature = "cache")]
+    answers: Option<Answers>,
 }
 
 /// What is trusted, as a whole: a request is judged by one version of it.
 #[derive(Debug)]
 struct Trust<K> {
+    /// Which one: it grows with each.
+    generation: u64,
     registry: Registry,
     keys: K,
     #[cfg(feature = "paseto")]
@@ -69,8 +76,9 @@ struct Trust<K> {
 }
 
 impl<K> Trust<K> {
-    fn new(registry: Registry, keys: K) -> Arc<Self> {
+    fn new(registry: Registry, keys: K, generation: u64) -> Arc<Self> {
         Arc::new(Self {
+            generation,
             #[cfg(feature = "paseto")]
             paseto: PasetoKeys::of(&registry),
             registry,
@@ -94,7 +102,13 @@ impl<K: KeySource> Validator<K> {
     /// A validator by the system's clock.
     #[must_use]
     pub fn new(registry: Registry, keys: K) -> Self {
-        Self { trust: RwLock::new(Trust::new(registry, keys)), clock: Arc::new(SystemClock) }
+        Self {
+            trust: RwLock::new(Trust::new(registry, keys, 0)),
+            clock: Arc::new(SystemClock),
+            revocations: Arc::default(),
+            #[cfg(feature = "cache")]
+            answers: None,
+        }
     }
 
     /// By another clock. A [`UnixTime`](crate::UnixTime) is a clock that stands still.
@@ -104,11 +118,47 @@ impl<K: KeySource> Validator<K> {
         self
     }
 
+    /// With revocations that others know of too, such as a receiver of security events. Without, it has some of its own.
+    #[must_use]
+    pub fn with_revocations(mut self, revocations: Arc<Revocations>) -> Self {
+        self.revocations = revocations;
+        self
+    }
+
+    /// Remembers what was verified. It answers all the same as if it did not.
+    #[cfg(feature = "cache")]
+    #[must_use]
+    pub fn cache(mut self, config: CacheConfig) -> Self {
+        self.answers = Some(Answers::new(config));
+        self
+    }
+
+    /// The revocations that it looks at.
+    #[must_use]
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
+    }
+
+    /// What its cache did so far. `None` without one.
+    #[cfg(feature = "cache")]
+    #[must_use]
+    pub fn cache_stats(&self) -> Option<CacheStats> {
+        self.answers.as_ref().map(Answers::stats)
+    }
+
+    /// Forgets what was verified. What happens in the usual course of things needs no such call.
+    #[cfg(feature = "cache")]
+    pub fn forget(&self) {
+        if let Some(answers) = &self.answers {
+            answers.clear();
+        }
+    }
+
     /// Trusts another registry from now on, and takes its keys from there. Requests that are being judged are judged by the
     /// one before.
     pub fn reload(&self, registry: Registry, keys: K) {
-        let trust = Trust::new(registry, keys);
-        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
+        let mut trust = self.trust.write().unwrap_or_else(PoisonError::into_inner);
+        *trust = Trust::new(registry, keys, trust.generation.wrapping_add(1));
     }
 
     fn trust(&self) -> Arc<Trust<K>> {
@@ -125,52 +175,29 @@ impl<K: KeySource> Validator<K> {
         expected: impl Into<Expected<'e>> + Send,
     ) -> Result<Validated, Undecided> {
         let expected = expected.into();
-        let judged = judge(&self.trust(), token, &expected, self.clock.as_ref()).await?;
-        Ok(judged.into())
+        let judged = self.judge(token, &expected).await?;
+        let checked = judged.result.and_then(|verified| {
+            self.revocations.check(&verified)?;
+            bound(&verified)?;
+            Ok(verified)
+        });
+        Ok(checked.map_or_else(Validated::Refused, Validated::Verified))
     }
-}
 
-/// Judges a credential, remembering nothing.
-async fn judge<K: KeySource>(
-    trust: &Trust<K>,
-    token: &Token,
-    expected: &Expected<'_>,
-    clock: &dyn Clock,
-) -> Result<Result<Verified, Refused>, Undecided> {
-    #[cfg(feature = "paseto")]
-    if expected.credential == Credential::Paseto {
-        return Ok(judge_paseto(trust, token, expected, clock.now()));
+    async fn judge(&self, token: &Token, expected: &Expected<'_>) -> Result<Judged, Undecided> {
+        let (trust, clock) = (self.trust(), self.clock.as_ref());
+        #[cfg(feature = "cache")]
+        if let Some(answers) = &self.answers {
+            return judge::recall(answers, &trust, token, expected, clock).await;
+        }
+        judge::judge(&trust, token, expected, clock).await
     }
-    let found = Jwt::parse(token).and_then(|jwt| {
-        let issuer = jwt.issuer(&trust.registry, expected.credential)?;
-        Ok((jwt, issuer))
-    });
-    let (jwt, issuer) = match found {
-        Ok(found) => found,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    let keys = trust.keys.keys(issuer, jwt.kid()).await?;
-    // Not before the keys are there: that may have taken a while.
-    let verified = jwt.verify(issuer, &keys, expected, clock.now());
-    Ok(verified.and_then(bound))
-}
-
-#[cfg(feature = "paseto")]
-fn judge_paseto<K>(
-    trust: &Trust<K>,
-    token: &Token,
-    expected: &Expected<'_>,
-    now: UnixTime,
-) -> Result<Verified, Refused> {
-    let paseto = Paseto::parse(token)?;
-    let issuer = paseto.issuer(&trust.registry, &trust.paseto)?;
-    paseto.verify(issuer, &trust.paseto, expected, now)
 }
 
 /// A credential that is bound to a key is good in the hands of its holder alone.
-fn bound(verified: Verified) -> Result<Verified, Refused> {
+fn bound(verified: &Verified) -> Result<(), Refused> {
     match verified.evidence.confirmation {
-        None => Ok(verified),
+        None => Ok(()),
         Some(_) => Err(Refused::new(Reason::Proof, "bound, and nothing was proved")),
     }
 }

@@ -1,3 +1,8 @@
+#[cfg(feature = "cache")]
+mod cache;
+#[cfg(feature = "cache")]
+mod model;
+
 use super::*;
 use crate::testing::{Mint, NOW, ready, registry};
 use crate::{Credential, Issuer, keys::Keys};
