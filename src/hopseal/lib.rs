@@ -9,10 +9,12 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> revocation -> jose, spiffe_id -> keys -> claims -> cache, paseto -> validator
+//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> revocation -> jose, spiffe_id -> keys -> claims -> binding, cache, paseto -> validator
 //! ```
 
 mod algorithm;
+#[cfg(feature = "jwt")]
+mod binding;
 #[cfg(feature = "cache")]
 mod cache;
 mod challenge;
@@ -38,6 +40,8 @@ mod testing;
 mod validator;
 
 pub use algorithm::Algorithm;
+#[cfg(feature = "jwt")]
+pub use binding::{Dpop, DpopSettings, Nonces};
 #[cfg(feature = "cache")]
 pub use cache::{CacheConfig, CacheStats};
 pub use challenge::{Challenge, Scheme};

@@ -150,6 +150,9 @@ pub enum Undecided {
         /// The name that the registry gives the issuer.
         issuer: String,
     },
+    /// There is no room to remember another proof of possession, so that one that comes again would not be noticed.
+    #[error("no room to remember proofs")]
+    ProofsFull,
 }
 
 #[cfg(test)]

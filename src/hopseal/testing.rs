@@ -7,6 +7,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
 
 use crate::{Registry, Token, UnixTime};
 
@@ -198,6 +199,29 @@ impl Mint {
                 ("tctx", r#"{"action":"BUY"}"#),
             ],
         )
+    }
+
+    /// A DPoP proof for a `GET` of `https://orders.example/list`, by the key of the JWT-SVIDs.
+    pub(crate) fn proof(access: &Token) -> Self {
+        let jwk = format!(r#"{{"kty":"EC","crv":"P-256","x":"{P256_X}","y":"{P256_Y}"}}"#);
+        let ath = base64url(Sha256::digest(access.expose()));
+        Self::new(
+            &[("typ", r#""dpop+jwt""#), ("alg", r#""ES256""#), ("jwk", &jwk)],
+            &[
+                ("jti", r#""p1""#),
+                ("htm", r#""GET""#),
+                ("htu", r#""https://orders.example/list""#),
+                ("iat", "1800000000"),
+                ("ath", &format!("\"{ath}\"")),
+            ],
+        )
+    }
+
+    /// Bound to the key of [`Self::proof`].
+    pub(crate) fn bound(self) -> Self {
+        // RFC 7638, over the key of RFC 7515 appendix A.3.
+        let jwk = format!(r#"{{"crv":"P-256","kty":"EC","x":"{P256_X}","y":"{P256_Y}"}}"#);
+        self.set("cnf", &format!(r#"{{"jkt":"{}"}}"#, base64url(Sha256::digest(jwk))))
     }
 
     /// With this claim, in place of the one of that name if there is one.

@@ -1,5 +1,7 @@
 //! What a credential is held to besides the rules of its issuer.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::principal::Credential;
 use crate::secret::Token;
 
@@ -20,11 +22,29 @@ pub struct Expected<'e> {
     pub(crate) nonce: Option<&'e str>,
     pub(crate) access_token: Option<&'e Token>,
     pub(crate) assertion: &'e [u8],
+    pub(crate) proof: Option<Proof<'e>>,
+    pub(crate) certificate: Option<[u8; 32]>,
+}
+
+/// A DPoP proof, and the request that it came with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Proof<'e> {
+    pub(crate) token: &'e Token,
+    pub(crate) method: &'e str,
+    pub(crate) uri: &'e str,
 }
 
 impl From<Credential> for Expected<'_> {
     fn from(credential: Credential) -> Self {
-        Self { credential, audience: None, nonce: None, access_token: None, assertion: &[] }
+        Self {
+            credential,
+            audience: None,
+            nonce: None,
+            access_token: None,
+            assertion: &[],
+            proof: None,
+            certificate: None,
+        }
     }
 }
 
@@ -46,6 +66,20 @@ impl<'e> Expected<'e> {
     /// section 3.1.3.8).
     pub const fn access_token(mut self, token: &'e Token) -> Self {
         self.access_token = Some(token);
+        self
+    }
+
+    /// The DPoP proof that came with the request: the one value of its `DPoP` header, its method, and its address as the client
+    /// knows it (RFC 9449 section 4.3). A token that is bound to a key is good with one alone.
+    pub const fn proof(mut self, proof: &'e Token, method: &'e str, uri: &'e str) -> Self {
+        self.proof = Some(Proof { token: proof, method, uri });
+        self
+    }
+
+    /// The certificate of the client, in DER, as mutual TLS established it (RFC 8705 section 3). A token that is bound to a
+    /// certificate is good with that alone.
+    pub fn certificate(mut self, der: &[u8]) -> Self {
+        self.certificate = Some(Sha256::digest(der).into());
         self
     }
 

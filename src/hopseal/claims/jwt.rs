@@ -139,7 +139,7 @@ fn confirmation(payload: &Payload) -> Result<Option<Confirmation>, Refused> {
             "x5t#S256" => &mut confirmation.x5t_s256,
             other => {
                 let detail = format!("bound by `{}`, which is not supported", quoted(other));
-                return Err(Refused::new(Reason::Proof, detail));
+                return Err(Refused::new(Reason::Binding, detail));
             }
         };
         let digest = value.as_text().and_then(decode).and_then(|digest| digest.try_into().ok());

@@ -11,12 +11,13 @@ mod terms;
 pub(crate) mod tests;
 
 pub use expected::Expected;
+pub(crate) use expected::Proof;
 #[cfg(feature = "paseto")]
 pub(crate) use identity::principal;
 pub(crate) use jwt::Jwt;
+pub(crate) use payload::{Payload, missing, wrong};
 #[cfg(feature = "paseto")]
 pub(crate) use {
-    payload::{Payload, missing, wrong},
     profile::default,
     terms::{Terms, audience},
 };

@@ -5,6 +5,7 @@ mod compact;
 mod json;
 mod key;
 mod key_set;
+mod own_key;
 #[cfg(test)]
 mod tests;
 mod weak;
@@ -15,6 +16,7 @@ pub(crate) use compact::MAX_BYTES;
 pub(crate) use json::Json;
 pub use key::KeyFault;
 pub use key_set::{KeySet, KeySetError, SkippedKey};
+pub(crate) use own_key::verify_by_own_key;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -134,7 +134,7 @@ impl<'t> Paseto<'t> {
         let aud = payload.text("aud")?.ok_or_else(|| missing("aud"))?;
         let token_id = payload.get("jti").map(|_| payload.name("jti").map(str::to_owned)).transpose()?;
         if payload.get("cnf").is_some() {
-            return Err(Refused::new(Reason::Proof, "bound, which is not supported for PASETO"));
+            return Err(Refused::new(Reason::Binding, "bound, which is not supported for PASETO"));
         }
         Ok(Verified {
             principal: principal(payload, issuer, terms.expiry, claims::default(Credential::Paseto))?,

@@ -8,15 +8,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use judge::Judged;
 
+use crate::binding::{self, Dpop};
 #[cfg(feature = "cache")]
 use crate::cache::{Answers, CacheConfig, CacheStats};
 use crate::claims::Expected;
 use crate::clock::{Clock, SystemClock};
 use crate::keys::{FixedKeys, FixedKeysError, KeySource};
-use crate::outcome::{Refused, Undecided, Validated, Verified};
+use crate::outcome::{Undecided, Validated};
 #[cfg(feature = "paseto")]
 use crate::paseto::PasetoKeys;
-use crate::reason::Reason;
 use crate::registry::Registry;
 use crate::revocation::Revocations;
 use crate::secret::Token;
@@ -60,6 +60,7 @@ pub struct Validator<K> {
     trust: RwLock<Arc<Trust<K>>>,
     clock: Arc<dyn Clock>,
     revocations: Arc<Revocations>,
+    dpop: Dpop,
     #[cfg(feature = "cache")]
     answers: Option<Answers>,
 }
@@ -106,6 +107,7 @@ impl<K: KeySource> Validator<K> {
             trust: RwLock::new(Trust::new(registry, keys, 0)),
             clock: Arc::new(SystemClock),
             revocations: Arc::default(),
+            dpop: Dpop::default(),
             #[cfg(feature = "cache")]
             answers: None,
         }
@@ -123,6 +125,19 @@ impl<K: KeySource> Validator<K> {
     pub fn with_revocations(mut self, revocations: Arc<Revocations>) -> Self {
         self.revocations = revocations;
         self
+    }
+
+    /// With other settings for proofs of possession.
+    #[must_use]
+    pub fn with_dpop(mut self, dpop: Dpop) -> Self {
+        self.dpop = dpop;
+        self
+    }
+
+    /// What proofs of possession are held to.
+    #[must_use]
+    pub const fn dpop(&self) -> &Dpop {
+        &self.dpop
     }
 
     /// Remembers what was verified. It answers all the same as if it did not.
@@ -176,12 +191,19 @@ impl<K: KeySource> Validator<K> {
     ) -> Result<Validated, Undecided> {
         let expected = expected.into();
         let judged = self.judge(token, &expected).await?;
-        let checked = judged.result.and_then(|verified| {
-            self.revocations.check(&verified)?;
-            bound(&verified)?;
-            Ok(verified)
-        });
-        Ok(checked.map_or_else(Validated::Refused, Validated::Verified))
+        let verified = match judged.result {
+            Ok(verified) => verified,
+            Err(refused) => return Ok(refused.into()),
+        };
+        if let Err(refused) = self.revocations.check(&verified) {
+            return Ok(refused.into());
+        }
+        // Last, as a proof is good once.
+        let proved = binding::check(&self.dpop, token, &verified, &expected, self.clock.now())?;
+        Ok(match proved {
+            Ok(()) => Validated::Verified(verified),
+            Err(refused) => refused.into(),
+        })
     }
 
     async fn judge(&self, token: &Token, expected: &Expected<'_>) -> Result<Judged, Undecided> {
@@ -191,13 +213,5 @@ impl<K: KeySource> Validator<K> {
             return judge::recall(answers, &trust, token, expected, clock).await;
         }
         judge::judge(&trust, token, expected, clock).await
-    }
-}
-
-/// A credential that is bound to a key is good in the hands of its holder alone.
-fn bound(verified: &Verified) -> Result<(), Refused> {
-    match verified.evidence.confirmation {
-        None => Ok(()),
-        Some(_) => Err(Refused::new(Reason::Proof, "bound, and nothing was proved")),
     }
 }

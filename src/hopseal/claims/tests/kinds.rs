@@ -229,8 +229,8 @@ fn what_a_token_is_bound_to_is_kept() {
     check(
         Credential::AccessToken,
         &[
-            ("bound in a way that is not known", cnf(r#"{"jwe":"x"}"#), Some(Reason::Proof)),
-            ("bound in two ways", cnf(&format!(r#"{{"jkt":"{digest}","kid":"x"}}"#)), Some(Reason::Proof)),
+            ("bound in a way that is not known", cnf(r#"{"jwe":"x"}"#), Some(Reason::Binding)),
+            ("bound in two ways", cnf(&format!(r#"{{"jkt":"{digest}","kid":"x"}}"#)), Some(Reason::Binding)),
             ("bound to nothing", cnf("{}"), Some(Reason::Claim)),
             ("no object", cnf("5"), Some(Reason::Claim)),
             ("a digest cut short", cnf(r#"{"jkt":"AAAA"}"#), Some(Reason::Claim)),

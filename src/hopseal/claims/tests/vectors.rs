@@ -187,7 +187,7 @@ fn rows() -> Vec<Row> {
             "bound to a key in a way that is not known",
             Access,
             set("cnf", r#"{"x":"y"}"#),
-            Some(Reason::Proof),
+            Some(Reason::Binding),
             true,
         ),
     ];

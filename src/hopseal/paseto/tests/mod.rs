@@ -227,7 +227,7 @@ fn claims_are_held_to_the_same_as_those_of_jwts() {
         (r#""iss":"paseto.example""#, r#""iss":["paseto.example"]"#, Reason::Claim),
         (r#""iss":"paseto.example""#, r#""iss":"other.example""#, Reason::Issuer),
         (r#""iss":"paseto.example""#, r#""iss":"evil.example""#, Reason::Signature),
-        (r#""jti""#, r#""cnf":{"jkt":"x"},"jti""#, Reason::Proof),
+        (r#""jti""#, r#""cnf":{"jkt":"x"},"jti""#, Reason::Binding),
     ] {
         let claims = CLAIMS.replace(before, after);
         assert_ne!(claims, CLAIMS, "{before}");

@@ -5,7 +5,7 @@ mod model;
 
 use super::*;
 use crate::testing::{Mint, NOW, ready, registry};
-use crate::{Credential, Issuer, keys::Keys};
+use crate::{Credential, Issuer, Reason, Refused, keys::Keys};
 
 #[test]
 fn what_is_trusted_can_change() {
@@ -58,5 +58,5 @@ fn a_bound_token_is_not_good_in_anybodys_hands() {
     let digest = crate::testing::base64url([5; 32]);
     let token = Mint::access().set("cnf", &format!(r#"{{"jkt":"{digest}"}}"#)).token();
     let validated = ready(validator.validate(&token, Credential::AccessToken)).expect("an answer");
-    assert_eq!(validated.refused().map(Refused::reason), Some(Reason::Proof));
+    assert_eq!(validated.refused().map(Refused::reason), Some(Reason::Binding));
 }
