@@ -4,24 +4,31 @@
 //! "No" is an answer: [`Validated::Refused`] with a reason of a closed set. Only where no answer could be found, as with an
 //! identity provider that is down, is there an error, [`Undecided`].
 //!
-//! So far there are the trust [`Registry`] and, with the feature `jwt`, the gate for signatures and keys; nothing makes a
-//! [`Verified`] yet. Nothing is on by default:
+//! A trust [`Registry`] says who may vouch for whom; `Validator` (feature `jwt`) is the front door. Nothing is on by default:
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `jwt` | JSON Web Signatures and Keys: [`jose`] |
-//! | `http` | keys of issuers, fetched and kept: [`keys::KeyStore`], [`http`] |
-//! | `metrics` | what happens, counted by OpenTelemetry: [`metrics`] |
+//! | `jwt` | JWTs, their keys where the registry holds them, proofs of possession |
+//! | `paseto` | PASETO v4 |
+//! | `cache` | what was verified is remembered |
+//! | `http` | keys of issuers, fetched and kept: `keys::KeyStore` |
+//! | `metrics` | what happens, counted by OpenTelemetry |
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret, observe -> principal, challenge, metrics -> outcome, registry -> jose, http
-//! -> keys
+//! algorithm, clock, reason, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation -> jose, http,
+//! spiffe_id -> keys -> claims -> binding, cache, paseto -> validator
 //! ```
 
 mod algorithm;
+#[cfg(feature = "jwt")]
+mod binding;
+#[cfg(feature = "cache")]
+mod cache;
 mod challenge;
+#[cfg(feature = "jwt")]
+mod claims;
 mod clock;
 #[cfg(feature = "http")]
 pub mod http;
@@ -33,17 +40,36 @@ pub mod keys;
 pub mod metrics;
 mod observe;
 mod outcome;
+#[cfg(feature = "paseto")]
+mod paseto;
 mod principal;
 mod reason;
 mod registry;
+mod revocation;
 mod secret;
+mod spiffe_id;
+#[cfg(test)]
+mod testing;
+#[cfg(feature = "jwt")]
+mod validator;
 
 pub use algorithm::Algorithm;
+#[cfg(feature = "jwt")]
+pub use binding::{Dpop, DpopSettings, Nonces};
+#[cfg(feature = "cache")]
+pub use cache::{CacheConfig, CacheStats};
 pub use challenge::{Challenge, Scheme};
+#[cfg(feature = "jwt")]
+pub use claims::Expected;
 pub use clock::{Clock, SystemClock, UnixTime};
+pub use hopseal_identity::Kind;
 pub use observe::{Observed, Observer, Unobserved};
-pub use outcome::{Evidence, Refused, Undecided, Validated, Verified};
+pub use outcome::{Confirmation, Evidence, Refused, Undecided, Validated, Verified};
 pub use principal::{Acting, Credential, Principal};
 pub use reason::Reason;
 pub use registry::{Claims, Issuer, IssuerBuilder, IssuerKind, Place, Registry, RegistryError, Source};
+pub use revocation::{Revocation, Revocations, RevocationsFull};
 pub use secret::{Fingerprint, Secret, Token};
+pub use spiffe_id::SpiffeId;
+#[cfg(feature = "jwt")]
+pub use validator::Validator;

@@ -5,21 +5,24 @@ mod compact;
 mod json;
 mod key;
 mod key_set;
+mod own_key;
 #[cfg(test)]
 mod tests;
 mod weak;
 
 pub use compact::Compact;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "cache", feature = "paseto"))]
+pub(crate) use compact::MAX_BYTES;
 pub(crate) use json::Json;
 pub use key::KeyFault;
 pub use key_set::{KeySet, KeySetError, SkippedKey};
+pub(crate) use own_key::verify_by_own_key;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Decodes base64url without padding; one text for one value (RFC 7515 section 2).
-fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 

@@ -9,12 +9,14 @@
 
 #[cfg(feature = "http")]
 mod fetch;
+mod fixed;
 #[cfg(feature = "http")]
 mod metadata;
 #[cfg(feature = "http")]
 mod settings;
 #[cfg(feature = "http")]
 mod snapshot;
+mod source;
 #[cfg(feature = "http")]
 mod state;
 #[cfg(feature = "http")]
@@ -29,12 +31,14 @@ use crate::jose::KeySet;
 
 #[cfg(feature = "http")]
 pub use fetch::FetchFault;
+pub use fixed::{FixedKeys, FixedKeysError};
 #[cfg(feature = "http")]
 pub use metadata::{Metadata, MetadataFault};
 #[cfg(feature = "http")]
 pub use settings::{KeySettings, Refresh, SettingsError, WhenDown};
 #[cfg(feature = "http")]
 pub use snapshot::{NotRestored, SnapshotError};
+pub use source::KeySource;
 #[cfg(feature = "http")]
 pub use store::{KeyStatus, KeyStore, KeyStoreBuilder, KeyStoreError};
 

@@ -66,12 +66,11 @@ impl KeyStore {
     pub fn snapshot(&self) -> Vec<u8> {
         let mut issuers = Vec::new();
         for line in self.lines.values() {
-            let Some(origin) = &line.origin else { continue };
             let inner = line.inner();
             let (Some(held), Some(jwks)) = (inner.state.held(), &inner.known.jwks) else { continue };
             issuers.push(serde_json::json!({
                 "name": line.name,
-                "issuer": origin.id,
+                "issuer": line.origin.id,
                 "confirmed": held.confirmed.0,
                 "jwks": String::from_utf8_lossy(jwks),
             }));
@@ -108,7 +107,7 @@ impl KeyStore {
     fn restore_one(&self, name: &str, id: &str, confirmed: UnixTime, jwks: &[u8]) -> Result<(), NotRestored> {
         let unknown = || NotRestored::Unknown(name.to_owned());
         let line = self.lines.get(name).ok_or_else(unknown)?;
-        let origin = line.origin.as_ref().filter(|origin| origin.id == id).ok_or_else(unknown)?;
+        let origin = Some(&line.origin).filter(|origin| origin.id == id).ok_or_else(unknown)?;
         let (now, settings) = (line.shared.clock.now(), &line.shared.settings);
         if now.since(confirmed) > settings.max_stale || confirmed.since(now) > SKEW {
             return Err(NotRestored::Age(name.to_owned()));

@@ -8,16 +8,16 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, timeout};
 
-use super::Keys;
 use super::fetch::{FetchFault, Fetched, Known, Origin, fetch};
 use super::settings::{KeySettings, Refresh, SettingsError, WhenDown};
 use super::state::{Held, Outcome, Serve, State, Step, Unknown, Why};
-use crate::clock::{Clock, SystemClock, UnixTime};
+use super::{FixedKeys, FixedKeysError, KeySource, Keys};
+use crate::clock::{Clock, SystemClock};
 use crate::http::{AddressFault, Fetch};
-use crate::jose::{KeySet, KeySetError, SkippedKey};
+use crate::jose::SkippedKey;
 use crate::observe::{Observed, Observer, Unobserved};
 use crate::outcome::Undecided;
-use crate::registry::{Issuer, IssuerKind, Registry, Source};
+use crate::registry::{Issuer, Registry};
 
 /// The keys of every issuer of a registry, fetched when they are needed and kept as [`KeySettings`] say. Cheap to clone;
 /// what is cloned is the same store. It runs on `tokio`.
@@ -37,6 +37,7 @@ use crate::registry::{Issuer, IssuerKind, Registry, Source};
 #[derive(Debug, Clone)]
 pub struct KeyStore {
     pub(super) lines: Arc<HashMap<String, Arc<Line>>>,
+    fixed: Arc<FixedKeys>,
 }
 
 /// A store to be.
@@ -71,21 +72,9 @@ pub enum KeyStoreError {
         #[source]
         source: AddressFault,
     },
-    /// A key set that stands in the registry cannot be used.
-    #[error("key set of `{issuer}` cannot be used")]
-    KeySet {
-        /// The name that the registry gives the issuer.
-        issuer: String,
-        /// Why.
-        #[source]
-        source: KeySetError,
-    },
-    /// No key of a set that stands in the registry can be used.
-    #[error("no usable key of `{issuer}`")]
-    NoUsableKeys {
-        /// The name that the registry gives the issuer.
-        issuer: String,
-    },
+    /// Keys that stand in the registry cannot be used.
+    #[error("keys of the registry")]
+    Fixed(#[source] FixedKeysError),
 }
 
 impl KeyStoreBuilder<'_> {
@@ -113,6 +102,7 @@ impl KeyStoreBuilder<'_> {
     /// [`KeyStoreError`]: keys that stand in the registry are read now, and addresses are held to the rules.
     pub fn build(self) -> Result<KeyStore, KeyStoreError> {
         self.settings.check().map_err(KeyStoreError::Settings)?;
+        let fixed = Arc::new(FixedKeys::of(self.registry).map_err(KeyStoreError::Fixed)?);
         let shared = Arc::new(Shared {
             settings: self.settings,
             client: self.client,
@@ -125,7 +115,7 @@ impl KeyStoreBuilder<'_> {
                 lines.insert(issuer.name().to_owned(), Arc::new(line));
             }
         }
-        Ok(KeyStore { lines: Arc::new(lines) })
+        Ok(KeyStore { lines: Arc::new(lines), fixed })
     }
 }
 
@@ -137,7 +127,7 @@ pub struct KeyStatus {
     pub issuer: String,
     /// How many keys serve. None when they are too old.
     pub keys: usize,
-    /// Seconds since the issuer confirmed them; `None` without keys, and for keys of the registry.
+    /// Seconds since the issuer confirmed them; `None` without keys.
     pub age: Option<u64>,
     /// Keys of the set that are not in order.
     pub skipped: Vec<SkippedKey>,
@@ -163,7 +153,7 @@ impl KeyStore {
     /// there are none, or none that may still be used.
     #[must_use]
     pub fn in_hand(&self, issuer: &str) -> Option<Keys> {
-        self.lines.get(issuer)?.in_hand()
+        self.lines.get(issuer).map_or_else(|| self.fixed.of_issuer(issuer), |line| line.in_hand())
     }
 
     /// The keys of the issuer that the registry calls so, for a token whose header names this key. They are fetched if
@@ -176,7 +166,10 @@ impl KeyStore {
     pub async fn find(&self, issuer: &str, kid: Option<&str>) -> Result<Keys, Undecided> {
         match self.lines.get(issuer) {
             Some(line) => line.find(kid).await,
-            None => Err(Undecided::NoKeys { issuer: issuer.to_owned() }),
+            None => {
+                let fixed = self.fixed.of_issuer(issuer);
+                fixed.ok_or_else(|| Undecided::NoKeys { issuer: issuer.to_owned() })
+            }
         }
     }
 
@@ -195,12 +188,18 @@ impl KeyStore {
         without
     }
 
-    /// How the keys of each issuer are, by name.
+    /// How the keys are of each issuer whose keys are fetched, by name.
     #[must_use]
     pub fn status(&self) -> Vec<KeyStatus> {
         let mut all: Vec<KeyStatus> = self.lines.values().map(|line| line.status()).collect();
         all.sort_by(|a, b| a.issuer.cmp(&b.issuer));
         all
+    }
+}
+
+impl KeySource for KeyStore {
+    async fn keys(&self, issuer: &Issuer, kid: Option<&str>) -> Result<Keys, Undecided> {
+        self.find(issuer.name(), kid).await
     }
 }
 
@@ -217,8 +216,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) name: String,
-    /// `None` for keys of the registry, which are never fetched and never old.
-    pub(super) origin: Option<Origin>,
+    pub(super) origin: Origin,
     pub(super) shared: Arc<Shared>,
     /// What `state` holds, to be read without its lock.
     view: ArcSwapOption<Held>,
@@ -238,27 +236,18 @@ pub(super) struct Inner {
 impl Line {
     fn of(issuer: &Issuer, shared: &Arc<Shared>) -> Result<Option<Self>, KeyStoreError> {
         let name = issuer.name().to_owned();
-        let origin =
+        let found =
             Origin::of(issuer).map_err(|source| KeyStoreError::Address { issuer: name.clone(), source })?;
-        let mut inner =
-            Inner { state: State::new(), known: Known::default(), skipped: Vec::new(), fault: None };
-        if issuer.kind() == IssuerKind::Seal {
-            return Ok(None); // keys of seals are not JSON Web Keys of tokens
-        }
-        if let Source::Jwks(jwks) = issuer.source() {
-            let (set, skipped) = read(issuer, jwks.expose().as_bytes())
-                .map_err(|source| KeyStoreError::KeySet { issuer: name.clone(), source })?;
-            if set.is_empty() {
-                return Err(KeyStoreError::NoUsableKeys { issuer: name });
-            }
-            inner.state.restore(set, UnixTime(u64::MAX), &shared.settings);
-            inner.skipped = skipped;
-        } else if origin.is_none() {
-            return Ok(None);
-        }
-        let view = ArcSwapOption::new(inner.state.held().cloned().map(Arc::new));
-        let flight = Arc::default();
-        Ok(Some(Self { name, origin, shared: Arc::clone(shared), view, state: Mutex::new(inner), flight }))
+        let Some(origin) = found else { return Ok(None) };
+        let inner = Inner { state: State::new(), known: Known::default(), skipped: Vec::new(), fault: None };
+        Ok(Some(Self {
+            name,
+            origin,
+            shared: Arc::clone(shared),
+            view: ArcSwapOption::empty(),
+            state: Mutex::new(inner),
+            flight: Arc::default(),
+        }))
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -277,7 +266,7 @@ impl Line {
     fn in_hand(&self) -> Option<Keys> {
         let held = self.view.load();
         let held = held.as_deref()?;
-        let usable = self.origin.is_none() || held.usable(self.shared.clock.now(), &self.shared.settings);
+        let usable = held.usable(self.shared.clock.now(), &self.shared.settings);
         usable.then(|| held.keys.clone())
     }
 
@@ -286,7 +275,7 @@ impl Line {
         // What nearly every request needs, without the lock.
         if let Some(held) = self.view.load().as_deref() {
             let fresh = held.usable(now, settings) && !held.is_due(now);
-            if self.origin.is_none() || (fresh && kid.is_none_or(|kid| held.keys.set.has(kid))) {
+            if fresh && kid.is_none_or(|kid| held.keys.set.has(kid)) {
                 return Ok(held.keys.clone());
             }
         }
@@ -363,7 +352,6 @@ impl Line {
     }
 
     async fn fetch(&self, _flight: OwnedMutexGuard<()>, why: Why) {
-        let Some(origin) = &self.origin else { return };
         let Shared { settings, client, clock, .. } = &*self.shared;
         let now = clock.now();
         let (number, known) = {
@@ -371,7 +359,7 @@ impl Line {
             (inner.state.begin(now, why, settings), inner.known.clone())
         };
         let began = Instant::now();
-        let fetched = fetch(origin, client.as_ref(), known, now, settings).await;
+        let fetched = fetch(&self.origin, client.as_ref(), known, now, settings).await;
         let took = began.elapsed();
         let mut skipped = 0;
         let outcome = {
@@ -428,29 +416,16 @@ impl Line {
 
     fn status(&self) -> KeyStatus {
         let inner = self.inner();
-        let fetched = self.origin.is_some();
         let now = self.shared.clock.now();
         let held = inner.state.held();
-        let usable = held.filter(|held| !fetched || held.usable(now, &self.shared.settings));
+        let usable = held.filter(|held| held.usable(now, &self.shared.settings));
         KeyStatus {
             issuer: self.name.clone(),
             keys: usable.map_or(0, |held| held.keys.set.len()),
-            age: held.filter(|_| fetched).map(|held| now.since(held.confirmed)),
+            age: held.map(|held| now.since(held.confirmed)),
             skipped: inner.skipped.clone(),
             failures: inner.state.failures(),
             fault: inner.fault.clone(),
         }
-    }
-}
-
-/// A key set that stands in the registry.
-fn read(issuer: &Issuer, jwks: &[u8]) -> Result<(KeySet, Vec<SkippedKey>), KeySetError> {
-    let algorithms = issuer.algorithms();
-    match issuer.kind() {
-        IssuerKind::Spiffe => KeySet::from_spiffe_bundle(jwks, algorithms),
-        _ if algorithms.iter().any(|algorithm| algorithm.is_symmetric()) => {
-            KeySet::from_secrets(jwks, algorithms)
-        }
-        _ => KeySet::from_jwks(jwks, algorithms),
     }
 }
