@@ -12,13 +12,14 @@
 //! | `paseto` | PASETO v4 |
 //! | `cache` | what was verified is remembered |
 //! | `http` | keys of issuers, fetched and kept: `keys::KeyStore` |
+//! | `introspection` | opaque tokens, about which their issuer is asked: `introspection::Introspector` |
 //! | `metrics` | what happens, counted by OpenTelemetry |
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
 //! algorithm, clock, reason, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation -> jose, http,
-//! spiffe_id -> keys -> claims -> binding, cache, paseto -> validator
+//! spiffe_id -> keys, client -> claims -> binding, cache, paseto -> validator, introspection
 //! ```
 
 mod algorithm;
@@ -29,9 +30,13 @@ mod cache;
 mod challenge;
 #[cfg(feature = "jwt")]
 mod claims;
+#[cfg(feature = "http")]
+pub mod client;
 mod clock;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "introspection")]
+pub mod introspection;
 #[cfg(feature = "jwt")]
 pub mod jose;
 #[cfg(feature = "jwt")]

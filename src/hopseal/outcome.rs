@@ -65,7 +65,7 @@ pub struct Evidence {
     pub credential: Credential,
     /// The name that the registry gives the issuer.
     pub issuer: String,
-    /// The algorithm of the signature, as JOSE or PASETO writes it.
+    /// The algorithm of the signature, as JOSE or PASETO writes it; `introspection` where the issuer was asked instead.
     pub algorithm: &'static str,
     /// The id of the key, if the credential names it.
     pub kid: Option<String>,
@@ -147,6 +147,12 @@ pub enum Undecided {
     /// There are no keys of the issuer to verify with.
     #[error("no keys of `{issuer}` are at hand")]
     NoKeys {
+        /// The name that the registry gives the issuer.
+        issuer: String,
+    },
+    /// The issuer could not be asked about the token.
+    #[error("`{issuer}` cannot be asked")]
+    Unanswered {
         /// The name that the registry gives the issuer.
         issuer: String,
     },

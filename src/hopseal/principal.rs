@@ -67,6 +67,8 @@ pub enum Credential {
     TxnToken,
     /// A PASETO, `v4.public` or `v4.local`.
     Paseto,
+    /// A token that only its issuer can read (RFC 7662).
+    Opaque,
 }
 
 impl Credential {
@@ -79,6 +81,7 @@ impl Credential {
             Self::JwtSvid => "jwt_svid",
             Self::TxnToken => "txn_token",
             Self::Paseto => "paseto",
+            Self::Opaque => "opaque",
         }
     }
 }

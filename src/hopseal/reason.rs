@@ -55,6 +55,8 @@ reasons! {
     Encrypted = "encrypted", "encrypted tokens are not accepted";
     /// Its time is over (`exp`, RFC 7519 section 4.1.4).
     Expired = "expired", "the token has expired";
+    /// Not active, says its issuer, without saying why (RFC 7662 section 2.2): expired, revoked, or never issued.
+    Inactive = "inactive", "the token is not active";
     /// Issued in the future (`iat`, RFC 7519 section 4.1.6).
     IssuedInFuture = "issued_in_future", "the token was issued in the future";
     /// From an issuer that the registry does not name for this kind of credential.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod introspection;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod lab;

@@ -126,7 +126,7 @@ impl<'t> Jwt<'t> {
 }
 
 /// What a token is bound to. One that is bound in a way that cannot be checked here is good for nobody.
-fn confirmation(payload: &Payload) -> Result<Option<Confirmation>, Refused> {
+pub(crate) fn confirmation(payload: &Payload) -> Result<Option<Confirmation>, Refused> {
     let members = match payload.get("cnf") {
         None => return Ok(None),
         Some(Json::Object(members)) => members,

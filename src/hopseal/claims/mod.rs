@@ -12,11 +12,13 @@ pub(crate) mod tests;
 
 pub use expected::Expected;
 pub(crate) use expected::Proof;
-#[cfg(feature = "paseto")]
+#[cfg(any(feature = "introspection", feature = "paseto"))]
 pub(crate) use identity::principal;
 pub(crate) use jwt::Jwt;
+#[cfg(feature = "introspection")]
+pub(crate) use jwt::confirmation;
 pub(crate) use payload::{Payload, missing, wrong};
-#[cfg(feature = "paseto")]
+#[cfg(any(feature = "introspection", feature = "paseto"))]
 pub(crate) use {
     profile::default,
     terms::{Terms, audience},

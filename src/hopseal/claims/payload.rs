@@ -20,6 +20,25 @@ impl Payload {
         }
     }
 
+    /// The same, where a claim that is not there says what another one does.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn or(mut self, name: &str, other: &str) -> Self {
+        if let (None, Some(value)) = (self.get(name), self.get(other).cloned())
+            && let Json::Object(members) = &mut self.0
+        {
+            members.push((name.to_owned(), value));
+        }
+        self
+    }
+
+    /// The object that is the value of a member.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn into_member(self, name: &str) -> Option<Self> {
+        let Json::Object(members) = self.0 else { return None };
+        let value = members.into_iter().find(|(member, _)| member == name)?.1;
+        matches!(value, Json::Object(_)).then_some(Self(value))
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Json> {
         self.0.get(name)
     }

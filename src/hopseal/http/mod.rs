@@ -10,4 +10,5 @@ mod message;
 
 pub use address::{Address, AddressFault, Reach};
 pub use client::{Http, HttpError, HttpSettings};
+pub(crate) use message::encode;
 pub use message::{Answer, Fetch, Fetching, HttpFault, Request};
