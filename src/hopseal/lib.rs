@@ -13,13 +13,14 @@
 //! | `cache` | what was verified is remembered |
 //! | `http` | keys of issuers, fetched and kept: `keys::KeyStore` |
 //! | `introspection` | opaque tokens, about which their issuer is asked: `introspection::Introspector` |
+//! | `outgoing` | tokens that are sent: got, renewed, exchanged: `outgoing::Credentials` |
 //! | `metrics` | what happens, counted by OpenTelemetry |
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
 //! algorithm, clock, reason, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation -> jose, http,
-//! spiffe_id -> keys, client -> claims -> binding, cache, paseto -> validator, introspection
+//! spiffe_id -> keys, client -> claims -> binding, cache, paseto -> validator, introspection, outgoing
 //! ```
 
 mod algorithm;
@@ -45,6 +46,8 @@ pub mod keys;
 pub mod metrics;
 mod observe;
 mod outcome;
+#[cfg(feature = "outgoing")]
+pub mod outgoing;
 #[cfg(feature = "paseto")]
 mod paseto;
 mod principal;
