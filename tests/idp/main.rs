@@ -9,6 +9,8 @@ mod keys;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod outgoing;
+#[cfg(test)]
 mod provider;
 #[cfg(test)]
 mod real;

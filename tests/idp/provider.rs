@@ -33,6 +33,8 @@ impl Provider {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = lines.next_line().await.unwrap().expect("the provider does not start");
         let id = line.strip_prefix("ready ").unwrap().to_owned();
+        // It says more later, and ends if nobody reads it.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self { id, http: Http::new(&HttpSettings::default()).unwrap(), _child: child }
     }
 

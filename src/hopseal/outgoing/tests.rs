@@ -11,10 +11,13 @@ use crate::{Acting, Clock, Kind, Observed, Observer, Principal, Secret, Token, U
 
 const NOW: u64 = 1_800_000_000;
 
+/// A status and a body, or nothing.
+type Says = Option<(u16, String)>;
+
 /// A server that gives these answers, one after the other, and the last for ever.
 #[derive(Debug, Clone)]
 struct Server {
-    says: Arc<Mutex<VecDeque<Option<(u16, String)>>>>,
+    says: Arc<Mutex<VecDeque<Says>>>,
     asked: Arc<Mutex<Vec<String>>>,
     seen: Arc<Mutex<Vec<String>>>,
     now: Arc<AtomicU64>,
