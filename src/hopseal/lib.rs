@@ -14,13 +14,14 @@
 //! | `http` | keys of issuers, fetched and kept: `keys::KeyStore` |
 //! | `introspection` | opaque tokens, about which their issuer is asked: `introspection::Introspector` |
 //! | `outgoing` | tokens that are sent: got, renewed, exchanged: `outgoing::Credentials` |
+//! | `events` | security events and logouts that issuers send: `events::Receiver` |
 //! | `metrics` | what happens, counted by OpenTelemetry |
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
 //! algorithm, clock, reason, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation -> jose, http,
-//! spiffe_id -> keys, client -> claims -> binding, cache, paseto -> validator, introspection, outgoing
+//! spiffe_id -> keys, client -> claims -> binding, cache, paseto -> validator, introspection, outgoing, events
 //! ```
 
 mod algorithm;
@@ -34,6 +35,8 @@ mod claims;
 #[cfg(feature = "http")]
 pub mod client;
 mod clock;
+#[cfg(feature = "events")]
+pub mod events;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "introspection")]

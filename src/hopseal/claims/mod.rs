@@ -17,9 +17,10 @@ pub(crate) use identity::principal;
 pub(crate) use jwt::Jwt;
 #[cfg(feature = "introspection")]
 pub(crate) use jwt::confirmation;
+#[cfg(feature = "events")]
+pub(crate) use payload::sound;
 pub(crate) use payload::{Payload, missing, wrong};
+#[cfg(any(feature = "events", feature = "introspection", feature = "paseto"))]
+pub(crate) use terms::Terms;
 #[cfg(any(feature = "introspection", feature = "paseto"))]
-pub(crate) use {
-    profile::default,
-    terms::{Terms, audience},
-};
+pub(crate) use {profile::default, terms::audience};
