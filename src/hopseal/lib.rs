@@ -32,7 +32,7 @@ mod cache;
 mod challenge;
 #[cfg(feature = "jwt")]
 mod claims;
-#[cfg(feature = "http")]
+#[cfg(all(feature = "http", any(feature = "introspection", feature = "outgoing", test)))]
 pub mod client;
 mod clock;
 #[cfg(feature = "events")]

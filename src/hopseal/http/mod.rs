@@ -10,5 +10,6 @@ mod message;
 
 pub use address::{Address, AddressFault, Reach};
 pub use client::{Http, HttpError, HttpSettings};
+#[cfg(any(feature = "introspection", feature = "outgoing", test))]
 pub(crate) use message::encode;
 pub use message::{Answer, Fetch, Fetching, HttpFault, Request};
