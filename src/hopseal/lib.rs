@@ -9,7 +9,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> revocation -> jose, spiffe_id -> keys -> claims -> binding, cache, paseto -> validator
+//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> revocation -> jose, spiffe_id -> keys -> claims -> binding, cache, mesh, paseto -> svid -> validator
 //! ```
 
 mod algorithm;
@@ -25,6 +25,8 @@ mod clock;
 pub mod jose;
 #[cfg(feature = "jwt")]
 pub mod keys;
+#[cfg(feature = "jwt")]
+mod mesh;
 mod outcome;
 #[cfg(feature = "paseto")]
 mod paseto;
@@ -34,6 +36,8 @@ mod registry;
 mod revocation;
 mod secret;
 mod spiffe_id;
+#[cfg(feature = "spiffe")]
+mod svid;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "jwt")]
@@ -49,6 +53,8 @@ pub use challenge::{Challenge, Scheme};
 pub use claims::Expected;
 pub use clock::{Clock, SystemClock, UnixTime};
 pub use hopseal_identity::Kind;
+#[cfg(feature = "jwt")]
+pub use mesh::{ClientCertificate, Forwarded, Proxies};
 pub use outcome::{Confirmation, Evidence, Refused, Undecided, Validated, Verified};
 pub use principal::{Acting, Credential, Principal};
 pub use reason::Reason;
@@ -56,5 +62,7 @@ pub use registry::{Claims, Issuer, IssuerBuilder, IssuerKind, Place, Registry, R
 pub use revocation::{Revocation, Revocations, RevocationsFull};
 pub use secret::{Fingerprint, Secret, Token};
 pub use spiffe_id::SpiffeId;
+#[cfg(feature = "spiffe")]
+pub use svid::{BundleError, Chain, X509Bundle};
 #[cfg(feature = "jwt")]
 pub use validator::Validator;

@@ -14,7 +14,7 @@ pub use expected::Expected;
 pub(crate) use expected::Proof;
 #[cfg(feature = "paseto")]
 pub(crate) use identity::principal;
-pub(crate) use jwt::Jwt;
+pub(crate) use jwt::{Jwt, forwarded};
 pub(crate) use payload::{Payload, missing, wrong};
 #[cfg(feature = "paseto")]
 pub(crate) use {

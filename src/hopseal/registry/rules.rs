@@ -243,7 +243,10 @@ impl IssuerBuilder {
                 (&[Credential::AccessToken], &[Credential::AccessToken, Credential::IdToken])
             }
             IssuerKind::Paseto => (&[Credential::Paseto], &[Credential::Paseto]),
-            IssuerKind::Spiffe => (&[Credential::JwtSvid], &[Credential::JwtSvid]),
+            IssuerKind::Spiffe => {
+                const SVIDS: &[Credential] = &[Credential::JwtSvid, Credential::X509Svid];
+                (SVIDS, SVIDS)
+            }
             IssuerKind::TxnToken => (&[Credential::TxnToken], &[Credential::TxnToken]),
             IssuerKind::Introspection | IssuerKind::Seal => (&[], &[]),
         };

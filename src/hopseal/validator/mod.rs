@@ -1,6 +1,7 @@
 //! The front door: a credential in, an answer out.
 
 mod judge;
+mod peer;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use crate::cache::{Answers, CacheConfig, CacheStats};
 use crate::claims::Expected;
 use crate::clock::{Clock, SystemClock};
 use crate::keys::{FixedKeys, FixedKeysError, KeySource};
+use crate::mesh::Proxies;
 use crate::outcome::{Undecided, Validated};
 #[cfg(feature = "paseto")]
 use crate::paseto::PasetoKeys;
@@ -61,6 +63,7 @@ pub struct Validator<K> {
     clock: Arc<dyn Clock>,
     revocations: Arc<Revocations>,
     dpop: Dpop,
+    proxies: Proxies,
     #[cfg(feature = "cache")]
     answers: Option<Answers>,
 }
@@ -108,6 +111,7 @@ impl<K: KeySource> Validator<K> {
             clock: Arc::new(SystemClock),
             revocations: Arc::default(),
             dpop: Dpop::default(),
+            proxies: Proxies::default(),
             #[cfg(feature = "cache")]
             answers: None,
         }
