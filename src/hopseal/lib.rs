@@ -4,12 +4,21 @@
 //! "No" is an answer: [`Validated::Refused`] with a reason of a closed set. Only where no answer could be found, as with an
 //! identity provider that is down, is there an error, [`Undecided`].
 //!
-//! A trust [`Registry`] says who may vouch for whom; `Validator` (feature `jwt`) is the front door.
+//! A trust [`Registry`] says who may vouch for whom, and how. The front door is `Validator` (feature `jwt`): a credential names
+//! its issuer, that issuer's rules and keys decide, and no other is tried. Nothing is on by default:
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `jwt` | `Validator`: access tokens, ID tokens, JWT-SVIDs, Txn-Tokens; DPoP proofs and certificates that tokens are bound to; what a declared proxy says |
+//! | `paseto` | PASETO v4, public and local, with PASERK keys |
+//! | `spiffe` | X.509-SVIDs: workloads by their certificates |
+//! | `cache` | verifications that are remembered, without any answer being another for it |
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> revocation -> jose, spiffe_id -> keys -> claims -> binding, cache, mesh, paseto -> svid -> validator
+//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> revocation, jose, spiffe_id -> keys
+//! -> claims -> binding, cache, mesh, paseto -> svid -> validator
 //! ```
 
 mod algorithm;
