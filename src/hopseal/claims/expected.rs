@@ -70,7 +70,8 @@ impl<'e> Expected<'e> {
     }
 
     /// The DPoP proof that came with the request: the one value of its `DPoP` header, its method, and its address as the client
-    /// knows it (RFC 9449 section 4.3). A token that is bound to a key is good with one alone.
+    /// knows it (RFC 9449 section 4.3). A token that is bound to a key is good with one alone, and under the scheme `DPoP`: a
+    /// proof beside the scheme `Bearer` is not to be handed over (section 7.1).
     pub const fn proof(mut self, proof: &'e Token, method: &'e str, uri: &'e str) -> Self {
         self.proof = Some(Proof { token: proof, method, uri });
         self

@@ -1,5 +1,6 @@
 //! Attack 25, and what good ones say.
 
+mod own;
 mod vectors;
 
 use pasetors::keys::{AsymmetricKeyPair, AsymmetricSecretKey, Generate as _, SymmetricKey};
