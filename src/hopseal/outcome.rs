@@ -160,9 +160,10 @@ pub enum Undecided {
         /// The name that the registry gives the issuer.
         issuer: String,
     },
-    /// There is no room to remember another proof of possession, so that one that comes again would not be noticed.
-    #[error("no room to remember proofs")]
-    ProofsFull,
+    /// There is no room to remember another proof or token that may be used once, so that it would not be noticed if it came
+    /// again.
+    #[error("no room to remember what may be used once")]
+    NoRoom,
 }
 
 #[cfg(test)]

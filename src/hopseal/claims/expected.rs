@@ -24,6 +24,7 @@ pub struct Expected<'e> {
     pub(crate) assertion: &'e [u8],
     pub(crate) proof: Option<Proof<'e>>,
     pub(crate) certificate: Option<[u8; 32]>,
+    pub(crate) once: bool,
 }
 
 /// A DPoP proof, and the request that it came with.
@@ -44,6 +45,7 @@ impl From<Credential> for Expected<'_> {
             assertion: &[],
             proof: None,
             certificate: None,
+            once: false,
         }
     }
 }
@@ -81,6 +83,12 @@ impl<'e> Expected<'e> {
     /// certificate is good with that alone.
     pub fn certificate(mut self, der: &[u8]) -> Self {
         self.certificate = Some(Sha256::digest(der).into());
+        self
+    }
+
+    /// It may be used once, here: its id (`jti`, `txn`) is remembered until it has ended. Replicas do not know of each other's.
+    pub const fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 

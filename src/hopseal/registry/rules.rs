@@ -11,7 +11,7 @@ const MAX_LIFETIME: u64 = 24 * 60 * 60;
 /// Default of `skew`.
 const SKEW: u64 = 30;
 /// Clocks that are further apart are broken, and an expired token would be good for as long.
-const MAX_SKEW: u64 = 5 * 60;
+pub(crate) const MAX_SKEW: u64 = 5 * 60;
 
 /// An issuer to be: what an entry of the registry says.
 ///

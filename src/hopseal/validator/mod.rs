@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use judge::Judged;
 
-use crate::binding::{self, Dpop};
+use crate::binding::{self, Dpop, Used};
 #[cfg(feature = "cache")]
 use crate::cache::{Answers, CacheConfig, CacheStats};
 use crate::claims::Expected;
@@ -19,7 +19,7 @@ use crate::mesh::Proxies;
 use crate::outcome::{Undecided, Validated};
 #[cfg(feature = "paseto")]
 use crate::paseto::PasetoKeys;
-use crate::registry::Registry;
+use crate::registry::{Issuer, MAX_SKEW, Registry};
 use crate::revocation::Revocations;
 use crate::secret::Token;
 
@@ -63,6 +63,7 @@ pub struct Validator<K> {
     clock: Arc<dyn Clock>,
     revocations: Arc<Revocations>,
     dpop: Dpop,
+    used: Used,
     proxies: Proxies,
     #[cfg(feature = "cache")]
     answers: Option<Answers>,
@@ -111,6 +112,7 @@ impl<K: KeySource> Validator<K> {
             clock: Arc::new(SystemClock),
             revocations: Arc::default(),
             dpop: Dpop::default(),
+            used: Used::default(),
             proxies: Proxies::default(),
             #[cfg(feature = "cache")]
             answers: None,
@@ -135,6 +137,13 @@ impl<K: KeySource> Validator<K> {
     #[must_use]
     pub fn with_dpop(mut self, dpop: Dpop) -> Self {
         self.dpop = dpop;
+        self
+    }
+
+    /// With room for so many tokens that may be used once. By default 100 000.
+    #[must_use]
+    pub fn with_room_for_used(mut self, capacity: usize) -> Self {
+        self.used = Used::with_capacity(capacity);
         self
     }
 
@@ -203,11 +212,19 @@ impl<K: KeySource> Validator<K> {
             return Ok(refused.into());
         }
         // Last, as a proof is good once.
-        let proved = binding::check(&self.dpop, token, &verified, &expected, self.clock.now())?;
-        Ok(match proved {
-            Ok(()) => Validated::Verified(verified),
-            Err(refused) => refused.into(),
-        })
+        let now = self.clock.now();
+        if let Err(refused) = binding::check(&self.dpop, token, &verified, &expected, now)? {
+            return Ok(refused.into());
+        }
+        if expected.once {
+            let skew =
+                self.trust().registry.issuer(&verified.evidence().issuer).map_or(MAX_SKEW, Issuer::skew);
+            let until = verified.principal().expiry.plus(skew);
+            if let Err(refused) = self.used.first(&verified, until, now)? {
+                return Ok(refused.into());
+            }
+        }
+        Ok(Validated::Verified(verified))
     }
 
     async fn judge(&self, token: &Token, expected: &Expected<'_>) -> Result<Judged, Undecided> {
