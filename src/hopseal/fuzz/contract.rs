@@ -105,7 +105,9 @@ issuers:
             Validated::Refused(refused) => {
                 assert!(refused.detail().len() < 512, "{refused}");
                 let shown = format!("{refused} {refused:?}");
-                assert!(token.expose().len() < 64 || !shown.contains(token.expose()), "{refused}");
+                // Our own sentences come in as tokens too, and are no secret: they have spaces.
+                let secret = token.expose().len() >= 64 && !token.expose().contains(' ');
+                assert!(!secret || !shown.contains(token.expose()), "{refused}");
             }
         }
         validated
