@@ -65,16 +65,16 @@ pub struct Evidence {
     pub credential: Credential,
     /// The name that the registry gives the issuer.
     pub issuer: String,
-    /// The algorithm of the signature, as JOSE or PASETO writes it; `introspection` where the issuer was asked instead.
-    pub algorithm: &'static str,
+    /// The algorithm of the signature, as JOSE or PASETO writes it. `None` where none was verified here: another did, or TLS.
+    pub algorithm: Option<&'static str>,
     /// The id of the key, if the credential names it.
     pub kid: Option<String>,
     /// The credential's own id (`jti`, or `txn` of a Txn-Token).
     pub token_id: Option<String>,
     /// The subject (`sub`): the principal's id, unless the registry takes that from another claim.
     pub subject: String,
-    /// The audience that was found to be ours.
-    pub audience: String,
+    /// The audience that was found to be ours. `None` for a certificate, which names none.
+    pub audience: Option<String>,
     /// When it was issued, if it says so (`iat`).
     pub issued_at: Option<UnixTime>,
     /// When it began to be valid, if it says so (`nbf`). When it ends is with the principal.
@@ -86,6 +86,16 @@ pub struct Evidence {
     /// Whether the header brought a key or the address of one (`jwk`, `jku`, `x5c`, `x5u`), which was not looked at:
     /// harmless, and worth counting.
     pub offered_key: bool,
+    /// The proxy that validated it in our place, by its SPIFFE ID. `None` where it was validated here.
+    pub proxy: Option<String>,
+}
+
+impl Evidence {
+    /// How it was established, in one word for spans (`hopseal.method`): `proxy`, or the kind of credential.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        if self.proxy.is_some() { "proxy" } else { self.credential.as_str() }
+    }
 }
 
 /// What a credential is bound to (RFC 7800): digests of keys, of which the holder must prove each.
@@ -156,9 +166,10 @@ pub enum Undecided {
         /// The name that the registry gives the issuer.
         issuer: String,
     },
-    /// There is no room to remember another proof of possession, so that one that comes again would not be noticed.
-    #[error("no room to remember proofs")]
-    ProofsFull,
+    /// There is no room to remember another proof or token that may be used once, so that it would not be noticed if it came
+    /// again.
+    #[error("no room to remember what may be used once")]
+    NoRoom,
 }
 
 #[cfg(test)]

@@ -69,10 +69,12 @@ pub enum Credential {
     Paseto,
     /// A token that only its issuer can read (RFC 7662).
     Opaque,
+    /// A workload's X.509-SVID (SPIFFE): the certificate that it showed.
+    X509Svid,
 }
 
 impl Credential {
-    /// The word on spans (`hopseal.method`), in labels and in logs.
+    /// The word on spans, in labels and in logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -82,6 +84,7 @@ impl Credential {
             Self::TxnToken => "txn_token",
             Self::Paseto => "paseto",
             Self::Opaque => "opaque",
+            Self::X509Svid => "x509_svid",
         }
     }
 }

@@ -75,8 +75,8 @@ reasons! {
     NotYetValid = "not_yet_valid", "the token is not valid yet";
     /// Its proof of possession is not valid (RFC 9449 section 4.3).
     Proof = "proof", "the proof of possession is not valid";
-    /// A proof that may be used once was used before (RFC 9449 section 11.1).
-    Replayed = "replayed", "the proof was used before";
+    /// It may be used once and was used before: a proof (RFC 9449 section 11.1), or a token of which that is asked.
+    Replayed = "replayed", "it was used before";
     /// Withdrawn before its time: itself, its session, its subject, or all of its issuer up to a moment.
     Revoked = "revoked", "the token was revoked";
     /// The signature or the authentication tag is not that of the key.

@@ -316,3 +316,25 @@ pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
         std::task::Poll::Pending => panic!("waits"),
     }
 }
+
+/// A clock that goes where it is told to.
+#[derive(Debug, Clone)]
+pub(crate) struct Hand(std::sync::Arc<std::sync::atomic::AtomicU64>);
+
+impl Default for Hand {
+    fn default() -> Self {
+        Self(std::sync::Arc::new(NOW.0.into()))
+    }
+}
+
+impl Hand {
+    pub(crate) fn set(&self, now: UnixTime) {
+        self.0.store(now.0, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl crate::Clock for Hand {
+    fn now(&self) -> UnixTime {
+        UnixTime(self.0.load(std::sync::atomic::Ordering::Relaxed))
+    }
+}

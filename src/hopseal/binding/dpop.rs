@@ -94,7 +94,7 @@ impl Dpop {
         match self.replays.first(id, issued_at, now) {
             Some(true) => Ok(Ok(())),
             Some(false) => Ok(Err(Refused::new(Reason::Replayed, "a proof that was used before"))),
-            None => Err(Undecided::ProofsFull),
+            None => Err(Undecided::NoRoom),
         }
     }
 

@@ -1,15 +1,17 @@
-//! Tokens that are good in the hands of their holder alone: bound to a key that signs a proof with each request (DPoP, RFC
+//! Tokens that are not good in anybody's hands, or not more than once: bound to a key that signs a proof with each request (DPoP, RFC
 //! 9449), or to a client's certificate (RFC 8705).
 
 mod address;
 mod dpop;
 mod nonce;
+mod once;
 mod replay;
 #[cfg(test)]
 mod tests;
 
 pub use dpop::{Dpop, DpopSettings};
 pub use nonce::Nonces;
+pub(crate) use once::Used;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 

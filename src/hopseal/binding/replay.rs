@@ -1,6 +1,7 @@
 //! Proofs that were seen, for as long as they would be accepted again.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use crate::clock::UnixTime;
@@ -15,7 +16,6 @@ use crate::clock::UnixTime;
 ///
 /// A clock that is set back makes old proofs look new. What could have been forgotten is therefore not accepted, however new it
 /// looks.
-#[derive(Debug)]
 pub(super) struct Replays {
     seen: Mutex<Seen>,
     capacity: usize,
@@ -24,7 +24,6 @@ pub(super) struct Replays {
     skew: u64,
 }
 
-#[derive(Debug)]
 struct Seen {
     present: HashSet<[u8; 16]>,
     before: HashSet<[u8; 16]>,
@@ -32,6 +31,17 @@ struct Seen {
     start: UnixTime,
     /// What came before this moment may be forgotten.
     forgotten: Option<UnixTime>,
+}
+
+impl fmt::Debug for Replays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = seen.present.len() + seen.before.len();
+        f.debug_struct("Replays")
+            .field("held", &held)
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Replays {

@@ -74,7 +74,7 @@ fn attack_23_what_is_refused_is_not_remembered_and_what_is_full_is_no_answer() {
     }
     assert_eq!(reason(send(&validator, &token, &Mint::proof(&token).token())), None);
     let second = Mint::proof(&token).set("jti", r#""p2""#).token();
-    assert_eq!(send(&validator, &token, &second), Err(Undecided::ProofsFull));
+    assert_eq!(send(&validator, &token, &second), Err(Undecided::NoRoom));
 }
 
 #[test]

@@ -124,8 +124,9 @@ fn weight(verified: &Verified) -> usize {
         + principal.issuer.len()
         + evidence.issuer.len()
         + evidence.subject.len()
-        + evidence.audience.len()
-        + 5 * TEXT
+        + 4 * TEXT
+        + some(&evidence.audience)
+        + some(&evidence.proxy)
         + some(&principal.tenant)
         + some(&principal.client)
         + some(&principal.session)

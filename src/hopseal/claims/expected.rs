@@ -24,6 +24,7 @@ pub struct Expected<'e> {
     pub(crate) assertion: &'e [u8],
     pub(crate) proof: Option<Proof<'e>>,
     pub(crate) certificate: Option<[u8; 32]>,
+    pub(crate) once: bool,
 }
 
 /// A DPoP proof, and the request that it came with.
@@ -44,6 +45,7 @@ impl From<Credential> for Expected<'_> {
             assertion: &[],
             proof: None,
             certificate: None,
+            once: false,
         }
     }
 }
@@ -70,7 +72,8 @@ impl<'e> Expected<'e> {
     }
 
     /// The DPoP proof that came with the request: the one value of its `DPoP` header, its method, and its address as the client
-    /// knows it (RFC 9449 section 4.3). A token that is bound to a key is good with one alone.
+    /// knows it (RFC 9449 section 4.3). A token that is bound to a key is good with one alone, and under the scheme `DPoP`: a
+    /// proof beside the scheme `Bearer` is not to be handed over (section 7.1).
     pub const fn proof(mut self, proof: &'e Token, method: &'e str, uri: &'e str) -> Self {
         self.proof = Some(Proof { token: proof, method, uri });
         self
@@ -80,6 +83,12 @@ impl<'e> Expected<'e> {
     /// certificate is good with that alone.
     pub fn certificate(mut self, der: &[u8]) -> Self {
         self.certificate = Some(Sha256::digest(der).into());
+        self
+    }
+
+    /// It may be used once, here: its id (`jti`, `txn`) is remembered until it has ended. Replicas do not know of each other's.
+    pub const fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 

@@ -14,7 +14,7 @@ use crate::outcome::{Confirmation, Evidence, Refused, Verified};
 use crate::principal::Credential;
 use crate::reason::Reason;
 use crate::registry::{Issuer, Registry};
-use crate::secret::Token;
+use crate::secret::{Fingerprint, Token};
 use crate::spiffe_id::SpiffeId;
 
 /// A JWT that is in order, and not believed yet.
@@ -96,33 +96,87 @@ impl<'t> Jwt<'t> {
         keys.set.verify(&self.compact)?;
 
         profile::check(payload, self.compact.typ(), algorithm, issuer, expected)?;
-        let terms = Terms::read(|name| payload.seconds(name))?;
-        terms.check(issuer, now)?;
-        let subject = payload.name("sub")?.to_owned();
-        let audience = match credential {
-            Credential::TxnToken => issuer.id().to_owned(),
-            _ => audience(&payload.audiences()?, issuer, expected.audience)?,
-        };
-        let id = if credential == Credential::TxnToken { "txn" } else { "jti" };
-        let token_id = payload.get(id).map(|_| payload.name(id).map(str::to_owned)).transpose()?;
-        Ok(Verified {
-            principal: principal(payload, issuer, terms.expiry, profile::default(credential))?,
-            evidence: Evidence {
-                credential,
-                issuer: issuer.name().to_owned(),
-                algorithm: algorithm.as_str(),
-                kid: self.compact.kid().map(str::to_owned),
-                token_id,
-                subject,
-                audience,
-                issued_at: terms.issued_at,
-                not_before: terms.not_before,
-                confirmation: confirmation(payload)?,
+        believe(
+            payload,
+            issuer,
+            expected,
+            now,
+            Seen {
+                algorithm: Some(algorithm.as_str()),
+                kid: self.compact.kid(),
                 fingerprint: self.token.fingerprint(),
                 offered_key: self.compact.offered_key(),
+                proxy: None,
             },
-        })
+        )
     }
+}
+
+/// Judges claims that a proxy forwards, without their signature: those of an access token. Whether the proxy may be believed is
+/// for the caller to see.
+pub(crate) fn forwarded(
+    registry: &Registry,
+    json: &[u8],
+    asked: &Expected<'_>,
+    fingerprint: Fingerprint,
+    proxy: Option<&str>,
+    now: UnixTime,
+) -> Result<Verified, Refused> {
+    let payload = Payload::read(json)?;
+    let iss = payload.name("iss")?;
+    let issuer = registry.trusted(Credential::AccessToken, iss).ok_or_else(|| {
+        Refused::new(Reason::Issuer, format!("`{}` for `{}`", quoted(iss), Credential::AccessToken))
+    })?;
+    profile::check_forwarded(&payload, issuer)?;
+    let seen = Seen { algorithm: None, kid: None, fingerprint, offered_key: false, proxy };
+    believe(&payload, issuer, asked, now, seen)
+}
+
+/// What was seen of a credential besides its claims.
+struct Seen<'s> {
+    algorithm: Option<&'static str>,
+    kid: Option<&'s str>,
+    fingerprint: Fingerprint,
+    offered_key: bool,
+    proxy: Option<&'s str>,
+}
+
+/// What claims say that are of their issuer and of their kind: held to time and audience, and mapped.
+fn believe(
+    payload: &Payload,
+    issuer: &Issuer,
+    expected: &Expected<'_>,
+    now: UnixTime,
+    seen: Seen<'_>,
+) -> Result<Verified, Refused> {
+    let credential = expected.credential;
+    let terms = Terms::read(|name| payload.seconds(name))?;
+    terms.check(issuer, now)?;
+    let subject = payload.name("sub")?.to_owned();
+    let audience = match credential {
+        Credential::TxnToken => issuer.id().to_owned(),
+        _ => audience(&payload.audiences()?, issuer, expected.audience)?,
+    };
+    let id = if credential == Credential::TxnToken { "txn" } else { "jti" };
+    let token_id = payload.get(id).map(|_| payload.name(id).map(str::to_owned)).transpose()?;
+    Ok(Verified {
+        principal: principal(payload, issuer, terms.expiry, profile::default(credential))?,
+        evidence: Evidence {
+            credential,
+            issuer: issuer.name().to_owned(),
+            algorithm: seen.algorithm,
+            kid: seen.kid.map(str::to_owned),
+            token_id,
+            subject,
+            audience: Some(audience),
+            issued_at: terms.issued_at,
+            not_before: terms.not_before,
+            confirmation: confirmation(payload)?,
+            fingerprint: seen.fingerprint,
+            offered_key: seen.offered_key,
+            proxy: seen.proxy.map(str::to_owned),
+        },
+    })
 }
 
 /// What a token is bound to. One that is bound in a way that cannot be checked here is good for nobody.

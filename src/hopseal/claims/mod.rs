@@ -14,9 +14,9 @@ pub use expected::Expected;
 pub(crate) use expected::Proof;
 #[cfg(any(feature = "introspection", feature = "paseto"))]
 pub(crate) use identity::principal;
-pub(crate) use jwt::Jwt;
 #[cfg(feature = "introspection")]
 pub(crate) use jwt::confirmation;
+pub(crate) use jwt::{Jwt, forwarded};
 #[cfg(feature = "events")]
 pub(crate) use payload::sound;
 pub(crate) use payload::{Payload, missing, wrong};

@@ -62,6 +62,14 @@ pub(super) fn check(
     }
 }
 
+/// Holds the claims of an access token that came without its header to what they must be.
+pub(super) fn check_forwarded(payload: &Payload, issuer: &Issuer) -> Result<(), Refused> {
+    if let Some(name) = payload.any(&OF_EVENTS) {
+        return Err(mixed_up(name, Credential::AccessToken));
+    }
+    access_token(payload, None, issuer)
+}
+
 /// What holds for a kind where the registry says nothing.
 pub(crate) const fn default(credential: Credential) -> Default {
     match credential {

@@ -111,8 +111,8 @@ async fn what_is_said_becomes_a_principal() {
     assert_eq!(principal.scopes, ["a", "b"]);
     assert_eq!(principal.client.as_deref(), Some("shop"));
     assert_eq!(principal.expiry, UnixTime(NOW + 600));
-    assert_eq!((evidence.credential, evidence.algorithm), (Credential::Opaque, "introspection"));
-    assert_eq!((evidence.token_id.as_deref(), evidence.audience.as_str()), (Some("j1"), "orders"));
+    assert_eq!((evidence.credential, evidence.algorithm), (Credential::Opaque, None));
+    assert_eq!((evidence.token_id.as_deref(), evidence.audience.as_deref()), (Some("j1"), Some("orders")));
     assert_eq!(evidence.fingerprint, token.fingerprint());
 }
 

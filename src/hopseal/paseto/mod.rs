@@ -141,16 +141,17 @@ impl<'t> Paseto<'t> {
             evidence: Evidence {
                 credential: Credential::Paseto,
                 issuer: issuer.name().to_owned(),
-                algorithm,
+                algorithm: Some(algorithm),
                 kid: self.kid.clone(),
                 token_id,
                 subject: payload.name("sub")?.to_owned(),
-                audience: audience(&[aud], issuer, expected.audience)?,
+                audience: Some(audience(&[aud], issuer, expected.audience)?),
                 issued_at: terms.issued_at,
                 not_before: terms.not_before,
                 confirmation: None,
                 fingerprint: self.token.fingerprint(),
                 offered_key: self.offered_key,
+                proxy: None,
             },
         })
     }

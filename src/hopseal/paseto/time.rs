@@ -26,15 +26,7 @@ pub(super) fn parse(text: &str) -> Option<UnixTime> {
     };
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
     let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
-    let legal = year >= 1970
-        && (1..=12).contains(&month)
-        && (1..=days_of(year, month)).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 60;
-    legal.then_some(())?;
-    let seconds = days_before(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
-    u64::try_from(seconds).ok().map(UnixTime)
+    UnixTime::of_date([year, month, day, hour, minute, second], offset)
 }
 
 /// Exactly so many numbers, each of exactly so many digits.
@@ -47,27 +39,6 @@ fn numbers<const N: usize>(text: &str, between: char, digits: [usize; N]) -> Opt
         *number = part.parse().ok()?;
     }
     parts.next().is_none().then_some(numbers)
-}
-
-const fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
-const fn days_of(year: i64, month: i64) -> i64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days from the first of 1970 to a day.
-fn days_before(year: i64, month: i64, day: i64) -> i64 {
-    let before = year - 1;
-    let leaps = (before / 4 - before / 100 + before / 400) - (1969 / 4 - 1969 / 100 + 1969 / 400);
-    let months: i64 = (1..month).map(|month| days_of(year, month)).sum();
-    (year - 1970) * 365 + leaps + months + day - 1
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub use error::{Place, RegistryError};
 pub use issuer::{Claims, Issuer, IssuerKind, Source};
 pub use rules::IssuerBuilder;
 #[cfg(feature = "jwt")]
-pub(crate) use rules::media_type;
+pub(crate) use rules::{MAX_SKEW, media_type};
 
 /// Issuers that are trusted, each with its rules. However it was made, it is complete and consistent.
 ///

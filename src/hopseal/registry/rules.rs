@@ -11,7 +11,7 @@ const MAX_LIFETIME: u64 = 24 * 60 * 60;
 /// Default of `skew`.
 const SKEW: u64 = 30;
 /// Clocks that are further apart are broken, and an expired token would be good for as long.
-const MAX_SKEW: u64 = 5 * 60;
+pub(crate) const MAX_SKEW: u64 = 5 * 60;
 
 /// An issuer to be: what an entry of the registry says.
 ///
@@ -243,7 +243,10 @@ impl IssuerBuilder {
                 (&[Credential::AccessToken], &[Credential::AccessToken, Credential::IdToken])
             }
             IssuerKind::Paseto => (&[Credential::Paseto], &[Credential::Paseto]),
-            IssuerKind::Spiffe => (&[Credential::JwtSvid], &[Credential::JwtSvid]),
+            IssuerKind::Spiffe => {
+                const SVIDS: &[Credential] = &[Credential::JwtSvid, Credential::X509Svid];
+                (SVIDS, SVIDS)
+            }
             IssuerKind::TxnToken => (&[Credential::TxnToken], &[Credential::TxnToken]),
             IssuerKind::Introspection | IssuerKind::Seal => (&[], &[]),
         };

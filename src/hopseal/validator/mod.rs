@@ -1,6 +1,7 @@
 //! The front door: a credential in, an answer out.
 
 mod judge;
+mod peer;
 #[cfg(test)]
 mod tests;
 
@@ -8,16 +9,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use judge::Judged;
 
-use crate::binding::{self, Dpop};
+use crate::binding::{self, Dpop, Used};
 #[cfg(feature = "cache")]
 use crate::cache::{Answers, CacheConfig, CacheStats};
 use crate::claims::Expected;
 use crate::clock::{Clock, SystemClock};
 use crate::keys::{FixedKeys, FixedKeysError, KeySource};
+use crate::mesh::Proxies;
 use crate::outcome::{Undecided, Validated};
 #[cfg(feature = "paseto")]
 use crate::paseto::PasetoKeys;
-use crate::registry::Registry;
+use crate::registry::{Issuer, MAX_SKEW, Registry};
 use crate::revocation::Revocations;
 use crate::secret::Token;
 
@@ -61,6 +63,8 @@ pub struct Validator<K> {
     clock: Arc<dyn Clock>,
     revocations: Arc<Revocations>,
     dpop: Dpop,
+    used: Used,
+    proxies: Proxies,
     #[cfg(feature = "cache")]
     answers: Option<Answers>,
 }
@@ -108,6 +112,8 @@ impl<K: KeySource> Validator<K> {
             clock: Arc::new(SystemClock),
             revocations: Arc::default(),
             dpop: Dpop::default(),
+            used: Used::default(),
+            proxies: Proxies::default(),
             #[cfg(feature = "cache")]
             answers: None,
         }
@@ -131,6 +137,13 @@ impl<K: KeySource> Validator<K> {
     #[must_use]
     pub fn with_dpop(mut self, dpop: Dpop) -> Self {
         self.dpop = dpop;
+        self
+    }
+
+    /// With room for so many tokens that may be used once. By default 100 000.
+    #[must_use]
+    pub fn with_room_for_used(mut self, capacity: usize) -> Self {
+        self.used = Used::with_capacity(capacity);
         self
     }
 
@@ -199,11 +212,19 @@ impl<K: KeySource> Validator<K> {
             return Ok(refused.into());
         }
         // Last, as a proof is good once.
-        let proved = binding::check(&self.dpop, token, &verified, &expected, self.clock.now())?;
-        Ok(match proved {
-            Ok(()) => Validated::Verified(verified),
-            Err(refused) => refused.into(),
-        })
+        let now = self.clock.now();
+        if let Err(refused) = binding::check(&self.dpop, token, &verified, &expected, now)? {
+            return Ok(refused.into());
+        }
+        if expected.once {
+            let skew =
+                self.trust().registry.issuer(&verified.evidence().issuer).map_or(MAX_SKEW, Issuer::skew);
+            let until = verified.principal().expiry.plus(skew);
+            if let Err(refused) = self.used.first(&verified, until, now)? {
+                return Ok(refused.into());
+            }
+        }
+        Ok(Validated::Verified(verified))
     }
 
     async fn judge(&self, token: &Token, expected: &Expected<'_>) -> Result<Judged, Undecided> {

@@ -5,7 +5,7 @@ mod model;
 
 use super::*;
 use crate::testing::{Mint, NOW, ready, registry};
-use crate::{Credential, Issuer, Reason, Refused, keys::Keys};
+use crate::{Credential, Expected, Issuer, Reason, Refused, keys::Keys};
 
 #[test]
 fn what_is_trusted_can_change() {
@@ -59,4 +59,31 @@ fn a_bound_token_is_not_good_in_anybodys_hands() {
     let token = Mint::access().set("cnf", &format!(r#"{{"jkt":"{digest}"}}"#)).token();
     let validated = ready(validator.validate(&token, Credential::AccessToken)).expect("an answer");
     assert_eq!(validated.refused().map(Refused::reason), Some(Reason::Binding));
+}
+
+#[test]
+fn attack_23_a_token_that_may_be_used_once() {
+    let hand = crate::testing::Hand::default();
+    let validator = Validator::fixed(registry()).expect("keys").clock(hand.clone()).with_room_for_used(2);
+    let access = Expected::from(Credential::AccessToken).once();
+    let judge = |mint: &Mint, expected: Expected<'_>| {
+        ready(validator.validate(&mint.token(), expected))
+            .map(|validated| validated.refused().map(Refused::reason))
+    };
+    let id = |jti: &str| Mint::access().set("jti", &format!("{jti:?}"));
+    assert_eq!(judge(&id("a"), access), Ok(None));
+    assert_eq!(judge(&id("a"), access), Ok(Some(Reason::Replayed)));
+    assert_eq!(judge(&id("a").set("x", "1"), access), Ok(Some(Reason::Replayed)), "signed anew, the same");
+    assert_eq!(judge(&id("a"), Credential::AccessToken.into()), Ok(None), "where that is not asked");
+    assert_eq!(judge(&Mint::plain(), access), Ok(Some(Reason::MissingClaim)));
+    assert_eq!(judge(&id("b").set("aud", r#""x""#), access), Ok(Some(Reason::Audience)));
+    // The same id of another issuer, or of a transaction, is another.
+    assert_eq!(judge(&id("a").set("iss", r#""https://strict.example""#), access), Ok(None));
+    assert_eq!(judge(&Mint::txn(), Expected::from(Credential::TxnToken).once()), Err(Undecided::NoRoom));
+    // Room comes with time; and what was forgotten is not good again when the clock goes back.
+    hand.set(NOW.plus(630));
+    let later = id("c").set("iat", "1800000600").set("exp", "1800001200");
+    assert_eq!(judge(&later, access), Ok(None));
+    hand.set(NOW);
+    assert_eq!(judge(&id("a"), access), Ok(Some(Reason::Replayed)));
 }

@@ -1,23 +1,14 @@
 //! A validator with a cache answers as one without, whatever happened before: random histories, on both.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::jose::KeySet;
-use crate::{Algorithm, Clock, Revocation, UnixTime};
-
-/// A clock that goes where it is told to.
-#[derive(Debug, Clone)]
-struct Hand(Arc<AtomicU64>);
-
-impl Clock for Hand {
-    fn now(&self) -> UnixTime {
-        UnixTime(self.0.load(std::sync::atomic::Ordering::Relaxed))
-    }
-}
+use crate::testing::Hand;
+use crate::{Algorithm, Revocation, UnixTime};
 
 /// Keys that come and go. As a source must, it counts an epoch when a key leaves or changes, and none when one is added.
 #[derive(Debug)]
@@ -136,7 +127,7 @@ fn revocation(number: usize, now: UnixTime) -> Revocation {
 
 /// Plays a history and says how often the cache had the answer.
 fn play(steps: &[Step], config: CacheConfig) -> Result<CacheStats, TestCaseError> {
-    let hand = Hand(Arc::new(AtomicU64::new(NOW.0)));
+    let hand = Hand::default();
     let source = Arc::new(Rotating { held: Mutex::new((vec![(1, 1)], 0)), down: AtomicBool::new(false) });
     let revocations = Arc::new(Revocations::with_capacity(3));
     let new = || {
@@ -162,7 +153,7 @@ fn play(steps: &[Step], config: CacheConfig) -> Result<CacheStats, TestCaseError
             }
             Step::Tick(seconds) => {
                 let now = hand.now().0.saturating_add_signed(*seconds);
-                hand.0.store(now, std::sync::atomic::Ordering::Relaxed);
+                hand.set(UnixTime(now));
             }
             Step::Put { kid, seed } => source.put(*kid, *seed),
             Step::Down(down) => source.down.store(*down, std::sync::atomic::Ordering::Relaxed),
