@@ -11,7 +11,7 @@ pub enum Observed<'o> {
     KeysFetched {
         /// The name that the registry gives the issuer.
         issuer: &'o str,
-        /// `new` for another set, `same`, or why not: the word of a [`FetchFault`](crate::keys::FetchFault).
+        /// `new` for another set, `same`, or why not: the word of a `keys::FetchFault`.
         outcome: &'static str,
         /// How long it took.
         took: Duration,

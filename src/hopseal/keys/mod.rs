@@ -1,9 +1,10 @@
 //! The keys of issuers: where they are, how old they may be, and when to ask for them again.
 //!
-//! [`KeyStore`] holds them. Those at hand are had without waiting and without a lock; what a request waits for is bounded
-//! in time, and what an issuer is asked is bounded in number, whatever tokens come in. The policy is in [`KeySettings`].
-//! Nothing has to run in the background: where nothing can (serverless), requests refresh keys themselves
-//! ([`Refresh::Inline`]), and a snapshot makes a cold start warm ([`KeyStore::restore`]).
+//! `KeyStore` (feature `http`) holds them. Those at hand are had without waiting and without a lock; what a request waits for
+//! is bounded in time, and what an issuer is asked is bounded in number, whatever tokens come in. The policy is in
+//! `KeySettings`. Nothing has to run in the background: where nothing can (serverless), requests refresh keys themselves
+//! (`Refresh::Inline`), and a snapshot makes a cold start warm (`KeyStore::restore`). [`FixedKeys`] are those that stand in
+//! the registry.
 //!
 //! Inside, `state` decides what to do, without clock, network or locks; `fetch` asks the issuer; `store` joins the two.
 
