@@ -91,7 +91,7 @@ impl fmt::Display for Challenge {
         }
         match &self.fault {
             Some(Fault::Refused(reason)) => {
-                parameters.push(("error", "invalid_token".to_owned()));
+                parameters.push(("error", error_code(*reason).to_owned()));
                 parameters.push(("error_description", reason.told().to_owned()));
             }
             Some(Fault::Scope(scope)) => {
@@ -112,6 +112,15 @@ impl fmt::Display for Challenge {
             write!(f, "{before}{name}=\"{value}\"")?;
         }
         Ok(())
+    }
+}
+
+/// RFC 6750 section 3.1; for proofs RFC 9449 sections 7.1 and 9.
+const fn error_code(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Nonce => "use_dpop_nonce",
+        Reason::Proof | Reason::Replayed => "invalid_dpop_proof",
+        _ => "invalid_token",
     }
 }
 
@@ -146,6 +155,11 @@ mod tests {
                 bearer().scope_needed("read write"),
                 403,
                 r#"Bearer error="insufficient_scope", scope="read write""#,
+            ),
+            (
+                Challenge::new(Scheme::Dpop).refused(Reason::Nonce),
+                401,
+                r#"DPoP error="use_dpop_nonce", error_description="the proof must hold the nonce that was sent""#,
             ),
             (bearer().proof_algorithms(&["ES256"]), 401, "Bearer"),
             (

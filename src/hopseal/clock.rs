@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970-01-01T00:00:00Z, leap seconds not counted (`NumericDate`, RFC 7519 section 2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(pub u64);
 
 impl UnixTime {
@@ -19,6 +19,45 @@ impl UnixTime {
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// Of year, month, day, hour, minute and second of the Gregorian calendar, `offset` seconds ahead of UTC. `None` for a date
+    /// that there is not, a leap second, or one before 1970.
+    #[cfg(any(feature = "paseto", feature = "spiffe"))]
+    pub(crate) fn of_date([year, month, day, hour, minute, second]: [i64; 6], offset: i64) -> Option<Self> {
+        let legal = (1970..=9999).contains(&year)
+            && (1..=12).contains(&month)
+            && (1..=days_of(year, month)).contains(&day)
+            && (0..24).contains(&hour)
+            && (0..60).contains(&minute)
+            && (0..60).contains(&second);
+        legal.then_some(())?;
+        let seconds = days_before(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
+        u64::try_from(seconds).ok().map(Self)
+    }
+}
+
+#[cfg(any(feature = "paseto", feature = "spiffe"))]
+const fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+#[cfg(any(feature = "paseto", feature = "spiffe"))]
+const fn days_of(year: i64, month: i64) -> i64 {
+    match month {
+        2 if is_leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+#[cfg(any(feature = "paseto", feature = "spiffe"))]
+/// Days from the first of 1970 to a day.
+fn days_before(year: i64, month: i64, day: i64) -> i64 {
+    let before = year - 1;
+    let leaps = (before / 4 - before / 100 + before / 400) - (1969 / 4 - 1969 / 100 + 1969 / 400);
+    let months: i64 = (1..month).map(|month| days_of(year, month)).sum();
+    (year - 1970) * 365 + leaps + months + day - 1
 }
 
 impl fmt::Display for UnixTime {
@@ -31,6 +70,13 @@ impl fmt::Display for UnixTime {
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The time now. May step backwards, as clocks do.
     fn now(&self) -> UnixTime;
+}
+
+/// A clock that stands still, for tests and replays.
+impl Clock for UnixTime {
+    fn now(&self) -> UnixTime {
+        *self
+    }
 }
 
 /// The system's clock.

@@ -4,31 +4,93 @@
 //! "No" is an answer: [`Validated::Refused`] with a reason of a closed set. Only where no answer could be found, as with an
 //! identity provider that is down, is there an error, [`Undecided`].
 //!
-//! So far there are the trust [`Registry`] and, with the feature `jwt`, the gate for signatures and keys; nothing makes a
-//! [`Verified`] yet.
+//! A trust [`Registry`] says who may vouch for whom, and how. The front door is `Validator` (feature `jwt`): a credential names
+//! its issuer, that issuer's rules and keys decide, and no other is tried. Nothing is on by default:
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `jwt` | `Validator`: access tokens, ID tokens, JWT-SVIDs, Txn-Tokens; DPoP proofs and certificates that tokens are bound to; what a declared proxy says |
+//! | `paseto` | PASETO v4, public and local, with PASERK keys |
+//! | `spiffe` | X.509-SVIDs: workloads by their certificates |
+//! | `cache` | verifications that are remembered, without any answer being another for it |
+//! | `http` | keys of issuers, fetched and kept: `keys::KeyStore` |
+//! | `introspection` | opaque tokens, about which their issuer is asked: `introspection::Introspector` |
+//! | `outgoing` | tokens that are sent: got, renewed, exchanged: `outgoing::Credentials` |
+//! | `events` | security events and logouts that issuers send: `events::Receiver` |
+//! | `metrics` | what happens, counted by OpenTelemetry: `metrics::Metrics` |
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose
+//! algorithm, clock, reason, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation, jose, http,
+//! spiffe_id -> keys, client -> claims -> binding, cache, mesh, paseto -> svid -> validator, introspection, outgoing, events
 //! ```
 
 mod algorithm;
+#[cfg(feature = "jwt")]
+mod binding;
+#[cfg(feature = "cache")]
+mod cache;
 mod challenge;
+#[cfg(feature = "jwt")]
+mod claims;
+#[cfg(all(feature = "http", any(feature = "introspection", feature = "outgoing", test)))]
+pub mod client;
 mod clock;
+#[cfg(feature = "events")]
+pub mod events;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "introspection")]
+pub mod introspection;
 #[cfg(feature = "jwt")]
 pub mod jose;
+#[cfg(feature = "jwt")]
+pub mod keys;
+#[cfg(feature = "jwt")]
+mod mesh;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+mod observe;
 mod outcome;
+#[cfg(feature = "outgoing")]
+pub mod outgoing;
+#[cfg(feature = "paseto")]
+mod paseto;
 mod principal;
 mod reason;
 mod registry;
+mod revocation;
 mod secret;
+mod spiffe_id;
+#[cfg(feature = "spiffe")]
+mod svid;
+#[cfg(test)]
+mod testing;
+#[cfg(feature = "jwt")]
+mod validator;
 
 pub use algorithm::Algorithm;
+#[cfg(feature = "jwt")]
+pub use binding::{Dpop, DpopSettings, Nonces};
+#[cfg(feature = "cache")]
+pub use cache::{CacheConfig, CacheStats};
 pub use challenge::{Challenge, Scheme};
+#[cfg(feature = "jwt")]
+pub use claims::Expected;
 pub use clock::{Clock, SystemClock, UnixTime};
-pub use outcome::{Evidence, Refused, Undecided, Validated, Verified};
+pub use hopseal_identity::Kind;
+#[cfg(feature = "jwt")]
+pub use mesh::{ClientCertificate, Forwarded, Proxies};
+pub use observe::{Observed, Observer, Unobserved};
+pub use outcome::{Confirmation, Evidence, Refused, Undecided, Validated, Verified};
 pub use principal::{Acting, Credential, Principal};
 pub use reason::Reason;
 pub use registry::{Claims, Issuer, IssuerBuilder, IssuerKind, Place, Registry, RegistryError, Source};
+pub use revocation::{Revocation, Revocations, RevocationsFull};
 pub use secret::{Fingerprint, Secret, Token};
+pub use spiffe_id::SpiffeId;
+#[cfg(feature = "spiffe")]
+pub use svid::{BundleError, Chain, X509Bundle};
+#[cfg(feature = "jwt")]
+pub use validator::Validator;

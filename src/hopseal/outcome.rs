@@ -1,5 +1,8 @@
 //! What comes of validating a credential.
 
+use std::sync::Arc;
+
+use crate::clock::UnixTime;
 use crate::principal::{Credential, Principal};
 use crate::reason::Reason;
 use crate::secret::Fingerprint;
@@ -8,7 +11,7 @@ use crate::secret::Fingerprint;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Validated {
     /// The credential is good, and this is what it says.
-    Verified(Box<Verified>),
+    Verified(Arc<Verified>),
     /// The credential is bad.
     Refused(Refused),
 }
@@ -62,19 +65,46 @@ pub struct Evidence {
     pub credential: Credential,
     /// The name that the registry gives the issuer.
     pub issuer: String,
-    /// The algorithm of the signature, as JOSE or PASETO writes it.
-    pub algorithm: &'static str,
+    /// The algorithm of the signature, as JOSE or PASETO writes it. `None` where none was verified here: another did, or TLS.
+    pub algorithm: Option<&'static str>,
     /// The id of the key, if the credential names it.
     pub kid: Option<String>,
     /// The credential's own id (`jti`, or `txn` of a Txn-Token).
     pub token_id: Option<String>,
-    /// The audience that was found to be ours.
-    pub audience: String,
+    /// The subject (`sub`): the principal's id, unless the registry takes that from another claim.
+    pub subject: String,
+    /// The audience that was found to be ours. `None` for a certificate, which names none.
+    pub audience: Option<String>,
+    /// When it was issued, if it says so (`iat`).
+    pub issued_at: Option<UnixTime>,
+    /// When it began to be valid, if it says so (`nbf`). When it ends is with the principal.
+    pub not_before: Option<UnixTime>,
+    /// What its holder must prove to hold (`cnf`), if it is not good in anybody's hands. That was checked.
+    pub confirmation: Option<Confirmation>,
     /// Tells the credential from others.
     pub fingerprint: Fingerprint,
     /// Whether the header brought a key or the address of one (`jwk`, `jku`, `x5c`, `x5u`), which was not looked at:
     /// harmless, and worth counting.
     pub offered_key: bool,
+    /// The proxy that validated it in our place, by its SPIFFE ID. `None` where it was validated here.
+    pub proxy: Option<String>,
+}
+
+impl Evidence {
+    /// How it was established, in one word for spans (`hopseal.method`): `proxy`, or the kind of credential.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        if self.proxy.is_some() { "proxy" } else { self.credential.as_str() }
+    }
+}
+
+/// What a credential is bound to (RFC 7800): digests of keys, of which the holder must prove each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confirmation {
+    /// Thumbprint of the key that signs DPoP proofs (`jkt`, RFC 9449 section 6.1).
+    pub jkt: Option<[u8; 32]>,
+    /// SHA-256 of the client's certificate (`x5t#S256`, RFC 8705 section 3.1).
+    pub x5t_s256: Option<[u8; 32]>,
 }
 
 /// A bad credential.
@@ -105,6 +135,15 @@ impl Refused {
     }
 }
 
+impl From<Result<Verified, Refused>> for Validated {
+    fn from(result: Result<Verified, Refused>) -> Self {
+        match result {
+            Ok(verified) => Self::Verified(Arc::new(verified)),
+            Err(refused) => Self::Refused(refused),
+        }
+    }
+}
+
 impl From<Refused> for Validated {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused)
@@ -121,6 +160,16 @@ pub enum Undecided {
         /// The name that the registry gives the issuer.
         issuer: String,
     },
+    /// The issuer could not be asked about the token.
+    #[error("`{issuer}` cannot be asked")]
+    Unanswered {
+        /// The name that the registry gives the issuer.
+        issuer: String,
+    },
+    /// There is no room to remember another proof or token that may be used once, so that it would not be noticed if it came
+    /// again.
+    #[error("no room to remember what may be used once")]
+    NoRoom,
 }
 
 #[cfg(test)]

@@ -67,10 +67,14 @@ pub enum Credential {
     TxnToken,
     /// A PASETO, `v4.public` or `v4.local`.
     Paseto,
+    /// A token that only its issuer can read (RFC 7662).
+    Opaque,
+    /// A workload's X.509-SVID (SPIFFE): the certificate that it showed.
+    X509Svid,
 }
 
 impl Credential {
-    /// The word on spans (`hopseal.method`), in labels and in logs.
+    /// The word on spans, in labels and in logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -79,6 +83,8 @@ impl Credential {
             Self::JwtSvid => "jwt_svid",
             Self::TxnToken => "txn_token",
             Self::Paseto => "paseto",
+            Self::Opaque => "opaque",
+            Self::X509Svid => "x509_svid",
         }
     }
 }

@@ -43,6 +43,8 @@ reasons! {
     Algorithm = "algorithm", "the algorithm is not accepted";
     /// Not meant for this service, or for nobody (RFC 7519 section 4.1.3).
     Audience = "audience", "the token is not meant for this service";
+    /// It is bound to a key or a certificate, and that its sender holds it was not shown (RFC 9449, RFC 8705).
+    Binding = "binding", "the token is bound to a key that was not shown to be held";
     /// A claim of the wrong type, or with a value that it must not have.
     Claim = "claim", "a claim is malformed";
     /// A header that must be understood and is not (`crit`, RFC 7515 section 4.1.11; `b64`, RFC 7797; `zip`).
@@ -53,6 +55,8 @@ reasons! {
     Encrypted = "encrypted", "encrypted tokens are not accepted";
     /// Its time is over (`exp`, RFC 7519 section 4.1.4).
     Expired = "expired", "the token has expired";
+    /// Not active, says its issuer, without saying why (RFC 7662 section 2.2): expired, revoked, or never issued.
+    Inactive = "inactive", "the token is not active";
     /// Issued in the future (`iat`, RFC 7519 section 4.1.6).
     IssuedInFuture = "issued_in_future", "the token was issued in the future";
     /// From an issuer that the registry does not name for this kind of credential.
@@ -65,8 +69,16 @@ reasons! {
     Malformed = "malformed", "the token is malformed";
     /// A claim that must be there is not.
     MissingClaim = "missing_claim", "a claim is missing";
+    /// Its proof of possession must hold a value that we hand out, and does not (RFC 9449 section 9).
+    Nonce = "nonce", "the proof must hold the nonce that was sent";
     /// Not valid yet (`nbf`, RFC 7519 section 4.1.5).
     NotYetValid = "not_yet_valid", "the token is not valid yet";
+    /// Its proof of possession is not valid (RFC 9449 section 4.3).
+    Proof = "proof", "the proof of possession is not valid";
+    /// It may be used once and was used before: a proof (RFC 9449 section 11.1), or a token of which that is asked.
+    Replayed = "replayed", "it was used before";
+    /// Withdrawn before its time: itself, its session, its subject, or all of its issuer up to a moment.
+    Revoked = "revoked", "the token was revoked";
     /// The signature or the authentication tag is not that of the key.
     Signature = "signature", "the signature is not valid";
     /// Over a limit of size, number or depth.

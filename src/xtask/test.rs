@@ -1,11 +1,14 @@
 //! `cargo xtask test`.
 
+use std::fs;
 use std::io::Write;
+use std::process::Command;
 
 use crate::exec;
 use crate::task::{Repository, TaskError};
 
-/// Runs every test of the workspace, with every feature. They need nothing but Rust and the C compiler that Rust links with.
+/// Runs every test of the workspace, with every feature. They need Rust, the C compiler that Rust links with, and Node 20 or
+/// later with npm, for the identity provider of `tests/idp`, which is fetched the first time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Passed on to `cargo test`.
@@ -13,11 +16,34 @@ pub(crate) struct Args {
     rest: Vec<String>,
 }
 
+/// A real identity provider, from npm.
+const PROVIDER: &str = "tests/idp/oidc-provider";
+
 pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    install(repository, out)?;
     let mut cargo = exec::cargo();
     cargo
         .current_dir(repository.root())
         .args(["test", "--workspace", "--all-features", "--locked"])
         .args(&args.rest);
     exec::run(&mut cargo, out)
+}
+
+/// Installs the provider, unless this very version is there.
+fn install(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    for (what, install) in [("node", "apt-get install nodejs"), ("npm", "apt-get install npm")] {
+        if !exec::succeeds(Command::new(what).arg("--version")) {
+            return Err(TaskError::Missing { what, install });
+        }
+    }
+    let folder = repository.root().join(PROVIDER);
+    let lock = repository.read(format!("{PROVIDER}/package-lock.json"))?;
+    let installed = folder.join("node_modules/.installed");
+    if fs::read(&installed).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    let mut npm = Command::new("npm");
+    npm.current_dir(&folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    exec::run(&mut npm, out)?;
+    Ok(fs::write(installed, lock)?)
 }

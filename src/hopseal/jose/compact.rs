@@ -9,7 +9,7 @@ use crate::outcome::Refused;
 use crate::reason::Reason;
 
 /// Longest token. Those of real providers stay well below; a server's headers end about here too.
-const MAX_BYTES: usize = 8 * 1024;
+pub(crate) const MAX_BYTES: usize = 8 * 1024;
 /// Longest key id.
 const MAX_KID: usize = 256;
 
@@ -25,6 +25,8 @@ pub struct Compact<'t> {
     pub(super) kid: Option<String>,
     typ: Option<String>,
     offered_key: bool,
+    /// The key that the header brings, for a proof of possession alone.
+    pub(super) jwk: Option<Json>,
 }
 
 impl fmt::Debug for Compact<'_> {
@@ -62,8 +64,8 @@ impl<'t> Compact<'t> {
         let signed = token.get(..header.len() + 1 + payload.len()).unwrap_or_default();
         let header = decode(header).ok_or_else(|| malformed("header is not base64url"))?;
         let payload = decode(payload).ok_or_else(|| malformed("payload is not base64url"))?;
-        let header = Json::read(&header)?;
-        let header = Header::of(&header)?;
+        let json = Json::read(&header)?;
+        let header = Header::of(&json)?;
         if signature.is_empty() || decode(signature).is_none() {
             return Err(malformed("signature is not base64url, or empty"));
         }
@@ -75,6 +77,7 @@ impl<'t> Compact<'t> {
             kid: header.kid,
             typ: header.typ,
             offered_key: header.offered_key,
+            jwk: json.get("jwk").cloned(),
         })
     }
 

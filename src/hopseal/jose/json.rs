@@ -19,7 +19,7 @@ const TOO_DEEP: &str = "too deep";
 
 /// A JSON value. Members of an object are in the order written.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Json {
+pub(crate) enum Json {
     Null,
     Bool(bool),
     /// A whole number from 0 to 2^64 - 1.
@@ -33,7 +33,7 @@ pub(super) enum Json {
 
 impl Json {
     /// Reads one value of the whole of `bytes`.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Refused> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Refused> {
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
         let mut left = MAX_VALUES;
         let read = Seed { depth: 0, left: &mut left }.deserialize(&mut deserializer);
@@ -51,14 +51,22 @@ impl Json {
         })
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         let Self::Object(members) = self else { return None };
         members.iter().find(|(member, _)| member == name).map(|(_, value)| value)
     }
 
-    pub(super) fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn as_unsigned(&self) -> Option<u64> {
+        match self {
+            Self::Unsigned(number) => Some(*number),
             _ => None,
         }
     }

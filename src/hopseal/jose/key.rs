@@ -2,6 +2,7 @@
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey};
 use jsonwebtoken::DecodingKey;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::json::Json;
@@ -48,6 +49,8 @@ pub(super) struct Key {
     /// The one algorithm that it is used with (RFC 8725 section 3.1).
     pub(super) algorithm: Algorithm,
     pub(super) decoding: DecodingKey,
+    /// SHA-256 of all of the above: equal where the keys are.
+    pub(super) print: [u8; 32],
 }
 
 /// Private members (RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037 section 2).
@@ -93,7 +96,17 @@ impl Key {
         if !fits(algorithm, kty, curve) {
             return Err(KeyFault::Type);
         }
-        let bytes = |name| text(name)?.and_then(decode).ok_or(KeyFault::Point);
+        let mut print = Sha256::new();
+        for part in [kid.as_deref().unwrap_or_default(), algorithm.as_str()] {
+            print.update(part.len().to_le_bytes());
+            print.update(part);
+        }
+        let mut bytes = |name| {
+            let bytes = text(name)?.and_then(decode).ok_or(KeyFault::Point)?;
+            print.update(bytes.len().to_le_bytes());
+            print.update(&bytes);
+            Ok::<_, KeyFault>(bytes)
+        };
         let decoding = match kty {
             "RSA" => {
                 let (n, e) = (bytes("n")?, bytes("e")?);
@@ -134,7 +147,7 @@ impl Key {
                 DecodingKey::from_secret(&secret)
             }
         };
-        Ok(Self { kid, algorithm, decoding })
+        Ok(Self { kid, algorithm, decoding, print: print.finalize().into() })
     }
 }
 

@@ -121,8 +121,6 @@ impl KeySet {
     }
 
     fn of(jwks: &[Json], key: impl Fn(&Json) -> Result<Key, KeyFault>) -> (Self, Vec<SkippedKey>) {
-        // `Err` where a provider was installed before: theirs to choose.
-        let _ = aws_lc::DEFAULT_PROVIDER.install_default();
         let (mut keys, mut skipped): (Vec<(usize, Key)>, Vec<SkippedKey>) = (Vec::new(), Vec::new());
         for (index, jwk) in jwks.iter().enumerate() {
             match key(jwk) {
@@ -162,6 +160,18 @@ impl KeySet {
         self.keys.len()
     }
 
+    /// Whether there is a key of this id.
+    #[must_use]
+    pub fn has(&self, kid: &str) -> bool {
+        self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    /// Whether every key of `other` is here too, unchanged: what verified with that verifies with this.
+    #[must_use]
+    pub fn retains(&self, other: &Self) -> bool {
+        other.keys.iter().all(|old| self.keys.iter().any(|key| key.print == old.print))
+    }
+
     /// Verifies a signature and hands out what was signed. The key is the one that the header names; without a `kid`, the
     /// only one of its algorithm.
     ///
@@ -169,20 +179,8 @@ impl KeySet {
     /// [`Refused`] with [`Reason::Key`], [`Reason::Algorithm`] where the key is for another, or [`Reason::Signature`].
     pub fn verify<'c>(&self, token: &'c Compact<'_>) -> Result<&'c [u8], Refused> {
         let key = self.find(token)?;
-        if key.algorithm != token.algorithm {
-            let detail = format!("{} with a key for {}", token.algorithm, key.algorithm);
-            return Err(Refused::new(Reason::Algorithm, detail));
-        }
-        let verified = jsonwebtoken::crypto::verify(
-            token.signature,
-            token.signed.as_bytes(),
-            &key.decoding,
-            jwa(key.algorithm),
-        );
-        match verified {
-            Ok(true) => Ok(token.unverified_payload()),
-            Ok(false) | Err(_) => Err(Refused::new(Reason::Signature, "not by this key")),
-        }
+        verify_with(key, token)?;
+        Ok(token.unverified_payload())
     }
 
     fn find(&self, token: &Compact<'_>) -> Result<&Key, Refused> {
@@ -196,6 +194,21 @@ impl KeySet {
             (None, _) => Err(Refused::new(Reason::Key, format!("no key for {}", token.algorithm))),
             (Some(_), Some(_)) => Err(Refused::new(Reason::Key, "no `kid`, and more than one key")),
         }
+    }
+}
+
+/// Verifies a signature by that key, whoever it belongs to.
+pub(super) fn verify_with(key: &Key, token: &Compact<'_>) -> Result<(), Refused> {
+    if key.algorithm != token.algorithm {
+        let detail = format!("{} with a key for {}", token.algorithm, key.algorithm);
+        return Err(Refused::new(Reason::Algorithm, detail));
+    }
+    // `Err` where a provider was installed before: theirs to choose.
+    let _ = aws_lc::DEFAULT_PROVIDER.install_default();
+    let signed = token.signed.as_bytes();
+    match jsonwebtoken::crypto::verify(token.signature, signed, &key.decoding, jwa(key.algorithm)) {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(Refused::new(Reason::Signature, "not by this key")),
     }
 }
 

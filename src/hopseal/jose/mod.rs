@@ -5,24 +5,29 @@ mod compact;
 mod json;
 mod key;
 mod key_set;
+mod own_key;
 #[cfg(test)]
 mod tests;
 mod weak;
 
 pub use compact::Compact;
+#[cfg(any(feature = "cache", feature = "paseto"))]
+pub(crate) use compact::MAX_BYTES;
+pub(crate) use json::Json;
 pub use key::KeyFault;
 pub use key_set::{KeySet, KeySetError, SkippedKey};
+pub(crate) use own_key::verify_by_own_key;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Decodes base64url without padding; one text for one value (RFC 7515 section 2).
-fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 /// `text` cut short and freed of what would mislead a reader of logs.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 64;
     let mut short: String = text.chars().take(LONGEST).flat_map(char::escape_default).collect();
     if text.chars().nth(LONGEST).is_some() {

@@ -9,11 +9,13 @@ mod tests;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::principal::Credential;
+
 pub use error::{Place, RegistryError};
 pub use issuer::{Claims, Issuer, IssuerKind, Source};
 pub use rules::IssuerBuilder;
 #[cfg(feature = "jwt")]
-pub(crate) use rules::media_type;
+pub(crate) use rules::{MAX_SKEW, media_type};
 
 /// Issuers that are trusted, each with its rules. However it was made, it is complete and consistent.
 ///
@@ -99,6 +101,12 @@ impl Registry {
     #[must_use]
     pub fn issuers(&self) -> &[Issuer] {
         &self.issuers
+    }
+
+    /// The issuer that calls itself `id` and is trusted with that kind of credential. There is at most one.
+    #[must_use]
+    pub fn trusted(&self, credential: Credential, id: &str) -> Option<&Issuer> {
+        self.issuers.iter().find(|issuer| issuer.accepts(credential) && issuer.id() == id)
     }
 
     /// The issuer that goes by `name` in the registry.

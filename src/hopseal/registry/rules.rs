@@ -11,7 +11,7 @@ const MAX_LIFETIME: u64 = 24 * 60 * 60;
 /// Default of `skew`.
 const SKEW: u64 = 30;
 /// Clocks that are further apart are broken, and an expired token would be good for as long.
-const MAX_SKEW: u64 = 5 * 60;
+pub(crate) const MAX_SKEW: u64 = 5 * 60;
 
 /// An issuer to be: what an entry of the registry says.
 ///
@@ -243,7 +243,10 @@ impl IssuerBuilder {
                 (&[Credential::AccessToken], &[Credential::AccessToken, Credential::IdToken])
             }
             IssuerKind::Paseto => (&[Credential::Paseto], &[Credential::Paseto]),
-            IssuerKind::Spiffe => (&[Credential::JwtSvid], &[Credential::JwtSvid]),
+            IssuerKind::Spiffe => {
+                const SVIDS: &[Credential] = &[Credential::JwtSvid, Credential::X509Svid];
+                (SVIDS, SVIDS)
+            }
             IssuerKind::TxnToken => (&[Credential::TxnToken], &[Credential::TxnToken]),
             IssuerKind::Introspection | IssuerKind::Seal => (&[], &[]),
         };
@@ -313,12 +316,11 @@ impl IssuerBuilder {
             IssuerKind::Oidc => Ok(Source::OpenIdDiscovery),
             IssuerKind::OAuth2 => Ok(Source::OAuthMetadata),
             IssuerKind::Paseto => {
-                let legal = |key: &Secret| {
-                    let key = key.expose();
-                    key.starts_with("k4.public.") || key.starts_with("k4.local.")
-                };
-                if self.paserk.is_empty() || !self.paserk.iter().all(legal) {
-                    return fault("paserk", "at least one key, all of them `k4.public.` or `k4.local.`");
+                if self.paserk.is_empty() || !self.paserk.iter().all(|key| is_paserk(key.expose())) {
+                    return fault(
+                        "paserk",
+                        "at least one key, all of them `k4.public.` or `k4.local.` and 32 bytes in base64url",
+                    );
                 }
                 Ok(Source::Paserk(self.paserk.clone()))
             }
@@ -374,6 +376,17 @@ fn is_loopback(authority: &str) -> bool {
         None => authority.split_once(':').map_or(authority, |(host, _)| host),
     };
     host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether a text is a PASERK of a key that verifies or decrypts: 32 bytes in canonical base64url.
+fn is_paserk(text: &str) -> bool {
+    let key = text.strip_prefix("k4.public.").or_else(|| text.strip_prefix("k4.local."));
+    let legal = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
+    // The last of 43 letters has two bits to spare.
+    let last = |letter: &u8| b"AEIMQUYcgkosw048".contains(letter);
+    key.is_some_and(|key| {
+        key.len() == 43 && key.bytes().all(legal) && key.as_bytes().last().is_some_and(last)
+    })
 }
 
 /// A type as it is compared: without regard to case, `application/` understood (RFC 7515 section 4.1.9).

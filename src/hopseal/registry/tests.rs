@@ -16,7 +16,7 @@ issuers:
   - {name: partners, kind: oauth2, issuer: 'https://as.example/t1', audiences: [orders], algorithms: [PS256]}
   - {name: keys, kind: jwks, issuer: legacy, jwks_uri: 'https://a.example/jwks', audiences: [o], algorithms: [ES384]}
   - {name: local, kind: static, issuer: dev, jwks: '{\"keys\":[]}', audiences: [o], algorithms: [HS256]}
-  - {name: paseto, kind: paseto, issuer: p.example, paserk: [k4.public.AAAA], audiences: [o]}
+  - {name: paseto, kind: paseto, issuer: p.example, paserk: [k4.public.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA], audiences: [o]}
   - name: opaque
     kind: introspection
     issuer: https://op.example
@@ -137,6 +137,12 @@ fn entries_from_code_are_held_to_the_same() {
         ("a trust domain in capitals", builder(IssuerKind::Spiffe, "Prod").algorithms(rs256), Some("issuer")),
         ("PASETO with algorithms", builder(IssuerKind::Paseto, "a").algorithms(rs256), Some("algorithms")),
         ("a PASETO secret key", builder(IssuerKind::Paseto, "a").paserk(["k4.secret.AA"]), Some("paserk")),
+        ("a PASERK cut short", builder(IssuerKind::Paseto, "a").paserk(["k4.public.AAAA"]), Some("paserk")),
+        (
+            "a PASERK that is not canonical",
+            builder(IssuerKind::Paseto, "a").paserk([format!("k4.local.{}B", "A".repeat(42))]),
+            Some("paserk"),
+        ),
         ("a Txn-Token's audience", builder(IssuerKind::TxnToken, "a").algorithms(rs256), Some("audiences")),
         (
             "an ID token from a mesh",

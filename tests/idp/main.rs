@@ -1,0 +1,16 @@
+//! The crate against identity providers: one that does everything wrong, and a real one.
+
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod introspection;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod lab;
+#[cfg(test)]
+mod outgoing;
+#[cfg(test)]
+mod provider;
+#[cfg(test)]
+mod real;
