@@ -29,9 +29,14 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
 /// `text` cut short and freed of what would mislead a reader of logs.
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 64;
-    let mut short: String = text.chars().take(LONGEST).flat_map(char::escape_default).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        short.push_str("..");
+    let mut short = String::new();
+    for letter in text.chars() {
+        // As it is shown: an escape takes up to ten characters.
+        if short.len() >= LONGEST {
+            short.push_str("..");
+            break;
+        }
+        short.extend(letter.escape_default());
     }
     short
 }

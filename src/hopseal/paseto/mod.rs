@@ -170,7 +170,8 @@ fn check_form(text: &str) -> Result<(), Refused> {
         _ => return malformed("not three or four parts"),
     };
     if !matches!((version, purpose), ("v4", "public" | "local")) {
-        return Err(Refused::new(Reason::Algorithm, format!("`{}.{}`", quoted(version), quoted(purpose))));
+        // Not quoted: of another kind of token, what stands there may be secret.
+        return Err(Refused::new(Reason::Algorithm, "neither `v4.public` nor `v4.local`"));
     }
     if !encoded.iter().all(|part| decode(part).is_some_and(|bytes| !bytes.is_empty())) {
         return malformed("not base64url, or empty");

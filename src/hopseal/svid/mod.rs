@@ -13,7 +13,7 @@ use crate::mesh::{fingerprint, workload};
 use crate::outcome::{Evidence, Refused, Verified};
 use crate::principal::Credential;
 use crate::reason::Reason;
-use crate::registry::Registry;
+use crate::registry::{MAX_SKEW, Registry};
 use crate::spiffe_id::SpiffeId;
 
 /// Largest certificate.
@@ -62,14 +62,19 @@ pub(crate) fn validate(
     let issuer = registry
         .trusted(Credential::X509Svid, id.trust_domain())
         .ok_or_else(|| Refused::new(Reason::Issuer, "of a trust domain that is not trusted"))?;
+    if facts.not_before > facts.not_after {
+        return Err(Refused::new(Reason::Claim, "ends before it begins"));
+    }
     if now.plus(issuer.skew()) < facts.not_before {
         return Err(Refused::new(Reason::NotYetValid, "before its time"));
     }
     if now > facts.not_after.plus(issuer.skew()) {
         return Err(Refused::new(Reason::Expired, format!("{} s ago", now.since(facts.not_after))));
     }
-    if facts.not_after.since(facts.not_before) > issuer.max_lifetime() {
-        return Err(Refused::new(Reason::Lifetime, format!("over {} s", issuer.max_lifetime())));
+    // Authorities set the beginning back by some minutes, for clocks that are behind.
+    let longest = issuer.max_lifetime().saturating_add(MAX_SKEW);
+    if facts.not_after.since(facts.not_before) > longest {
+        return Err(Refused::new(Reason::Lifetime, format!("over {longest} s")));
     }
     if let Chain::Against(bundle) = chain {
         if bundle.trust_domain() != id.trust_domain() {

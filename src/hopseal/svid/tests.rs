@@ -114,6 +114,16 @@ fn certificates_that_are_no_svid() {
             Reason::NotYetValid,
         ),
         (
+            "that ends before it begins",
+            leaf(&authority, |params| {
+                // By less than clocks may be apart, around now.
+                let day = date_time_ymd(2027, 1, 15);
+                params.not_before = day + std::time::Duration::from_secs(8 * 3600 + 10);
+                params.not_after = day + std::time::Duration::from_secs(8 * 3600 - 10);
+            }),
+            Reason::Claim,
+        ),
+        (
             "for years",
             leaf(&authority, |params| params.not_after = date_time_ymd(2037, 1, 16)),
             Reason::Lifetime,

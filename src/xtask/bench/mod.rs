@@ -53,7 +53,8 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     if !args.whole {
         for (package, bench) in metadata.benches() {
             let mut cargo = exec::cargo();
-            cargo.current_dir(repository.root()).args(["bench", "--locked", "-p", package, "--bench", bench]);
+            cargo.current_dir(repository.root());
+            cargo.args(["bench", "--locked", "--all-features", "-p", package, "--bench", bench]);
             exec::run(&mut cargo, out)?;
         }
     }

@@ -264,4 +264,7 @@ fn nothing_secret_is_shown() {
     let shown = format!("{:?} {:?}", world.keys, Paseto::parse(&token).expect("in order"));
     assert!(!shown.contains(&base64url(world.local.as_bytes())) && !shown.contains("alice"), "{shown}");
     assert!(shown.contains("k4.lid."), "{shown}");
+    // An opaque token that came here by mistake.
+    let refused = world.judge("hunter2.swordfish.x", b"").expect_err("no PASETO");
+    assert!(!refused.to_string().contains("hunter2"), "{refused}");
 }
