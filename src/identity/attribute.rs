@@ -15,7 +15,7 @@ macro_rules! attributes {
 }
 
 attributes! {
-    /// Pseudonym of the subject: HMAC-SHA256 over issuer and subject, 128 bits, base64url.
+    /// Pseudonym of the subject: id of the key, `.`, HMAC-SHA256 over issuer and subject, 128 bits, base64url.
     SUB = "hopseal.sub";
     /// Kind of the principal: `user`, `service` or `agent`.
     KIND = "hopseal.kind";
@@ -61,8 +61,10 @@ attributes! {
     PEER_WORKLOAD = "hopseal.peer_workload";
     /// Transaction id (`txn`, RFC 8417 section 2.2): the same across restarts of the trace.
     TXN = "hopseal.txn";
-    /// Digests of the actors as they travelled in baggage, base64url of 8 bytes each, joined by `.`.
+    /// Digests of the actors as they travelled in baggage, base64url of 8 bytes each, joined by `.`, most recent first.
     ACT = "hopseal.act";
+    /// Where a seal that was made from another seal comes from: a [`Resealed`](crate::member::Resealed).
+    RESEALED = "hopseal.resealed";
     /// When the seal was made.
     IAT = "hopseal.iat";
     /// When the seal ends to be valid.
@@ -84,4 +86,4 @@ attributes! {
 
 /// Baggage members covered by the seal, in the order they are signed (sorted by name). A member that was not
 /// sent has no line.
-pub const SEALED_MEMBERS: &[&str] = &[ACT, EXP, IAT, ISS, KIND, SUB, TENANT, TXN];
+pub const SEALED_MEMBERS: &[&str] = &[ACT, EXP, IAT, ISS, KIND, RESEALED, SUB, TENANT, TXN];
