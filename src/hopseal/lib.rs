@@ -4,13 +4,17 @@
 //! "No" is an answer: [`Validated::Refused`] with a reason of a closed set. Only where no answer could be found, as with an
 //! identity provider that is down, is there an error, [`Undecided`].
 //!
-//! So far there are the trust [`Registry`] and, with the feature `jwt`, the gate for signatures and keys; nothing makes a
-//! [`Verified`] yet.
+//! | feature | adds |
+//! |---|---|
+//! | `jwt` | the gate for signatures and keys: JSON Web Signatures and Keys |
+//! | `seal` | sealing what was validated, for the hops to come, and checking the seals of others |
+//!
+//! So far nothing makes a [`Verified`].
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose
+//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose, seal
 //! ```
 
 mod algorithm;
@@ -22,6 +26,8 @@ mod outcome;
 mod principal;
 mod reason;
 mod registry;
+#[cfg(feature = "seal")]
+pub mod seal;
 mod secret;
 
 pub use algorithm::Algorithm;

@@ -72,7 +72,8 @@ attributes! {
     /// The seal: a detached JWS over the members of this trace. See `seal`.
     SEAL = "hopseal.seal";
     /// Why the seal was not accepted, a word of [`SealFault`](crate::seal::SealFault): `algorithm`, `expired`,
-    /// `incomplete`, `malformed`, `mismatch`, `missing`, `premature`, `signature`, `trace`, `unknown_key`.
+    /// `incomplete`, `malformed`, `mismatch`, `missing`, `premature`, `sealer`, `signature`, `trace`,
+    /// `unknown_key`.
     SEAL_ERROR = "hopseal.seal_error";
     /// Hop counter and running hash as they travel in baggage: a [`CrossingCount`](crate::CrossingCount).
     HOP = "hopseal.hop";

@@ -97,6 +97,8 @@ faults! {
     Missing = "missing";
     /// It was made in the future.
     Premature = "premature";
+    /// Its key is not that of a service that may seal such an identity. Only who knows the rules can see that.
+    Sealer = "sealer";
     /// A member was edited, added or removed after it was made; or it was made by another key of that name.
     Signature = "signature";
     /// It was made for another trace.
