@@ -8,13 +8,15 @@
 //! |---|---|
 //! | `jwt` | the gate for signatures and keys: JSON Web Signatures and Keys |
 //! | `seal` | sealing what was validated, for the hops to come, and checking the seals of others |
+//! | `otel` | identity within OpenTelemetry 0.33: context, baggage on the wire, attributes on spans; with `tracing` too |
+//! | `tokio` | `otel::spawn` and `otel::spawn_blocking` |
 //!
 //! So far nothing makes a [`Verified`].
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose, seal
+//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose, seal -> otel
 //! ```
 
 mod algorithm;
@@ -22,6 +24,8 @@ mod challenge;
 mod clock;
 #[cfg(feature = "jwt")]
 pub mod jose;
+#[cfg(feature = "otel")]
+pub mod otel;
 mod outcome;
 mod principal;
 mod reason;

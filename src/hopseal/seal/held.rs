@@ -48,6 +48,29 @@ impl Held {
         &self.txn
     }
 
+    /// The pseudonym of its subject.
+    #[cfg(feature = "otel")]
+    pub(crate) fn pseudonym(&self) -> String {
+        let principal = self.verified.principal();
+        self.sealer.pseudonyms().current().of(&principal.issuer, &principal.id)
+    }
+
+    /// What stands for an actor.
+    #[cfg(feature = "otel")]
+    pub(crate) fn actor_digest(&self, actor: &crate::Acting) -> String {
+        self.sealer.pseudonyms().current().actor(actor.as_actor(), actor.issuer.as_deref())
+    }
+
+    /// What stands for a session of the issuer.
+    #[cfg(feature = "otel")]
+    pub(crate) fn session_digest(&self, session: &str) -> String {
+        // No subject begins so: a session is never taken for one.
+        self.sealer
+            .pseudonyms()
+            .current()
+            .of(&self.verified.principal().issuer, &format!("\0session\0{session}"))
+    }
+
     /// The identity, sealed for a trace: the seal that was made before while more than half of its life is left, else a new one;
     /// and for as long as none can be made, the old one to its end.
     ///
