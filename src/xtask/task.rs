@@ -71,7 +71,9 @@ impl Repository {
         let folder = folder.as_ref();
         let failed = |source| TaskError::Read { path: folder.to_owned(), source };
         let entries = match fs::read_dir(self.root.join(folder)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
             entries => entries.map_err(failed)?,
         };
         let mut paths: Vec<PathBuf> = entries
