@@ -10,13 +10,14 @@
 //! | `seal` | sealing what was validated, for the hops to come, and checking the seals of others |
 //! | `otel` | identity within OpenTelemetry 0.33: context, baggage on the wire, attributes on spans; with `tracing` too |
 //! | `tokio` | `otel::spawn` and `otel::spawn_blocking` |
+//! | `tower` | a layer for servers that finds out who calls |
 //!
 //! So far nothing makes a [`Verified`].
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose, seal -> otel
+//! algorithm, clock, reason, secret -> principal, challenge -> outcome, registry -> jose, seal -> otel -> tower
 //! ```
 
 mod algorithm;
@@ -33,6 +34,8 @@ mod registry;
 #[cfg(feature = "seal")]
 pub mod seal;
 mod secret;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use algorithm::Algorithm;
 pub use challenge::{Challenge, Scheme};

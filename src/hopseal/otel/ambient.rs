@@ -91,6 +91,12 @@ pub const fn with_identity<F: Future>(identity: HopIdentity, future: F) -> WithI
     WithIdentity { future, identity: Some(identity), context: None }
 }
 
+/// Runs a future in a context, with an identity.
+#[cfg(feature = "tower")]
+pub(crate) const fn within<F: Future>(context: Context, identity: HopIdentity, future: F) -> WithIdentity<F> {
+    WithIdentity { future, identity: Some(identity), context: Some(context) }
+}
+
 /// Takes the current context and identity along with a future that is polled elsewhere: `tokio::spawn(carried(future))`.
 pub fn carried<F: Future>(future: F) -> WithIdentity<F> {
     WithIdentity { future, identity: HopIdentity::current(), context: Some(Context::current()) }

@@ -2,7 +2,7 @@
 
 use hopseal_identity::attribute::{
     ACT, ACTORS, ALG, ASSURANCE, AUDIENCE, CLIENT, EXP, EXPIRES_AT, HOP_BEFORE, IAT, ISS, KID, KIND, METHOD,
-    REASON, RESEALED, SCOPES, SEAL, SEAL_ERROR, SUB, TENANT, TOKEN_FINGERPRINT, TXN, WORKLOAD,
+    OBSERVE, REASON, RESEALED, SCOPES, SEAL, SEAL_ERROR, SUB, TENANT, TOKEN_FINGERPRINT, TXN, WORKLOAD,
 };
 use hopseal_identity::{Kind, member};
 use opentelemetry::{Array, StringValue, Value};
@@ -35,6 +35,7 @@ pub const DEFAULT_ATTRIBUTES: &[&str] = &[
     KID,
     KIND,
     METHOD,
+    OBSERVE,
     REASON,
     RESEALED,
     SCOPES,
@@ -60,6 +61,9 @@ pub(super) fn tell(
     set: &mut dyn FnMut(&'static str, Value),
 ) {
     set(ASSURANCE, identity.assurance().as_str().into());
+    if identity.is_observed() {
+        set(OBSERVE, true.into());
+    }
     if let Some(reason) = identity.reason() {
         set(REASON, reason.into());
     }

@@ -23,7 +23,10 @@ use crate::seal::{Held, SealChecker, Sealed, Sealer, Txn};
 /// assert_eq!(HopIdentity::current().map(|identity| identity.assurance().as_str()), Some("anonymous"));
 /// ```
 #[derive(Clone)]
-pub struct HopIdentity(Arc<Inner>);
+pub struct HopIdentity {
+    inner: Arc<Inner>,
+    observed: bool,
+}
 
 struct Inner {
     assurance: Assurance,
@@ -46,7 +49,7 @@ pub(super) enum Source {
 
 impl HopIdentity {
     fn new(assurance: Assurance, source: Source) -> Self {
-        Self(Arc::new(Inner { assurance, reason: None, fault: None, source, arrived: None }))
+        Self::from(Self::inner(assurance, source))
     }
 
     /// There was no credential and no identity with the request.
@@ -66,7 +69,7 @@ impl HopIdentity {
     pub fn refused(refused: &Refused) -> Self {
         let mut inner = Self::inner(Assurance::Refused, Source::Nobody);
         inner.reason = Some(refused.reason());
-        Self(Arc::new(inner))
+        Self::from(inner)
     }
 
     /// Members of ours came that make no identity: `malformed` or `incomplete`.
@@ -74,7 +77,7 @@ impl HopIdentity {
     pub fn unreadable(fault: SealFault) -> Self {
         let mut inner = Self::inner(Assurance::Unknown, Source::Nobody);
         inner.fault = Some(fault);
-        Self(Arc::new(inner))
+        Self::from(inner)
     }
 
     /// An identity came with the request, and nobody has checked its seal.
@@ -83,7 +86,7 @@ impl HopIdentity {
         let mut inner = Self::inner(Assurance::Asserted, Source::Nobody);
         inner.arrived = carried.hop();
         inner.source = Source::Carried(carried);
-        Self(Arc::new(inner))
+        Self::from(inner)
     }
 
     /// An identity came with the request in a trace: sealed if its seal is valid when the hop begins, else an assertion.
@@ -99,7 +102,7 @@ impl HopIdentity {
                 inner.source = Source::Carried(carried);
             }
         }
-        Self(Arc::new(inner))
+        Self::from(inner)
     }
 
     /// A credential was validated at this hop; `arrived` is what [came with the request](Self::checked). The credential is what
@@ -121,7 +124,24 @@ impl HopIdentity {
         let mut inner = Self::inner(Assurance::Verified, Source::Held(Held::new(sealer, verified, txn)));
         inner.fault = if same { arrived.and_then(Self::seal_fault) } else { Some(SealFault::Mismatch) };
         inner.arrived = arrived.and_then(Self::arrived_hop);
-        Some(Self(Arc::new(inner)))
+        Some(Self::from(inner))
+    }
+
+    fn from(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner), observed: false }
+    }
+
+    /// The same where nobody is turned away, whatever it is: `hopseal.observe` says so on the span.
+    #[must_use]
+    pub const fn observed(mut self) -> Self {
+        self.observed = true;
+        self
+    }
+
+    /// Whether nobody is turned away here.
+    #[must_use]
+    pub const fn is_observed(&self) -> bool {
+        self.observed
     }
 
     fn inner(assurance: Assurance, source: Source) -> Inner {
@@ -142,35 +162,35 @@ impl HopIdentity {
     /// How sure it is.
     #[must_use]
     pub fn assurance(&self) -> Assurance {
-        self.0.assurance
+        self.inner.assurance
     }
 
     /// Why the credential was refused.
     #[must_use]
     pub fn refusal(&self) -> Option<Reason> {
-        self.0.reason
+        self.inner.reason
     }
 
     /// Why the seal that came was not accepted.
     #[must_use]
     pub fn seal_fault(&self) -> Option<SealFault> {
-        self.0.fault
+        self.inner.fault
     }
 
     /// The word of `hopseal.reason`: of a refusal, or of an assurance that is weaker for the want of a valid seal.
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
-        let weaker = self.0.assurance != Assurance::Verified;
-        self.0
+        let weaker = self.inner.assurance != Assurance::Verified;
+        self.inner
             .reason
             .map(Reason::as_str)
-            .or_else(|| self.0.fault.filter(|_| weaker).map(SealFault::as_reason))
+            .or_else(|| self.inner.fault.filter(|_| weaker).map(SealFault::as_reason))
     }
 
     /// What was validated here, if the identity is `verified`.
     #[must_use]
     pub fn principal(&self) -> Option<&Verified> {
-        match &self.0.source {
+        match &self.inner.source {
             Source::Held(held) => Some(held.verified()),
             _ => None,
         }
@@ -179,7 +199,7 @@ impl HopIdentity {
     /// What came with the request, if the identity is `sealed` or `asserted`.
     #[must_use]
     pub fn carried(&self) -> Option<&Carried> {
-        match &self.0.source {
+        match &self.inner.source {
             Source::Sealed(sealed) => Some(sealed.carried()),
             Source::Carried(carried) => Some(carried),
             Source::Held(_) | Source::Nobody => None,
@@ -189,28 +209,28 @@ impl HopIdentity {
     /// The crossing counter that came with the request.
     #[must_use]
     pub fn arrived_hop(&self) -> Option<CrossingCount> {
-        self.0.arrived
+        self.inner.arrived
     }
 
     pub(super) fn source(&self) -> &Source {
-        &self.0.source
+        &self.inner.source
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// What travels on from here in a trace; `None` when nobody's identity does. A seal that was found broken is not passed on;
     /// one that has ended, or that only others may be able to check, is.
     pub(super) fn leaving(&self, trace_id: [u8; 16], now: UnixTime) -> Option<Carried> {
-        match &self.0.source {
+        match &self.inner.source {
             Source::Nobody => None,
             Source::Held(held) => held.carried(trace_id, now).ok(),
             Source::Sealed(sealed) => Some(sealed.carried().clone()),
             Source::Carried(carried) => {
                 use SealFault::{Expired, Missing, Premature, UnknownKey};
                 let harmless =
-                    matches!(self.0.fault, None | Some(Expired | Missing | Premature | UnknownKey));
+                    matches!(self.inner.fault, None | Some(Expired | Missing | Premature | UnknownKey));
                 harmless.then(|| carried.clone())
             }
         }
@@ -230,9 +250,9 @@ fn is_of(carried: &Carried, verified: &Verified, sealer: &Sealer) -> bool {
 impl fmt::Debug for HopIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HopIdentity")
-            .field("assurance", &self.0.assurance)
+            .field("assurance", &self.inner.assurance)
             .field("reason", &self.reason())
-            .field("seal_fault", &self.0.fault)
+            .field("seal_fault", &self.inner.fault)
             .finish_non_exhaustive()
     }
 }

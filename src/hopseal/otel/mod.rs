@@ -12,10 +12,14 @@ mod propagator;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "tower")]
+pub(crate) use ambient::within;
 pub use ambient::{WithIdentity, carried, carried_fn, with_identity};
 #[cfg(feature = "tokio")]
 pub use ambient::{spawn, spawn_blocking};
 pub use attributes::DEFAULT_ATTRIBUTES;
 pub use identity::HopIdentity;
 pub use processor::IdentityProcessor;
+#[cfg(feature = "tower")]
+pub(crate) use processor::stamp;
 pub use propagator::{Egress, Propagator};

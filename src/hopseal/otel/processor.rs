@@ -104,3 +104,17 @@ impl SpanProcessor for IdentityProcessor {
         Ok(())
     }
 }
+
+/// Writes an identity on the span of a context: an entry span that began before the identity was known.
+#[cfg(feature = "tower")]
+pub(crate) fn stamp(cx: &Context, identity: &HopIdentity, now: crate::clock::UnixTime, workload: &str) {
+    let span = cx.span();
+    if span.is_recording() {
+        tell(identity, span.span_context().trace_id().to_bytes(), now, &mut |name, value| {
+            if DEFAULT_ATTRIBUTES.contains(&name) {
+                span.set_attribute(KeyValue::new(name, value));
+            }
+        });
+        span.set_attribute(KeyValue::new(WORKLOAD, workload.to_owned()));
+    }
+}
