@@ -107,6 +107,8 @@ fields! {
     Txn = "hopseal_txn";
     /// `hopseal.act`.
     Act = "hopseal_act";
+    /// `hopseal.resealed`.
+    Resealed = "hopseal_resealed";
     /// `hopseal.iat`.
     SealIat = "hopseal_iat";
     /// `hopseal.exp`.
@@ -214,12 +216,13 @@ fields! {
 }
 
 /// The baggage members that a seal covers, as they stand on a span, in the order they are signed.
-pub const SEALED: [(Field, &str); 8] = [
+pub const SEALED: [(Field, &str); 9] = [
     (Field::Act, attribute::ACT),
     (Field::SealExp, attribute::EXP),
     (Field::SealIat, attribute::IAT),
     (Field::Iss, attribute::ISS),
     (Field::Kind, attribute::KIND),
+    (Field::Resealed, attribute::RESEALED),
     (Field::Sub, attribute::SUB),
     (Field::SealedTenant, attribute::TENANT),
     (Field::Txn, attribute::TXN),

@@ -18,12 +18,17 @@
 //! | `outgoing` | tokens that are sent: got, renewed, exchanged: `outgoing::Credentials` |
 //! | `events` | security events and logouts that issuers send: `events::Receiver` |
 //! | `metrics` | what happens, counted by OpenTelemetry: `metrics::Metrics` |
+//! | `seal` | sealing what was validated, for the hops to come, and checking the seals of others |
+//! | `otel` | identity within OpenTelemetry 0.33: context, baggage on the wire, attributes on spans; with `tracing` too |
+//! | `tokio` | `otel::spawn` and `otel::spawn_blocking` |
+//! | `tower` | a layer for servers that finds out who calls |
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
 //! algorithm, clock, reason, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation, jose, http,
-//! spiffe_id -> keys, client -> claims -> binding, cache, mesh, paseto -> svid -> validator, introspection, outgoing, events
+//! spiffe_id -> keys, client -> claims -> binding, cache, mesh, paseto -> svid -> validator, introspection, outgoing, events -> seal -> otel
+//! -> tower
 //! ```
 
 mod algorithm;
@@ -52,6 +57,8 @@ mod mesh;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod observe;
+#[cfg(feature = "otel")]
+pub mod otel;
 mod outcome;
 #[cfg(feature = "outgoing")]
 pub mod outgoing;
@@ -61,12 +68,16 @@ mod principal;
 mod reason;
 mod registry;
 mod revocation;
+#[cfg(feature = "seal")]
+pub mod seal;
 mod secret;
 mod spiffe_id;
 #[cfg(feature = "spiffe")]
 mod svid;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
 #[cfg(feature = "jwt")]
 mod validator;
 

@@ -15,7 +15,7 @@ macro_rules! attributes {
 }
 
 attributes! {
-    /// Pseudonym of the subject: HMAC-SHA256 over issuer and subject, 128 bits, base64url.
+    /// Pseudonym of the subject: id of the key, `.`, HMAC-SHA256 over issuer and subject, 128 bits, base64url.
     SUB = "hopseal.sub";
     /// Kind of the principal: `user`, `service` or `agent`.
     KIND = "hopseal.kind";
@@ -61,8 +61,10 @@ attributes! {
     PEER_WORKLOAD = "hopseal.peer_workload";
     /// Transaction id (`txn`, RFC 8417 section 2.2): the same across restarts of the trace.
     TXN = "hopseal.txn";
-    /// Digests of the actors as they travelled in baggage, base64url of 8 bytes each, joined by `.`.
+    /// Digests of the actors as they travelled in baggage, base64url of 8 bytes each, joined by `.`, most recent first.
     ACT = "hopseal.act";
+    /// Where a seal that was made from another seal comes from: a [`Resealed`](crate::member::Resealed).
+    RESEALED = "hopseal.resealed";
     /// When the seal was made.
     IAT = "hopseal.iat";
     /// When the seal ends to be valid.
@@ -70,7 +72,8 @@ attributes! {
     /// The seal: a detached JWS over the members of this trace. See `seal`.
     SEAL = "hopseal.seal";
     /// Why the seal was not accepted, a word of [`SealFault`](crate::seal::SealFault): `algorithm`, `expired`,
-    /// `incomplete`, `malformed`, `mismatch`, `missing`, `premature`, `signature`, `trace`, `unknown_key`.
+    /// `incomplete`, `malformed`, `mismatch`, `missing`, `premature`, `sealer`, `signature`, `trace`,
+    /// `unknown_key`.
     SEAL_ERROR = "hopseal.seal_error";
     /// Hop counter and running hash as they travel in baggage: a [`CrossingCount`](crate::CrossingCount).
     HOP = "hopseal.hop";
@@ -84,4 +87,4 @@ attributes! {
 
 /// Baggage members covered by the seal, in the order they are signed (sorted by name). A member that was not
 /// sent has no line.
-pub const SEALED_MEMBERS: &[&str] = &[ACT, EXP, IAT, ISS, KIND, SUB, TENANT, TXN];
+pub const SEALED_MEMBERS: &[&str] = &[ACT, EXP, IAT, ISS, KIND, RESEALED, SUB, TENANT, TXN];

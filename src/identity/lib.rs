@@ -3,17 +3,26 @@
 //! No I/O, no clock, no async, no OpenTelemetry types: a service, a collector and an auditor's script can all
 //! depend on it.
 //!
+//! [`wire`] is the contract on one page, for other languages; `vectors/` has files to test against.
+//!
 //! Each module names only those to its left:
 //!
 //! ```text
-//! assurance, attribute, crossing_count, principal -> seal
+//! assurance, attribute, crossing_count, principal -> member -> pseudonym, seal -> baggage
 //! ```
 
 mod assurance;
 pub mod attribute;
+pub mod baggage;
 mod crossing_count;
+pub mod member;
 mod principal;
+#[cfg(feature = "pseudonym")]
+pub mod pseudonym;
 pub mod seal;
+
+#[doc = include_str!("wire.md")]
+pub mod wire {}
 
 pub use assurance::{Assurance, Basis};
 pub use crossing_count::CrossingCount;

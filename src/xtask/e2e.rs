@@ -11,7 +11,7 @@ use crate::metadata::Metadata;
 use crate::task::{Repository, TaskError};
 
 /// Starts the fleet of `tests/examples/capture` (Python, Node, Java), traces it anew, and checks that the same is said
-/// of it as of the committed capture. Fetches what the fleet needs; some minutes the first time.
+/// of it as of the committed capture; then lets Nimbus check our seals. Fetches what the fleet needs; some minutes the first time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -80,8 +80,17 @@ pub(crate) fn run(_: &Args, repository: &Repository, out: &mut dyn Write) -> Res
         writeln!(out, "expected {expected:#?}\nfound {found:#?}")?;
         return Err(TaskError::Differs);
     }
+    java_checks_seals(repository, out)?;
     let hops: usize = found.traces.iter().map(|trace| trace.hops.len()).sum();
     Ok(writeln!(out, "e2e: taken anew, the same {hops} hops and {} findings", found.findings.len())?)
+}
+
+/// Runs the one test of `tests/interop` that takes a JDK.
+fn java_checks_seals(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    crate::test::install_interop(repository, &["java"], out)?;
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
+    exec::run(cargo.args(["--test", "interop", "--", "--ignored"]), out)
 }
 
 /// What `hopseal check` says of a file, in an order that ids do not change.

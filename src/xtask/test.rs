@@ -7,8 +7,9 @@ use std::process::Command;
 use crate::exec;
 use crate::task::{Repository, TaskError};
 
-/// Runs every test of the workspace, with every feature. They need Rust, the C compiler that Rust links with, and Node 20 or
-/// later with npm, for the identity provider of `tests/idp`, which is fetched the first time.
+/// Runs every test of the workspace, with every feature. They need Rust, the C compiler that Rust links with, Python 3, and
+/// Node 20 or later with npm: for the identity provider of `tests/idp`, and for libraries that check our seals. What these
+/// need is fetched the first time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Passed on to `cargo test`.
@@ -19,8 +20,30 @@ pub(crate) struct Args {
 /// A real identity provider, from npm.
 const PROVIDER: &str = "tests/idp/oidc-provider";
 
+/// What languages of `tests/interop` run on, and how Debian calls it.
+const NEEDED: [(&str, &str, &str); 3] = [
+    ("python", "python3", "apt-get install python3-venv"),
+    ("node", "npm", "apt-get install nodejs npm"),
+    ("java", "mvn", "apt-get install default-jdk-headless maven"),
+];
+
+/// Fetches the libraries of other languages that check our seals, unless they are there.
+pub(crate) fn install_interop(
+    repository: &Repository,
+    languages: &[&str],
+    out: &mut dyn Write,
+) -> Result<(), TaskError> {
+    for (_, what, install) in NEEDED.iter().filter(|(language, _, _)| languages.contains(language)) {
+        if !exec::succeeds(Command::new(what).arg("--version")) {
+            return Err(TaskError::Missing { what, install });
+        }
+    }
+    exec::run(Command::new(repository.root().join("tests/interop/install")).args(languages), out)
+}
+
 pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
     install(repository, out)?;
+    install_interop(repository, &["python", "node"], out)?;
     let mut cargo = exec::cargo();
     cargo
         .current_dir(repository.root())

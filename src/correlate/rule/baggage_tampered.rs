@@ -72,15 +72,15 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
 }
 
 fn fault(cx: &Cx<'_>, hop: &Hop<'_>, span: &Span<'_>) -> Option<Fault> {
-    let mismatch = SealFault::Mismatch.as_str();
     if let Some(SealVerdict::Broken(fault)) = hop.identity.seal {
         return told_here(fault).then(|| Fault { word: fault.as_str(), seen_by: "this check", member: None });
     }
     let reverified = hop.identity.seal == Some(SealVerdict::Valid);
     if let Some(word) = span.get(Field::SealError) {
         let fault = SealFault::parse(word);
-        // What was valid all along can only have been beside the wrong credential.
-        let holds = if reverified { fault == Some(SealFault::Mismatch) } else { fault.is_none_or(told_here) };
+        // What was valid all along can only have been beside the wrong credential, or by the wrong service.
+        let beside = matches!(fault, Some(SealFault::Mismatch | SealFault::Sealer));
+        let holds = if reverified { beside } else { fault.is_none_or(told_here) };
         let word = fault.map_or("other", SealFault::as_str);
         return holds.then_some(Fault { word, seen_by: "the hop", member: None });
     }
@@ -97,7 +97,8 @@ fn fault(cx: &Cx<'_>, hop: &Hop<'_>, span: &Span<'_>) -> Option<Fault> {
         return None;
     }
     let (_, member) = SEALED.into_iter().find(|(field, _)| above.get(*field) != span.get(*field))?;
-    Some(Fault { word: mismatch, seen_by: "this check", member: Some(member) })
+    let word = SealFault::Mismatch.as_str();
+    Some(Fault { word, seen_by: "this check", member: Some(member) })
 }
 
 /// Whether a fault is a tampering: the others are told by the rules of their own.
@@ -120,6 +121,7 @@ mod tests {
             ("hopseal.assurance=asserted hopseal.seal_error=signature", &["1: high certain"]),
             ("hopseal.assurance=asserted hopseal.seal_error=mismatch", &["1: high certain"]),
             ("hopseal.assurance=asserted hopseal.seal_error=missing", &["1: high certain"]),
+            ("hopseal.assurance=asserted hopseal.seal=valid hopseal.seal_error=sealer", &["1: high certain"]),
             ("hopseal.assurance=refused hopseal.seal_error=signature", &["1: high certain"]),
             ("hopseal.assurance=asserted hopseal.seal_error=unknown__key", &["1: high likely"]),
             ("hopseal.assurance=asserted hopseal.seal_error=trace", &[]),

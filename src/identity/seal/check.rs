@@ -6,6 +6,7 @@ use super::{
     BASE64URL, Binding, Header, KeySet, MAX_HEADER, Members, SealFault, decode, signing_input, split,
 };
 use crate::attribute::{EXP, IAT, ISS, KIND, SUB};
+use crate::member;
 
 /// Longest life of a seal, in seconds: past it one has ended whatever its `exp` says.
 pub const MAX_LIFETIME: u64 = 300;
@@ -97,10 +98,6 @@ fn in_time(members: &Members<'_>, clock: Clock) -> Result<(), SealFault> {
 
 /// When the members say that the seal was made and ends; `None` unless both are plain decimal seconds.
 pub(super) fn times(members: &Members<'_>) -> Option<(u64, u64)> {
-    let seconds = |name| {
-        let text = members.get(name)?;
-        let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-        plain.then(|| text.parse::<u64>().ok()).flatten()
-    };
+    let seconds = |name| member::seconds(members.get(name)?);
     Some((seconds(IAT)?, seconds(EXP)?))
 }

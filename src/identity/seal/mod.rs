@@ -46,13 +46,12 @@ pub use key_set::{KeyFault, KeySet, KeySetError, SkippedKey};
 pub use mint::{MintError, SealingKey, SealingKeyError};
 
 use crate::attribute::SEALED_MEMBERS;
+use crate::member::{self, is_unreserved};
 
 /// First line of every payload.
 const VERSION: &str = "hopseal-seal-1";
 /// Longest key id, in bytes.
 const MAX_KID: usize = 32;
-/// Longest member value, in bytes. W3C Baggage asks carriers to take 8192 for everything.
-const MAX_VALUE: usize = 1024;
 /// Room for the longest protected header.
 const MAX_HEADER: usize = 128;
 /// Characters of an Ed25519 signature and of an HMAC-SHA256 tag in base64url.
@@ -98,6 +97,8 @@ faults! {
     Missing = "missing";
     /// It was made in the future.
     Premature = "premature";
+    /// Its key is not that of a service that may seal such an identity. Only who knows the rules can see that.
+    Sealer = "sealer";
     /// A member was edited, added or removed after it was made; or it was made by another key of that name.
     Signature = "signature";
     /// It was made for another trace.
@@ -151,11 +152,12 @@ impl<'a> Members<'a> {
     ///
     /// # Errors
     /// [`SealFault::Malformed`] for a name that is not in [`SEALED_MEMBERS`], a second value, and a value that is
-    /// empty, over 1024 bytes or not of unreserved characters.
+    /// empty, longer than that of its [member](crate::member::MEMBERS) may be, or not of unreserved characters.
     pub fn set(&mut self, name: &str, value: &'a str) -> Result<(), SealFault> {
         let place = SEALED_MEMBERS.iter().position(|member| *member == name);
         let slot = place.and_then(|place| self.values.get_mut(place)).ok_or(SealFault::Malformed)?;
-        if slot.is_some() || value.len() > MAX_VALUE || !is_unreserved(value) {
+        let fits = member::find(name).is_some_and(|member| value.len() <= member.max);
+        if slot.is_some() || !fits || !is_unreserved(value) {
             return Err(SealFault::Malformed);
         }
         *slot = Some(value);
@@ -172,12 +174,6 @@ impl<'a> Members<'a> {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
         SEALED_MEMBERS.iter().zip(self.values).filter_map(|(name, value)| Some((*name, value?)))
     }
-}
-
-/// Whether text is one or more unreserved characters (RFC 3986 section 2.3).
-fn is_unreserved(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
 }
 
 /// The bytes that a seal signs: see the [module](self).

@@ -1,0 +1,174 @@
+//! What of an identity stands on a span.
+
+use hopseal_identity::attribute::{
+    ACT, ACTORS, ALG, ASSURANCE, AUDIENCE, CLIENT, EXP, EXPIRES_AT, HOP_BEFORE, IAT, ISS, KID, KIND, METHOD,
+    OBSERVE, REASON, RESEALED, SCOPES, SEAL, SEAL_ERROR, SUB, TENANT, TOKEN_FINGERPRINT, TXN, WORKLOAD,
+};
+use hopseal_identity::{Kind, member};
+use opentelemetry::{Array, StringValue, Value};
+
+use super::identity::{HopIdentity, Source};
+use crate::clock::UnixTime;
+use crate::seal::Held;
+
+/// The subject itself: only where it is asked for.
+pub(super) const ENDUSER_ID: &str = "enduser.id";
+const ENDUSER_PSEUDO_ID: &str = "enduser.pseudo.id";
+const USER_ROLES: &str = "user.roles";
+const SESSION_ID: &str = "session.id";
+
+/// What is written on the entry span of a hop unless something else is asked for: everything that this crate knows, but not the
+/// subject itself (`enduser.id`).
+pub const DEFAULT_ATTRIBUTES: &[&str] = &[
+    ACT,
+    ACTORS,
+    ALG,
+    ASSURANCE,
+    AUDIENCE,
+    CLIENT,
+    ENDUSER_PSEUDO_ID,
+    EXP,
+    EXPIRES_AT,
+    HOP_BEFORE,
+    IAT,
+    ISS,
+    KID,
+    KIND,
+    METHOD,
+    OBSERVE,
+    REASON,
+    RESEALED,
+    SCOPES,
+    SEAL,
+    SEAL_ERROR,
+    SESSION_ID,
+    SUB,
+    TENANT,
+    TOKEN_FINGERPRINT,
+    TXN,
+    USER_ROLES,
+    WORKLOAD,
+];
+
+/// What of these is also written on spans within a hop, where that is asked for.
+pub(super) const WITHIN: &[&str] = &[ASSURANCE, KIND, SUB, TENANT];
+
+/// Tells everything that may be written of an identity in a trace to `set`.
+pub(super) fn tell(
+    identity: &HopIdentity,
+    trace_id: [u8; 16],
+    now: UnixTime,
+    set: &mut dyn FnMut(&'static str, Value),
+) {
+    set(ASSURANCE, identity.assurance().as_str().into());
+    if identity.is_observed() {
+        set(OBSERVE, true.into());
+    }
+    if let Some(reason) = identity.reason() {
+        set(REASON, reason.into());
+    }
+    if let Some(fault) = identity.seal_fault() {
+        set(SEAL_ERROR, fault.as_str().into());
+    }
+    if let Some(hop) = identity.arrived_hop() {
+        set(HOP_BEFORE, hop.to_string().into());
+    }
+    match identity.source() {
+        Source::Nobody => {}
+        Source::Held(held) => tell_held(held, trace_id, now, set),
+        Source::Sealed(sealed) => {
+            set(METHOD, "seal".into());
+            tell_members(sealed.carried().iter(), set);
+        }
+        Source::Carried(carried) => tell_members(carried.iter(), set),
+    }
+}
+
+fn tell_held(held: &Held, trace_id: [u8; 16], now: UnixTime, set: &mut dyn FnMut(&'static str, Value)) {
+    let (principal, evidence) = (held.verified().principal(), held.verified().evidence());
+    match held.carried(trace_id, now) {
+        Ok(carried) => tell_members(carried.iter(), set),
+        // It is verified all the same, and only nobody else is told.
+        Err(_) => {
+            let sub = held.pseudonym();
+            let tenant = principal.tenant.as_deref().and_then(member::escape);
+            let members = [
+                (SUB, Some(sub.as_str())),
+                (KIND, Some(principal.kind.as_str())),
+                (ISS, Some(evidence.issuer.as_str())),
+                (TENANT, tenant.as_deref()),
+            ];
+            tell_members(members.into_iter().filter_map(|(name, value)| Some((name, value?))), set);
+        }
+    }
+    set(METHOD, evidence.method().into());
+    if let Some(algorithm) = evidence.algorithm {
+        set(ALG, algorithm.into());
+    }
+    if let Some(audience) = &evidence.audience {
+        set(AUDIENCE, list([audience.as_str()]));
+    }
+    set(EXPIRES_AT, number(principal.expiry.0));
+    set(TOKEN_FINGERPRINT, evidence.fingerprint.to_string().into());
+    if let Some(kid) = &evidence.kid {
+        set(KID, kid.clone().into());
+    }
+    if let Some(client) = &principal.client {
+        set(CLIENT, client.clone().into());
+    }
+    if !principal.actors.is_empty() {
+        // A person who acts for another is no more to be read off than the subject.
+        let actor = |actor: &crate::Acting| match actor.kind {
+            Some(kind @ (Kind::Service | Kind::Agent)) => format!("{}:{}", kind.as_str(), actor.id),
+            Some(Kind::User) => format!("user:{}", held.actor_digest(actor)),
+            None => held.actor_digest(actor),
+        };
+        set(
+            ACTORS,
+            Value::Array(Array::String(principal.actors.iter().map(actor).map(StringValue::from).collect())),
+        );
+    }
+    if !principal.scopes.is_empty() {
+        set(SCOPES, list(principal.scopes.iter().map(String::as_str)));
+    }
+    if !principal.roles.is_empty() {
+        set(USER_ROLES, list(principal.roles.iter().map(String::as_str)));
+    }
+    if let Some(session) = &principal.session {
+        set(SESSION_ID, held.session_digest(session).into());
+    }
+    if principal.kind == Kind::User {
+        set(ENDUSER_ID, principal.id.clone().into());
+    }
+}
+
+/// The members as they travel: what the seal is checked over again.
+fn tell_members<'m>(
+    members: impl Iterator<Item = (&'static str, &'m str)>,
+    set: &mut dyn FnMut(&'static str, Value),
+) {
+    let (mut sub, mut user) = (None, false);
+    for (name, value) in members {
+        match name {
+            SUB => sub = Some(value),
+            KIND => user = value == Kind::User.as_str(),
+            _ => {}
+        }
+        match member::seconds(value).filter(|_| matches!(name, IAT | EXP)) {
+            Some(seconds) => set(name, number(seconds)),
+            None => set(name, value.to_owned().into()),
+        }
+    }
+    if let Some(sub) = sub.filter(|_| user) {
+        set(ENDUSER_PSEUDO_ID, sub.to_owned().into());
+    }
+}
+
+fn number(seconds: u64) -> Value {
+    Value::I64(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> Value {
+    let texts = texts.into_iter().map(|text| StringValue::from(text.to_owned())).collect();
+    Value::Array(Array::String(texts))
+}

@@ -1,0 +1,258 @@
+//! The identity at a hop, as a value of the context.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hopseal_identity::attribute::{ACT, SUB};
+use hopseal_identity::baggage::Carried;
+use hopseal_identity::seal::SealFault;
+use hopseal_identity::{Assurance, CrossingCount};
+
+use super::ambient;
+use crate::clock::UnixTime;
+use crate::outcome::{Refused, Verified};
+use crate::reason::Reason;
+use crate::seal::{Held, SealChecker, Sealed, Sealer, Txn};
+
+/// Whose identity a hop acts with, and how sure that is. Cheap to clone; lives in the OpenTelemetry context.
+///
+/// ```
+/// use hopseal::otel::{HopIdentity, with_identity};
+/// use opentelemetry::Context;
+/// let _entered = Context::current().with_value(HopIdentity::anonymous()).attach();
+/// assert_eq!(HopIdentity::current().map(|identity| identity.assurance().as_str()), Some("anonymous"));
+/// ```
+#[derive(Clone)]
+pub struct HopIdentity {
+    inner: Arc<Inner>,
+    observed: bool,
+}
+
+struct Inner {
+    assurance: Assurance,
+    reason: Option<Reason>,
+    fault: Option<SealFault>,
+    source: Source,
+    arrived: Option<CrossingCount>,
+}
+
+/// What vouches for the identity, or does not.
+pub(super) enum Source {
+    Nobody,
+    /// A credential that was validated here.
+    Held(Held),
+    /// A seal that was checked here.
+    Sealed(Sealed),
+    /// What came, and nothing vouches for.
+    Carried(Carried),
+}
+
+impl HopIdentity {
+    fn new(assurance: Assurance, source: Source) -> Self {
+        Self::from(Self::inner(assurance, source))
+    }
+
+    /// There was no credential and no identity with the request.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::new(Assurance::Anonymous, Source::Nobody)
+    }
+
+    /// Nothing is known.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self::new(Assurance::Unknown, Source::Nobody)
+    }
+
+    /// A credential came and is bad. What came beside it does not count.
+    #[must_use]
+    pub fn refused(refused: &Refused) -> Self {
+        let mut inner = Self::inner(Assurance::Refused, Source::Nobody);
+        inner.reason = Some(refused.reason());
+        Self::from(inner)
+    }
+
+    /// Members of ours came that make no identity: `malformed` or `incomplete`.
+    #[must_use]
+    pub fn unreadable(fault: SealFault) -> Self {
+        let mut inner = Self::inner(Assurance::Unknown, Source::Nobody);
+        inner.fault = Some(fault);
+        Self::from(inner)
+    }
+
+    /// An identity came with the request, and nobody has checked its seal.
+    #[must_use]
+    pub fn asserted(carried: Carried) -> Self {
+        let mut inner = Self::inner(Assurance::Asserted, Source::Nobody);
+        inner.arrived = carried.hop();
+        inner.source = Source::Carried(carried);
+        Self::from(inner)
+    }
+
+    /// An identity came with the request in a trace: sealed if its seal is valid when the hop begins, else an assertion.
+    #[must_use]
+    pub fn checked(carried: Carried, checker: &SealChecker, trace_id: [u8; 16], at: UnixTime) -> Self {
+        let mut inner = Self::inner(Assurance::Sealed, Source::Nobody);
+        inner.arrived = carried.hop();
+        match checker.check(&carried, trace_id, at) {
+            Ok(sealed) => inner.source = Source::Sealed(sealed),
+            Err(fault) => {
+                inner.assurance = Assurance::Asserted;
+                inner.fault = Some(fault);
+                inner.source = Source::Carried(carried);
+            }
+        }
+        Self::from(inner)
+    }
+
+    /// A credential was validated at this hop; `arrived` is what [came with the request](Self::checked). The credential is what
+    /// counts: an identity beside it that is another's is a fault ([`SealFault::Mismatch`]) and is replaced.
+    ///
+    /// The transaction is that of the transaction token, or of the valid seal beside the credential, or a new one. `None` when
+    /// the system has no randomness for that.
+    #[must_use]
+    pub fn verified(verified: Arc<Verified>, sealer: Arc<Sealer>, arrived: Option<&Self>) -> Option<Self> {
+        let beside = arrived.and_then(Self::carried);
+        let same = beside.is_none_or(|carried| is_of(carried, &verified, &sealer));
+        let txn = match (&verified.evidence().token_id, beside) {
+            (Some(id), _) if verified.evidence().credential == crate::Credential::TxnToken => Txn::new(id)?,
+            (_, Some(carried)) if same && arrived.is_some_and(|it| it.assurance() == Assurance::Sealed) => {
+                Txn::of(carried).or_else(Txn::random)?
+            }
+            _ => Txn::random()?,
+        };
+        let mut inner = Self::inner(Assurance::Verified, Source::Held(Held::new(sealer, verified, txn)));
+        inner.fault = if same { arrived.and_then(Self::seal_fault) } else { Some(SealFault::Mismatch) };
+        inner.arrived = arrived.and_then(Self::arrived_hop);
+        Some(Self::from(inner))
+    }
+
+    fn from(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner), observed: false }
+    }
+
+    /// The same where nobody is turned away, whatever it is: `hopseal.observe` says so on the span.
+    #[must_use]
+    pub const fn observed(mut self) -> Self {
+        self.observed = true;
+        self
+    }
+
+    /// Whether nobody is turned away here.
+    #[must_use]
+    pub const fn is_observed(&self) -> bool {
+        self.observed
+    }
+
+    fn inner(assurance: Assurance, source: Source) -> Inner {
+        Inner { assurance, reason: None, fault: None, source, arrived: None }
+    }
+
+    /// The identity of the context that is current: its value there, or else that of the [`with_identity`](super::with_identity)
+    /// around, where a span that was built before has put its own context in place of ours.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        opentelemetry::Context::map_current(Self::of)
+    }
+
+    pub(super) fn of(cx: &opentelemetry::Context) -> Option<Self> {
+        cx.get::<Self>().cloned().or_else(ambient::get)
+    }
+
+    /// How sure it is.
+    #[must_use]
+    pub fn assurance(&self) -> Assurance {
+        self.inner.assurance
+    }
+
+    /// Why the credential was refused.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Reason> {
+        self.inner.reason
+    }
+
+    /// Why the seal that came was not accepted.
+    #[must_use]
+    pub fn seal_fault(&self) -> Option<SealFault> {
+        self.inner.fault
+    }
+
+    /// The word of `hopseal.reason`: of a refusal, or of an assurance that is weaker for the want of a valid seal.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        let weaker = self.inner.assurance != Assurance::Verified;
+        self.inner
+            .reason
+            .map(Reason::as_str)
+            .or_else(|| self.inner.fault.filter(|_| weaker).map(SealFault::as_reason))
+    }
+
+    /// What was validated here, if the identity is `verified`.
+    #[must_use]
+    pub fn principal(&self) -> Option<&Verified> {
+        match &self.inner.source {
+            Source::Held(held) => Some(held.verified()),
+            _ => None,
+        }
+    }
+
+    /// What came with the request, if the identity is `sealed` or `asserted`.
+    #[must_use]
+    pub fn carried(&self) -> Option<&Carried> {
+        match &self.inner.source {
+            Source::Sealed(sealed) => Some(sealed.carried()),
+            Source::Carried(carried) => Some(carried),
+            Source::Held(_) | Source::Nobody => None,
+        }
+    }
+
+    /// The crossing counter that came with the request.
+    #[must_use]
+    pub fn arrived_hop(&self) -> Option<CrossingCount> {
+        self.inner.arrived
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.inner.source
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// What travels on from here in a trace; `None` when nobody's identity does. A seal that was found broken is not passed on;
+    /// one that has ended, or that only others may be able to check, is.
+    pub(super) fn leaving(&self, trace_id: [u8; 16], now: UnixTime) -> Option<Carried> {
+        match &self.inner.source {
+            Source::Nobody => None,
+            Source::Held(held) => held.carried(trace_id, now).ok(),
+            Source::Sealed(sealed) => Some(sealed.carried().clone()),
+            Source::Carried(carried) => {
+                use SealFault::{Expired, Missing, Premature, UnknownKey};
+                let harmless =
+                    matches!(self.inner.fault, None | Some(Expired | Missing | Premature | UnknownKey));
+                harmless.then(|| carried.clone())
+            }
+        }
+    }
+}
+
+/// Whether an identity that came is that of the credential; under a pseudonym of another key, whether it could be.
+fn is_of(carried: &Carried, verified: &Verified, sealer: &Sealer) -> bool {
+    let principal = verified.principal();
+    let Some(sub) = carried.get(SUB) else { return false };
+    let pseudonyms = sealer.pseudonyms();
+    let chain = principal.actors.iter().map(|actor| (actor.as_actor(), actor.issuer.as_deref()));
+    pseudonyms.is_of(sub, &principal.issuer, &principal.id).unwrap_or(true)
+        && pseudonyms.is_of_actors(sub, carried.get(ACT), chain).unwrap_or(true)
+}
+
+impl fmt::Debug for HopIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HopIdentity")
+            .field("assurance", &self.inner.assurance)
+            .field("reason", &self.reason())
+            .field("seal_fault", &self.inner.fault)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,120 @@
+//! Identity on spans.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hopseal_identity::attribute::WORKLOAD;
+use opentelemetry::trace::{Span as _, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+
+use super::attributes::{DEFAULT_ATTRIBUTES, WITHIN, tell};
+use super::identity::HopIdentity;
+use crate::clock::{Clock, SystemClock};
+
+/// Writes the identity of the context on the entry span of each hop: the span without a parent in this process.
+///
+/// It must be added before the processor that exports. Spans that are not recorded get nothing, and cost nothing.
+///
+/// ```
+/// use hopseal::otel::IdentityProcessor;
+/// use opentelemetry_sdk::trace::SdkTracerProvider;
+/// let provider = SdkTracerProvider::builder()
+///     .with_span_processor(IdentityProcessor::new("spiffe://example.org/orders"))
+///     // .with_batch_exporter(..)
+///     .build();
+/// # drop(provider);
+/// ```
+#[derive(Debug)]
+pub struct IdentityProcessor {
+    workload: String,
+    clock: Arc<dyn Clock>,
+    /// Sorted.
+    attributes: Vec<String>,
+    within: bool,
+}
+
+impl IdentityProcessor {
+    /// Writes [`DEFAULT_ATTRIBUTES`], for a workload by its SPIFFE ID or `service.name`.
+    #[must_use]
+    pub fn new(workload: impl Into<String>) -> Self {
+        Self {
+            workload: workload.into(),
+            clock: Arc::new(SystemClock),
+            attributes: Vec::new(),
+            within: false,
+        }
+        .attributes(DEFAULT_ATTRIBUTES.iter().copied())
+    }
+
+    /// Writes these attributes and no others. `enduser.id`, the subject itself, is written only if it is named here.
+    #[must_use]
+    pub fn attributes(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.attributes = names.into_iter().map(Into::into).collect();
+        self.attributes.sort_unstable();
+        self
+    }
+
+    /// Also writes who it is (`hopseal.sub`, `.kind`, `.tenant`, `.assurance`, as far as they are allowed) on spans within a hop.
+    #[must_use]
+    pub const fn all_spans(mut self) -> Self {
+        self.within = true;
+        self
+    }
+
+    /// Takes time from another clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    fn allows(&self, name: &str) -> bool {
+        self.attributes.binary_search_by(|allowed| allowed.as_str().cmp(name)).is_ok()
+    }
+}
+
+impl SpanProcessor for IdentityProcessor {
+    fn on_start(&self, span: &mut Span, cx: &Context) {
+        let parent = cx.span();
+        let entry = !parent.span_context().is_valid() || parent.span_context().is_remote();
+        if !entry && !self.within {
+            return;
+        }
+        let Some(identity) = HopIdentity::of(cx) else { return };
+        let trace_id = span.span_context().trace_id().to_bytes();
+        tell(&identity, trace_id, self.clock.now(), &mut |name, value| {
+            if self.allows(name) && (entry || WITHIN.contains(&name)) {
+                span.set_attribute(KeyValue::new(name, value));
+            }
+        });
+        if entry && self.allows(WORKLOAD) {
+            span.set_attribute(KeyValue::new(WORKLOAD, self.workload.clone()));
+        }
+    }
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// Writes an identity on the span of a context: an entry span that began before the identity was known.
+#[cfg(feature = "tower")]
+pub(crate) fn stamp(cx: &Context, identity: &HopIdentity, now: crate::clock::UnixTime, workload: &str) {
+    let span = cx.span();
+    if span.is_recording() {
+        tell(identity, span.span_context().trace_id().to_bytes(), now, &mut |name, value| {
+            if DEFAULT_ATTRIBUTES.contains(&name) {
+                span.set_attribute(KeyValue::new(name, value));
+            }
+        });
+        span.set_attribute(KeyValue::new(WORKLOAD, workload.to_owned()));
+    }
+}

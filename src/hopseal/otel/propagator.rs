@@ -1,0 +1,231 @@
+//! The propagator of baggage.
+
+use std::sync::Arc;
+
+use hopseal_identity::CrossingCount;
+use hopseal_identity::attribute::{HOP_AFTER, LEAK_STOPPED};
+use hopseal_identity::baggage::{Baggage, Entry, Writer, decode};
+use opentelemetry::baggage::{Baggage as OtelBaggage, BaggageExt as _};
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, KeyValue};
+
+use super::identity::HopIdentity;
+use crate::clock::{Clock, SystemClock};
+use crate::seal::SealChecker;
+
+const HEADER: &str = "baggage";
+/// The same, as the API wants it.
+static FIELDS: std::sync::LazyLock<[String; 1]> = std::sync::LazyLock::new(|| [HEADER.to_owned()]);
+
+/// Whether an identity may leave by what is called in this context. Put it there as a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Egress {
+    /// The destination is one of ours.
+    Allowed,
+    /// It is not: members of others go, the identity stays.
+    Denied,
+}
+
+/// Writes and reads the `baggage` header, in place of the SDK's `BaggagePropagator`.
+///
+/// The identity of the context ([`HopIdentity`]) goes first and whole, its crossing counter moved on; never one that came as
+/// baggage of the application. Members of others pass on as they came, as far as the application has not changed them in the
+/// context's baggage, and are dropped whole past 64 members or 8192 bytes. Properties are never decoded.
+///
+/// It stands after the propagator of the trace context, whose trace a seal is bound to:
+///
+/// ```
+/// use hopseal::otel::{Egress, Propagator};
+/// use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
+/// use opentelemetry_sdk::propagation::TraceContextPropagator;
+/// let propagator = TextMapCompositePropagator::new(vec![
+///     Box::new(TraceContextPropagator::new()),
+///     Box::new(Propagator::new("spiffe://example.org/orders").egress(Egress::Allowed)),
+/// ]);
+/// assert!(propagator.fields().any(|field| field == "baggage"));
+/// ```
+#[derive(Debug)]
+pub struct Propagator {
+    workload: String,
+    clock: Arc<dyn Clock>,
+    checker: Option<Arc<SealChecker>>,
+    egress: Egress,
+    untrusted: bool,
+    dropped: Vec<String>,
+}
+
+/// Members of others as they came, with commas between them.
+struct Passing(Box<str>);
+
+impl Propagator {
+    /// A propagator for a workload, by its SPIFFE ID or `service.name`. No identity leaves unless the context
+    /// [says so](Egress); an identity that comes is an assertion.
+    #[must_use]
+    pub fn new(workload: impl Into<String>) -> Self {
+        Self {
+            workload: workload.into(),
+            clock: Arc::new(SystemClock),
+            checker: None,
+            egress: Egress::Denied,
+            untrusted: false,
+            dropped: Vec::new(),
+        }
+    }
+
+    /// What holds where the context says nothing of [`Egress`].
+    #[must_use]
+    pub const fn egress(mut self, egress: Egress) -> Self {
+        self.egress = egress;
+        self
+    }
+
+    /// Checks the seal of an identity that comes, in the trace it comes with.
+    #[must_use]
+    pub fn checking(mut self, checker: Arc<SealChecker>) -> Self {
+        self.checker = Some(checker);
+        self
+    }
+
+    /// Takes time from another clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// For the edge: no identity is taken from outside, nor members of others by these names, in any case (`user.id`).
+    #[must_use]
+    pub fn untrusted(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.untrusted = true;
+        self.dropped = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    fn arrived(&self, cx: &Context, baggage: &mut Baggage<'_>) -> Option<HopIdentity> {
+        let identity = std::mem::replace(&mut baggage.identity, Ok(None));
+        if self.untrusted {
+            baggage.others.retain(|entry| {
+                let name = decode(entry.name());
+                !self.dropped.iter().any(|dropped| name.eq_ignore_ascii_case(dropped))
+            });
+            return None;
+        }
+        match identity {
+            Ok(None) => None,
+            Err(fault) => Some(HopIdentity::unreadable(fault)),
+            Ok(Some(carried)) => Some(match &self.checker {
+                None => HopIdentity::asserted(carried),
+                Some(checker) => {
+                    let trace_id = cx.span().span_context().trace_id().to_bytes();
+                    HopIdentity::checked(carried, checker, trace_id, self.clock.now())
+                }
+            }),
+        }
+    }
+
+    /// The identity that leaves, with its counter moved on; told on the exit span, which is that of the context.
+    fn leaving(&self, cx: &Context) -> Option<hopseal_identity::baggage::Carried> {
+        let identity = HopIdentity::of(cx)?;
+        let span = cx.span();
+        let exit = span.span_context();
+        if !exit.is_valid() {
+            return None;
+        }
+        let carried = identity.leaving(exit.trace_id().to_bytes(), self.clock.now())?;
+        if cx.get::<Egress>().copied().unwrap_or(self.egress) == Egress::Denied {
+            if span.is_recording() {
+                span.set_attribute(KeyValue::new(LEAK_STOPPED, true));
+            }
+            return None;
+        }
+        let before = identity.arrived_hop().unwrap_or(CrossingCount::START);
+        let hop = before.next(&self.workload, exit.span_id().to_bytes());
+        if span.is_recording() {
+            span.set_attribute(KeyValue::new(HOP_AFTER, hop.to_string()));
+        }
+        Some(carried.with_hop(hop))
+    }
+}
+
+/// Whether a member that came is what the application sees, so that it passes on as it came. Of members of one name, the
+/// application sees the last.
+fn is_untouched(entry: &Entry<'_>, passing: &Passing, baggage: &OtelBaggage) -> bool {
+    let last = entries(passing).filter(|other| other.name() == entry.name()).last();
+    let seen = baggage.get_with_metadata(entry.name());
+    last.zip(seen).is_some_and(|(last, (value, properties))| {
+        decode(last.value()) == value.as_str() && last.properties() == properties.as_str()
+    })
+}
+
+fn entries(passing: &Passing) -> impl Iterator<Item = Entry<'_>> {
+    passing.0.split(',').filter_map(Entry::read)
+}
+
+impl TextMapPropagator for Propagator {
+    fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+        let leaving = self.leaving(cx);
+        let (baggage, passing) = (cx.baggage(), cx.get::<Passing>());
+        if leaving.is_none() && baggage.is_empty() {
+            return;
+        }
+        let mut writer = Writer::new(leaving.as_ref());
+        let untouched =
+            |entry: &Entry<'_>| passing.is_some_and(|passing| is_untouched(entry, passing, baggage));
+        for entry in passing.into_iter().flat_map(entries).filter(untouched) {
+            writer.pass_on(&entry);
+        }
+        let is_new = |name: &str| {
+            !passing.into_iter().flat_map(entries).any(|entry| entry.name() == name && untouched(&entry))
+        };
+        let mut added: Vec<_> = baggage.iter().filter(|(name, _)| is_new(name.as_str())).collect();
+        added.sort_unstable_by_key(|(name, _)| *name); // the SDK's have no order
+        for (name, (value, properties)) in added {
+            writer.add(name.as_str(), value.as_str(), properties.as_str());
+        }
+        let header = writer.finish();
+        if !header.is_empty() {
+            injector.set(HEADER, header);
+        }
+    }
+
+    /// Reads every `baggage` header, as far as the extractor hands them on (`get_all`). What came replaces what the context
+    /// held: an identity is never inherited by a request that brought none.
+    fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
+        let headers = extractor.get_all(HEADER).unwrap_or_default();
+        if headers.is_empty() {
+            return match cx.get::<HopIdentity>() {
+                None => cx.clone(),
+                Some(_) => cx.with_value(HopIdentity::unknown()),
+            };
+        }
+        let mut read = Baggage::read(headers);
+        let identity = self.arrived(cx, &mut read);
+        let mut others = OtelBaggage::new();
+        let mut passing = String::new();
+        for entry in &read.others {
+            // Within the limits of the SDK too: what it counts is never more than what came.
+            others.insert_with_metadata(
+                entry.name().to_owned(),
+                decode(entry.value()).into_owned(),
+                entry.properties(),
+            );
+            passing.push_str(if passing.is_empty() { "" } else { "," });
+            passing.push_str(entry.as_str());
+        }
+        let identity = identity.or_else(|| cx.get::<HopIdentity>().map(|_| HopIdentity::unknown()));
+        let cx = match others.is_empty() && cx.baggage().is_empty() {
+            true => cx.clone(),
+            false => cx.with_baggage(others).with_value(Passing(passing.into())),
+        };
+        match identity {
+            None => cx,
+            Some(identity) => cx.with_value(identity),
+        }
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(FIELDS.as_slice())
+    }
+}
