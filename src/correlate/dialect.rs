@@ -126,7 +126,8 @@ impl Dialects {
             return *meaning;
         }
         match self.prefixes.iter().find(|(prefix, _)| key.starts_with(&**prefix)) {
-            Some((_, meaning)) => *meaning,
+            // A prefix tells nothing of the key's end, and that is what names a secret.
+            Some((_, meaning)) => Meaning { hint: KeyHint::of(key), ..*meaning },
             None => Meaning { field: None, key: KeyId(0), hint: KeyHint::of(key) },
         }
     }
@@ -168,6 +169,29 @@ mod tests {
         ] {
             assert_eq!(dialects.meaning(key).field, field, "{key}");
         }
+    }
+
+    #[test]
+    fn a_key_known_by_its_prefix_names_a_secret_as_any_other() {
+        let mut dialects = Dialects::built_in().expect("shipped map");
+        let user =
+            serde_saphyr::from_str::<Vec<Dialect>>("- {name: ours, keys: {acme.*: session, acme.pin: user}}")
+                .expect("yaml");
+        dialects.extend(&user).expect("fields exist");
+        for key in [
+            "process.user.password",
+            "process.userx.password",
+            "acme.db.password",
+            "acme.api_key",
+            "acme.sid",
+            "acme.pin",
+            "process.user.name",
+            "acme.ghp_a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2",
+        ] {
+            assert_eq!(dialects.meaning(key).hint, KeyHint::of(key), "{key}");
+        }
+        assert_ne!(dialects.meaning("acme.db.password").hint, KeyHint::Plain);
+        assert_eq!(dialects.meaning("acme.db.password").field, Some(Field::Session));
     }
 
     #[test]

@@ -41,7 +41,8 @@ impl<'t> Leak<'t> {
         Self { class: hit.class, key, masked, ground: hit.ground, origin, expires_at }
     }
 
-    /// Hands the text of a record's field to `put`, in parts.
+    /// Hands the text of a record's field to `put`, in parts. `shown` lets no separator into `masked`; the key comes
+    /// last because it can hold one.
     pub(crate) fn write(&self, put: impl FnOnce(&[&str])) {
         let ground =
             GROUNDS.iter().find(|(ground, _)| *ground == self.ground).map_or("", |(_, letter)| letter);

@@ -2,15 +2,20 @@
 //!
 //! ```text
 //! value --glance--> most are done --shape, pair, place--> hits --mask--> text that may be kept
+//!                                        ^------ looked through again ------'
 //! ```
 //! Looked for are JWT (RFC 7519), PASETO, `Bearer`, `Basic` and `DPoP` (RFC 6750, 7617, 9449), keys with a prefix that
 //! their issuer made known, private keys in PEM, session cookies, passwords in URLs (RFC 3986 section 3.2.1) and
 //! statements, and random text that stands where a token stands (`/verifyLoginToken/2aaa7d4d-...`). Hashes, ids, masked
 //! values, placeholders and public keys are none. What is found is named by class and masked text only; the credential
 //! itself is not kept.
+//!
+//! The time taken is linear in the length of the value, whatever it holds: no loop goes back over what it has read, or
+//! it goes back a fixed number of bytes. [`work`] counts them in tests. There is no longest credential.
 
 mod glance;
 mod leak;
+mod mask;
 mod name;
 mod pair;
 mod place;
@@ -18,15 +23,19 @@ mod random;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod work;
 
 pub(crate) use leak::{Leak, Origin};
+pub(crate) use mask::{is_masked, mask, shown};
 
 use crate::finding::Confidence;
 
 /// Values shorter than this are looked at only under a key that speaks of a secret.
 const MIN_LEN: usize = 12;
-/// Hits noted in one value; from the last on, all of it counts as one.
+/// Hits noted in one look; from the first that is not noted on, all of the value counts as one.
 const MAX_HITS: usize = 256;
+/// Times that masked text is looked through for what masking laid bare; then all of the value counts as one.
+const MAX_ROUNDS: usize = 4;
 
 /// What an attribute's key tells about its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,6 +60,17 @@ impl KeyHint {
             return Self::Leaky;
         }
         name::of_key(key).map_or(Self::Plain, Self::Named)
+    }
+
+    /// Whether a number or truth value under the key deserves a look, written out: the key itself holds a credential,
+    /// or names one that may be a number. Takes a nanosecond; [`find`] then says whether it is one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the intake is about to ask"))]
+    pub(crate) const fn concerns_numbers(self) -> bool {
+        match self {
+            Self::Plain | Self::Seal => false,
+            Self::Leaky => true,
+            Self::Named(named) => named.may_be_number(),
+        }
     }
 }
 
@@ -92,10 +112,19 @@ pub(crate) struct Hit {
     pub(crate) ground: Ground,
 }
 
-/// Every credential in `value`, in order, none overlapping another.
+/// Every credential in `value`, in order, none overlapping another. In a value whose hits were masked, there is none.
 ///
 /// Takes a few nanoseconds and allocates nothing for values that hold none, which is nearly all.
 pub(crate) fn find(hint: KeyHint, value: &str) -> Vec<Hit> {
+    let hits = once(hint, value);
+    match hits.is_empty() {
+        true => hits,
+        false => last(hint, value, hits),
+    }
+}
+
+/// Looks through `value` once.
+fn once(hint: KeyHint, value: &str) -> Vec<Hit> {
     let named = match hint {
         KeyHint::Plain | KeyHint::Leaky if value.len() < MIN_LEN => return Vec::new(),
         KeyHint::Seal if hopseal_identity::seal::trace_prefix(value).is_some() => return Vec::new(),
@@ -111,7 +140,10 @@ pub(crate) fn find(hint: KeyHint, value: &str) -> Vec<Hit> {
 
 #[cold]
 fn look(named: Option<name::Named>, value: &str, glance: glance::Glance) -> Vec<Hit> {
-    let mut hits = Hits { value, found: Vec::new() };
+    if mask::is_mask(value) {
+        return Vec::new();
+    }
+    let mut hits = Hits { value, found: Vec::new(), spilt: None };
     if glance.runs {
         shape::private_keys(&mut hits);
         place::words(&mut hits);
@@ -128,70 +160,64 @@ fn look(named: Option<name::Named>, value: &str, glance: glance::Glance) -> Vec<
     hits.settle()
 }
 
+/// Looks through what is left when `hits` are masked, until that holds nothing more. What stood beside a credential can
+/// be one when the credential is gone, and is then taken together with it.
+#[cold]
+fn last(hint: KeyHint, value: &str, mut hits: Vec<Hit>) -> Vec<Hit> {
+    for _ in 0..MAX_ROUNDS {
+        let masked = mask(value, &hits);
+        let more = once(hint, &masked);
+        if more.is_empty() {
+            return hits;
+        }
+        let places = mask::Places::new(value, &hits);
+        hits.extend(more.into_iter().map(|hit| places.origin(hit)));
+        hits = join(hits);
+    }
+    let best = hits.iter().min_by_key(|hit| hit.ground).copied();
+    best.into_iter().map(|hit| Hit { start: 0, end: value.len(), ..hit }).collect()
+}
+
 /// Hits as they are gathered, in any order and overlapping.
 struct Hits<'v> {
     value: &'v str,
     found: Vec<Hit>,
+    /// The one that begins first of those that were too many.
+    spilt: Option<Hit>,
 }
 
 impl Hits<'_> {
     fn push(&mut self, class: &'static str, start: usize, end: usize, ground: Ground) {
+        if start >= end {
+            return;
+        }
+        let hit = Hit { class, start, end, ground };
         if self.found.len() < MAX_HITS {
-            self.found.push(Hit { class, start, end, ground });
-        } else if let Some(last) = self.found.last_mut() {
-            last.end = self.value.len();
+            self.found.push(hit);
+        } else if self.spilt.is_none_or(|spilt| start < spilt.start) {
+            self.spilt = Some(hit);
         }
     }
 
-    /// Joins hits that overlap; the better ground names the whole.
     fn settle(mut self) -> Vec<Hit> {
-        self.found.sort_unstable_by_key(|hit| (hit.start, hit.ground, hit.end));
-        let mut settled: Vec<Hit> = Vec::with_capacity(self.found.len());
-        for hit in self.found {
-            match settled.last_mut() {
-                Some(last) if hit.start < last.end => {
-                    let end = last.end.max(hit.end);
-                    if hit.ground < last.ground {
-                        (last.class, last.ground) = (hit.class, hit.ground);
-                    }
-                    last.end = end;
-                }
-                _ => settled.push(hit),
+        let end = self.value.len();
+        self.found.extend(self.spilt.map(|hit| Hit { end, ..hit }));
+        join(self.found)
+    }
+}
+
+/// Joins hits that overlap, in order; the better ground names the whole.
+fn join(mut hits: Vec<Hit>) -> Vec<Hit> {
+    hits.sort_unstable_by_key(|hit| (hit.start, hit.ground, hit.end));
+    hits.dedup_by(|hit, last| {
+        let overlaps = hit.start < last.end;
+        if overlaps {
+            last.end = last.end.max(hit.end);
+            if hit.ground < last.ground {
+                (last.class, last.ground) = (hit.class, hit.ground);
             }
         }
-        settled
-    }
-}
-
-/// `text` with its `hits` masked.
-pub(crate) fn mask(text: &str, hits: &[Hit]) -> String {
-    let mut masked = String::with_capacity(text.len());
-    let mut at = 0;
-    for hit in hits {
-        masked.push_str(text.get(at..hit.start).unwrap_or(""));
-        masked.push_str(&shown(text, hit));
-        at = hit.end;
-    }
-    masked.push_str(text.get(at..).unwrap_or(""));
-    masked
-}
-
-/// What a masked credential has instead of its middle and end, before its length in brackets.
-const CUT: &str = "...[";
-
-/// The credential of `hit` as it may be shown: at most its first four characters, and its length.
-pub(crate) fn shown(text: &str, hit: &Hit) -> String {
-    let token = text.get(hit.start..hit.end).unwrap_or("");
-    let count = token.chars().count();
-    let head = match count {
-        24.. if hit.class != "password" => 4,
-        _ => 0,
-    };
-    let head: String = token.chars().take(head).collect();
-    format!("{head}{CUT}{count}]")
-}
-
-/// Whether text is what [`shown`] makes of a credential.
-pub(crate) fn is_masked(text: &str) -> bool {
-    text.ends_with(']') && text.contains(CUT)
+        overlaps
+    });
+    hits
 }

@@ -8,6 +8,16 @@ pub(crate) struct Named {
     pub(super) proof: Proof,
 }
 
+impl Named {
+    /// Whether digits alone may be the credential.
+    pub(super) const fn may_be_number(self) -> bool {
+        match self.proof {
+            Proof::Any | Proof::Token | Proof::Scheme => true,
+            Proof::Random | Proof::Cookie => false,
+        }
+    }
+}
+
 /// What the value must be, besides being so named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {

@@ -1,7 +1,7 @@
 //! Random text in a telling place: after `/verifyLoginToken/`, `Bearer` or a user's name in a URL.
 
 use super::random::{is_placeholder, is_random};
-use super::{CUT, Ground, Hits, name, shape};
+use super::{Ground, Hits, name, shape, work};
 
 /// Shortest word looked at.
 const MIN_WORD: usize = 16;
@@ -22,6 +22,7 @@ pub(super) fn words(hits: &mut Hits<'_>) {
     let value = hits.value;
     let mut at = 0;
     let bytes = value.as_bytes();
+    work::count(bytes.len());
     while at < bytes.len() {
         let rest = bytes.get(at..).unwrap_or(&[]);
         let skip = rest.iter().position(|byte| is_word(*byte)).unwrap_or(rest.len());
@@ -33,9 +34,7 @@ pub(super) fn words(hits: &mut Hits<'_>) {
             continue;
         }
         let word = value.get(start..at).unwrap_or("");
-        // What is left before a masked credential was looked at before that was masked.
-        let is_rest = word.ends_with("...") && bytes.get(at) == Some(&b'[');
-        if !is_rest && !shape::of_word(hits, word, start) {
+        if !shape::of_word(hits, word, start) {
             of_place(hits, start, at);
         }
     }
@@ -45,7 +44,8 @@ fn of_place(hits: &mut Hits<'_>, start: usize, end: usize) {
     let Some(before) = hits.value.get(..start) else { return };
     let Some(word) = hits.value.get(start..end) else { return };
     match before.bytes().last() {
-        Some(b'/') if !word.contains('.') && is_random(word.as_bytes()) => {
+        // A dot within is that of a file's name.
+        Some(b'/') if !word.trim_end_matches('.').contains('.') && is_random(word.as_bytes()) => {
             let above = tail(before.strip_suffix('/').unwrap_or(""));
             let segment = above.rsplit(['/', ' ', '?', '=']).next().unwrap_or("");
             if let Some(class) = name::of_place(segment) {
@@ -69,6 +69,7 @@ fn is_word_char(c: char) -> bool {
 
 /// The last part of `text`, as much as is looked at.
 fn tail(text: &str) -> &str {
+    work::count(MAX_BEFORE);
     let from = (text.len().saturating_sub(MAX_BEFORE)..=text.len()).find(|at| text.is_char_boundary(*at));
     from.and_then(|from| text.get(from..)).unwrap_or("")
 }
@@ -93,6 +94,7 @@ fn after_scheme(hits: &mut Hits<'_>, before: &str, start: usize) {
     let rest = hits.value.as_bytes().get(start..).unwrap_or(&[]);
     let len = rest.iter().position(|byte| !is_token68(*byte)).unwrap_or(rest.len());
     let token = rest.get(..len).unwrap_or(&[]);
+    work::count(len);
     let certain = match class {
         "basic" => is_basic(token),
         _ => is_random(token),
@@ -107,7 +109,19 @@ fn after_scheme(hits: &mut Hits<'_>, before: &str, start: usize) {
 fn is_basic(token: &[u8]) -> bool {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-    STANDARD.decode(token).or_else(|_| STANDARD_NO_PAD.decode(token)).is_ok_and(|pair| pair.contains(&b':'))
+    /// Characters decoded in one go, a multiple of four.
+    const PART: usize = 4096;
+    work::count(token.len());
+    let mut pair = [0; PART / 4 * 3];
+    let mut has_colon = false;
+    for part in token.chunks(PART) {
+        let decoded = STANDARD.decode_slice(part, &mut pair);
+        let Ok(len) = decoded.or_else(|_| STANDARD_NO_PAD.decode_slice(part, &mut pair)) else {
+            return false;
+        };
+        has_colon |= pair.get(..len).is_some_and(|pair| pair.contains(&b':'));
+    }
+    has_colon
 }
 
 /// Passwords in URLs: `scheme://user:password@host`.
@@ -118,9 +132,10 @@ pub(super) fn userinfo(hits: &mut Hits<'_>) {
         let rest = hits.value.get(at..).unwrap_or("");
         let ends = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>');
         let authority = rest.split(ends).next().unwrap_or("");
+        work::count(authority.len());
         let Some((user, _host)) = authority.rsplit_once('@') else { continue };
         let Some((name, password)) = user.split_once(':') else { continue };
-        if !is_placeholder(password) && !password.contains(CUT) {
+        if !is_placeholder(password) {
             let start = at + name.len() + 1;
             hits.push("password", start, start + password.len(), Ground::Name);
         }

@@ -174,6 +174,194 @@ fn no_credentials() {
     }
 }
 
+/// Marks that anyone can write beside a credential excuse nothing.
+#[test]
+fn a_mark_beside_a_credential_hides_nothing() {
+    let token = jwt(r#"{"sub":"alice"}"#);
+    let key = format!("ghp_{}", "a1B2".repeat(9));
+    let (hex, uuid) = ("9f86d081884c7d659a2feaa0c55ad015", "2aaa7d4d-faf0-4dea-bdbe-568df6c1f92d");
+    for (key, before, secret, after) in [
+        ("x", "", token.as_str(), ""),
+        ("x", "", key.as_str(), ""),
+        ("x", "https://h/?password=", "hunter2horse", ""),
+        ("x", "https://h/?token=", uuid, ""),
+        ("x", "/verifyLoginToken/", uuid, ""),
+        ("x", "amqp://u:", "hunter2horse", "@h/"),
+        ("x", "sent Bearer ", hex, ""),
+        ("x", "PASSWORD '", "hunter2horse", "'"),
+        ("http.request.header.authorization", "Bearer ", hex, ""),
+        ("http.request.header.x-api-key", "", hex, ""),
+        ("app.password", "", "hunter2horse", ""),
+        ("auth.token", "", uuid, ""),
+    ] {
+        for mark in
+            ["...[", "...[7]", "***", "...", "[Filtered]", "-redacted", "...[7]x", "}", "%", "EXAMPLE"]
+        {
+            let value = format!("{before}{secret}{mark}{after}");
+            let masked = mask(&value, &find(KeyHint::of(key), &value));
+            assert!(!masked.contains(secret), "{key}: {value} is shown as {masked}");
+        }
+        let value = format!("{before}...[7]{secret}{after}");
+        let masked = mask(&value, &find(KeyHint::of(key), &value));
+        // A path segment or word that begins with the mark is none of those looked for.
+        let is_word = before.ends_with("/") || before.ends_with("Bearer ") && key == "x";
+        assert!(is_word || !masked.contains(secret), "{key}: {value} is shown as {masked}");
+    }
+}
+
+#[test]
+fn an_example_is_one_as_a_whole() {
+    let token = jwt(r#"{"sub":"EXAMPLE"}"#);
+    for (value, expected) in [
+        (token.clone(), "jwt Form"),
+        (format!("{token}-EXAMPLE"), "jwt Form"),
+        (format!("{token}.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c"), "jwt Form"),
+        (
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c".to_owned(),
+            "jwt Example",
+        ),
+        (format!("ghp_{}_test_", "a1B2".repeat(9)), "github_token Form"),
+        ("AKIAIOSFODNN7EXAMPLEX".to_owned(), "aws_access_key Form"),
+    ] {
+        assert_eq!(seen("x", &value).join(", "), expected, "{value}");
+    }
+}
+
+/// Bytes read for each byte of a value, at most, whatever the value. Most values take two.
+const READS: usize = 100;
+
+/// What makes a search go back over what it has read, if it does that at all.
+const TRAPS: [&str; 30] = [
+    "client_secret=",
+    "token=",
+    "token=x",
+    "token=<",
+    "token=[",
+    "token=...[7]",
+    "token=\"",
+    "token='",
+    "token=\"token='",
+    "code=",
+    "authorization: Bearer ",
+    "authorization=",
+    "Bearer a1B2",
+    "Basic a1B2",
+    "AIza-",
+    "AIza-A1.",
+    "npm_",
+    "ghp_",
+    "eyJ",
+    "eyJhbGci",
+    "eyJhbGci.",
+    "eyJhbGciOiJSUzI1NiJ9..",
+    ".local.",
+    "v4.local.",
+    "-----BEGIN ",
+    "-----BEGIN PRIVATE KEY-----",
+    "://",
+    "://a:b@",
+    "/token/a1B2c3D4e5F6g7H8",
+    "abcdefgh",
+];
+
+fn is_linear(value: &str) {
+    for key in ["x", "authorization", "password", "token", "cookie"] {
+        let hint = KeyHint::of(key);
+        let read = work::of(|| drop(find(hint, value)));
+        let start: String = value.chars().take(60).collect();
+        assert!(read <= READS * (value.len() + 100), "{key}: {start}: {read} of {}", value.len());
+    }
+}
+
+#[test]
+fn the_time_taken_is_linear() {
+    for trap in TRAPS {
+        for end in ["", "A1."] {
+            is_linear(&format!("{}{end}", trap.repeat((1 << 14) / trap.len())));
+        }
+    }
+}
+
+/// The caps on what one look reads are no caps on credentials.
+#[test]
+fn a_long_credential_is_found_and_masked_whole() {
+    let random = |len: usize| "a1B2c3D4-e5F6_g7H8i9J0".repeat(len).chars().take(len).collect::<String>();
+    let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+    let certificates = format!(r#"{{"x5c":["{}"],"alg":"RS256"}}"#, random(6 << 10));
+    for len in [6 << 10, 70 << 10] {
+        let long_claims = jwt(&format!(r#"{{"sub":"{}"}}"#, "s".repeat(len)));
+        let long_header = format!("{}.{}.{}", part(&certificates), part(r#"{"sub":"a"}"#), random(86));
+        let basic = STANDARD.encode(format!("{}:{}", "u".repeat(len), "pw"));
+        for (key, before, secret, after) in [
+            ("x", "", long_claims, " and more"),
+            ("x", "", long_header, ""),
+            ("x", "eyJ-eyJ_", jwt(&format!(r#"{{"sub":"{}"}}"#, random(len))), ""),
+            ("x", "", format!("glpat-{}", random(len)), ""),
+            ("x", "v4.local.", random(len), ""),
+            ("x", "Bearer ", random(len), ""),
+            ("x", "Basic ", basic, ""),
+            ("x", "/token/", random(len), "/x"),
+            ("x", "https://h/?token=", random(len), "&x=y"),
+            ("x", "https://h/?password=", random(len), "&x=y"),
+            ("x", "{\"password\": \"", random(len), "\"}"),
+            ("x", "amqp://u:", random(len), "@h/"),
+            ("auth.token", "", random(len), ""),
+            ("authorization", "Bearer ", random(len), ""),
+        ] {
+            let value = format!("{before}{secret}{after}");
+            let masked = mask(&value, &find(KeyHint::of(key), &value));
+            assert!(masked.len() < 100, "{key}: {before} {}", secret.len());
+        }
+    }
+}
+
+#[test]
+fn more_hits_than_are_noted_leave_nothing() {
+    let key = format!("ghp_{} ", "a1B2".repeat(9));
+    let value = format!("a ?password=hunter2horse {} b", key.repeat(2 * MAX_HITS));
+    let masked = mask(&value, &find(KeyHint::Plain, &value));
+    assert!(!masked.contains("hunter2") && !masked.contains("a1B2"), "{masked}");
+}
+
+#[test]
+fn a_leak_is_read_back_whatever_it_holds() {
+    for (key, text) in [
+        ("client_secret", format!("\0zz{}", "a".repeat(30))),
+        ("client_secret", format!("\0\0\0\0{}", "a".repeat(30))),
+        ("a\0b.client_secret", format!("zz\n\0{}", "a".repeat(30))),
+    ] {
+        let hits = find(KeyHint::of(key), &text);
+        let masked = shown(&text, &hits[0]);
+        let leak = Leak::new(&hits[0], &text, key, &masked, Origin::Span);
+        let mut written = String::new();
+        leak.write(|parts| written = parts.concat());
+        assert_eq!(Leak::read(&written), Some(leak), "{text:?}");
+        assert_eq!(leak.masked.chars().count(), "zzzz...[33]".len());
+    }
+}
+
+#[test]
+fn numbers_are_looked_at_where_the_key_says_so() {
+    let leaky = format!("a.{}", jwt(r#"{"sub":"alice"}"#));
+    for (key, value, concerns, found) in [
+        ("db.password", "8675309", true, "password Name"),
+        ("db.password", "true", true, ""),
+        ("db.password", "0", true, ""),
+        ("client_secret", "123456", true, "client_secret Name"),
+        ("http.request.header.x-api-key", "1234567890", true, "api_key Name"),
+        ("http.request.header.authorization", "1234567890", true, "authorization Name"),
+        (leaky.as_str(), "1", true, ""),
+        ("auth.token", "1234567890123456", false, ""),
+        ("http.request.header.cookie", "1", false, ""),
+        ("session.id", "1", false, ""),
+        ("http.response.status_code", "200", false, ""),
+        ("hopseal.seal", "1", false, ""),
+    ] {
+        assert_eq!(KeyHint::of(key).concerns_numbers(), concerns, "{key}");
+        assert_eq!(seen(key, value).join(", "), found, "{key}");
+    }
+}
+
 #[test]
 fn shown_is_little() {
     for (key, value, expected) in [
@@ -252,22 +440,125 @@ proptest! {
 
     #[test]
     fn any_text_is_looked_through(value in "\\PC{0,200}", key in "\\PC{0,60}") {
-        let hint = KeyHint::of(&key);
-        let hits = find(hint, &value);
-        let masked = mask(&value, &hits);
-        prop_assert_eq!(hits.is_empty(), masked == value || hits.is_empty());
-        prop_assert!(hits.is_sorted_by_key(|hit| hit.start));
-        for hit in &hits {
-            prop_assert!(value.get(hit.start..hit.end).is_some_and(|token| !token.is_empty()));
-        }
+        is_sound(KeyHint::of(&key), &value);
     }
 
     #[test]
-    fn text_full_of_marks_is_looked_through(value in "(token|password|eyJ|=|:|'|\"|/|@|://|Bearer |[a-zA-Z0-9]|\\.|-|\u{e9}){0,60}") {
+    fn text_full_of_marks_is_looked_through(
+        value in "(token|password|eyJ|=|:|'|\"|/|@|://|Bearer |[a-zA-Z0-9]|\\.|-|\u{e9}|\\PC|\\.\\.\\.\\[7\\]|\0|\n){0,60}",
+        key in key(),
+    ) {
+        is_sound(KeyHint::of(key), &value);
+    }
+
+    #[test]
+    fn what_was_masked_holds_nothing_more(parts in proptest::collection::vec(part(), 0..12), key in key()) {
+        is_sound(KeyHint::of(key), &parts.concat());
+    }
+
+    #[test]
+    fn traps_take_linear_time(parts in proptest::collection::vec(part(), 1..4), times in 1_usize..60) {
+        is_linear(&parts.concat().repeat(times));
+    }
+
+    #[test]
+    fn every_header_is_seen(before in "[ -!#-\\[\\]-~]{0,40}", after in "[ -~]{0,40}", junk in "(eyJ|[a-z]){0,9}") {
+        let json = format!(r#"{{"typ":"{before}","alg":"{after}"}}"#);
+        let value = format!("{junk}{}.e30xyz.{}", URL_SAFE_NO_PAD.encode(&json), "a1".repeat(30));
         let hits = find(KeyHint::Plain, &value);
-        prop_assert!(hits.array_windows().all(|[a, b]| a.end <= b.start));
-        for hit in &hits {
-            prop_assert!(value.get(hit.start..hit.end).is_some_and(|token| !token.is_empty()));
-        }
+        prop_assert!(hits.first().is_some_and(|hit| hit.class == "jwt" && hit.end == value.len()), "{}", value);
+    }
+}
+
+fn key() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "x",
+        "password",
+        "authorization",
+        "cookie",
+        "x-api-key",
+        "auth.token",
+        "hopseal.seal",
+        "a.ghp_a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2",
+    ])
+}
+
+/// Credentials, marks, and what parts them.
+fn part() -> impl Strategy<Value = String> {
+    let marks = vec![
+        "...[7]",
+        "eyJh...[36]",
+        "...[",
+        "***",
+        "[Filtered]",
+        "REDACTED",
+        "<",
+        ">",
+        "[",
+        "]",
+        "{",
+        "}",
+        "(",
+        "&",
+        "=",
+        ":",
+        "/",
+        "@",
+        "'",
+        "\"",
+        "\\",
+        " ",
+        ",",
+        ".",
+        "-",
+        "_",
+        "%",
+        "$",
+        "#",
+        "\n",
+        "\0",
+        "\u{e9}",
+        "x",
+        "password=",
+        "token",
+        "Bearer ",
+        "Basic ",
+        "://u:",
+        "authorization: ",
+        "-----END ",
+        "eyJ",
+        "IDENTIFIED BY '",
+        "aB3dE6gH9k1M4oP7rS0tU",
+        "hunter2horse",
+    ];
+    prop_oneof![
+        3 => prop::sample::select(marks).prop_map(str::to_owned),
+        1 => prop::sample::select(TRAPS.to_vec()).prop_map(str::to_owned),
+        1 => credential().prop_map(|(before, secret, after)| format!("{before}{secret}{after}")),
+        1 => credential().prop_map(|(_, secret, _)| secret),
+    ]
+}
+
+/// Hits are in order, do not overlap, begin and end between characters, and masking leaves nothing to be found.
+fn is_sound(hint: KeyHint, value: &str) {
+    let hits = find(hint, value);
+    assert!(hits.array_windows().all(|[a, b]| a.end <= b.start), "{value:?}: {hits:?}");
+    for hit in &hits {
+        assert!(value.get(hit.start..hit.end).is_some_and(|token| !token.is_empty()), "{value:?}: {hit:?}");
+    }
+    let masked = mask(value, &hits);
+    assert_eq!(find(hint, &masked), [], "{value:?} is shown as {masked:?}");
+}
+
+#[test]
+fn masking_is_done_in_one_go() {
+    for (key, value) in [
+        ("x", "password=-----BEGIN PRIVATE KEY----------BEGIN PRIVATE KEY-----".to_owned()),
+        ("password", "-----BEGIN PRIVATE KEY----------BEGIN PRIVATE KEY-----".to_owned()),
+        ("x", format!("Bearer aB3dE6gH9k1M4oP7rS0tU-{}ghp_{}9", "A".repeat(80), "a".repeat(36))),
+        ("x", "password=hunter2horse...[7]hunter2horse".to_owned()),
+        ("x", "password=...[7]hunter2horse]".to_owned()),
+    ] {
+        is_sound(KeyHint::of(key), &value);
     }
 }
