@@ -23,7 +23,7 @@
 //!
 //! ```text
 //! algorithm, clock, reason, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation, jose, http,
-//! spiffe_id -> keys, client -> claims -> binding, cache, mesh, paseto -> svid -> validator, introspection, outgoing, events
+//! spiffe_id -> keys, client -> claims -> binding, cache, mesh, paseto -> svid, introspection -> validator, outgoing, events
 //! ```
 
 mod algorithm;
