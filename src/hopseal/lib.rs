@@ -27,8 +27,8 @@
 //!
 //! ```text
 //! algorithm, clock, reason, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation, jose, http,
-//! spiffe_id -> keys, client -> claims -> binding, cache, mesh, paseto -> svid -> validator, introspection, outgoing, events -> seal -> otel
-//! -> tower
+//! spiffe_id -> keys, client -> claims -> binding, cache, mesh, paseto -> svid, introspection -> validator, outgoing, events
+//! -> seal -> otel -> tower
 //! ```
 
 mod algorithm;

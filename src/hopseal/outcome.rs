@@ -166,6 +166,16 @@ pub enum Undecided {
         /// The name that the registry gives the issuer.
         issuer: String,
     },
+    /// Tokens of the issuer are opaque, and nobody was set up to ask it by the rules of this registry: a fault of ours.
+    #[error("nobody is set up to ask `{issuer}` about tokens")]
+    NotAsked {
+        /// The name that the registry gives the issuer.
+        issuer: String,
+    },
+    /// An opaque token does not say whose it is, several issuers are asked about tokens, and the request was not said to
+    /// expect one of them: a fault of ours.
+    #[error("several issuers are asked about tokens, and none was named")]
+    WhichIssuer,
     /// There is no room to remember another proof or token that may be used once, so that it would not be noticed if it came
     /// again.
     #[error("no room to remember what may be used once")]

@@ -18,6 +18,7 @@ use crate::secret::Token;
 #[must_use]
 pub struct Expected<'e> {
     pub(crate) credential: Credential,
+    pub(crate) issuer: Option<&'e str>,
     pub(crate) audience: Option<&'e str>,
     pub(crate) nonce: Option<&'e str>,
     pub(crate) access_token: Option<&'e Token>,
@@ -39,6 +40,7 @@ impl From<Credential> for Expected<'_> {
     fn from(credential: Credential) -> Self {
         Self {
             credential,
+            issuer: None,
             audience: None,
             nonce: None,
             access_token: None,
@@ -51,6 +53,13 @@ impl From<Credential> for Expected<'_> {
 }
 
 impl<'e> Expected<'e> {
+    /// An opaque token of the issuer that the registry calls so. Such a token does not say whose it is; where one issuer alone
+    /// is asked about tokens it need not be said. Tokens of other kinds name their issuers, and this does not count.
+    pub const fn issuer(mut self, name: &'e str) -> Self {
+        self.issuer = Some(name);
+        self
+    }
+
     /// This audience, and not just any of those that the registry calls ours. It must be one of them.
     pub const fn audience(mut self, audience: &'e str) -> Self {
         self.audience = Some(audience);

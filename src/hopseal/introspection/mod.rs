@@ -39,7 +39,8 @@ const MAX_BYTES: usize = 64 * 1024;
 /// Longest token that is asked about.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// Validates opaque tokens by asking their issuers. Cheap to clone; what is cloned is the same.
+/// Validates opaque tokens by asking their issuers. Cheap to clone; what is cloned is the same. A
+/// [`Validator`](crate::Validator) that is given one validates them like any other credential.
 ///
 /// ```no_run
 /// # async fn example(registry: hopseal::Registry, token: hopseal::Token) -> Result<(), Box<dyn std::error::Error>> {
@@ -262,17 +263,7 @@ impl Introspector {
             let detail = format!("`{}` is not asked about tokens", quoted(issuer));
             return Ok(Refused::new(Reason::Issuer, detail).into());
         };
-        // RFC 6750 section 2.1. What no issuer can have issued is not worth a question.
-        let legal = |letter: u8| letter.is_ascii_alphanumeric() || b"-._~+/=".contains(&letter);
-        if token.expose().len() > MAX_TOKEN {
-            return Ok(Refused::new(Reason::TooLarge, format!("over {MAX_TOKEN} bytes")).into());
-        }
-        if token.expose().is_empty() || !token.expose().bytes().all(legal) {
-            return Ok(Refused::new(Reason::Malformed, "no bearer token").into());
-        }
-        let asked = timeout(inner.settings.wait, inner.ask(line, token, expected.audience)).await;
-        let result = asked.unwrap_or_else(|_| Err(line.unanswered()))?;
-        let verified = match result {
+        let verified = match inner.judge(line, token, expected.audience).await? {
             Ok(verified) => verified,
             Err(refused) => return Ok(refused.into()),
         };
@@ -287,6 +278,20 @@ impl Introspector {
         })
     }
 
+    /// What the issuer says of the token, for the front door, which sees to the rest. [`Undecided::NotAsked`] unless its rules
+    /// are those that this was made with.
+    pub(crate) async fn judge(
+        &self,
+        issuer: &Issuer,
+        token: &Token,
+        audience: Option<&str>,
+    ) -> Result<Result<Arc<Verified>, Refused>, Undecided> {
+        match self.inner.issuers.get(issuer.name()).filter(|line| line.issuer == *issuer) {
+            Some(line) => self.inner.judge(line, token, audience).await,
+            None => Err(Undecided::NotAsked { issuer: issuer.name().to_owned() }),
+        }
+    }
+
     /// Forgets every answer.
     pub fn forget(&self) {
         self.inner.answers.clear();
@@ -294,6 +299,25 @@ impl Introspector {
 }
 
 impl Inner {
+    /// What the issuer says, held to its rules.
+    async fn judge(
+        &self,
+        line: &Line,
+        token: &Token,
+        audience: Option<&str>,
+    ) -> Result<Result<Arc<Verified>, Refused>, Undecided> {
+        // RFC 6750 section 2.1. What no issuer can have issued is not worth a question.
+        let legal = |letter: u8| letter.is_ascii_alphanumeric() || b"-._~+/=".contains(&letter);
+        if token.expose().len() > MAX_TOKEN {
+            return Ok(Err(Refused::new(Reason::TooLarge, format!("over {MAX_TOKEN} bytes"))));
+        }
+        if token.expose().is_empty() || !token.expose().bytes().all(legal) {
+            return Ok(Err(Refused::new(Reason::Malformed, "no bearer token")));
+        }
+        let asked = timeout(self.settings.wait, self.ask(line, token, audience)).await;
+        asked.unwrap_or_else(|_| Err(line.unanswered()))
+    }
+
     /// The answer at hand, or a new one.
     async fn ask(
         &self,

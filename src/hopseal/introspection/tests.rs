@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::client::SigningKey;
 use crate::http::{Answer, Fetching, HttpFault, Request};
-use crate::{Algorithm, Credential, IssuerBuilder, IssuerKind, Revocation, Secret};
+use crate::keys::FixedKeys;
+use crate::{Algorithm, Credential, IssuerBuilder, IssuerKind, Revocation, Secret, Validator};
 
 const NOW: u64 = 1_800_000_000;
 const ID: &str = "https://op.example";
@@ -306,4 +307,99 @@ fn what_cannot_be_made_is_told() {
     assert!(matches!(builder().settings(settings).build(), Err(IntrospectorError::Settings(_))));
     let client = Client::with_secret("a", Secret::new("b"));
     assert!(matches!(builder().client("signer", client).build(), Err(IntrospectorError::Unknown(_))));
+}
+
+/// A front door for issuers of these names, with an introspector for those.
+fn door(names: &[&str], introspector: Option<&[&str]>, issuer: &Issuer) -> Validator<FixedKeys> {
+    let registry = |names: &[&str]| {
+        let entry = |name: &&str| {
+            IssuerBuilder::new(
+                IssuerKind::Introspection,
+                *name,
+                if *name == "opaque" { ID } else { "https://two.example" },
+            )
+            .introspection("https://op.example/introspect", "orders", Secret::new("hunter2"))
+            .audiences(["orders"])
+        };
+        Registry::new(names.iter().map(entry)).expect("a registry")
+    };
+    let validator = Validator::fixed(registry(names)).expect("no keys").clock(issuer.clone());
+    let Some(asked) = introspector else { return validator };
+    let introspector = Introspector::builder(&registry(asked), issuer.clone()).clock(issuer.clone()).build();
+    validator.cache(crate::CacheConfig::default()).with_introspector(introspector.expect("an introspector"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_front_door_asks_one_issuer_or_says_why_not() {
+    let plain = Expected::from(Credential::Opaque);
+    for (names, asked, expected, outcome) in [
+        (&["opaque"][..], Some(&["opaque"][..]), plain, "ann"),
+        (&["opaque"], Some(&["opaque"]), plain.issuer("opaque"), "ann"),
+        (&["opaque"], Some(&["opaque"]), plain.issuer("two"), "issuer"),
+        (&["opaque"], Some(&["opaque"]), plain.audience("billing"), "audience"),
+        (&[], Some(&["opaque"]), plain, "issuer"),
+        (&["opaque"], None, plain, "nobody is set up to ask `opaque` about tokens"),
+        (
+            &["opaque", "two"],
+            Some(&["opaque"]),
+            plain.issuer("two"),
+            "nobody is set up to ask `two` about tokens",
+        ),
+        (&["opaque", "two"], Some(&["opaque"]), plain.issuer("opaque"), "ann"),
+        (
+            &["opaque", "two"],
+            Some(&["opaque"]),
+            plain,
+            "several issuers are asked about tokens, and none was named",
+        ),
+    ] {
+        let issuer = issuer();
+        let found = enter(&door(names, asked, &issuer), expected).await;
+        assert_eq!(found, outcome, "{names:?} {asked:?} {expected:?}");
+        assert_eq!(issuer.asked(), u64::from(["ann", "audience"].contains(&outcome)), "asked for {outcome}");
+    }
+}
+
+/// The id of the principal, the reason of a refusal, or why nothing could be said.
+async fn enter(validator: &Validator<FixedKeys>, expected: Expected<'_>) -> String {
+    match validator.validate(&Token::new("abc"), expected).await {
+        Ok(Validated::Verified(verified)) => verified.principal().id.clone(),
+        Ok(Validated::Refused(refused)) => refused.reason().to_string(),
+        Err(undecided) => undecided.to_string(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_front_door_keeps_to_its_rules_whatever_is_remembered() {
+    let issuer = issuer();
+    let validator = door(&["opaque"], Some(&["opaque"]), &issuer);
+    let plain = Expected::from(Credential::Opaque);
+    assert_eq!(enter(&validator, plain).await, "ann");
+    assert_eq!(enter(&validator, plain.once()).await, "ann");
+    assert_eq!(enter(&validator, plain.once()).await, "replayed");
+    assert_eq!(issuer.asked(), 1, "remembered by who asks");
+    let gone = Revocation::Token { issuer: ID.to_owned(), id: "j1".to_owned(), until: UnixTime(NOW + 600) };
+    validator.revocations().revoke(gone, UnixTime(NOW)).expect("room");
+    assert_eq!(enter(&validator, plain).await, "revoked");
+    issuer.dies();
+    validator.forget();
+    assert_eq!(enter(&validator, plain).await, "`opaque` cannot be asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_by_other_rules_is_not_believed_after_a_reload() {
+    let issuer = issuer();
+    let validator = door(&["opaque"], Some(&["opaque"]), &issuer);
+    let plain = Expected::from(Credential::Opaque);
+    assert_eq!(enter(&validator, plain).await, "ann");
+    let narrower = IssuerBuilder::new(IssuerKind::Introspection, "opaque", ID)
+        .introspection("https://op.example/introspect", "orders", Secret::new("hunter2"))
+        .audiences(["billing"]);
+    let registry = Registry::new([narrower]).expect("a registry");
+    let keys = || FixedKeys::of(&registry).expect("no keys");
+    validator.reload(registry.clone(), keys());
+    assert_eq!(enter(&validator, plain).await, "nobody is set up to ask `opaque` about tokens");
+    let introspector = Introspector::builder(&registry, issuer.clone()).clock(issuer).build();
+    validator.reload_with_introspector(registry.clone(), keys(), introspector.expect("an introspector"));
+    assert_eq!(enter(&validator, plain).await, "audience");
 }

@@ -95,7 +95,7 @@ impl Default for Claims {
 }
 
 /// An issuer that is trusted, within its rules.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer {
     pub(super) name: String,
     pub(super) kind: IssuerKind,

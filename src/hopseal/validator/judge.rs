@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use super::Trust;
+use super::{Trust, opaque};
 #[cfg(feature = "cache")]
 use crate::cache::{Answer, Answers, Boarding};
 use crate::claims::{Expected, Jwt};
 use crate::clock::Clock;
 use crate::keys::KeySource;
 use crate::outcome::{Refused, Undecided, Verified};
-use crate::secret::Token;
 #[cfg(feature = "paseto")]
-use crate::{paseto::Paseto, principal::Credential};
+use crate::paseto::Paseto;
+use crate::principal::Credential;
+use crate::secret::Token;
 
 /// What the verifier says. Of a good token, that and no more: whether it was revoked, and whether its holder holds what it is
 /// bound to, is still to be seen.
@@ -22,13 +23,19 @@ pub(super) struct Judged {
     answer: Option<Answer>,
 }
 
-impl From<Refused> for Judged {
-    fn from(refused: Refused) -> Self {
+impl From<Result<Arc<Verified>, Refused>> for Judged {
+    fn from(result: Result<Arc<Verified>, Refused>) -> Self {
         Self {
-            result: Err(refused),
+            result,
             #[cfg(feature = "cache")]
             answer: None,
         }
+    }
+}
+
+impl From<Refused> for Judged {
+    fn from(refused: Refused) -> Self {
+        Err(refused).into()
     }
 }
 
@@ -39,6 +46,9 @@ pub(super) async fn judge<K: KeySource>(
     expected: &Expected<'_>,
     clock: &dyn Clock,
 ) -> Result<Judged, Undecided> {
+    if expected.credential == Credential::Opaque {
+        return opaque::judge(trust, token, expected).await;
+    }
     #[cfg(feature = "paseto")]
     if expected.credential == Credential::Paseto {
         return Ok(judge_paseto(trust, token, expected, clock));
@@ -104,8 +114,9 @@ pub(super) async fn recall<K: KeySource>(
     expected: &Expected<'_>,
     clock: &dyn Clock,
 ) -> Result<Judged, Undecided> {
-    if token.expose().len() > crate::jose::MAX_BYTES {
-        return judge(trust, token, expected, clock).await; // refused, for less than a look-up costs
+    // The one is refused for less than a look-up costs; of the other, who asks remembers the answer, for a shorter time.
+    if token.expose().len() > crate::jose::MAX_BYTES || expected.credential == Credential::Opaque {
+        return judge(trust, token, expected, clock).await;
     }
     let key = answers.key(token, expected);
     let mut waited = false;

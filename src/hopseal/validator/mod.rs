@@ -1,6 +1,7 @@
 //! The front door: a credential in, an answer out.
 
 mod judge;
+mod opaque;
 mod peer;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,8 @@ use crate::binding::{self, Dpop, Used};
 use crate::cache::{Answers, CacheConfig, CacheStats};
 use crate::claims::Expected;
 use crate::clock::{Clock, SystemClock};
+#[cfg(feature = "introspection")]
+use crate::introspection::Introspector;
 use crate::keys::{FixedKeys, FixedKeysError, KeySource};
 use crate::mesh::Proxies;
 use crate::outcome::{Undecided, Validated};
@@ -75,20 +78,24 @@ struct Trust<K> {
     /// Which one: it grows with each.
     generation: u64,
     registry: Registry,
-    keys: K,
+    keys: Arc<K>,
     #[cfg(feature = "paseto")]
     paseto: PasetoKeys,
+    #[cfg(feature = "introspection")]
+    introspector: Option<Introspector>,
 }
 
 impl<K> Trust<K> {
-    fn new(registry: Registry, keys: K, generation: u64) -> Arc<Self> {
-        Arc::new(Self {
+    fn new(registry: Registry, keys: Arc<K>, generation: u64) -> Self {
+        Self {
             generation,
             #[cfg(feature = "paseto")]
             paseto: PasetoKeys::of(&registry),
             registry,
             keys,
-        })
+            #[cfg(feature = "introspection")]
+            introspector: None,
+        }
     }
 }
 
@@ -108,7 +115,7 @@ impl<K: KeySource> Validator<K> {
     #[must_use]
     pub fn new(registry: Registry, keys: K) -> Self {
         Self {
-            trust: RwLock::new(Trust::new(registry, keys, 0)),
+            trust: RwLock::new(Arc::new(Trust::new(registry, Arc::new(keys), 0))),
             clock: Arc::new(SystemClock),
             revocations: Arc::default(),
             dpop: Dpop::default(),
@@ -180,13 +187,27 @@ impl<K: KeySource> Validator<K> {
         if let Some(answers) = &self.answers {
             answers.clear();
         }
+        #[cfg(feature = "introspection")]
+        if let Some(introspector) = &self.trust().introspector {
+            introspector.forget();
+        }
     }
 
     /// Trusts another registry from now on, and takes its keys from there. Requests that are being judged are judged by the
-    /// one before.
+    /// one before. Who was set up to ask issuers about tokens goes on with those whose rules stay as they were.
     pub fn reload(&self, registry: Registry, keys: K) {
+        self.change(|trust| {
+            let next = Trust::new(registry, Arc::new(keys), trust.generation.wrapping_add(1));
+            #[cfg(feature = "introspection")]
+            let next = Trust { introspector: trust.introspector.clone(), ..next };
+            next
+        });
+    }
+
+    /// Puts another version in the place of this one, at once and as a whole.
+    fn change(&self, next: impl FnOnce(&Trust<K>) -> Trust<K>) {
         let mut trust = self.trust.write().unwrap_or_else(PoisonError::into_inner);
-        *trust = Trust::new(registry, keys, trust.generation.wrapping_add(1));
+        *trust = Arc::new(next(&trust));
     }
 
     fn trust(&self) -> Arc<Trust<K>> {
