@@ -8,13 +8,14 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! assurance, attribute, crossing_count, principal -> member -> pseudonym, seal -> baggage
+//! assurance, attribute, crossing_count, ed25519, principal -> member -> pseudonym, seal -> baggage
 //! ```
 
 mod assurance;
 pub mod attribute;
 pub mod baggage;
 mod crossing_count;
+pub mod ed25519;
 pub mod member;
 mod principal;
 #[cfg(feature = "pseudonym")]

@@ -1,6 +1,7 @@
 //! One JSON Web Key, and all that must hold before it verifies anything.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey};
+use hopseal_identity::ed25519::is_weak;
 use jsonwebtoken::DecodingKey;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -130,6 +131,11 @@ impl Key {
             }
             "OKP" => {
                 let x = bytes("x")?;
+                // 32 bytes and no other form of a key (RFC 8037 section 2).
+                let point: &[u8; 32] = x.as_slice().try_into().map_err(|_| KeyFault::Point)?;
+                if is_weak(point) {
+                    return Err(KeyFault::Point);
+                }
                 ParsedPublicKey::new(&ED25519, &x).map_err(|_| KeyFault::Point)?;
                 DecodingKey::from_ed_der(&x)
             }

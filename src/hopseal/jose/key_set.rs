@@ -8,7 +8,7 @@ use jsonwebtoken::crypto::aws_lc;
 use super::compact::Compact;
 use super::json::Json;
 use super::key::{Key, KeyFault, is_secret};
-use super::quoted;
+use super::{decode, quoted};
 use crate::algorithm::Algorithm;
 use crate::outcome::Refused;
 use crate::reason::Reason;
@@ -203,13 +203,12 @@ pub(super) fn verify_with(key: &Key, token: &Compact<'_>) -> Result<(), Refused>
         let detail = format!("{} with a key for {}", token.algorithm, key.algorithm);
         return Err(Refused::new(Reason::Algorithm, detail));
     }
-    // `Err` where a provider was installed before: theirs to choose.
-    let _ = aws_lc::DEFAULT_PROVIDER.install_default();
-    let signed = token.signed.as_bytes();
-    match jsonwebtoken::crypto::verify(token.signature, signed, &key.decoding, jwa(key.algorithm)) {
-        Ok(true) => Ok(()),
-        Ok(false) | Err(_) => Err(Refused::new(Reason::Signature, "not by this key")),
-    }
+    let refused = || Refused::new(Reason::Signature, "not by this key");
+    // Not `jsonwebtoken::crypto::verify`: that asks whichever provider the process has installed, and ours is to be this one.
+    let verifier = (aws_lc::DEFAULT_PROVIDER.verifier_factory)(&jwa(key.algorithm), &key.decoding);
+    let signature = decode(token.signature).ok_or_else(refused)?;
+    let verifier = verifier.map_err(|_| refused())?;
+    verifier.verify(token.signed.as_bytes(), &signature).map_err(|_| refused())
 }
 
 /// The keys of a set.

@@ -302,3 +302,19 @@ fn a_key_without_an_algorithm_gets_the_only_one_that_it_could_have() {
     assert_eq!(fault(&rsa, &[Algorithm::Rs256, Algorithm::Es256]), None);
     assert_eq!(fault(&rsa, &[Algorithm::Rs256, Algorithm::Ps256]), Some(KeyFault::Algorithm));
 }
+
+/// Under the identity point, one signature fits every message.
+#[test]
+fn an_ed25519_key_is_32_bytes_of_a_point_that_somebody_can_hold() {
+    use base64::Engine as _;
+    let spki = [&b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00"[..], &[0x58; 32]].concat();
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    for (name, x) in [("the identity point", &identity[..]), ("SPKI", &spki), ("31 bytes", &[0x58; 31])] {
+        let x = super::URL_SAFE_NO_PAD.encode(x);
+        let jwks = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"k","x":"{x}"}}]}}"#);
+        let (keys, skipped) = KeySet::from_jwks(jwks.as_bytes(), &[Algorithm::EdDsa]).expect("a set");
+        assert!(keys.is_empty(), "{name}");
+        assert_eq!(skipped.iter().map(|key| key.fault).collect::<Vec<_>>(), [KeyFault::Point], "{name}");
+    }
+}

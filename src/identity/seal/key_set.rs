@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{BASE64URL, is_kid};
+use crate::ed25519::is_weak;
 
 /// Largest key set that is read, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
@@ -171,7 +172,7 @@ fn public_key(jwk: Option<Jwk>) -> Result<ParsedPublicKey, KeyFault> {
     if let Some(fault) = jwk.fault("verify") {
         return Err(fault);
     }
-    let x = bytes32(jwk.x.as_deref()).ok_or(KeyFault::Point)?;
+    let x = bytes32(jwk.x.as_deref()).filter(|x| !is_weak(x)).ok_or(KeyFault::Point)?;
     ParsedPublicKey::new(&ED25519, x).map_err(|_| KeyFault::Point)
 }
 
