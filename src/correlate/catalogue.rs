@@ -48,8 +48,13 @@ pub enum Capability {
 }
 
 impl Catalogue {
+    /// Names of services of which spans were seen and no hop.
+    pub fn senders(&self) -> impl Iterator<Item = &str> {
+        self.senders.iter().map(String::as_str).filter(|name| !self.services.contains_key(*name))
+    }
+
     /// Notes that a service sends spans, though none of them may begin a hop.
-    pub(crate) fn sends(&mut self, name: &str) {
+    pub fn sends(&mut self, name: &str) {
         if !self.knows(name) {
             self.senders.insert(name.to_owned());
             if self.senders.len() > MAX_SENDERS {

@@ -19,16 +19,11 @@ use crate::words::{WordId, Words};
 /// Bytes of the fixed part.
 pub const FIXED: usize = 80;
 /// Longest text kept of one field, in bytes; the rest is cut at a character and marked `...`.
-const MAX_TEXT: usize = 4096;
+pub(crate) const MAX_TEXT: usize = 4096;
 /// Stands for the length of a text that is a word.
 const WORD: u16 = u16::MAX;
 /// Added to the field of an entry that is a word.
 const WORD_FIELD: u8 = 0x80;
-
-/// Bytes of a field that is a word.
-pub(crate) const WORD_FIELD_LEN: usize = 4;
-/// Bytes of a link.
-pub(crate) const LINK_LEN: usize = 29;
 
 /// Cuts text to what a record keeps.
 fn bounded(text: &str) -> (&str, &str) {

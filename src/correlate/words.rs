@@ -56,7 +56,7 @@ impl Form<'_> {
         }
     }
 
-    const fn is_number(self) -> bool {
+    pub(crate) const fn is_number(self) -> bool {
         matches!(self, Self::Int(_) | Self::Double(_) | Self::Bool(_))
     }
 
@@ -69,6 +69,11 @@ impl Form<'_> {
 }
 
 impl Pair<'_> {
+    /// Whether it is too long to be a word, whatever was seen before.
+    pub(crate) const fn is_long(&self) -> bool {
+        self.key.len() + self.form.text().len() > LONGEST
+    }
+
     fn hash(self) -> u64 {
         let mut hasher = FxHasher::default();
         hasher.write(self.key.as_bytes());
@@ -134,7 +139,7 @@ impl Words {
     /// The word for a pair and the fact that it says; `None` inside where it says none.
     #[inline]
     pub(crate) fn find(&self, pair: Pair<'_>) -> Result<(WordId, Option<Field>), Option<Miss>> {
-        if pair.key.len() + pair.form.text().len() > LONGEST {
+        if pair.is_long() {
             return Err(None);
         }
         let hash = pair.hash();
@@ -165,6 +170,10 @@ impl Words {
         text: &str,
         means: Option<(Field, KeyId)>,
     ) -> Option<WordId> {
+        // A number may be written with more letters than a text may have.
+        if pair.key.len() + text.len() > LONGEST {
+            return None;
+        }
         let (group, tag) = place(hash);
         let group = self.places.get_mut(group)?;
         let seen = group.iter().position(|place| place.tag == tag && place.word == 0);

@@ -23,6 +23,7 @@ struct ServiceEntry {
     namespace: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     environment: String,
+    /// None of a service that sends spans of which none begins a hop.
     operations: Vec<OperationEntry>,
 }
 
@@ -52,6 +53,9 @@ pub(super) fn load(path: &Path) -> Result<Catalogue, CheckError> {
     let mut catalogue = Catalogue::default();
     for ServiceEntry { name, namespace, environment, operations } in &file.services {
         let service = Service { name, namespace, environment };
+        if operations.is_empty() {
+            catalogue.sends(name);
+        }
         for OperationEntry { operation, hops, identified } in operations {
             catalogue.add(service, operation, Shown { hops: *hops, identified: *identified });
         }
@@ -73,9 +77,34 @@ pub(super) fn save(path: &Path, catalogue: &Catalogue) -> Result<(), CheckError>
             })
             .collect(),
     });
-    let file = CatalogueFile { version: VERSION, services: services.collect() };
+    let senders = catalogue.senders().map(|name| ServiceEntry {
+        name: name.to_owned(),
+        namespace: String::new(),
+        environment: String::new(),
+        operations: Vec::new(),
+    });
+    let file = CatalogueFile { version: VERSION, services: services.chain(senders).collect() };
     let write = |source| CheckError::Write { path: path.to_owned(), source };
     let mut text = serde_json::to_vec_pretty(&file).map_err(|error| write(error.into()))?;
     text.push(b'\n');
     std::fs::write(path, text).map_err(write)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let mut catalogue = Catalogue::default();
+        let service = Service { name: "orders", namespace: "shop", environment: "" };
+        catalogue.add(service, "GET /orders", Shown { hops: 3, identified: 1 });
+        catalogue.sends("stock");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("catalogue.json");
+        save(&path, &catalogue).expect("saved");
+        let loaded = load(&path).expect("loaded");
+        assert_eq!(loaded, catalogue);
+        assert!(loaded.knows("stock") && !loaded.knows("stock2"));
+    }
 }

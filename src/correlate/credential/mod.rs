@@ -64,7 +64,6 @@ impl KeyHint {
 
     /// Whether a number or truth value under the key deserves a look, written out: the key itself holds a credential,
     /// or names one that may be a number. Takes a nanosecond; [`find`] then says whether it is one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the intake is about to ask"))]
     pub(crate) const fn concerns_numbers(self) -> bool {
         match self {
             Self::Plain | Self::Seal => false,

@@ -1,6 +1,5 @@
 //! From the calls of a parser to records: keeps what some rule may ask for, looks through the rest.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::credential::{self, Hit, KeyHint, Leak, Origin};
@@ -11,16 +10,12 @@ use crate::record;
 use crate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
 use crate::words::{Form, Miss, Pair, WordId, Words};
 
-/// Fields kept of one span, and their bytes. What comes after them is counted as dropped, and still looked through for
-/// credentials.
-const MAX_FIELDS: u32 = 512;
-const MAX_SPAN_BYTES: usize = 64 << 10;
-/// Bytes of fields kept of a resource, which stand in every record of it.
-const MAX_RESOURCE_BYTES: usize = 4 << 10;
-/// Credentials noted of one span or resource, and their bytes, besides.
+/// Fields kept of one span and of a resource, and the bytes of those among them that are too long for a word. What comes
+/// after them is counted as dropped, and still looked through for credentials. Those of a resource stand in every record.
+const SPAN: Bounds = Bounds { fields: 512, long_bytes: 64 << 10, leak_bytes: 16 << 10 };
+const RESOURCE: Bounds = Bounds { fields: 64, long_bytes: 4 << 10, leak_bytes: 2 << 10 };
+/// Credentials noted of one span or resource, besides.
 const MAX_LEAKS: u32 = 64;
-const MAX_LEAK_BYTES: usize = 16 << 10;
-const MAX_RESOURCE_LEAK_BYTES: usize = 2 << 10;
 /// Longest key named beside a credential, in bytes.
 const MAX_LEAK_KEY: usize = 256;
 /// Keys remembered with their meaning, and the longest of them in bytes; keys are the sender's choice.
@@ -75,37 +70,43 @@ struct ResourceText {
     masked: bool,
 }
 
-/// What of a span or a resource was kept, and how much was not.
+/// What is kept at most.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    fields: u32,
+    long_bytes: usize,
+    leak_bytes: usize,
+}
+
+/// What of a span or a resource was kept, and how much was not. Short fields are counted and long ones measured, so that
+/// what is kept does not depend on which of them are words by now.
 #[derive(Debug, Clone, Copy, Default)]
 struct Room {
     fields: u32,
-    field_bytes: usize,
+    long_bytes: usize,
     leaks: u32,
     leak_bytes: usize,
     over: u32,
 }
 
 impl Room {
-    /// Whether there is room for one more field of so many bytes.
-    fn take(&mut self, bytes: usize, most: usize) -> bool {
-        if self.fields >= MAX_FIELDS || self.field_bytes.saturating_add(bytes) > most {
-            self.over = self.over.saturating_add(1);
-            return false;
-        }
-        self.fields += 1;
-        self.field_bytes += bytes;
-        true
+    /// Whether there is room for one more field; `long` are its bytes where it is too long for a word.
+    #[inline]
+    const fn take(&mut self, long: usize, bounds: Bounds) -> bool {
+        let fits = self.fields < bounds.fields && self.long_bytes + long <= bounds.long_bytes;
+        self.fields += fits as u32;
+        self.long_bytes += if fits { long } else { 0 };
+        self.over = self.over.saturating_add(!fits as u32);
+        fits
     }
 
     /// The same for a credential. Who fills the room for fields does not take theirs.
-    fn take_leak(&mut self, bytes: usize, most: usize) -> bool {
-        if self.leaks >= MAX_LEAKS || self.leak_bytes.saturating_add(bytes) > most {
-            self.over = self.over.saturating_add(1);
-            return false;
-        }
-        self.leaks += 1;
-        self.leak_bytes += bytes;
-        true
+    const fn take_leak(&mut self, bytes: usize, bounds: Bounds) -> bool {
+        let fits = self.leaks < MAX_LEAKS && self.leak_bytes + bytes <= bounds.leak_bytes;
+        self.leaks += fits as u32;
+        self.leak_bytes += if fits { bytes } else { 0 };
+        self.over = self.over.saturating_add(!fits as u32);
+        fits
     }
 }
 
@@ -175,18 +176,9 @@ impl<'d, R: Records> Intake<'d, R> {
 
     #[inline]
     fn keep(&mut self, key: &str, value: Value<'_>) {
-        let form = match value {
-            Value::Str(text) => Form::Text(text),
-            Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => Form::Text(text),
-                Err(_) => {
-                    self.since = Since::Others;
-                    return self.look(key, value);
-                }
-            },
-            Value::Int(number) => Form::Int(number),
-            Value::Double(number) => Form::Double(number),
-            Value::Bool(truth) => Form::Bool(truth),
+        let Some(form) = form(value) else {
+            self.since = Since::Others;
+            return self.look(key, value);
         };
         let pair = Pair { key, form };
         match self.words.find(pair) {
@@ -219,11 +211,9 @@ impl<'d, R: Records> Intake<'d, R> {
             Form::Text(text) => text,
             form => written(form, &mut number),
         };
-        let is_text = matches!(pair.form, Form::Text(_));
-        // A number is a credential by its name alone.
-        let hits = match is_text || meaning.hint != KeyHint::Plain {
-            true => self.find(pair.key, meaning.hint, text),
-            false => Vec::new(),
+        let hits = match pair.form.is_number() && !meaning.hint.concerns_numbers() {
+            true => Vec::new(),
+            false => self.find(pair.key, meaning.hint, text),
         };
         // A key that holds a credential is told of each time.
         let is_clean = hits.is_empty() && meaning.hint != KeyHint::Leaky;
@@ -232,8 +222,13 @@ impl<'d, R: Records> Intake<'d, R> {
         match (meaning.field, word) {
             (None, _) => {}
             (Some(field), Some(word)) => self.put_word(field, word),
-            (Some(field), None) if hits.is_empty() => self.put(field, meaning.key, text),
-            (Some(field), None) => self.put(field, meaning.key, &credential::mask(text, &hits)),
+            (Some(field), None) => {
+                let kept = if hits.is_empty() { text } else { &credential::mask(text, &hits) };
+                let long = if pair.is_long() { kept.len().min(record::MAX_TEXT) } else { 0 };
+                if self.room.take(long, self.bounds()) {
+                    record::put_field(&mut self.fields, &mut self.mask, field, meaning.key, &[kept]);
+                }
+            }
         }
         self.number = number;
     }
@@ -271,32 +266,22 @@ impl<'d, R: Records> Intake<'d, R> {
         hits.iter().for_each(|hit| self.leak(&key, text, hit));
     }
 
-    /// Bytes of fields that may be kept of what is open.
-    const fn most(&self) -> usize {
-        if self.resource_open { MAX_RESOURCE_BYTES } else { MAX_SPAN_BYTES }
+    const fn bounds(&self) -> Bounds {
+        if self.resource_open { RESOURCE } else { SPAN }
     }
 
     #[inline]
     fn put_word(&mut self, field: Field, word: WordId) {
-        if self.room.take(record::WORD_FIELD_LEN, self.most()) {
+        if self.room.take(0, self.bounds()) {
             record::put_word_field(&mut self.fields, &mut self.mask, field, word);
         }
     }
 
-    fn put(&mut self, field: Field, key: KeyId, text: &str) {
-        if self.room.take(text.len(), self.most()) {
-            record::put_field(&mut self.fields, &mut self.mask, field, key, &[text]);
-        }
-    }
-
     fn leak(&mut self, key: &str, text: &str, hit: &Hit) {
-        let (origin, most) = match self.resource_open {
-            true => (Origin::Resource, MAX_RESOURCE_LEAK_BYTES),
-            false => (Origin::Span, MAX_LEAK_BYTES),
-        };
+        let origin = if self.resource_open { Origin::Resource } else { Origin::Span };
         let masked = credential::shown(text, hit);
         let key = key.get(..key.floor_char_boundary(MAX_LEAK_KEY)).unwrap_or(key);
-        if self.room.take_leak(masked.len() + key.len(), most) {
+        if self.room.take_leak(masked.len() + key.len(), self.bounds()) {
             let leak = Leak::new(hit, text, key, &masked, origin);
             leak.write(|parts| {
                 record::put_field(&mut self.fields, &mut self.mask, Field::Leak, KeyId(0), parts);
@@ -323,6 +308,18 @@ impl<'d, R: Records> Intake<'d, R> {
         self.resource_mask = std::mem::take(&mut self.mask);
         self.resource_over = self.room.over;
     }
+}
+
+/// A value as what may be a word; `None` for bytes that are no text.
+#[inline]
+fn form(value: Value<'_>) -> Option<Form<'_>> {
+    Some(match value {
+        Value::Str(text) => Form::Text(text),
+        Value::Bytes(bytes) => Form::Text(std::str::from_utf8(bytes).ok()?),
+        Value::Int(number) => Form::Int(number),
+        Value::Double(number) => Form::Double(number),
+        Value::Bool(truth) => Form::Bool(truth),
+    })
 }
 
 /// A text that is no attribute.
@@ -407,8 +404,8 @@ impl<R: Records> Sink for Intake<'_, R> {
     }
 
     fn event(&mut self, name: &str, _time: u64) {
-        if AUTHENTICATED.contains(&name) {
-            self.put(Field::SecurityEvent, KeyId(0), name);
+        if AUTHENTICATED.contains(&name) && self.room.take(0, self.bounds()) {
+            record::put_field(&mut self.fields, &mut self.mask, Field::SecurityEvent, KeyId(0), &[name]);
         }
         self.find("event name", KeyHint::Plain, name);
     }
@@ -418,7 +415,7 @@ impl<R: Records> Sink for Intake<'_, R> {
     }
 
     fn link(&mut self, link: Link) {
-        if self.room.take(record::LINK_LEN, self.most()) {
+        if self.room.take(0, self.bounds()) {
             self.links.push(link);
             record::put_link(&mut self.fields, &mut self.mask, link.trace_id, link.span_id);
         }
@@ -471,17 +468,16 @@ impl<R: Records> Intake<'_, R> {
     /// Looks through a value that is not kept.
     fn look(&mut self, key: &str, value: Value<'_>) {
         let hint = self.meaning(key).hint;
-        let mut number = std::mem::take(&mut self.number);
-        let text = match value {
-            Value::Str(text) => Cow::Borrowed(text),
-            Value::Bytes(bytes) => String::from_utf8_lossy(bytes),
-            Value::Int(_) | Value::Double(_) | Value::Bool(_) if hint == KeyHint::Plain => Cow::Borrowed(""),
-            Value::Int(value) => Cow::Borrowed(written(Form::Int(value), &mut number)),
-            Value::Double(value) => Cow::Borrowed(written(Form::Double(value), &mut number)),
-            Value::Bool(value) => Cow::Borrowed(written(Form::Bool(value), &mut number)),
-        };
-        self.find(key, hint, &text);
-        self.number = number;
+        match (form(value), value) {
+            (Some(Form::Text(text)), _) => _ = self.find(key, hint, text),
+            (None, Value::Bytes(bytes)) => _ = self.find(key, hint, &String::from_utf8_lossy(bytes)),
+            (Some(form), _) if hint.concerns_numbers() => {
+                let mut number = std::mem::take(&mut self.number);
+                self.find(key, hint, written(form, &mut number));
+                self.number = number;
+            }
+            _ => {}
+        }
     }
 }
 

@@ -79,7 +79,7 @@ fn a_credential_is_told_of_wherever_it_stands() {
         (
             "behind as many fields as are kept",
             leaks(|sink| {
-                (0..MAX_FIELDS).for_each(|_| sink.attribute("user.roles", Value::Str("admin")));
+                (0..SPAN.fields).for_each(|_| sink.attribute("user.roles", Value::Str("admin")));
                 sink.attribute("a", Value::Str(JWT));
             }),
         ),
@@ -103,9 +103,27 @@ fn what_is_not_kept_counts_as_dropped() {
         }
     });
     for (_, _, length, dropped) in spans {
-        assert!(length < MAX_SPAN_BYTES + MAX_RESOURCE_BYTES + 1000, "{length}");
+        assert!(length < SPAN.long_bytes + RESOURCE.long_bytes + 1000, "{length}");
         assert_eq!(dropped, (500 - 1) + (500 - 16));
     }
+}
+
+/// The same span again and again: its texts are in the record in full at first, and as words later.
+#[test]
+fn what_is_kept_does_not_depend_on_what_was_seen_before() {
+    let texts: Vec<String> = (0..400).map(|number| format!("{number:0>200}")).collect();
+    let spans = kept(|sink| {
+        sink.resource();
+        for _ in 0..4 {
+            sink.span_start();
+            texts.iter().for_each(|text| sink.attribute("user.roles", Value::Str(text)));
+            end(sink, "GET /");
+        }
+    });
+    let [(_, first, length, 0), .., (_, last, shorter, 0)] = &spans[..] else { panic!("{spans:?}") };
+    assert_eq!(first, &texts);
+    assert_eq!(first, last);
+    assert!(*length > SPAN.long_bytes && *shorter < SPAN.long_bytes, "{length}, {shorter}");
 }
 
 #[test]

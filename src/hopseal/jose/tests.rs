@@ -311,7 +311,7 @@ fn an_ed25519_key_is_32_bytes_of_a_point_that_somebody_can_hold() {
     let mut identity = [0; 32];
     identity[0] = 1;
     for (name, x) in [("the identity point", &identity[..]), ("SPKI", &spki), ("31 bytes", &[0x58; 31])] {
-        let x = super::URL_SAFE_NO_PAD.encode(x);
+        let x = URL_SAFE_NO_PAD.encode(x);
         let jwks = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"k","x":"{x}"}}]}}"#);
         let (keys, skipped) = KeySet::from_jwks(jwks.as_bytes(), &[Algorithm::EdDsa]).expect("a set");
         assert!(keys.is_empty(), "{name}");
