@@ -135,10 +135,5 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let (identity, context) = (HopIdentity::current(), Context::current());
-    tokio::task::spawn_blocking(move || {
-        let _context = context.attach();
-        let _identity = identity.as_ref().map(Entered::new);
-        f()
-    })
+    tokio::task::spawn_blocking(carried_fn(f))
 }

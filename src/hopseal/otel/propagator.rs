@@ -149,18 +149,24 @@ impl Propagator {
     }
 }
 
-/// Whether a member that came is what the application sees, so that it passes on as it came. Of members of one name, the
+/// The members that came and are what the application sees, so that they pass on as they came. Of members of one name, the
 /// application sees the last.
-fn is_untouched(entry: &Entry<'_>, passing: &Passing, baggage: &OtelBaggage) -> bool {
-    let last = entries(passing).filter(|other| other.name() == entry.name()).last();
-    let seen = baggage.get_with_metadata(entry.name());
-    last.zip(seen).is_some_and(|(last, (value, properties))| {
-        decode(last.value()) == value.as_str() && last.properties() == properties.as_str()
-    })
-}
-
-fn entries(passing: &Passing) -> impl Iterator<Item = Entry<'_>> {
-    passing.0.split(',').filter_map(Entry::read)
+fn untouched<'p>(passing: &'p Passing, baggage: &OtelBaggage) -> Vec<Entry<'p>> {
+    let mut came: Vec<Entry<'p>> = passing.0.split(',').filter_map(Entry::read).collect();
+    let mut touched: Vec<&str> = Vec::new();
+    for (place, entry) in came.iter().enumerate() {
+        let is_last = !came.iter().skip(place + 1).any(|other| other.name() == entry.name());
+        let is_as_seen = || {
+            baggage.get_with_metadata(entry.name()).is_some_and(|(value, properties)| {
+                decode(entry.value()) == value.as_str() && entry.properties() == properties.as_str()
+            })
+        };
+        if is_last && !is_as_seen() {
+            touched.push(entry.name());
+        }
+    }
+    came.retain(|entry| !touched.contains(&entry.name()));
+    came
 }
 
 impl TextMapPropagator for Propagator {
@@ -171,14 +177,11 @@ impl TextMapPropagator for Propagator {
             return;
         }
         let mut writer = Writer::new(leaving.as_ref());
-        let untouched =
-            |entry: &Entry<'_>| passing.is_some_and(|passing| is_untouched(entry, passing, baggage));
-        for entry in passing.into_iter().flat_map(entries).filter(untouched) {
-            writer.pass_on(&entry);
+        let kept = passing.map_or_else(Vec::new, |passing| untouched(passing, baggage));
+        for entry in &kept {
+            writer.pass_on(entry);
         }
-        let is_new = |name: &str| {
-            !passing.into_iter().flat_map(entries).any(|entry| entry.name() == name && untouched(&entry))
-        };
+        let is_new = |name: &str| !kept.iter().any(|entry| entry.name() == name);
         let mut added: Vec<_> = baggage.iter().filter(|(name, _)| is_new(name.as_str())).collect();
         added.sort_unstable_by_key(|(name, _)| *name); // the SDK's have no order
         for (name, (value, properties)) in added {
