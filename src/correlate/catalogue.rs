@@ -71,33 +71,28 @@ impl Catalogue {
 
     /// Adds counts of one operation.
     pub fn add(&mut self, service: Service<'_>, operation: &str, shown: Shown) {
-        let Some(operations) = self.operations_mut(service) else { return };
-        let count = |counts: &mut Shown| {
-            counts.hops += shown.hops;
-            counts.identified += shown.identified;
+        let Service { name, namespace, environment } = service;
+        let count = |operations: &mut Operations| {
+            let count = |counts: &mut Shown| {
+                counts.hops += shown.hops;
+                counts.identified += shown.identified;
+            };
+            if let Some(counts) = operations.get_mut(operation) {
+                return count(counts);
+            }
+            let operation = if operations.len() >= MAX_OPERATIONS { "" } else { operation };
+            count(operations.entry(operation.to_owned()).or_default());
         };
-        if let Some(counts) = operations.get_mut(operation) {
-            return count(counts);
+        if let Some(kept) = self.services.get_mut(name) {
+            let known = kept.iter_mut().find(|kept| (&*kept.0, &*kept.1) == (namespace, environment));
+            if let Some((_, _, operations)) = known {
+                return count(operations);
+            }
         }
-        let operation = if operations.len() >= MAX_OPERATIONS { "" } else { operation };
-        count(operations.entry(operation.to_owned()).or_default());
-    }
-
-    /// Always `Some`.
-    fn operations_mut(&mut self, service: Service<'_>) -> Option<&mut Operations> {
-        if !self.services.contains_key(service.name) {
-            self.services.insert(service.name.to_owned(), Vec::new());
-        }
-        let kept = self.services.get_mut(service.name)?;
-        let key = (service.namespace, service.environment);
-        let known = kept
-            .iter()
-            .position(|(namespace, environment, _)| (&**namespace, &**environment) == key)
-            .unwrap_or(kept.len());
-        if known == kept.len() {
-            kept.push((service.namespace.to_owned(), service.environment.to_owned(), Operations::new()));
-        }
-        kept.get_mut(known).map(|(_, _, operations)| operations)
+        let mut operations = Operations::new();
+        count(&mut operations);
+        let kept = self.services.entry(name.to_owned()).or_default();
+        kept.push((namespace.to_owned(), environment.to_owned(), operations));
     }
 
     fn operations(&self, service: Service<'_>) -> Option<&Operations> {

@@ -28,43 +28,74 @@ struct Place {
     /// The field it says; `None` where it says none that is kept.
     field: Option<Field>,
     word: u32,
+    /// The place of the one that came after it the last time.
+    next: u32,
 }
 
 /// The attributes remembered in one input of one format.
 #[derive(Debug)]
 pub(crate) struct Encoded {
     bytes: Vec<u8>,
-    places: Box<[[Place; WAYS]]>,
+    /// The places of each group, one group after the other.
+    places: Box<[Place]>,
+    /// The place recalled last: instrumentation sends its attributes in one order, so what came after it will mostly
+    /// come again.
+    last: usize,
 }
 
 impl Default for Encoded {
     fn default() -> Self {
-        Self { bytes: Vec::new(), places: vec![[Place::default(); WAYS]; GROUPS].into_boxed_slice() }
+        let places = vec![Place::default(); WAYS * GROUPS].into_boxed_slice();
+        Self { bytes: Vec::new(), places, last: 0 }
     }
 }
 
-/// The group of places for these bytes, and what marks them there.
+/// The first of the places for these bytes, and what marks them there.
 #[inline]
 fn place(encoded: &[u8]) -> (usize, u32) {
     let mut hasher = FxHasher::default();
     hasher.write(encoded);
     let hash = hasher.finish();
-    (hash as usize & (GROUPS - 1), (hash >> 32) as u32 | 1)
+    ((hash as usize & (GROUPS - 1)) * WAYS, (hash >> 32) as u32 | 1)
 }
 
 impl Encoded {
     /// What these bytes say, if they are remembered.
     #[inline]
-    pub(crate) fn recall(&self, encoded: &[u8]) -> Option<(WordId, Option<Field>)> {
+    pub(crate) fn recall(&mut self, encoded: &[u8]) -> Option<(WordId, Option<Field>)> {
+        let next = self.places.get(self.last).map_or(0, |last| last.next as usize);
+        let expected = self.places.get(next).filter(|place| self.is(place, encoded));
+        let known = match expected {
+            Some(known) => {
+                self.last = next;
+                known
+            }
+            None => {
+                let found = self.find(encoded)?;
+                if let Some(last) = self.places.get_mut(self.last) {
+                    last.next = found as u32;
+                }
+                self.last = found;
+                self.places.get(found)?
+            }
+        };
+        Some((WordId(known.word), known.field))
+    }
+
+    #[inline]
+    fn is(&self, place: &Place, encoded: &[u8]) -> bool {
+        let (start, len) = (place.start as usize, usize::from(place.len));
+        len == encoded.len() && place.tag != 0 && self.bytes.get(start..start + len) == Some(encoded)
+    }
+
+    fn find(&self, encoded: &[u8]) -> Option<usize> {
         if encoded.len() > LONGEST {
             return None;
         }
-        let (group, tag) = place(encoded);
-        let known = self.places.get(group)?.iter().find(|place| {
-            let start = place.start as usize;
-            place.tag == tag && self.bytes.get(start..start + usize::from(place.len)) == Some(encoded)
-        })?;
-        Some((WordId(known.word), known.field))
+        let (first, tag) = place(encoded);
+        let group = self.places.get(first..first + WAYS)?;
+        let way = group.iter().position(|place| place.tag == tag && self.is(place, encoded))?;
+        Some(first + way)
     }
 
     /// Remembers what these bytes say, if there is room.
@@ -72,12 +103,13 @@ impl Encoded {
         if encoded.len() > LONGEST {
             return;
         }
-        let (group, tag) = place(encoded);
-        let free = self.places.get_mut(group).and_then(|group| group.iter_mut().find(|place| place.tag == 0));
+        let (first, tag) = place(encoded);
+        let group = self.places.get_mut(first..first + WAYS);
+        let free = group.and_then(|group| group.iter_mut().find(|place| place.tag == 0));
         if let Some(free) = free
             && let (Ok(start), Ok(len)) = (u32::try_from(self.bytes.len()), u16::try_from(encoded.len()))
         {
-            *free = Place { tag, start, len, field, word };
+            *free = Place { tag, start, len, field, word, next: 0 };
             self.bytes.extend_from_slice(encoded);
         }
     }

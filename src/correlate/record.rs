@@ -51,6 +51,7 @@ pub(crate) fn put_word(to: &mut Vec<u8>, word: WordId) {
 }
 
 /// Appends one field whose text is a word.
+#[inline]
 pub(crate) fn put_word_field(to: &mut Vec<u8>, mask: &mut u128, field: Field, word: WordId) {
     let [a, b, c, _] = word.0.to_le_bytes();
     to.extend_from_slice(&[field as u8 | WORD_FIELD, a, b, c]);
@@ -148,14 +149,6 @@ impl<'r> Cursor<'r> {
         Some(*head)
     }
 
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
     fn word(&mut self) -> Option<WordId> {
         let [a, b, c] = self.array()?;
         Some(WordId(u32::from_le_bytes([a, b, c, 0])))
@@ -241,13 +234,17 @@ impl<'r> Span<'r> {
     pub fn read(bytes: &'r [u8], words: &'r Words) -> Option<(TraceId, Self)> {
         let (trace_id, len) = peek(bytes)?;
         let record = bytes.get(..len)?;
-        let mut at = Cursor(record.get(16..)?);
-        let id = SpanId(at.array()?);
-        let parent = SpanId::new(at.array()?);
-        let (start, end) = (at.u64()?, at.u64()?);
-        let mask = u128::from_le_bytes(at.array()?);
-        let (flags, dropped, _len) = (at.u32()?, at.u32()?, at.u32()?);
-        let [kind, status, shared, _] = at.array()?;
+        let (fixed, rest) = record.split_first_chunk::<FIXED>()?;
+        let ([_, _, id, parent, start, end, low, high, numbers, last], []) = fixed.as_chunks::<8>() else {
+            return None;
+        };
+        let (id, parent) = (SpanId(*id), SpanId::new(*parent));
+        let (start, end) = (u64::from_le_bytes(*start), u64::from_le_bytes(*end));
+        let mask = u128::from(u64::from_le_bytes(*high)) << 64 | u128::from(u64::from_le_bytes(*low));
+        let [f0, f1, f2, f3, d0, d1, d2, d3] = *numbers;
+        let (flags, dropped) = (u32::from_le_bytes([f0, f1, f2, f3]), u32::from_le_bytes([d0, d1, d2, d3]));
+        let [_, _, _, _, kind, status, shared, _] = *last;
+        let mut at = Cursor(rest);
         let (namespace, name, environment) = (at.text(words)?, at.text(words)?, at.text(words)?);
         let instance = at.text(words)?;
         let span_name = at.text(words)?;
@@ -301,13 +298,23 @@ impl<'r> Span<'r> {
 
     /// Every entry of `field`. Only what matches is read, so this is the cheap way to ask.
     pub fn entries_of(&self, field: Field) -> impl Iterator<Item = Entry<'r>> + use<'r> {
-        self.entries_in(field.bit())
+        let fields = if self.has(field) { self.fields } else { &[] };
+        let wanted = field as u8;
+        let words = self.words;
+        RawEntries(Cursor(fields))
+            .filter(move |entry| entry.field == wanted)
+            .filter_map(move |entry| entry.read(words))
     }
 
     /// Every entry of the fields of a mask, in the order sent.
     pub(crate) fn entries_in(&self, mask: u128) -> impl Iterator<Item = Entry<'r>> + use<'r> {
         let fields = if self.has_any(mask) { self.fields } else { &[] };
-        let wanted = move |entry: &RawEntry<'_>| mask & (1_u128 << (entry.field & 127)) != 0;
+        // Two halves are quicker to shift than one whole.
+        let (low, high) = (mask as u64, (mask >> 64) as u64);
+        let wanted = move |entry: &RawEntry<'_>| {
+            let half = if entry.field & 64 == 0 { low } else { high };
+            half >> (entry.field & 63) & 1 != 0
+        };
         let words = self.words;
         RawEntries(Cursor(fields)).filter(wanted).filter_map(move |entry| entry.read(words))
     }
@@ -387,10 +394,13 @@ impl<'r> Iterator for RawEntries<'r> {
 
     #[inline]
     fn next(&mut self) -> Option<RawEntry<'r>> {
-        let [field] = self.0.array()?;
+        let (&[field, a, b, c], rest) = self.0.0.split_first_chunk::<4>()?;
         if field & WORD_FIELD != 0 {
-            return Some(RawEntry { field: field & !WORD_FIELD, body: Body::Word(self.0.word()?) });
+            self.0 = Cursor(rest);
+            let word = WordId(u32::from_le_bytes([a, b, c, 0]));
+            return Some(RawEntry { field: field & !WORD_FIELD, body: Body::Word(word) });
         }
+        let [_field] = self.0.array()?;
         let key = self.0.array().map(u16::from_le_bytes)?;
         let len = self.0.array().map(u16::from_le_bytes)?;
         Some(RawEntry { field, body: Body::Full(KeyId(key), self.0.take(usize::from(len))?) })

@@ -108,9 +108,10 @@ pub(crate) fn may_be_shown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) ->
     if trace.grade.missing_parents == 0 {
         return false;
     }
-    let torn = hops.all().iter().filter(|other| other.kind == HopKind::Origin && other.caller_missing);
-    let asks = |other: &&Hop<'_>| hops.frame(other.ix).iter().take(MOST).any(|ix| asks(trace.span(*ix)));
-    let asking: BTreeSet<Service<'_>> = torn.take(MOST).filter(asks).map(|other| other.service).collect();
+    let torn = hops.torn().filter(|other| other.kind == HopKind::Origin);
+    let spans = torn.flat_map(|other| hops.frame(other.ix).iter().map(|ix| (trace.span(*ix), other.service)));
+    let asking: BTreeSet<Service<'_>> =
+        spans.take(MOST).filter(|(span, _)| asks(span)).map(|(_, service)| service).collect();
     !asking.is_empty()
         && (asking.contains(&hop.service)
             || above(hops, hop).take(MOST).any(|above| asking.contains(&above.service)))

@@ -88,15 +88,21 @@ impl Pair<'_> {
 }
 
 /// What is known of a pair.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Word {
-    /// Where its key begins in [`Words::text`], its text behind it.
-    start: u32,
-    key_len: u16,
-    text_len: u16,
+    key: Box<str>,
+    text: Box<str>,
     bits: (u8, u64),
     /// The fact it says, `None` where it says none.
     means: Option<(Field, KeyId)>,
+}
+
+impl Word {
+    fn is(&self, pair: Pair<'_>) -> bool {
+        self.bits == pair.form.bits()
+            && *self.key == *pair.key
+            && (pair.form.is_number() || *self.text == *pair.form.text())
+    }
 }
 
 /// A place in the table: empty, for a hash seen once, or for a word.
@@ -115,18 +121,13 @@ pub(crate) struct Miss(u64);
 /// The words of one reading. Records made with it can only be read with it.
 #[derive(Debug)]
 pub struct Words {
-    text: String,
     words: Vec<Word>,
     places: Box<[[Place; WAYS]]>,
 }
 
 impl Default for Words {
     fn default() -> Self {
-        Self {
-            text: String::new(),
-            words: Vec::new(),
-            places: vec![[Place::default(); WAYS]; GROUPS].into_boxed_slice(),
-        }
+        Self { words: Vec::new(), places: vec![[Place::default(); WAYS]; GROUPS].into_boxed_slice() }
     }
 }
 
@@ -146,20 +147,11 @@ impl Words {
         let (group, tag) = place(hash);
         for place in self.places.get(group).into_iter().flatten().filter(|place| place.tag == tag) {
             let Some(number) = place.word.checked_sub(1) else { continue };
-            if let Some(word) = self.words.get(number as usize).filter(|word| self.is(word, pair)) {
+            if let Some(word) = self.words.get(number as usize).filter(|word| word.is(pair)) {
                 return Ok((WordId(number), word.means.map(|(field, _)| field)));
             }
         }
         Err(Some(Miss(hash)))
-    }
-
-    fn is(&self, word: &Word, pair: Pair<'_>) -> bool {
-        let start = word.start as usize;
-        let middle = start + usize::from(word.key_len);
-        word.bits == pair.form.bits()
-            && self.text.get(start..middle) == Some(pair.key)
-            && (pair.form.is_number()
-                || self.text.get(middle..middle + usize::from(word.text_len)) == Some(pair.form.text()))
     }
 
     /// Takes note of a pair that was not found; the second time it becomes a word. `text` is what a record keeps.
@@ -184,25 +176,14 @@ impl Words {
             return None;
         };
         let number = u32::try_from(self.words.len()).ok()?;
-        let word = Word {
-            start: u32::try_from(self.text.len()).ok()?,
-            key_len: u16::try_from(pair.key.len()).ok()?,
-            text_len: u16::try_from(text.len()).ok()?,
-            bits: pair.form.bits(),
-            means,
-        };
         seen.word = number + 1;
-        self.text.push_str(pair.key);
-        self.text.push_str(text);
-        self.words.push(word);
+        self.words.push(Word { key: pair.key.into(), text: text.into(), bits: pair.form.bits(), means });
         Some(WordId(number))
     }
 
     /// The text of a word; empty for a number that is none.
     pub(crate) fn text(&self, WordId(number): WordId) -> &str {
-        let Some(word) = self.words.get(number as usize) else { return "" };
-        let start = word.start as usize + usize::from(word.key_len);
-        self.text.get(start..start + usize::from(word.text_len)).unwrap_or("")
+        self.words.get(number as usize).map_or("", |word| &word.text)
     }
 
     /// The key under which a word stands.

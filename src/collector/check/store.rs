@@ -38,12 +38,19 @@ impl Key {
     }
 }
 
-/// Where a record is in memory.
+/// Where a record is in memory. There are as many as spans, so only the first part of the key is at hand: it tells most
+/// traces apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    key: Key,
+    high: u64,
     chunk: u32,
     offset: u32,
+}
+
+/// The records of a chunk, from the one at `place` on.
+fn from<'c>(chunks: &'c [Vec<u8>], place: &Place) -> &'c [u8] {
+    let chunk = chunks.get(place.chunk as usize).map_or(&[][..], Vec::as_slice);
+    chunk.get(place.offset as usize..).unwrap_or(&[])
 }
 
 /// The records of a whole input.
@@ -100,8 +107,9 @@ impl Store {
         }
         let index = self.chunks.len() - 1;
         if let Some(chunk) = self.chunks.last_mut() {
+            let Key([high, ..]) = Key::of(record);
             self.places.push(Place {
-                key: Key::of(record),
+                high,
                 chunk: u32::try_from(index).map_err(io::Error::other)?,
                 offset: u32::try_from(chunk.len()).map_err(io::Error::other)?,
             });
@@ -113,10 +121,22 @@ impl Store {
     }
 
     fn at(&self, place: &Place) -> &[u8] {
-        let chunk = self.chunks.get(place.chunk as usize).map_or(&[][..], Vec::as_slice);
-        let rest = chunk.get(place.offset as usize..).unwrap_or(&[]);
+        let rest = from(&self.chunks, place);
         let len = record::peek(rest).map_or(0, |(_, len)| len);
         rest.get(..len).unwrap_or(&[])
+    }
+
+    /// Sorts the places by the whole keys of their records.
+    fn sort(&mut self) {
+        let Self { places, chunks, .. } = self;
+        places.sort_unstable_by_key(|place| place.high);
+        let mut keyed: Vec<(Key, Place)> = Vec::new();
+        for group in places.chunk_by_mut(|a, b| a.high == b.high) {
+            keyed.clear();
+            keyed.extend(group.iter().map(|place| (Key::of(from(chunks, place)), *place)));
+            keyed.sort_unstable();
+            group.iter_mut().zip(&keyed).for_each(|(to, (_, place))| *to = *place);
+        }
     }
 
     fn spill(&mut self) -> io::Result<()> {
@@ -126,7 +146,7 @@ impl Store {
         if self.runs.len() >= MAX_RUNS {
             self.merge_runs()?;
         }
-        self.places.sort_unstable();
+        self.sort();
         let mut out = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
         for place in &self.places {
             out.write_all(self.at(place))?;
@@ -164,7 +184,7 @@ impl Store {
         &mut self,
         mut visit: impl FnMut(TraceId, &[&[u8]]) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.places.sort_unstable();
+        self.sort();
         self.left_out = 0;
         if !self.runs.is_empty() {
             // One sorted source is simpler than two, and the tail is at most one budget.
@@ -173,7 +193,8 @@ impl Store {
         }
         let mut records: Vec<&[u8]> = Vec::new();
         let mut left_out = 0;
-        for group in self.places.chunk_by(|a, b| a.key.trace() == b.key.trace()) {
+        let trace_of = |place: &Place| Key::of(from(&self.chunks, place)).trace();
+        for group in self.places.chunk_by(|a, b| a.high == b.high && trace_of(a) == trace_of(b)) {
             let Some(first) = group.first() else { continue };
             records.clear();
             let mut room = MAX_TRACE_BYTES;
@@ -182,7 +203,7 @@ impl Store {
                 room > 0
             }));
             left_out += group.len().saturating_sub(records.len()) as u64;
-            visit(first.key.trace(), &records)?;
+            visit(trace_of(first), &records)?;
         }
         self.left_out = left_out;
         Ok(())

@@ -3,6 +3,9 @@
 //! Every step goes over the spans in an order that parents come before children, so that neither depth nor
 //! cycles of the input matter.
 
+use std::sync::OnceLock;
+
+use super::index::Index;
 use super::{Hop, HopIx, HopKind, HopLink, is_proxy, operation};
 use crate::field::Field;
 use crate::record::Span;
@@ -24,6 +27,7 @@ pub struct Hops<'t> {
     /// Frame of hop `i`: `frames[first[i]..first[i + 1]]`, the entry span first.
     first: Vec<u32>,
     frames: Vec<SpanIx>,
+    index: OnceLock<Index>,
 }
 
 impl<'t> Hops<'t> {
@@ -40,6 +44,7 @@ impl<'t> Hops<'t> {
             of_span: vec![None; trace.spans().len()],
             first: Vec::new(),
             frames: Vec::new(),
+            index: OnceLock::new(),
         };
         for ix in &order {
             let is_entry = entries.get(ix.get()).copied().unwrap_or(false);
@@ -80,6 +85,20 @@ impl<'t> Hops<'t> {
     #[expect(clippy::indexing_slicing, reason = "a HopIx is only made for a hop of its own trace")]
     pub fn get(&self, ix: HopIx) -> &Hop<'t> {
         &self.all[ix.get()]
+    }
+
+    /// What a hop or origin called.
+    pub(crate) fn callees(&self, ix: HopIx) -> impl Iterator<Item = &Hop<'t>> {
+        self.index().callees(ix).iter().map(|ix| self.get(*ix))
+    }
+
+    /// Hops and origins whose caller is missing.
+    pub(crate) fn torn(&self) -> impl Iterator<Item = &Hop<'t>> {
+        self.index().torn().iter().map(|ix| self.get(*ix))
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::of(&self.all))
     }
 
     /// The hop or origin whose frame holds the span.

@@ -1,6 +1,7 @@
 //! Hops: where a call or a message crosses into a service.
 
 mod build;
+mod index;
 mod operation;
 #[cfg(test)]
 mod tests;

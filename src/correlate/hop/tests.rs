@@ -128,3 +128,26 @@ fn depth_and_cycles_do_not_matter() {
         assert_eq!(hops.iter().count(), 3);
     });
 }
+
+#[test]
+fn hops_are_found_by_what_they_hang_on() {
+    let text = "\
+gw SERVER GET /
+  gw CLIENT GET
+    b SERVER GET /b
+  gw CLIENT GET
+    c SERVER GET /c
+      c CLIENT GET
+        d SERVER GET /d
+b SERVER GET /lost @parent=99";
+    with_hops(text, |_, hops| {
+        let names = |hops: &mut dyn Iterator<Item = &Hop<'_>>| -> Vec<String> {
+            hops.map(|hop| hop.operation.to_string()).collect()
+        };
+        let named = |name: &str| hops.iter().find(|hop| hop.operation == name).expect("a hop").ix;
+        assert_eq!(names(&mut hops.callees(named("GET /"))), ["GET /b", "GET /c"]);
+        assert_eq!(names(&mut hops.callees(named("GET /c"))), ["GET /d"]);
+        assert!(names(&mut hops.callees(named("GET /d"))).is_empty());
+        assert_eq!(names(&mut hops.torn()), ["GET /lost"]);
+    });
+}

@@ -90,8 +90,19 @@ struct Room {
 }
 
 impl Room {
-    /// Whether there is room for one more field; `long` are its bytes where it is too long for a word.
+    /// Whether there is room for one more field, a short one.
     #[inline]
+    const fn take_short(&mut self, bounds: Bounds) -> bool {
+        let fits = self.fields < bounds.fields;
+        if fits {
+            self.fields += 1;
+        } else {
+            self.over = self.over.saturating_add(1);
+        }
+        fits
+    }
+
+    /// Whether there is room for one more field; `long` are its bytes where it is too long for a word.
     const fn take(&mut self, long: usize, bounds: Bounds) -> bool {
         let fits = self.fields < bounds.fields && self.long_bytes + long <= bounds.long_bytes;
         self.fields += fits as u32;
@@ -272,7 +283,7 @@ impl<'d, R: Records> Intake<'d, R> {
 
     #[inline]
     fn put_word(&mut self, field: Field, word: WordId) {
-        if self.room.take(0, self.bounds()) {
+        if self.room.take_short(self.bounds()) {
             record::put_word_field(&mut self.fields, &mut self.mask, field, word);
         }
     }
@@ -404,7 +415,7 @@ impl<R: Records> Sink for Intake<'_, R> {
     }
 
     fn event(&mut self, name: &str, _time: u64) {
-        if AUTHENTICATED.contains(&name) && self.room.take(0, self.bounds()) {
+        if AUTHENTICATED.contains(&name) && self.room.take_short(self.bounds()) {
             record::put_field(&mut self.fields, &mut self.mask, Field::SecurityEvent, KeyId(0), &[name]);
         }
         self.find("event name", KeyHint::Plain, name);
@@ -415,7 +426,7 @@ impl<R: Records> Sink for Intake<'_, R> {
     }
 
     fn link(&mut self, link: Link) {
-        if self.room.take(0, self.bounds()) {
+        if self.room.take_short(self.bounds()) {
             self.links.push(link);
             record::put_link(&mut self.fields, &mut self.mask, link.trace_id, link.span_id);
         }

@@ -36,7 +36,8 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     let entry = cx.entry(hop);
     // Most frames have one id: then there is nothing to compare.
     let has_one_id = || {
-        let mut ids = cx.frame(hop).flat_map(named::on).map(|named| named.id);
+        let naming = cx.frame(hop).filter(|span| span.has_any(named::IDS));
+        let mut ids = naming.flat_map(named::on).map(|named| named.id);
         let first = ids.next();
         !entry.has(Field::SentBaggage) && ids.all(|id| Some(id) == first)
     };

@@ -4,14 +4,16 @@ use crate::field::Field;
 use crate::hop::{Hop, HopKind};
 use crate::rule::Cx;
 
+/// Work without its caller that is looked at for one hop; of a trace with more, little is there to judge.
+const MOST: usize = 1024;
+
 /// Work of the hop's service, during the hop, whose parent span is not there: it may belong to the hop.
 fn strays<'a>(cx: &Cx<'a>, hop: &Hop<'a>) -> impl Iterator<Item = &'a Hop<'a>> + use<'a> {
     let (trace, hops) = (cx.trace, cx.hops);
     let (service, entry) = (hop.service, trace.span(hop.entry));
-    hops.all().iter().filter(move |other| {
+    hops.torn().take(MOST).filter(move |other| {
         let start = trace.span(other.entry).start;
         other.kind == HopKind::Origin
-            && other.caller_missing
             && other.service == service
             && (entry.start == 0 || (entry.start <= start && start <= entry.end))
     })

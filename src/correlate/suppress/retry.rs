@@ -5,7 +5,7 @@ use crate::rule::{Cx, writes};
 use crate::sink::SpanKind;
 use crate::trace::SpanIx;
 
-/// Calls of one span that are looked at for one attempt.
+/// Calls that are looked at for one attempt; further ones are taken for no retry of it.
 const MOST: usize = 1024;
 
 /// Whether this hop is a failed attempt whose retry, made by the same span of the same caller for the same
@@ -16,8 +16,8 @@ pub(super) fn succeeded(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
     }
     let Some(caller) = hop.caller else { return false };
     let (start, by) = (cx.entry(hop).start, made_by(cx, hop));
-    cx.hops.iter().any(|other| {
-        other.caller == Some(caller)
+    cx.hops.callees(caller).take(MOST).any(|other| {
+        other.kind != HopKind::Origin
             && other.service == hop.service
             && other.operation == hop.operation
             && other.outcome.may_have_succeeded()
@@ -42,15 +42,14 @@ pub(super) fn is_torn(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
             && cx.trace.children(*ix).is_empty()
     };
     let siblings = cx.trace.parent_span(exit).map_or(&[][..], |by| cx.trace.children(by));
-    let without_caller = |other: &&Hop<'_>| {
+    let without_caller = |other: &Hop<'_>| {
         other.kind != HopKind::Origin
-            && other.caller_missing
             && other.service == hop.service
             && other.operation == hop.operation
             && cx.entry(other).start > cx.entry(hop).start
     };
     siblings.iter().take(MOST).any(again)
-        || (cx.trace.grade.missing_parents > 0 && cx.hops.iter().any(|other| without_caller(&other)))
+        || (cx.trace.grade.missing_parents > 0 && cx.hops.torn().take(MOST).any(without_caller))
 }
 
 /// The span that made the call: the parent of its client span, the same for each attempt.

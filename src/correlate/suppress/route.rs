@@ -3,6 +3,8 @@
 //! Where the server names the route it took, that is believed and not the path, which the caller chooses; the path
 //! counts where no route is named, or one that takes everything.
 
+use std::borrow::Cow;
+
 use crate::field::Field;
 use crate::hop::{Hop, HopKind, path_of};
 use crate::policy::{Allowance, READS};
@@ -120,16 +122,20 @@ fn takes_everything(route: &str) -> bool {
 }
 
 /// The method, upper case; older instrumentation only puts it into the name.
-fn method(span: &Span<'_>) -> Option<String> {
+fn method<'t>(span: &Span<'t>) -> Option<Cow<'t, str>> {
     const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
     let named =
         || span.name.split(' ').next().filter(|word| METHODS.iter().any(|m| m.eq_ignore_ascii_case(word)));
-    span.get(Field::HttpMethod).or_else(named).map(str::to_ascii_uppercase)
+    let method = span.get(Field::HttpMethod).or_else(named)?;
+    Some(match method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        true => Cow::Owned(method.to_ascii_uppercase()),
+        false => Cow::Borrowed(method),
+    })
 }
 
 /// Whether the request only reads: no convention covers a write.
 fn reads(span: &Span<'_>) -> bool {
-    method(span).is_none_or(|method| READS.contains(&method.as_str()))
+    method(span).is_none_or(|method| READS.contains(&&*method))
 }
 
 /// Segments of a path, none of them empty.
