@@ -82,10 +82,15 @@ impl<'a> Fields<'a> {
 
     #[inline(always)]
     fn varint(&mut self) -> Result<u64, Reason> {
-        match self.0.split_first() {
-            Some((&byte, rest)) if byte < 0x80 => {
+        // Nearly all are of one or two bytes.
+        match *self.0 {
+            [byte @ ..0x80, ref rest @ ..] => {
                 self.0 = rest;
                 Ok(u64::from(byte))
+            }
+            [low, high @ ..0x80, ref rest @ ..] => {
+                self.0 = rest;
+                Ok(u64::from(low & 0x7f) | u64::from(high) << 7)
             }
             _ => self.long_varint(),
         }
