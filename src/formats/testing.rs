@@ -20,13 +20,25 @@ pub(crate) fn line(element: impl Fn(&[u8], Position, &mut Record), json: &str) -
     lines.join(" ").replace("span 01 02 ", "")
 }
 
-/// The file `name` among the real traces, if `HOPSEAL_TRACES` names their folder.
-pub(crate) fn real_trace(name: &str) -> Option<Vec<u8>> {
-    let Some(folder) = std::env::var_os("HOPSEAL_TRACES") else {
-        eprintln!("skipped: HOPSEAL_TRACES does not name the folder of real traces");
+/// A file that is too big to be kept here, in the folder that a variable names. `None` where the variable is not set, which is
+/// said on the terminal though the test passes; a folder that is named has to be there.
+fn published(variable: &str, name: &str) -> Option<std::path::PathBuf> {
+    use std::io::Write as _;
+
+    let Some(folder) = std::env::var_os(variable).map(std::path::PathBuf::from) else {
+        // Not by `eprintln!`, which is not seen of tests that pass.
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED {test}: {variable} does not name the folder of `{name}`");
         return None;
     };
-    let path = std::path::Path::new(&folder).join(name);
+    assert!(folder.is_dir(), "{variable} names {}, which is no folder", folder.display());
+    Some(folder.join(name))
+}
+
+/// The file `name` among the real traces, if `HOPSEAL_TRACES` names their folder.
+pub(crate) fn real_trace(name: &str) -> Option<Vec<u8>> {
+    let path = published("HOPSEAL_TRACES", name)?;
     Some(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
 

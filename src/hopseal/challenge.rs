@@ -2,16 +2,8 @@
 
 use std::fmt;
 
-use crate::reason::Reason;
-
-/// The authentication scheme that is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// A token that whoever holds it may use (RFC 6750).
-    Bearer,
-    /// A token bound to a key that must be shown to be held (RFC 9449).
-    Dpop,
-}
+use crate::Reason;
+use crate::secret::Scheme;
 
 /// A challenge: what a client that was turned away needs to know, and no more.
 ///

@@ -26,7 +26,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, reason, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation, jose, http,
+//! algorithm, clock, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation, jose, http,
 //! spiffe_id -> keys, client -> claims -> binding, cache, mesh, paseto -> svid, introspection -> validator, outgoing, events
 //! -> seal -> otel -> tower
 //! ```
@@ -65,7 +65,6 @@ pub mod outgoing;
 #[cfg(feature = "paseto")]
 mod paseto;
 mod principal;
-mod reason;
 mod registry;
 mod revocation;
 #[cfg(feature = "seal")]
@@ -86,20 +85,19 @@ pub use algorithm::Algorithm;
 pub use binding::{Dpop, DpopSettings, Nonces};
 #[cfg(feature = "cache")]
 pub use cache::{CacheConfig, CacheStats};
-pub use challenge::{Challenge, Scheme};
+pub use challenge::Challenge;
 #[cfg(feature = "jwt")]
 pub use claims::Expected;
 pub use clock::{Clock, SystemClock, UnixTime};
-pub use hopseal_identity::Kind;
+pub use hopseal_identity::{Kind, Reason};
 #[cfg(feature = "jwt")]
 pub use mesh::{ClientCertificate, Forwarded, Proxies};
 pub use observe::{Observed, Observer, Unobserved};
 pub use outcome::{Confirmation, Evidence, Refused, Undecided, Validated, Verified};
 pub use principal::{Acting, Credential, Principal};
-pub use reason::Reason;
 pub use registry::{Claims, Issuer, IssuerBuilder, IssuerKind, Place, Registry, RegistryError, Source};
 pub use revocation::{Revocation, Revocations, RevocationsFull};
-pub use secret::{Fingerprint, Secret, Token};
+pub use secret::{Fingerprint, Scheme, Secret, Token};
 pub use spiffe_id::SpiffeId;
 #[cfg(feature = "spiffe")]
 pub use svid::{BundleError, Chain, X509Bundle};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use hopseal_identity::{Method, Reason};
+
 use crate::clock::UnixTime;
 use crate::principal::{Credential, Principal};
-use crate::reason::Reason;
 use crate::secret::Fingerprint;
 
 /// The answer to a credential. "No" is an answer too; only where none could be found is there an [`Undecided`].
@@ -94,7 +95,7 @@ impl Evidence {
     /// How it was established, in one word for spans (`hopseal.method`): `proxy`, or the kind of credential.
     #[must_use]
     pub fn method(&self) -> &'static str {
-        if self.proxy.is_some() { "proxy" } else { self.credential.as_str() }
+        if self.proxy.is_some() { Method::Proxy.as_str() } else { self.credential.as_str() }
     }
 }
 
@@ -188,8 +189,8 @@ mod tests {
 
     #[test]
     fn refused_says_both() {
-        let refused = Refused::new(Reason::Key, "no key `k9`");
-        assert_eq!(refused.to_string(), "key: no key `k9`");
+        let refused = Refused::new(Reason::UnknownKey, "no key `k9`");
+        assert_eq!(refused.to_string(), "unknown_key: no key `k9`");
         assert_eq!(Validated::from(refused.clone()).refused(), Some(&refused));
     }
 }

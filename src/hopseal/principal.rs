@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use hopseal_identity::Kind;
+use hopseal_identity::{Kind, Method};
 
 use crate::clock::UnixTime;
 
@@ -74,18 +74,24 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// How an identity is established by it, as the wire contract calls that.
+    #[must_use]
+    pub const fn method(self) -> Method {
+        match self {
+            Self::AccessToken => Method::AccessToken,
+            Self::IdToken => Method::IdToken,
+            Self::JwtSvid => Method::JwtSvid,
+            Self::TxnToken => Method::TxnToken,
+            Self::Paseto => Method::Paseto,
+            Self::Opaque => Method::Opaque,
+            Self::X509Svid => Method::X509Svid,
+        }
+    }
+
     /// The word on spans, in labels and in logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AccessToken => "access_token",
-            Self::IdToken => "id_token",
-            Self::JwtSvid => "jwt_svid",
-            Self::TxnToken => "txn_token",
-            Self::Paseto => "paseto",
-            Self::Opaque => "opaque",
-            Self::X509Svid => "x509_svid",
-        }
+        self.method().as_str()
     }
 }
 

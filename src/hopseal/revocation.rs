@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
+use crate::Reason;
 use crate::clock::UnixTime;
 use crate::outcome::{Refused, Verified};
-use crate::reason::Reason;
 
 /// What is withdrawn. Issuers go by their own id (`iss`, a trust domain), as [`Principal::issuer`](crate::Principal) has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

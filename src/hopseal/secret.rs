@@ -5,6 +5,15 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+/// An authentication scheme: how a token is presented, or asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// A token that whoever holds it may use (RFC 6750).
+    Bearer,
+    /// A token bound to a key that must be shown to be held (RFC 9449).
+    Dpop,
+}
+
 /// A credential as it was presented.
 ///
 /// It is wiped when dropped and cannot be cloned; `Debug` shows its [`Fingerprint`] and length alone.
@@ -14,55 +23,88 @@ use zeroize::Zeroizing;
 /// let token = Token::new("eyJhbGciOiJub25lIn0.e30.");
 /// assert_eq!(format!("{token:?}"), "Token(4badc4f0c891b654, 24 bytes)");
 /// ```
-pub struct Token(Zeroizing<Box<str>>);
+pub struct Token {
+    text: Zeroizing<Box<str>>,
+    scheme: Option<Scheme>,
+}
 
 impl Token {
-    /// Takes a credential, without the scheme in front.
+    /// Takes a credential that was presented in another way than with a scheme in front.
     #[must_use]
     pub fn new(text: impl Into<Box<str>>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        Self { text: Zeroizing::new(text.into()), scheme: None }
     }
 
     /// Takes the credential out of the value of an `Authorization` header: scheme `Bearer` (RFC 6750 section 2.1) or
-    /// `DPoP` (RFC 9449 section 7.1) in any case, then one `b64token`. `None` for anything else.
+    /// `DPoP` (RFC 9449 section 7.1) in any case, then one `b64token`. `None` for anything else. Which of the two it was is
+    /// kept: a token that is bound to a key is good with the latter alone, and any other with the former.
     #[must_use]
     pub fn from_authorization(value: &str) -> Option<Self> {
         let (scheme, token) = value.split_once(' ')?;
-        let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("dpop");
+        let scheme = match scheme {
+            bearer if bearer.eq_ignore_ascii_case("bearer") => Scheme::Bearer,
+            dpop if dpop.eq_ignore_ascii_case("dpop") => Scheme::Dpop,
+            _ => return None,
+        };
         let token = token.trim_start_matches(' ');
         let body = token.trim_end_matches('=');
         let legal = |letter: u8| letter.is_ascii_alphanumeric() || b"-._~+/".contains(&letter);
-        (known && !body.is_empty() && body.bytes().all(legal)).then(|| Self::new(token))
+        let whole = !body.is_empty() && body.bytes().all(legal);
+        whole.then(|| Self { scheme: Some(scheme), ..Self::new(token) })
     }
 
-    /// What tells this credential from others in logs and on spans.
+    /// The scheme that it was presented with, if it was.
+    #[must_use]
+    pub const fn scheme(&self) -> Option<Scheme> {
+        self.scheme
+    }
+
+    /// What tells this credential from others in logs.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        let digest: [u8; 32] = Sha256::digest(self.0.as_bytes()).into();
-        let [a, b, c, d, e, f, g, h, ..] = digest;
-        Fingerprint([a, b, c, d, e, f, g, h])
+        Fingerprint::of(self.text.as_bytes())
     }
 
     /// The credential itself. For verifiers; it must not be kept or shown.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Token({}, {} bytes)", self.fingerprint(), self.0.len())
+        write!(f, "Token({}, {} bytes)", self.fingerprint(), self.text.len())
     }
 }
 
-/// The first 64 bits of a credential's SHA-256. The credential cannot be had from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fingerprint(pub [u8; 8]);
+/// A credential's SHA-256, shown by its first 64 bits. The credential cannot be had from it, but who has it can tell that it is
+/// that one: for our own logs, and on spans, which others read, under the key of the trust domain
+/// (`hopseal.token_fingerprint`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub(crate) [u8; 32]);
+
+impl Fingerprint {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// All of the SHA-256.
+    #[must_use]
+    pub const fn sha256(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
     }
 }
 
@@ -117,6 +159,8 @@ mod tests {
         ] {
             let read = Token::from_authorization(value);
             assert_eq!(read.as_ref().map(Token::expose), token, "{value}");
+            let scheme = if value.starts_with('D') { Scheme::Dpop } else { Scheme::Bearer };
+            assert_eq!(read.and_then(|read| read.scheme()), token.map(|_| scheme), "{value}");
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::Reason;
 use crate::outcome::Refused;
-use crate::reason::Reason;
 
 /// Longest id (SPIFFE ID section 2.3).
 const MAX_BYTES: usize = 2048;

@@ -23,6 +23,22 @@ const P256_SECRET: &str = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
 const P256_X: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
 const P256_Y: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
 
+/// A file that is too big to be kept here, in the folder that a variable names. `None` where the variable is not set, which is
+/// said on the terminal though the test passes; a folder that is named has to be there.
+pub(crate) fn published(variable: &str, name: &str) -> Option<std::path::PathBuf> {
+    use std::io::Write as _;
+
+    let Some(folder) = std::env::var_os(variable).map(std::path::PathBuf::from) else {
+        // Not by `eprintln!`, which is not seen of tests that pass.
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED {test}: {variable} does not name the folder of `{name}`");
+        return None;
+    };
+    assert!(folder.is_dir(), "{variable} names {}, which is no folder", folder.display());
+    Some(folder.join(name))
+}
+
 pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

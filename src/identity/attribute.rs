@@ -31,15 +31,15 @@ attributes! {
     SCOPES = "hopseal.scopes";
     /// [`Assurance`](crate::Assurance) of the hop, as the hop saw it.
     ASSURANCE = "hopseal.assurance";
-    /// How it was established: `jwt`, `opaque`, `paseto`, `jwt_svid`, `x509_svid`, `txn_token`, `seal`, `proxy`.
+    /// How it was established, a word of [`Method`](crate::Method).
     METHOD = "hopseal.method";
-    /// Closed, label-safe reason of a refusal or of a weaker assurance. Of a credential: `malformed`, `signature`,
-    /// `signature_skipped`, `algorithm`, `unknown_key`, `issuer`, `audience`, `type`, `expired`, `premature`,
-    /// `lifetime`, `revoked`, `replayed`, `proof`. Of a seal: `seal_` and the word of [`SEAL_ERROR`].
+    /// Closed, label-safe reason of a refusal or of a weaker assurance. Of a credential a word of
+    /// [`Reason`](crate::Reason); of a seal `seal_` and the word of [`SEAL_ERROR`].
     REASON = "hopseal.reason";
     /// Set to true where the layer only observes and never rejects.
     OBSERVE = "hopseal.observe";
-    /// Keyed digest of the credential; the same credential gives the same value.
+    /// Fingerprint of the credential: id of the key, `.`, HMAC-SHA256 over its SHA-256, 64 bits, base64url. The same credential
+    /// gives the same value.
     TOKEN_FINGERPRINT = "hopseal.token_fingerprint";
     /// Set to true when the credential may be used once only.
     ONE_TIME = "hopseal.one_time";

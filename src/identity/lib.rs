@@ -8,7 +8,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! assurance, attribute, crossing_count, ed25519, principal -> member -> pseudonym, seal -> baggage
+//! assurance, attribute, crossing_count, ed25519, method, principal, reason -> member -> pseudonym, seal -> baggage
 //! ```
 
 mod assurance;
@@ -17,9 +17,11 @@ pub mod baggage;
 mod crossing_count;
 pub mod ed25519;
 pub mod member;
+mod method;
 mod principal;
 #[cfg(feature = "pseudonym")]
 pub mod pseudonym;
+mod reason;
 pub mod seal;
 
 #[doc = include_str!("wire.md")]
@@ -27,4 +29,6 @@ pub mod wire {}
 
 pub use assurance::{Assurance, Basis};
 pub use crossing_count::CrossingCount;
+pub use method::Method;
 pub use principal::{Actor, Kind};
+pub use reason::Reason;

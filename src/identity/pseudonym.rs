@@ -4,6 +4,8 @@
 //! hopseal.sub = kid "." BASE64URL(first 16 bytes of HMAC-SHA256(key, issuer | 0 | subject))
 //! hopseal.act = digest *("." digest)     most recent actor first, at most 8
 //! digest      = BASE64URL(first 8 bytes of HMAC-SHA256(key, 0 | kind | 0 | issuer | 0 | id))
+//! hopseal.token_fingerprint
+//!             = kid "." BASE64URL(first 8 bytes of HMAC-SHA256(key, 0 | "credential" | 0 | SHA-256(credential)))
 //! ```
 //!
 //! Issuer and subject are those of the credential, to the letter, in UTF-8; a kind or an issuer of an actor that is not said is
@@ -108,6 +110,15 @@ impl PseudonymKey {
         BASE64URL.encode(tag)
     }
 
+    /// The fingerprint of a credential, by its SHA-256: what tells it from others on spans. Keyed, so that who reads spans
+    /// cannot try out credentials that it guesses or came by elsewhere.
+    #[must_use]
+    pub fn fingerprint(&self, sha256: &[u8; 32]) -> String {
+        // Between the zeros stands no kind of an actor: it is never the input of another digest.
+        let tag: [u8; 8] = self.tag_of([&b""[..], b"credential", sha256]);
+        format!("{}.{}", self.kid, BASE64URL.encode(tag))
+    }
+
     /// `hopseal.act` of a delegation chain, most recent actor first; `None` when nobody acts. Past 8 actors the oldest are left
     /// out.
     pub fn actors<'a>(
@@ -126,12 +137,16 @@ impl PseudonymKey {
 
     /// The first bytes of the HMAC over `parts` with 0 between them.
     fn tag<const N: usize>(&self, parts: &[&str]) -> [u8; N] {
+        self.tag_of(parts.iter().map(|part| part.as_bytes()))
+    }
+
+    fn tag_of<'p, const N: usize>(&self, parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; N] {
         let mut context = hmac::Context::with_key(&self.key);
-        for (place, part) in parts.iter().enumerate() {
+        for (place, part) in parts.into_iter().enumerate() {
             if place > 0 {
                 context.update(&[0]);
             }
-            context.update(part.as_bytes());
+            context.update(part);
         }
         context.sign().as_ref().first_chunk().copied().unwrap_or([0; N])
     }
@@ -279,5 +294,13 @@ mod tests {
         assert_eq!(keys.is_of_actors("k1.x", two.as_deref(), chain(1)), Some(false));
         assert_eq!(keys.is_of_actors("k1.x", None, chain(0)), Some(true));
         assert_eq!(keys.is_of_actors("k2.x", None, chain(0)), None);
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_key_and_credential() {
+        let first = key("k1").fingerprint(&[1; 32]);
+        assert!(first.starts_with("k1.") && first.len() == 3 + 11, "{first}");
+        assert_ne!(key("k1").fingerprint(&[2; 32]), first);
+        assert_ne!(PseudonymKey::new("k1", &[8; 32]).expect("key").fingerprint(&[1; 32]), first);
     }
 }

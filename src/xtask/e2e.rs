@@ -6,14 +6,29 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use crate::exec;
 use crate::metadata::Metadata;
 use crate::task::{Repository, TaskError};
+use crate::{components, exec};
 
 /// Starts the fleet of `tests/examples/capture` (Python, Node, Java), traces it anew, and checks that the same is said
-/// of it as of the committed capture; then lets Nimbus check our seals. Fetches what the fleet needs; some minutes the first time.
+/// of it as of the committed capture; lets Nimbus check our seals; validates tokens of Keycloak and SVIDs of SPIRE. Fetches what is
+/// needed; some minutes the first time.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Only these parts.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The fleet, traced anew.
+    Capture,
+    /// Our seals, checked by Nimbus.
+    Seals,
+    /// Keycloak and SPIRE.
+    Providers,
+}
 
 const COMMITTED: &str = "tests/examples/checkout.otlp.json";
 /// What the fleet runs on, and how Debian calls it.
@@ -63,12 +78,33 @@ struct Finding {
     operation: String,
 }
 
-pub(crate) fn run(_: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
-    for (what, version, install) in NEEDED {
+pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    let wanted = |part| args.parts.is_empty() || args.parts.contains(&part);
+    if wanted(Part::Capture) {
+        capture(repository, out)?;
+    }
+    if wanted(Part::Seals) {
+        java_checks_seals(repository, out)?;
+    }
+    if wanted(Part::Providers) {
+        providers(repository, out)?;
+    }
+    Ok(())
+}
+
+/// Whether all of these programs are there.
+fn needed(programs: &[(&'static str, &str, &'static str)]) -> Result<(), TaskError> {
+    for (what, version, install) in programs {
         if !exec::succeeds(Command::new(what).arg(version)) {
             return Err(TaskError::Missing { what, install });
         }
     }
+    Ok(())
+}
+
+/// Traces the fleet anew and compares.
+fn capture(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    needed(&NEEDED)?;
     let taken = Metadata::read(repository)?.target_directory.join("e2e/checkout.otlp.json");
     if let Some(folder) = taken.parent() {
         std::fs::create_dir_all(folder)?;
@@ -80,7 +116,6 @@ pub(crate) fn run(_: &Args, repository: &Repository, out: &mut dyn Write) -> Res
         writeln!(out, "expected {expected:#?}\nfound {found:#?}")?;
         return Err(TaskError::Differs);
     }
-    java_checks_seals(repository, out)?;
     let hops: usize = found.traces.iter().map(|trace| trace.hops.len()).sum();
     Ok(writeln!(out, "e2e: taken anew, the same {hops} hops and {} findings", found.findings.len())?)
 }
@@ -91,6 +126,17 @@ fn java_checks_seals(repository: &Repository, out: &mut dyn Write) -> Result<(),
     let mut cargo = exec::cargo();
     cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
     exec::run(cargo.args(["--test", "interop", "--", "--ignored"]), out)
+}
+
+/// Runs the tests of `tests/idp` that take Keycloak or SPIRE.
+fn providers(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    needed(&components::NEEDED)?;
+    let (keycloak, spire) = (components::keycloak(out)?, components::spire(out)?);
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
+    cargo.env("HOPSEAL_KEYCLOAK", keycloak).env("HOPSEAL_SPIRE", spire);
+    // One after the other: Keycloak takes a minute of both cores to start.
+    exec::run(cargo.args(["--test", "idp", "--", "--ignored", "--test-threads=1"]), out)
 }
 
 /// What `hopseal check` says of a file, in an order that ids do not change.

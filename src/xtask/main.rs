@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod bench;
+mod components;
 mod e2e;
 mod exec;
 mod fuzz;

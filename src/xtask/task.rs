@@ -39,6 +39,8 @@ pub(crate) enum TaskError {
     OverLimit(usize),
     #[error("the capture taken anew differs from the committed one")]
     Differs,
+    #[error("neither `XDG_CACHE_HOME` nor `HOME` is set")]
+    NoHome,
     #[error("no fuzz target is called `{0}`")]
     NoTarget(String),
 }

@@ -6,13 +6,25 @@ use serde_json::Value;
 
 use crate::program::{hopseal, report};
 
-/// The report on a real trace; `None`, said so, where the folder is not at hand.
-fn real(name: &str) -> Option<Value> {
-    let Some(folder) = std::env::var_os("HOPSEAL_TRACES") else {
-        println!("HOPSEAL_TRACES is not set: `{name}` is not looked at");
+/// A file that is too big to be kept here, in the folder that a variable names. `None` where the variable is not set, which is
+/// said on the terminal though the test passes; a folder that is named has to be there.
+fn published(variable: &str, name: &str) -> Option<std::path::PathBuf> {
+    use std::io::Write as _;
+
+    let Some(folder) = std::env::var_os(variable).map(std::path::PathBuf::from) else {
+        // Not by `eprintln!`, which is not seen of tests that pass.
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED {test}: {variable} does not name the folder of `{name}`");
         return None;
     };
-    let path = std::path::Path::new(&folder).join(name);
+    assert!(folder.is_dir(), "{variable} names {}, which is no folder", folder.display());
+    Some(folder.join(name))
+}
+
+/// The report on a real trace; `None`, said so, where the folder is not at hand.
+fn real(name: &str) -> Option<Value> {
+    let path = published("HOPSEAL_TRACES", name)?;
     Some(report(&["check", "--format", "json", path.to_str().unwrap()]))
 }
 
@@ -80,11 +92,9 @@ fn nothing_to_act_on() {
 #[test]
 fn a_login_token_in_urls() {
     let name = "train-ticket-login.zipkin-v1.json";
-    let Some(report) = real(name) else { return };
+    let (Some(path), Some(report)) = (published("HOPSEAL_TRACES", name), real(name)) else { return };
     let found = report["findings"].as_array().unwrap();
     assert!(found.iter().any(|finding| finding["rule"] == "credential_in_telemetry"), "{found:?}");
-    let folder = std::env::var_os("HOPSEAL_TRACES").unwrap();
-    let path = std::path::Path::new(&folder).join(name);
     for format in ["table", "json", "jsonl", "sarif", "junit", "ocsf"] {
         for hops in ["findings", "all"] {
             let run = hopseal(&["check", "--format", format, "--hops", hops, path.to_str().unwrap()]);

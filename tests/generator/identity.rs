@@ -167,7 +167,8 @@ pub(super) fn write_crate(identity: Option<&Identity>, crossing: Crossing<'_>, t
         to.set(hopseal::ASSURANCE, "anonymous");
         return;
     };
-    let (assurance, method) = if crossing.seal.is_none() { ("verified", "jwt") } else { ("sealed", "seal") };
+    let (assurance, method) =
+        if crossing.seal.is_none() { ("verified", "access_token") } else { ("sealed", "seal") };
     to.set(hopseal::ASSURANCE, assurance);
     to.set(hopseal::METHOD, method);
     to.set(hopseal::SUB, identity.id.as_str());

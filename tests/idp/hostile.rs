@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// What is done with a request.
 #[derive(Debug, Clone)]
@@ -61,16 +62,30 @@ pub(crate) struct Idp {
 impl Idp {
     /// Starts one whose metadata is in order and whose keys are these.
     pub(crate) async fn start(keys: &str) -> Self {
+        Self::start_as("http", keys, None).await
+    }
+
+    /// The same behind TLS.
+    pub(crate) async fn start_tls(keys: &str, acceptor: TlsAcceptor) -> Self {
+        Self::start_as("https", keys, Some(acceptor)).await
+    }
+
+    async fn start_as(scheme: &str, keys: &str, acceptor: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let id = format!("http://{}", listener.local_addr().unwrap());
+        let id = format!("{scheme}://{}", listener.local_addr().unwrap());
         let idp = Self { id, acts: Arc::default(), requests: Arc::default() };
         idp.on("/.well-known/openid-configuration", Act::Says(idp.metadata(&idp.id, "/jwks")));
         idp.on("/jwks", Act::Says(keys.to_owned()));
         let server = idp.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let server = server.clone();
-                tokio::spawn(async move { server.serve(stream).await });
+                let (server, acceptor) = (server.clone(), acceptor.clone());
+                tokio::spawn(async move {
+                    match acceptor {
+                        None => server.serve(stream).await,
+                        Some(acceptor) => server.serve(acceptor.accept(stream).await.ok()?).await,
+                    }
+                });
             }
         });
         idp
@@ -91,12 +106,14 @@ impl Idp {
         self.requests.lock().unwrap().iter().filter(|asked| *asked == path).count()
     }
 
-    async fn serve(&self, mut stream: TcpStream) -> Option<()> {
+    async fn serve(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<()> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.ok()?);
         }
         let head = String::from_utf8(head).ok()?;
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<u64>().ok());
+        tokio::io::copy(&mut (&mut stream).take(length.unwrap_or(0)), &mut tokio::io::sink()).await.ok()?;
         let path = head.split(' ').nth(1)?.to_owned();
         self.requests.lock().unwrap().push(path.clone());
         let act = self.acts.lock().unwrap().get(&path).cloned();

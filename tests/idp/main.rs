@@ -5,6 +5,8 @@ mod hostile;
 #[cfg(test)]
 mod introspection;
 #[cfg(test)]
+mod keycloak;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod lab;
@@ -14,3 +16,7 @@ mod outgoing;
 mod provider;
 #[cfg(test)]
 mod real;
+#[cfg(test)]
+mod spire;
+#[cfg(test)]
+mod tls;

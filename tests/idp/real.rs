@@ -59,6 +59,6 @@ async fn tokens_of_two_real_providers() {
     assert!(verify(&store, "staff", &staff.token("es256").await).await.is_ok());
     assert!(store.in_hand("staff").unwrap().epoch > before);
     for token in &old {
-        assert_eq!(verify(&store, "staff", token).await, Err(Reason::Key));
+        assert_eq!(verify(&store, "staff", token).await, Err(Reason::UnknownKey));
     }
 }

@@ -52,14 +52,17 @@ def seal(case, keys, leeway):
     if not parts:
         return "malformed"
     algorithm, kid, tid = parts.groups()
+    if len(signature) != {"EdDSA": 86, "HS256": 43}.get(algorithm, len(signature)):
+        return "malformed"
     if algorithm not in ("EdDSA", "HS256"):
         return "algorithm"
     if tid != case["trace_id"][:16]:
         return "trace"
-    if algorithm == "HS256":
-        return "symmetric"
     if kid not in keys:
         return "unknown_key"
+    shared = keys[kid] is None
+    if shared != (algorithm == "HS256"):
+        return "algorithm"
     members = case["members"]
     if any(f"hopseal.{name}" not in members for name in ("sub", "kind", "iss", "iat", "exp")):
         return "incomplete"
@@ -67,15 +70,18 @@ def seal(case, keys, leeway):
     lines += [f"{name}={members[name]}" for name in sorted(members)]
     payload = encode("".join(f"{line}\n" for line in lines).encode())
     try:
-        jwt.PyJWS().decode(f"{protected}.{payload}.{signature}", keys[kid], algorithms=["EdDSA"])
+        if not shared:
+            jwt.PyJWS().decode(f"{protected}.{payload}.{signature}", keys[kid], algorithms=["EdDSA"])
     except jwt.InvalidSignatureError:
         return "signature"
     iat, exp = seconds(members["hopseal.iat"]), seconds(members["hopseal.exp"])
-    if iat is None or exp is None:
+    if iat is None or exp is None or exp <= iat:
         return "malformed"
     if iat > case["at"] + leeway:
         return "premature"
-    return "expired" if case["at"] > min(exp, iat + 300) + leeway else "valid"
+    if case["at"] > min(exp, iat + 300) + leeway:
+        return "expired"
+    return "symmetric" if shared else "valid"
 
 
 def is_counter(value):
@@ -133,7 +139,7 @@ def crossing(step):
 
 
 def tag(key, *parts):
-    return hmac.digest(key, b"\0".join(part.encode() for part in parts), "sha256")
+    return hmac.digest(key, b"\0".join(part if isinstance(part, bytes) else part.encode() for part in parts), "sha256")
 
 
 def main(folder):
@@ -144,7 +150,10 @@ def main(folder):
         print(json.dumps(found))
 
     seals = read("seal.json")
-    keys = {key["kid"]: jwt.PyJWK(key, algorithm="EdDSA").key for key in seals["keys"]["keys"]}
+    keys = {
+        key["kid"]: None if key["kty"] == "oct" else jwt.PyJWK(key, algorithm="EdDSA").key
+        for key in seals["keys"]["keys"]
+    }
     for case in seals["cases"]:
         say("seal", case["name"], seal(case, keys, seals["leeway"]), case["verdict"])
     for case in read("baggage.json")["cases"]:
@@ -162,6 +171,10 @@ def main(folder):
             for actor in chain["actors"][:8]
         ]
         say("actors", str(len(chain["actors"])), ".".join(digests), chain["act"])
+    for case in pseudonyms["fingerprints"]:
+        digest = tag(key, "", "credential", hashlib.sha256(case["credential"].encode()).digest())
+        found = f"{pseudonyms['kid']}.{encode(digest[:8])}"
+        say("fingerprint", case["credential"], found, case["token_fingerprint"])
 
 
 main(pathlib.Path(sys.argv[1]))

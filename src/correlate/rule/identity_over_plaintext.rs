@@ -123,7 +123,7 @@ mod tests {
             (
                 "a token",
                 TO,
-                "hopseal.sub=p1 hopseal.assurance=verified hopseal.method=jwt",
+                "hopseal.sub=p1 hopseal.assurance=verified hopseal.method=access__token",
                 &["3: medium certain"][..],
             ),
             ("a seal", TO, "hopseal.sub=p1 hopseal.assurance=sealed hopseal.seal=s1", &["3: medium certain"]),

@@ -1,6 +1,6 @@
 //! F12: a credential counts as verified, and was not verified well.
 
-use hopseal_identity::Assurance;
+use hopseal_identity::{Assurance, Reason};
 
 use super::{Check, Cx, Needs, Rule, Spec};
 use crate::field::Field;
@@ -27,13 +27,13 @@ pub(super) const SPEC: Spec = Spec {
 const ANY: u128 = Field::Alg.bit() | Field::Reason.bit() | Field::Audience.bit();
 
 /// Reasons that go with no verified identity, and what each says.
-const REASONS: [(&str, &str); 6] = [
-    ("algorithm", "an algorithm that is not allowed"),
-    ("audience", "a credential for another audience"),
-    ("issuer", "a credential of an issuer that is not trusted"),
-    ("signature", "a credential whose signature is wrong"),
-    ("signature_skipped", "a credential whose signature was not checked"),
-    ("unknown_key", "a credential whose key is not known"),
+const REASONS: [(Reason, &str); 6] = [
+    (Reason::Algorithm, "an algorithm that is not allowed"),
+    (Reason::Audience, "a credential for another audience"),
+    (Reason::Issuer, "a credential of an issuer that is not trusted"),
+    (Reason::Signature, "a credential whose signature is wrong"),
+    (Reason::SignatureSkipped, "a credential whose signature was not checked"),
+    (Reason::UnknownKey, "a credential whose key is not known"),
 ];
 
 fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
@@ -66,9 +66,9 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     {
         report("audience", "a credential for another audience");
     }
-    let reason = span.get(Field::Reason);
-    if let Some((reason, what)) = REASONS.into_iter().find(|(known, _)| reason == Some(known)) {
-        report(reason, what);
+    let reason = span.get(Field::Reason).and_then(Reason::parse);
+    if let Some((reason, what)) = REASONS.into_iter().find(|(known, _)| reason == Some(*known)) {
+        report(reason.as_str(), what);
     }
 }
 

@@ -26,7 +26,10 @@ fn one_word_for_what_a_span_shows() {
         ("db.user=root", "unknown"),
         ("process.user.name=root", "unknown"),
         // The crate's word stands above every other.
-        ("hopseal.assurance=verified hopseal.method=jwt hopseal.sub=p1 user.id=x", "verified jwt user:p1"),
+        (
+            "hopseal.assurance=verified hopseal.method=access__token hopseal.sub=p1 user.id=x",
+            "verified access_token user:p1",
+        ),
         (
             "hopseal.assurance=sealed hopseal.method=seal hopseal.sub=p1 hopseal.kind=agent",
             "sealed seal agent:p1",

@@ -7,12 +7,12 @@ use super::address::normal;
 use super::nonce::Nonces;
 use super::replay::Replays;
 use super::unbound;
+use crate::Reason;
 use crate::algorithm::Algorithm;
 use crate::claims::{Payload, Proof, missing, wrong};
 use crate::clock::UnixTime;
 use crate::jose::{Compact, decode, quoted, verify_by_own_key};
 use crate::outcome::{Refused, Undecided};
-use crate::reason::Reason;
 use crate::secret::Token;
 
 /// What a proof is held to.

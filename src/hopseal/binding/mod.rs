@@ -15,11 +15,11 @@ pub(crate) use once::Used;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
+use crate::Reason;
 use crate::claims::Expected;
 use crate::clock::UnixTime;
 use crate::outcome::{Refused, Undecided, Verified};
-use crate::reason::Reason;
-use crate::secret::Token;
+use crate::secret::{Scheme, Token};
 
 /// Whether the sender of a token proved what the token asks for.
 pub(crate) fn check(
@@ -38,7 +38,14 @@ pub(crate) fn check(
             None => return Ok(Err(unbound("bound to a certificate, and none was shown"))),
         }
     }
-    match (confirmation.and_then(|confirmation| confirmation.jkt), &expected.proof) {
+    let jkt = confirmation.and_then(|confirmation| confirmation.jkt);
+    // RFC 9449 section 7.1, whatever else was sent.
+    match (token.scheme(), jkt) {
+        (Some(Scheme::Bearer), Some(_)) => return Ok(Err(unbound("bound to a key, and sent as `Bearer`"))),
+        (Some(Scheme::Dpop), None) => return Ok(Err(unbound("not bound to a key, and sent as `DPoP`"))),
+        _ => {}
+    }
+    match (jkt, &expected.proof) {
         (None, None) => Ok(Ok(())),
         (Some(_), None) => Ok(Err(unbound("bound to a key, and no proof was sent"))),
         // RFC 9449 section 7.1: who sends a proof counts on being bound to it.

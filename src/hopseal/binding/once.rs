@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::Reason;
 use crate::clock::UnixTime;
 use crate::outcome::{Refused, Undecided, Verified};
-use crate::reason::Reason;
 
 /// The tokens that were used, until they have ended by themselves.
 ///

@@ -233,3 +233,28 @@ fn what_a_token_is_bound_to_is_looked_at_again_when_it_is_remembered() {
     assert_eq!(reason(send(&validator, &token, &next)), None);
     assert_eq!(validator.cache_stats().expect("a cache").hits, 3);
 }
+
+/// RFC 9449 section 7.1.
+#[test]
+fn a_token_is_good_with_the_scheme_that_it_is_for() {
+    let (bound, free) = (bound(), Mint::access().token());
+    for (scheme, token, proven, expected) in [
+        ("DPoP", &bound, true, None),
+        ("dpop", &bound, true, None),
+        ("DPoP", &bound, false, Some(Reason::Binding)),
+        ("Bearer", &bound, true, Some(Reason::Binding)),
+        ("Bearer", &bound, false, Some(Reason::Binding)),
+        ("Bearer", &free, false, None),
+        ("DPoP", &free, false, Some(Reason::Binding)),
+        ("DPoP", &free, true, Some(Reason::Binding)),
+    ] {
+        let presented = Token::from_authorization(&format!("{scheme} {}", token.expose())).expect("a token");
+        let validator = validator(NOW, DpopSettings::default());
+        let (proof, expected_to_be) = (Mint::proof(token).token(), Expected::from(Credential::AccessToken));
+        let found = match proven {
+            true => send(&validator, &presented, &proof),
+            false => ready(validator.validate(&presented, expected_to_be)),
+        };
+        assert_eq!(reason(found), expected, "{scheme} {proven}");
+    }
+}

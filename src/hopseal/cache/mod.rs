@@ -210,7 +210,7 @@ impl Answers {
     }
 
     pub(crate) fn put(&self, key: Key, answer: Answer) {
-        use crate::reason::Reason;
+        use crate::Reason;
         match &answer.result {
             Ok(_) if self.config.ttl > 0 => self.good.insert(key, answer),
             Err(refused) if refused.reason() == Reason::Signature && self.config.bad_ttl > 0 => {

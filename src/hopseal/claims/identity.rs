@@ -3,11 +3,11 @@
 use hopseal_identity::Kind;
 
 use super::payload::{Payload, sound, wrong};
+use crate::Reason;
 use crate::clock::UnixTime;
 use crate::jose::Json;
 use crate::outcome::Refused;
 use crate::principal::{Acting, Principal};
-use crate::reason::Reason;
 use crate::registry::Issuer;
 use crate::spiffe_id::SpiffeId;
 

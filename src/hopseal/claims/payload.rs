@@ -1,9 +1,9 @@
 //! The claims of a payload, read once.
 
+use crate::Reason;
 use crate::clock::UnixTime;
 use crate::jose::{Json, quoted};
 use crate::outcome::Refused;
-use crate::reason::Reason;
 
 /// Longest name of somebody or something: `sub`, a tenant, a role.
 const MAX_NAME: usize = 1024;

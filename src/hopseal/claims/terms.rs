@@ -1,10 +1,10 @@
 //! When a credential is valid, and for whom: the same for every kind.
 
+use crate::Reason;
 use crate::claims::payload::missing;
 use crate::clock::UnixTime;
 use crate::jose::quoted;
 use crate::outcome::Refused;
-use crate::reason::Reason;
 use crate::registry::Issuer;
 
 /// The times of a credential.
@@ -43,10 +43,10 @@ impl Terms {
             ));
         }
         if self.issued_at.is_some_and(|issued_at| issued_at > now.plus(skew)) {
-            return Err(Refused::new(Reason::IssuedInFuture, "`iat` is ahead of our clock"));
+            return Err(Refused::new(Reason::Premature, "`iat` is ahead of our clock"));
         }
         if self.not_before.is_some_and(|not_before| not_before > now.plus(skew)) {
-            return Err(Refused::new(Reason::NotYetValid, "`nbf` is ahead of our clock"));
+            return Err(Refused::new(Reason::Premature, "`nbf` is ahead of our clock"));
         }
         if now >= self.expiry.plus(skew) {
             return Err(Refused::new(Reason::Expired, format!("{} s ago", now.since(self.expiry))));

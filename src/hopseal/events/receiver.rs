@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::kind::EventKind;
 use super::subject::Subject;
 use super::token::{Parsed, Said};
+use crate::Reason;
 use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::jose::quoted;
 use crate::keys::KeySource;
 use crate::observe::{Observed, Observer, Unobserved};
 use crate::outcome::{Refused, Undecided};
-use crate::reason::Reason;
 use crate::registry::{Issuer, Registry};
 use crate::revocation::{Revocation, Revocations};
 

@@ -2,12 +2,12 @@
 
 use super::kind::EventKind;
 use super::subject::{self, Subject};
+use crate::Reason;
 use crate::claims::{Payload, Terms, missing, wrong};
 use crate::clock::UnixTime;
 use crate::jose::{Compact, Json, quoted};
 use crate::keys::Keys;
 use crate::outcome::Refused;
-use crate::reason::Reason;
 use crate::registry::Issuer;
 
 /// Event of a logout token (OpenID Connect Back-Channel Logout 1.0 section 2.4).
@@ -72,7 +72,7 @@ impl<'t> Parsed<'t> {
         }
         let issued_at = self.payload.seconds("iat")?.ok_or_else(|| missing("iat"))?;
         if issued_at > now.plus(issuer.skew()) {
-            return Err(Refused::new(Reason::IssuedInFuture, "`iat` is ahead of our clock"));
+            return Err(Refused::new(Reason::Premature, "`iat` is ahead of our clock"));
         }
         Ok((self.payload.name("jti")?.to_owned(), issued_at))
     }

@@ -1,9 +1,9 @@
 //! Events and logouts that are pushed to us, whatever the framework: bytes in, status and bytes out.
 
 use super::receiver::Receiver;
+use crate::Reason;
 use crate::keys::KeySource;
 use crate::outcome::Refused;
-use crate::reason::Reason;
 
 /// Longest body.
 const MAX_BYTES: usize = 64 * 1024;
@@ -34,7 +34,7 @@ impl Reply {
 /// The error code of a refusal (RFC 8935 section 2.4).
 pub(super) const fn code(reason: Reason) -> &'static str {
     match reason {
-        Reason::Key | Reason::Signature | Reason::Algorithm => "invalid_key",
+        Reason::UnknownKey | Reason::Signature | Reason::Algorithm => "invalid_key",
         Reason::Issuer => "invalid_issuer",
         Reason::Audience => "invalid_audience",
         _ => "invalid_request",

@@ -1,5 +1,6 @@
 //! What an issuer says of a token.
 
+use crate::Reason;
 use crate::claims::{Payload, Terms, audience, confirmation, default, principal};
 use crate::clock::UnixTime;
 use crate::http::{Answer, HttpFault};
@@ -7,7 +8,6 @@ use crate::jose::{Compact, Json, quoted};
 use crate::keys::Keys;
 use crate::outcome::{Evidence, Refused, Verified};
 use crate::principal::Credential;
-use crate::reason::Reason;
 use crate::registry::Issuer;
 use crate::secret::Token;
 
@@ -128,7 +128,7 @@ fn active(
     if answer.get("exp").is_some() {
         terms.check(issuer, now)?;
     } else if terms.issued_at.max(terms.not_before).is_some_and(|start| start > now.plus(issuer.skew())) {
-        return Err(Refused::new(Reason::NotYetValid, "`iat` or `nbf` is ahead of our clock"));
+        return Err(Refused::new(Reason::Premature, "`iat` or `nbf` is ahead of our clock"));
     }
     let audience = audience(&answer.audiences()?, issuer, expected)?;
     let principal = principal(answer, issuer, terms.expiry, default(Credential::Opaque))?;

@@ -17,6 +17,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
+use crate::Reason;
 use crate::binding::{self, Dpop};
 use crate::cache::{Boarding, Flights};
 use crate::claims::Expected;
@@ -27,7 +28,6 @@ use crate::jose::quoted;
 use crate::keys::{KeyStore, SettingsError};
 use crate::observe::{Observed, Observer, Unobserved};
 use crate::outcome::{Refused, Undecided, Validated, Verified};
-use crate::reason::Reason;
 use crate::registry::{Issuer, Registry, Source};
 use crate::revocation::Revocations;
 use crate::secret::Token;

@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::json::Json;
 use super::{decode, quoted};
+use crate::Reason;
 use crate::algorithm::Algorithm;
 use crate::outcome::Refused;
-use crate::reason::Reason;
 
 /// Longest token. Those of real providers stay well below; a server's headers end about here too.
 pub(crate) const MAX_BYTES: usize = 8 * 1024;
@@ -149,7 +149,7 @@ impl Header {
         }
         let kid = text("kid")?;
         if kid.is_some_and(|kid| kid.is_empty() || kid.len() > MAX_KID || kid.contains(char::is_control)) {
-            return refuse(Reason::Key, "no usable `kid`");
+            return refuse(Reason::UnknownKey, "no usable `kid`");
         }
         let offered_key = ["jwk", "jku", "x5c", "x5u"].into_iter().any(|name| json.get(name).is_some());
         Ok(Self {

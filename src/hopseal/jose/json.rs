@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
+use crate::Reason;
 use crate::outcome::Refused;
-use crate::reason::Reason;
 
 /// Objects and lists inside of each other.
 const MAX_DEPTH: usize = 16;

@@ -23,7 +23,8 @@ pub enum KeyFault {
     /// Its `kty` and `crv` are not those of its algorithm (RFC 7518 section 6, RFC 8037 section 2).
     #[error("not a key of its algorithm")]
     Type,
-    /// Its `use` or `key_ops` is not for verifying signatures (RFC 7517 sections 4.2 and 4.3).
+    /// Its `use` or `key_ops` is not for verifying signatures (RFC 7517 sections 4.2 and 4.3); or it is of a SPIFFE bundle and
+    /// does not say that it is for JWT-SVIDs.
     #[error("not meant for verifying signatures")]
     Use,
     /// It holds a private half: whoever could read it can sign.
@@ -35,8 +36,8 @@ pub enum KeyFault {
     /// Its numbers are no point of its curve, or not in canonical base64url.
     #[error("no public key")]
     Point,
-    /// Another key of the set has the same id: which of them is meant would depend on who looks.
-    #[error("another key has the same id")]
+    /// Another key of the set has the same id and algorithm: which of them is meant would depend on who looks.
+    #[error("another key has the same id and algorithm")]
     DuplicateKid,
     /// A secret among public keys.
     #[error("a secret among public keys")]
@@ -54,6 +55,24 @@ pub(super) struct Key {
     pub(super) print: [u8; 32],
 }
 
+/// What keys of a set must be for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// `use` is `sig`, if it is said (RFC 7517 section 4.2).
+    Signatures,
+    /// `use` is `jwt-svid`, and is said (SPIFFE Trust Domain and Bundle section 4.2.2).
+    JwtSvids,
+}
+
+impl Purpose {
+    fn allows(self, said: Option<&str>) -> bool {
+        match self {
+            Self::Signatures => matches!(said, None | Some("sig")),
+            Self::JwtSvids => said == Some("jwt-svid"),
+        }
+    }
+}
+
 /// Private members (RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037 section 2).
 const PRIVATE: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 
@@ -61,16 +80,39 @@ pub(super) fn is_secret(jwk: &Json) -> bool {
     jwk.get("kty").and_then(Json::as_text) == Some("oct")
 }
 
+/// A member that is a text if it is there.
+fn text<'j>(jwk: &'j Json, name: &str) -> Result<Option<&'j str>, KeyFault> {
+    match jwk.get(name) {
+        None => Ok(None),
+        Some(value) => value.as_text().map(Some).ok_or(KeyFault::Shape),
+    }
+}
+
+/// The one algorithm that a JWK is for, of those allowed: the one that it names, or else the only one that it could be for.
+pub(super) fn algorithm(jwk: &Json, allowed: &[Algorithm]) -> Result<Algorithm, KeyFault> {
+    let (kty, curve) = (text(jwk, "kty")?.ok_or(KeyFault::Shape)?, text(jwk, "crv")?);
+    match text(jwk, "alg")? {
+        Some(name) => {
+            let algorithm = Algorithm::parse(name).filter(|named| allowed.contains(named));
+            algorithm.ok_or(KeyFault::Algorithm)
+        }
+        None => {
+            let mut possible = allowed.iter().copied().filter(|algorithm| fits(*algorithm, kty, curve));
+            match (possible.next(), possible.next()) {
+                (Some(only), None) => Ok(only),
+                _ => Err(KeyFault::Algorithm),
+            }
+        }
+    }
+}
+
 impl Key {
     /// Holds a JWK to the algorithms of its issuer.
-    pub(super) fn of(jwk: &Json, allowed: &[Algorithm], purpose: &str) -> Result<Self, KeyFault> {
-        let text = |name: &str| match jwk.get(name) {
-            None => Ok(None),
-            Some(value) => value.as_text().map(Some).ok_or(KeyFault::Shape),
-        };
+    pub(super) fn of(jwk: &Json, allowed: &[Algorithm], purpose: Purpose) -> Result<Self, KeyFault> {
+        let text = |name: &str| text(jwk, name);
         let kty = text("kty")?.ok_or(KeyFault::Shape)?;
         let kid = text("kid")?.filter(|kid| !kid.is_empty()).map(str::to_owned);
-        if text("use")?.is_some_and(|use_| use_ != purpose) {
+        if !purpose.allows(text("use")?) {
             return Err(KeyFault::Use);
         }
         let verifies = |operations: &[Json]| operations.iter().any(|name| name.as_text() == Some("verify"));
@@ -83,18 +125,8 @@ impl Key {
         if PRIVATE.into_iter().any(|name| jwk.get(name).is_some()) {
             return Err(KeyFault::Private);
         }
-        let curve = text("crv")?;
-        let possible: Vec<Algorithm> =
-            allowed.iter().copied().filter(|algorithm| fits(*algorithm, kty, curve)).collect();
-        let algorithm = match (text("alg")?, possible.as_slice()) {
-            (Some(name), _) => {
-                let algorithm = Algorithm::parse(name).filter(|named| allowed.contains(named));
-                algorithm.ok_or(KeyFault::Algorithm)?
-            }
-            (None, [only]) => *only,
-            (None, _) => return Err(KeyFault::Algorithm),
-        };
-        if !fits(algorithm, kty, curve) {
+        let algorithm = algorithm(jwk, allowed)?;
+        if !fits(algorithm, kty, text("crv")?) {
             return Err(KeyFault::Type);
         }
         let mut print = Sha256::new();

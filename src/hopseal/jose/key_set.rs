@@ -7,11 +7,11 @@ use jsonwebtoken::crypto::aws_lc;
 
 use super::compact::Compact;
 use super::json::Json;
-use super::key::{Key, KeyFault, is_secret};
+use super::key::{self, Key, KeyFault, Purpose, is_secret};
 use super::{decode, quoted};
+use crate::Reason;
 use crate::algorithm::Algorithm;
 use crate::outcome::Refused;
-use crate::reason::Reason;
 
 /// Largest set that is read, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -76,13 +76,13 @@ pub struct SkippedKey {
 
 impl KeySet {
     /// Reads a JWK set that was published (RFC 7517 section 5). Bad keys are skipped and reported, and so are all that
-    /// share an id; the good ones serve. `allowed` are the algorithms that the issuer is trusted with; HMAC among them does
+    /// share an id and an algorithm; the good ones serve. `allowed` are the algorithms that the issuer is trusted with; HMAC among them does
     /// not count, as what is published is no secret.
     ///
     /// # Errors
     /// [`KeySetError`] when the set as a whole cannot be used.
     pub fn from_jwks(json: &[u8], allowed: &[Algorithm]) -> Result<(Self, Vec<SkippedKey>), KeySetError> {
-        Self::from_jwks_of_use(json, allowed, "sig")
+        Self::from_jwks_for(json, allowed, Purpose::Signatures)
     }
 
     /// Reads the keys of a SPIFFE bundle, as far as they are for JWT-SVIDs (`use` is `jwt-svid`; SPIFFE Trust Domain and
@@ -94,7 +94,7 @@ impl KeySet {
         json: &[u8],
         allowed: &[Algorithm],
     ) -> Result<(Self, Vec<SkippedKey>), KeySetError> {
-        Self::from_jwks_of_use(json, allowed, "jwt-svid")
+        Self::from_jwks_for(json, allowed, Purpose::JwtSvids)
     }
 
     /// Reads secrets for HMAC, which only we and the issuer hold, as a JWK set.
@@ -106,21 +106,25 @@ impl KeySet {
         if !jwks.iter().all(is_secret) {
             return Err(KeySetError::Mixed);
         }
-        Ok(Self::of(&jwks, |jwk| Key::of(jwk, allowed, "sig")))
+        Ok(Self::of(&jwks, allowed, |jwk| Key::of(jwk, allowed, Purpose::Signatures)))
     }
 
-    fn from_jwks_of_use(
+    fn from_jwks_for(
         json: &[u8],
         allowed: &[Algorithm],
-        purpose: &str,
+        purpose: Purpose,
     ) -> Result<(Self, Vec<SkippedKey>), KeySetError> {
         let jwks = read(json)?;
-        Ok(Self::of(&jwks, |jwk| {
+        Ok(Self::of(&jwks, allowed, |jwk| {
             if is_secret(jwk) { Err(KeyFault::Secret) } else { Key::of(jwk, allowed, purpose) }
         }))
     }
 
-    fn of(jwks: &[Json], key: impl Fn(&Json) -> Result<Key, KeyFault>) -> (Self, Vec<SkippedKey>) {
+    fn of(
+        jwks: &[Json],
+        allowed: &[Algorithm],
+        key: impl Fn(&Json) -> Result<Key, KeyFault>,
+    ) -> (Self, Vec<SkippedKey>) {
         let (mut keys, mut skipped): (Vec<(usize, Key)>, Vec<SkippedKey>) = (Vec::new(), Vec::new());
         for (index, jwk) in jwks.iter().enumerate() {
             match key(jwk) {
@@ -131,14 +135,23 @@ impl KeySet {
                 }
             }
         }
-        // A bad twin counts too, unless it is for something else: it may be the one that was meant.
-        let elsewhere = |index| skipped.iter().any(|key| key.index == index && key.fault == KeyFault::Use);
-        let ids: Vec<&str> = (0..)
-            .zip(jwks)
-            .filter(|(index, _)| !elsewhere(*index))
-            .filter_map(|(_, jwk)| jwk.get("kid").and_then(Json::as_text))
+        // A bad twin counts too, as it may be the one that was meant; but not one that is for something else.
+        let rivals: Vec<(&str, Option<Algorithm>)> = skipped
+            .iter()
+            .filter(|key| !matches!(key.fault, KeyFault::Use | KeyFault::Algorithm | KeyFault::Secret))
+            .filter_map(|key| {
+                let jwk = jwks.get(key.index)?;
+                Some((jwk.get("kid")?.as_text()?, key::algorithm(jwk, allowed).ok()))
+            })
             .collect();
-        let shared = |key: &Key| ids.iter().filter(|kid| Some(**kid) == key.kid.as_deref()).count() > 1;
+        let shared = |key: &Key| {
+            let Some(kid) = key.kid.as_deref() else { return false };
+            let good =
+                keys.iter().filter(|(_, other)| (&other.kid, other.algorithm) == (&key.kid, key.algorithm));
+            // Of one whose algorithm cannot be told, it may be any.
+            let bad = rivals.iter().any(|(id, of)| *id == kid && of.is_none_or(|of| of == key.algorithm));
+            bad || good.count() > 1
+        };
         let (twins, single): (Vec<_>, Vec<_>) = keys.iter().cloned().partition(|(_, key)| shared(key));
         for (index, key) in twins {
             let kid = key.kid.as_deref().map(quoted);
@@ -172,11 +185,11 @@ impl KeySet {
         other.keys.iter().all(|old| self.keys.iter().any(|key| key.print == old.print))
     }
 
-    /// Verifies a signature and hands out what was signed. The key is the one that the header names; without a `kid`, the
-    /// only one of its algorithm.
+    /// Verifies a signature and hands out what was signed. The key is the one of its algorithm that the header names; without a
+    /// `kid`, the only one of its algorithm.
     ///
     /// # Errors
-    /// [`Refused`] with [`Reason::Key`], [`Reason::Algorithm`] where the key is for another, or [`Reason::Signature`].
+    /// [`Refused`] with [`Reason::UnknownKey`], [`Reason::Algorithm`] where the key is for another, or [`Reason::Signature`].
     pub fn verify<'c>(&self, token: &'c Compact<'_>) -> Result<&'c [u8], Refused> {
         let key = self.find(token)?;
         verify_with(key, token)?;
@@ -185,14 +198,17 @@ impl KeySet {
 
     fn find(&self, token: &Compact<'_>) -> Result<&Key, Refused> {
         if let Some(kid) = &token.kid {
-            let found = self.keys.iter().find(|key| key.kid.as_ref() == Some(kid));
-            return found.ok_or_else(|| Refused::new(Reason::Key, format!("no key `{}`", quoted(kid))));
+            let mut named = self.keys.iter().filter(|key| key.kid.as_ref() == Some(kid));
+            let first = named.clone().next();
+            let found = named.find(|key| key.algorithm == token.algorithm).or(first);
+            return found
+                .ok_or_else(|| Refused::new(Reason::UnknownKey, format!("no key `{}`", quoted(kid))));
         }
         let mut fitting = self.keys.iter().filter(|key| key.algorithm == token.algorithm);
         match (fitting.next(), fitting.next()) {
             (Some(only), None) => Ok(only),
-            (None, _) => Err(Refused::new(Reason::Key, format!("no key for {}", token.algorithm))),
-            (Some(_), Some(_)) => Err(Refused::new(Reason::Key, "no `kid`, and more than one key")),
+            (None, _) => Err(Refused::new(Reason::UnknownKey, format!("no key for {}", token.algorithm))),
+            (Some(_), Some(_)) => Err(Refused::new(Reason::UnknownKey, "no `kid`, and more than one key")),
         }
     }
 }

@@ -5,11 +5,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::compact::Compact;
 use super::json::Json;
-use super::key::{Key, is_secret};
+use super::key::{Key, Purpose, is_secret};
 use super::key_set;
+use crate::Reason;
 use crate::algorithm::Algorithm;
 use crate::outcome::Refused;
-use crate::reason::Reason;
 
 /// Verifies a token by the key of its own header (`jwk`), which is held to all that a key of an issuer is. Hands out what was
 /// signed and the key's thumbprint.
@@ -21,15 +21,16 @@ pub(crate) fn verify_by_own_key<'c>(
     if algorithm.is_symmetric() || !allowed.contains(&algorithm) {
         return Err(Refused::new(Reason::Algorithm, format!("{algorithm} for a proof")));
     }
-    let jwk = token.jwk.as_ref().ok_or_else(|| Refused::new(Reason::Key, "no `jwk` in the header"))?;
+    let jwk = token.jwk.as_ref().ok_or_else(|| Refused::new(Reason::UnknownKey, "no `jwk` in the header"))?;
     if is_secret(jwk) {
-        return Err(Refused::new(Reason::Key, "a secret as `jwk`"));
+        return Err(Refused::new(Reason::UnknownKey, "a secret as `jwk`"));
     }
     // With one algorithm to choose from, the key either is for that or is no good.
-    let key = Key::of(jwk, &[algorithm], "sig")
-        .map_err(|fault| Refused::new(Reason::Key, format!("`jwk` in the header: {fault}")))?;
+    let key = Key::of(jwk, &[algorithm], Purpose::Signatures)
+        .map_err(|fault| Refused::new(Reason::UnknownKey, format!("`jwk` in the header: {fault}")))?;
     key_set::verify_with(&key, token)?;
-    let thumbprint = thumbprint(jwk).ok_or_else(|| Refused::new(Reason::Key, "no thumbprint of `jwk`"))?;
+    let thumbprint =
+        thumbprint(jwk).ok_or_else(|| Refused::new(Reason::UnknownKey, "no thumbprint of `jwk`"))?;
     Ok((token.unverified_payload(), thumbprint))
 }
 

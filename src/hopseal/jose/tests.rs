@@ -117,16 +117,16 @@ fn attack_3_a_key_offered_in_the_header_is_ignored_and_told() {
 #[test]
 fn attack_4_key_ids_that_are_paths_queries_or_too_long() {
     for kid in ["../../dev/null", "' OR 1=1 --", "*)(uid=*", "https://evil.example/k", "H1", "h1 "] {
-        check(&[(&format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#), Some(Reason::Key))]);
+        check(&[(&format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#), Some(Reason::UnknownKey))]);
     }
     check(&[
-        (r#"{"alg":"HS256","kid":"h1\u0000"}"#, Some(Reason::Key)),
-        (r#"{"alg":"HS256","kid":""}"#, Some(Reason::Key)),
+        (r#"{"alg":"HS256","kid":"h1\u0000"}"#, Some(Reason::UnknownKey)),
+        (r#"{"alg":"HS256","kid":""}"#, Some(Reason::UnknownKey)),
         (r#"{"alg":"HS256","kid":1}"#, Some(Reason::Malformed)),
     ]);
     let long = format!(r#"{{"alg":"HS256","kid":"{}"}}"#, "k".repeat(4096));
     let refused = Compact::parse(&signed(&long)).expect_err("too long");
-    assert_eq!(refused.reason(), Reason::Key);
+    assert_eq!(refused.reason(), Reason::UnknownKey);
     assert!(refused.detail().len() < 200, "{refused}");
 }
 
@@ -279,12 +279,30 @@ fn attack_21_a_bad_key_does_not_spoil_the_others() {
         let faults: Vec<(usize, KeyFault)> = skipped.iter().map(|key| (key.index, key.fault)).collect();
         assert_eq!(faults, [(0, expected)], "{jwk}");
     }
-    // Both of two keys that share an id go; a third stays.
+    // Both of two keys that share an id and an algorithm go; a third stays.
     let third = ED25519.replace("k1", "k3");
     let set = format!(r#"{{"keys":[{ED25519},{ED25519},{third}]}}"#);
     let (keys, skipped) = KeySet::from_jwks(set.as_bytes(), &[Algorithm::EdDsa]).expect("a set");
     assert_eq!(keys.len(), 1);
     assert!(skipped.iter().all(|key| key.fault == KeyFault::DuplicateKid) && skipped.len() == 2);
+    // A twin that is no good may be the one that was meant, unless it is for something else.
+    let edited = |from: &str, to: &str| ED25519.replacen(from, to, 1);
+    for (name, twin, stays) in [
+        ("for another algorithm", P256.replace("e1", "k1"), true),
+        ("for encryption", edited("{", r#"{"use":"enc","#), true),
+        ("of a kind that nobody knows", r#"{"kty":"quantum","kid":"k1"}"#.to_owned(), true),
+        ("of an algorithm that is not accepted", edited("{", r#"{"alg":"ES512","#), true),
+        ("a secret", HS256.replace("h1", "k1"), true),
+        ("no point", edited("11qY", ""), false),
+        ("of no telling kind", r#"{"kid":"k1"}"#.to_owned(), false),
+    ] {
+        let set = format!(r#"{{"keys":[{twin},{ED25519}]}}"#);
+        let (keys, _) =
+            KeySet::from_jwks(set.as_bytes(), &[Algorithm::EdDsa, Algorithm::Es256]).expect("a set");
+        let token = format!("{}.e30.AA", base64url(r#"{"alg":"EdDSA","kid":"k1"}"#));
+        let expected = if stays { Reason::Signature } else { Reason::UnknownKey };
+        assert_eq!(outcome(&keys, &token), Some(expected), "{name}");
+    }
     for (json, error) in [
         ("<html>", None),
         (r#"{"keys":[],"keys":[]}"#, None),
@@ -316,5 +334,22 @@ fn an_ed25519_key_is_32_bytes_of_a_point_that_somebody_can_hold() {
         let (keys, skipped) = KeySet::from_jwks(jwks.as_bytes(), &[Algorithm::EdDsa]).expect("a set");
         assert!(keys.is_empty(), "{name}");
         assert_eq!(skipped.iter().map(|key| key.fault).collect::<Vec<_>>(), [KeyFault::Point], "{name}");
+    }
+}
+
+/// SPIFFE Trust Domain and Bundle section 4.2.2.
+#[test]
+fn a_key_of_a_bundle_says_that_it_is_for_jwt_svids() {
+    for (member, fault) in [
+        (r#""use":"jwt-svid","#, None),
+        (r#""use":"x509-svid","#, Some(KeyFault::Use)),
+        (r#""use":"sig","#, Some(KeyFault::Use)),
+        ("", Some(KeyFault::Use)),
+    ] {
+        let bundle = format!(r#"{{"keys":[{}]}}"#, P256.replacen('{', &format!("{{{member}"), 1));
+        let (keys, skipped) =
+            KeySet::from_spiffe_bundle(bundle.as_bytes(), &[Algorithm::Es256]).expect("a set");
+        assert_eq!(skipped.first().map(|key| key.fault), fault, "{member}");
+        assert_eq!(keys.is_empty(), fault.is_some(), "{member}");
     }
 }

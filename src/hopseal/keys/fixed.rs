@@ -29,6 +29,12 @@ pub enum FixedKeysError {
         #[source]
         source: KeySetError,
     },
+    /// There is no key for us in the set: every credential would be refused.
+    #[error("issuer `{issuer}`: `jwks`: no key")]
+    Empty {
+        /// The name of the issuer.
+        issuer: String,
+    },
     /// One key.
     #[error("issuer `{issuer}`: `jwks`: key {} of the set: {}", skipped.index, skipped.fault)]
     Key {
@@ -63,6 +69,10 @@ impl FixedKeys {
             let meant = |key: &SkippedKey| !bundle || key.fault != crate::jose::KeyFault::Use;
             if let Some(skipped) = skipped.into_iter().find(meant) {
                 return Err(FixedKeysError::Key { issuer: name(), skipped });
+            }
+            // A trust domain may have authorities for certificates alone.
+            if set.is_empty() && !bundle {
+                return Err(FixedKeysError::Empty { issuer: name() });
             }
             sets.insert(name(), Arc::new(set));
         }
@@ -99,6 +109,7 @@ mod tests {
         assert!(of(&format!(r#"{{"keys":[{secret}]}}"#), "HS256").is_ok());
         for (jwks, algorithm, expected) in [
             ("[]".to_owned(), "EdDSA", "issuer `a`: `jwks`"),
+            (r#"{"keys":[]}"#.to_owned(), "EdDSA", "issuer `a`: `jwks`: no key"),
             (
                 format!(r#"{{"keys":[{good},{secret}]}}"#),
                 "EdDSA",

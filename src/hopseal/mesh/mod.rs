@@ -12,15 +12,14 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hopseal_identity::Kind;
-use sha2::{Digest as _, Sha256};
 
 pub use xfcc::ClientCertificate;
 
+use crate::Reason;
 use crate::claims::{Expected, forwarded};
 use crate::clock::UnixTime;
 use crate::outcome::{Evidence, Refused, Verified};
 use crate::principal::{Credential, Principal};
-use crate::reason::Reason;
 use crate::registry::Registry;
 use crate::secret::Fingerprint;
 use crate::spiffe_id::SpiffeId;
@@ -100,7 +99,7 @@ pub(crate) fn certificate(
             issued_at: None,
             not_before: None,
             confirmation: None,
-            fingerprint: last.sha256.map_or_else(|| fingerprint(header), short),
+            fingerprint: last.sha256.map_or_else(|| Fingerprint::of(header.as_bytes()), Fingerprint),
             offered_key: false,
             proxy: Some(proxy.to_owned()),
         },
@@ -125,7 +124,7 @@ pub(crate) fn claims(
     let json = URL_SAFE_NO_PAD.decode(header.trim_end_matches('='));
     let json = json.map_err(|_| Refused::new(Reason::Malformed, "not base64url"))?;
     let proxy = proxies.id(peer);
-    let verified = forwarded(registry, &json, expected, fingerprint(header), proxy, now)?;
+    let verified = forwarded(registry, &json, expected, Fingerprint::of(header.as_bytes()), proxy, now)?;
     if verified.evidence.confirmation.is_some() {
         // Proxies do not check proofs; and we cannot, without the token.
         return Err(Refused::new(Reason::Binding, "bound, and only its claims were forwarded"));
@@ -150,12 +149,4 @@ pub(crate) fn workload(id: &SpiffeId, expiry: UnixTime) -> Principal {
         roles: Vec::new(),
         expiry,
     }
-}
-
-pub(crate) fn fingerprint(bytes: impl AsRef<[u8]>) -> Fingerprint {
-    short(Sha256::digest(bytes).into())
-}
-
-const fn short([a, b, c, d, e, f, g, h, ..]: [u8; 32]) -> Fingerprint {
-    Fingerprint([a, b, c, d, e, f, g, h])
 }

@@ -29,7 +29,7 @@ fn peer(name: &str) -> Verified {
             issued_at: None,
             not_before: None,
             confirmation: None,
-            fingerprint: fingerprint("der"),
+            fingerprint: Fingerprint::of(b"der"),
             offered_key: false,
             proxy: None,
         },

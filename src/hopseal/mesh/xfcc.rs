@@ -8,8 +8,8 @@
 //! holds `,`, `;` or `=` is quoted.
 
 use super::MAX_BYTES;
+use crate::Reason;
 use crate::outcome::Refused;
-use crate::reason::Reason;
 
 /// Most proxies on the way.
 const MAX_ELEMENTS: usize = 16;

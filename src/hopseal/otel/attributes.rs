@@ -109,7 +109,7 @@ fn tell_held(held: &Held, trace_id: [u8; 16], now: UnixTime, set: &mut dyn FnMut
         set(AUDIENCE, list([audience.as_str()]));
     }
     set(EXPIRES_AT, number(principal.expiry.0));
-    set(TOKEN_FINGERPRINT, evidence.fingerprint.to_string().into());
+    set(TOKEN_FINGERPRINT, held.fingerprint().into());
     if let Some(kid) = &evidence.kid {
         set(KID, kid.clone().into());
     }

@@ -9,9 +9,9 @@ use hopseal_identity::seal::SealFault;
 use hopseal_identity::{Assurance, CrossingCount};
 
 use super::ambient;
+use crate::Reason;
 use crate::clock::UnixTime;
 use crate::outcome::{Refused, Verified};
-use crate::reason::Reason;
 use crate::seal::{Held, SealChecker, Sealed, Sealer, Txn};
 
 /// Whose identity a hop acts with, and how sure that is. Cheap to clone; lives in the OpenTelemetry context.

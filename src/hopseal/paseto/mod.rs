@@ -21,12 +21,12 @@ use pasetors::version4::{LocalToken, PublicToken, V4};
 pub(crate) use keys::PasetoKeys;
 use keys::{IssuerKeys, LocalKey, PublicKey};
 
+use crate::Reason;
 use crate::claims::{self, Expected, Payload, Terms, audience, missing, principal, wrong};
 use crate::clock::UnixTime;
 use crate::jose::{Json, MAX_BYTES, decode, quoted};
 use crate::outcome::{Evidence, Refused, Verified};
 use crate::principal::Credential;
-use crate::reason::Reason;
 use crate::registry::{Issuer, Registry};
 use crate::secret::Token;
 
@@ -77,7 +77,7 @@ impl<'t> Paseto<'t> {
         let (kid, offered_key) = read_footer(&footer)?;
         let prefix = if local { "k4.lid." } else { "k4.pid." };
         if kid.as_ref().is_some_and(|kid| !kid.starts_with(prefix)) {
-            return Err(Refused::new(Reason::Key, "`kid` is not of this purpose"));
+            return Err(Refused::new(Reason::UnknownKey, "`kid` is not of this purpose"));
         }
         Ok(Self { token, sealed, kid, offered_key })
     }
@@ -95,7 +95,7 @@ impl<'t> Paseto<'t> {
                     Refused::new(Reason::Issuer, format!("`{}` for `{}`", quoted(iss), Credential::Paseto))
                 })
             }
-            (Sealed::Local(_), None) => Err(Refused::new(Reason::Key, "no `kid` in the footer")),
+            (Sealed::Local(_), None) => Err(Refused::new(Reason::UnknownKey, "no `kid` in the footer")),
             (Sealed::Local(_), Some(kid)) => {
                 let name = keys.owner(kid).ok_or_else(|| unknown(kid))?;
                 registry.issuer(name).ok_or_else(|| unknown(kid))
@@ -206,8 +206,8 @@ fn find<'k, K>(keys: &'k [(String, K)], kid: Option<&str>) -> Result<&'k K, Refu
             found.map(|(_, key)| key).ok_or_else(|| unknown(kid))
         }
         (None, [(_, only)]) => Ok(only),
-        (None, []) => Err(Refused::new(Reason::Key, "no key for this purpose")),
-        (None, _) => Err(Refused::new(Reason::Key, "no `kid`, and more than one key")),
+        (None, []) => Err(Refused::new(Reason::UnknownKey, "no key for this purpose")),
+        (None, _) => Err(Refused::new(Reason::UnknownKey, "no `kid`, and more than one key")),
     }
 }
 
@@ -242,5 +242,5 @@ fn date(payload: &Payload, name: &'static str) -> Result<Option<UnixTime>, Refus
 }
 
 fn unknown(kid: &str) -> Refused {
-    Refused::new(Reason::Key, format!("no key `{}`", quoted(kid)))
+    Refused::new(Reason::UnknownKey, format!("no key `{}`", quoted(kid)))
 }

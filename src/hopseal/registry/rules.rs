@@ -342,6 +342,7 @@ impl IssuerBuilder {
                     self.check_url("jwks_uri", uri)?;
                     Ok(Source::JwksUri(uri.clone()))
                 }
+                (None, Some(jwks)) if jwks.expose().trim().is_empty() => fault("jwks", "the keys"),
                 (None, Some(jwks)) => Ok(Source::Jwks(jwks.clone())),
                 (Some(_), Some(_)) => fault("jwks", "either `jwks` or `jwks_uri`"),
                 (None, None) if self.kind == IssuerKind::Jwks => fault("jwks_uri", "the address of the keys"),
@@ -358,10 +359,14 @@ impl IssuerBuilder {
             _ => return fault(field, "an address that begins with `https://`"),
         };
         let authority = rest.split(['/', '?']).next().unwrap_or("");
-        if authority.is_empty() || authority.contains('@') || !url.bytes().all(graphic) || url.len() > 512 {
+        let Some(host) = host(authority).filter(|_| url.bytes().all(graphic) && url.len() <= 512) else {
             return fault(field, "no usable address");
+        };
+        // RFC 8414 section 2, OpenID Connect Discovery 1.0 section 3.
+        if field == "issuer" && url.contains('?') {
+            return fault(field, "an issuer has no query");
         }
-        let allowed = secure || (self.loopback_http && is_loopback(authority));
+        let allowed = secure || (self.loopback_http && is_loopback(host));
         if !allowed {
             return fault(field, "plain `http` is for this machine itself, with `loopback_http: true`");
         }
@@ -369,12 +374,34 @@ impl IssuerBuilder {
     }
 }
 
-/// Whether an authority is this machine, by address: a name could be made to mean another.
-fn is_loopback(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, _)) => host,
-        None => authority.split_once(':').map_or(authority, |(host, _)| host),
+/// The host of an authority, which may have a port and no user (RFC 3986 section 3.2): a name, an IPv4 address, or an IPv6
+/// address, of which the brackets are taken off.
+fn host(authority: &str) -> Option<&str> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, port)
+        }
+        None => {
+            let (host, port) = authority.split_at_checked(authority.find(':').unwrap_or(authority.len()))?;
+            let legal = |letter: u8| letter.is_ascii_alphanumeric() || b"-._~".contains(&letter);
+            if host.is_empty() || !host.bytes().all(legal) {
+                return None;
+            }
+            (host, port)
+        }
     };
+    let digits = |port: &str| !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit());
+    let sound = match port.strip_prefix(':') {
+        Some(port) => digits(port) && port.parse::<u16>().is_ok_and(|port| port > 0),
+        None => port.is_empty(),
+    };
+    sound.then_some(host)
+}
+
+/// Whether a host is this machine, by address: a name could be made to mean another.
+fn is_loopback(host: &str) -> bool {
     host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

@@ -127,6 +127,36 @@ fn entries_from_code_are_held_to_the_same() {
             builder(IssuerKind::Oidc, "http://127.0.0.1.example").algorithms(rs256).loopback_http(),
             Some("issuer"),
         ),
+        (
+            "an address that begins like this machine",
+            builder(IssuerKind::Oidc, "http://[::1].evil.example").algorithms(rs256).loopback_http(),
+            Some("issuer"),
+        ),
+        ("no host", builder(IssuerKind::Oidc, "https://:443/").algorithms(rs256), Some("issuer")),
+        ("no port", builder(IssuerKind::Oidc, "https://a.example:/").algorithms(rs256), Some("issuer")),
+        (
+            "no such port",
+            builder(IssuerKind::Oidc, "https://a.example:65536/").algorithms(rs256),
+            Some("issuer"),
+        ),
+        ("two ports", builder(IssuerKind::Oidc, "https://a.example:1:2/").algorithms(rs256), Some("issuer")),
+        (
+            "no address in brackets",
+            builder(IssuerKind::Oidc, "https://[::g]/").algorithms(rs256),
+            Some("issuer"),
+        ),
+        ("a query", builder(IssuerKind::Oidc, "https://a.example/?x=1").algorithms(rs256), Some("issuer")),
+        (
+            "a query where there may be one",
+            builder(IssuerKind::Jwks, "a").jwks_uri("https://a.example/?x=1").algorithms(rs256),
+            None,
+        ),
+        (
+            "a query and no host",
+            builder(IssuerKind::Jwks, "a").jwks_uri("https://:443/?x=1").algorithms(rs256),
+            Some("jwks_uri"),
+        ),
+        ("empty keys", builder(IssuerKind::Static, "a").jwks(" ").algorithms(rs256), Some("jwks")),
         ("no keys", builder(IssuerKind::Static, "a").algorithms(rs256), Some("jwks")),
         ("no address", builder(IssuerKind::Jwks, "a").algorithms(rs256), Some("jwks_uri")),
         (

@@ -61,6 +61,12 @@ impl Held {
         self.sealer.pseudonyms().current().actor(actor.as_actor(), actor.issuer.as_deref())
     }
 
+    /// The fingerprint of its credential, as others may see it.
+    #[cfg(feature = "otel")]
+    pub(crate) fn fingerprint(&self) -> String {
+        self.sealer.pseudonyms().current().fingerprint(self.verified.evidence().fingerprint.sha256())
+    }
+
     /// What stands for a session of the issuer.
     #[cfg(feature = "otel")]
     pub(crate) fn session_digest(&self, session: &str) -> String {

@@ -104,7 +104,7 @@ pub(crate) fn alice() -> Verified {
             not_before: None,
             confirmation: None,
             proxy: None,
-            fingerprint: Fingerprint([1; 8]),
+            fingerprint: Fingerprint([1; 32]),
             offered_key: false,
         },
     }

@@ -6,10 +6,10 @@ use rustls_pki_types::{CertificateDer, TrustAnchor};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, anchor_from_trusted_cert};
 
 use super::der::Facts;
+use crate::Reason;
 use crate::clock::UnixTime;
 use crate::jose::Json;
 use crate::outcome::Refused;
-use crate::reason::Reason;
 
 /// Largest bundle.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -147,8 +147,8 @@ impl X509Bundle {
 fn refused(error: Error) -> Refused {
     let reason = match error {
         Error::CertExpired { .. } => Reason::Expired,
-        Error::CertNotValidYet { .. } => Reason::NotYetValid,
-        Error::UnknownIssuer => Reason::Key,
+        Error::CertNotValidYet { .. } => Reason::Premature,
+        Error::UnknownIssuer => Reason::UnknownKey,
         Error::RequiredEkuNotFoundContext { .. } => Reason::Type,
         Error::InvalidSignatureForPublicKey => Reason::Signature,
         Error::BadDer => Reason::Malformed,

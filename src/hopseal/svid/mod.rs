@@ -8,12 +8,13 @@ mod tests;
 pub use bundle::{BundleError, X509Bundle};
 use der::{CRL_SIGN, DIGITAL_SIGNATURE, Facts, KEY_CERT_SIGN};
 
+use crate::Reason;
 use crate::clock::UnixTime;
-use crate::mesh::{fingerprint, workload};
+use crate::mesh::workload;
 use crate::outcome::{Evidence, Refused, Verified};
 use crate::principal::Credential;
-use crate::reason::Reason;
 use crate::registry::{MAX_SKEW, Registry};
+use crate::secret::Fingerprint;
 use crate::spiffe_id::SpiffeId;
 
 /// Largest certificate.
@@ -66,7 +67,7 @@ pub(crate) fn validate(
         return Err(Refused::new(Reason::Claim, "ends before it begins"));
     }
     if now.plus(issuer.skew()) < facts.not_before {
-        return Err(Refused::new(Reason::NotYetValid, "before its time"));
+        return Err(Refused::new(Reason::Premature, "before its time"));
     }
     if now > facts.not_after.plus(issuer.skew()) {
         return Err(Refused::new(Reason::Expired, format!("{} s ago", now.since(facts.not_after))));
@@ -96,7 +97,7 @@ pub(crate) fn validate(
             issued_at: Some(facts.not_before),
             not_before: Some(facts.not_before),
             confirmation: None,
-            fingerprint: fingerprint(leaf),
+            fingerprint: Fingerprint::of(leaf),
             offered_key: false,
             proxy: None,
         },

@@ -111,7 +111,7 @@ fn certificates_that_are_no_svid() {
         (
             "to come",
             leaf(&authority, |params| params.not_before = date_time_ymd(2027, 1, 16)),
-            Reason::NotYetValid,
+            Reason::Premature,
         ),
         (
             "that ends before it begins",

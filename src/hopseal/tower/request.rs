@@ -4,8 +4,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use opentelemetry::propagation::Extractor;
 
+use crate::Reason;
 use crate::outcome::Refused;
-use crate::reason::Reason;
 use crate::secret::Token;
 
 /// Headers for a propagator, every one of a name. A header that is not visible ASCII is passed over alone.

@@ -16,9 +16,10 @@ use tower_service::Service;
 
 use super::request::{Headers, token};
 use super::{Mode, Shared, Validate};
-use crate::challenge::{Challenge, Scheme};
+use crate::challenge::Challenge;
 use crate::otel::{HopIdentity, Propagator, WithIdentity, stamp, with_identity, within};
 use crate::outcome::{Refused, Undecided, Validated};
+use crate::secret::Scheme;
 
 /// A service whose requests have an identity: see [`IdentityLayer`](super::IdentityLayer).
 #[derive(Debug)]

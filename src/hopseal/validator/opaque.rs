@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::Trust;
 use super::judge::Judged;
+use crate::Reason;
 use crate::claims::Expected;
 use crate::jose::quoted;
 use crate::outcome::{Refused, Undecided};
-use crate::reason::Reason;
 use crate::registry::{Issuer, IssuerKind, Registry};
 use crate::secret::Token;
 #[cfg(feature = "introspection")]

@@ -2,8 +2,10 @@
 
 use base64::Engine as _;
 
+use super::key_set::Key;
 use super::{
-    BASE64URL, Binding, Header, KeySet, MAX_HEADER, Members, SealFault, decode, signing_input, split,
+    BASE64URL, Binding, Header, KeySet, MAX_HEADER, Members, SealFault, decode, is_length_of, signing_input,
+    split,
 };
 use crate::attribute::{EXP, IAT, ISS, KIND, SUB};
 use crate::member;
@@ -24,8 +26,8 @@ pub enum Verdict {
     },
     /// They are not, or the seal is no seal of this moment.
     Broken(SealFault),
-    /// It is made with a shared secret, for this trace as far as it says. Public keys can say no more of it, and
-    /// whoever could might have made it.
+    /// It is made with a shared secret that the key set knows of, for this trace and moment as far as it says. Public keys can
+    /// say no more of it, and whoever could might have made it.
     Symmetric,
 }
 
@@ -41,8 +43,9 @@ pub struct Clock {
 /// Checks `seal` over `members`.
 ///
 /// Never fails: everything it needs is at hand. A fault names the first reason in this order: the seal is no seal
-/// (`malformed`, `algorithm`), was made for another `trace`, by an `unknown_key`, a required member is not there
-/// (`incomplete`), the `signature` does not cover these members, `premature`, `expired`.
+/// (`malformed`, `algorithm`), was made for another `trace`, by an `unknown_key`, by a key of another `algorithm`, a required
+/// member is not there (`incomplete`), the `signature` does not cover these members, its times are none (`malformed`),
+/// `premature`, `expired`.
 #[must_use]
 pub fn check(
     keys: &KeySet,
@@ -61,31 +64,41 @@ fn checked(
     seal: &str,
     clock: Clock,
 ) -> Result<Verdict, SealFault> {
-    let (protected, signature) = split(seal).ok_or(SealFault::Malformed)?;
-    let signature = BASE64URL.decode(signature).map_err(|_| SealFault::Malformed)?;
+    let (protected, text) = split(seal).ok_or(SealFault::Malformed)?;
+    let signature = BASE64URL.decode(text).map_err(|_| SealFault::Malformed)?;
     let mut room = [0; MAX_HEADER];
     let header = decode(protected, &mut room).and_then(Header::read).ok_or(SealFault::Malformed)?;
+    if !is_length_of(header.alg, text) {
+        return Err(SealFault::Malformed);
+    }
     if !matches!(header.alg, "EdDSA" | "HS256") {
         return Err(SealFault::Algorithm);
     }
     if header.trace_prefix != binding.trace_prefix() {
         return Err(SealFault::Trace);
     }
-    if header.alg == "HS256" {
-        return Ok(Verdict::Symmetric);
-    }
-    let key = keys.find(header.kid).ok_or(SealFault::UnknownKey)?;
+    let public = match (header.alg, keys.find(header.kid).ok_or(SealFault::UnknownKey)?) {
+        ("EdDSA", Key::Public(public)) => Some(public),
+        ("HS256", Key::Shared) => None,
+        // Whoever relabels a seal must not be rid of its signature.
+        _ => return Err(SealFault::Algorithm),
+    };
     if REQUIRED.iter().any(|name| members.get(name).is_none()) {
         return Err(SealFault::Incomplete);
     }
-    let input = signing_input(protected, binding, members);
-    key.verify_sig(input.as_bytes(), &signature).map_err(|_| SealFault::Signature)?;
+    if let Some(public) = public {
+        let input = signing_input(protected, binding, members);
+        public.verify_sig(input.as_bytes(), &signature).map_err(|_| SealFault::Signature)?;
+    }
     in_time(members, clock)?;
-    Ok(Verdict::Valid { kid: header.kid.to_owned() })
+    Ok(match public {
+        Some(_) => Verdict::Valid { kid: header.kid.to_owned() },
+        None => Verdict::Symmetric,
+    })
 }
 
 fn in_time(members: &Members<'_>, clock: Clock) -> Result<(), SealFault> {
-    let (iat, exp) = times(members).ok_or(SealFault::Malformed)?;
+    let (iat, exp) = times(members).filter(|(iat, exp)| iat < exp).ok_or(SealFault::Malformed)?;
     if iat > clock.at.saturating_add(clock.leeway) {
         return Err(SealFault::Premature);
     }

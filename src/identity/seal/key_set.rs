@@ -15,10 +15,19 @@ const MAX_BYTES: usize = 64 * 1024;
 /// Most keys in one set. A trust domain has two live keys for each service that seals.
 const MAX_KEYS: usize = 256;
 
-/// The public keys of a trust domain, by key id.
+/// The public keys of a trust domain, by key id, and the ids of secrets that groups of its services share.
 #[derive(Debug, Clone, Default)]
 pub struct KeySet {
-    keys: BTreeMap<String, ParsedPublicKey>,
+    keys: BTreeMap<String, Key>,
+}
+
+/// What seals under a key id are made with.
+#[derive(Debug, Clone)]
+pub(super) enum Key {
+    /// The other half of this.
+    Public(ParsedPublicKey),
+    /// A secret that is not said.
+    Shared,
 }
 
 /// A key set that cannot be used at all.
@@ -59,16 +68,16 @@ pub enum KeyFault {
     /// No key id, or not 1 to 32 unreserved characters.
     #[error("no usable key id")]
     Kid,
-    /// Not `OKP` on `Ed25519` (RFC 8037 section 2).
+    /// Neither `OKP` on `Ed25519` (RFC 8037 section 2) nor `oct`, which says that a secret is shared.
     #[error("no Ed25519 key")]
     Type,
-    /// Its `alg` is neither `EdDSA` (RFC 8037) nor `Ed25519` (RFC 9864): a key has one algorithm.
+    /// Its `alg` is neither `EdDSA` (RFC 8037) nor `Ed25519` (RFC 9864), or of an `oct` not `HS256`: a key has one algorithm.
     #[error("meant for another algorithm")]
     Algorithm,
     /// Its `use` or `key_ops` is not for verifying signatures.
     #[error("not meant for verifying signatures")]
     Use,
-    /// It holds the private half: whoever read the file can seal.
+    /// It holds the private half, or the secret: whoever read the file can seal.
     #[error("holds a private key")]
     Private,
     /// Its `x` is not 32 bytes in canonical base64url, or no point of the curve.
@@ -93,15 +102,20 @@ pub(super) struct Jwk {
     key_ops: Option<Vec<String>>,
     pub(super) x: Option<String>,
     pub(super) d: Option<String>,
+    k: Option<String>,
 }
 
 impl Jwk {
-    /// Holds the key to what every key of seals is: Ed25519, one algorithm, for `operation`, with a legal id.
+    /// Holds the key to what every key pair of seals is: Ed25519, one algorithm, for `operation`, with a legal id.
     pub(super) fn fault(&self, operation: &str) -> Option<KeyFault> {
         if self.kty != "OKP" || self.crv.as_deref() != Some("Ed25519") {
             return Some(KeyFault::Type);
         }
-        if self.alg.as_deref().is_some_and(|alg| !matches!(alg, "EdDSA" | "Ed25519")) {
+        self.fault_of_use(&["EdDSA", "Ed25519"], operation)
+    }
+
+    fn fault_of_use(&self, algorithms: &[&str], operation: &str) -> Option<KeyFault> {
+        if self.alg.as_deref().is_some_and(|alg| !algorithms.contains(&alg)) {
             return Some(KeyFault::Algorithm);
         }
         let other_use = self.purpose.as_deref().is_some_and(|purpose| purpose != "sig");
@@ -135,7 +149,7 @@ impl KeySet {
         for (index, raw) in set.keys.into_iter().enumerate() {
             let jwk = serde_json::from_str::<Jwk>(raw.get()).ok();
             let kid = jwk.as_ref().and_then(|jwk| jwk.kid.clone()).filter(|kid| is_kid(kid));
-            match (public_key(jwk), kid) {
+            match (read(jwk), kid) {
                 (Ok(key), Some(kid)) => {
                     if keys.insert(kid.clone(), key).is_some() {
                         return Err(KeySetError::DuplicateKid(kid));
@@ -159,21 +173,24 @@ impl KeySet {
         self.keys.keys().map(String::as_str)
     }
 
-    pub(super) fn find(&self, kid: &str) -> Option<&ParsedPublicKey> {
+    pub(super) fn find(&self, kid: &str) -> Option<&Key> {
         self.keys.get(kid)
     }
 }
 
-fn public_key(jwk: Option<Jwk>) -> Result<ParsedPublicKey, KeyFault> {
+fn read(jwk: Option<Jwk>) -> Result<Key, KeyFault> {
     let jwk = jwk.ok_or(KeyFault::Shape)?;
-    if jwk.d.is_some() {
+    if jwk.d.is_some() || jwk.k.is_some() {
         return Err(KeyFault::Private);
+    }
+    if jwk.kty == "oct" {
+        return jwk.fault_of_use(&["HS256"], "verify").map_or(Ok(Key::Shared), Err);
     }
     if let Some(fault) = jwk.fault("verify") {
         return Err(fault);
     }
     let x = bytes32(jwk.x.as_deref()).filter(|x| !is_weak(x)).ok_or(KeyFault::Point)?;
-    ParsedPublicKey::new(&ED25519, x).map_err(|_| KeyFault::Point)
+    ParsedPublicKey::new(&ED25519, x).map(Key::Public).map_err(|_| KeyFault::Point)
 }
 
 #[cfg(test)]
@@ -192,6 +209,13 @@ mod tests {
             ("two ids", good.replace("}", r#","kid":"k2"}"#), Some(KeyFault::Shape)),
             ("no id", good.replace(r#""kid":"k1","#, ""), Some(KeyFault::Kid)),
             ("an id with a quote", good.replace("k1", r#"k\""#), Some(KeyFault::Kid)),
+            ("a secret that is not said", r#"{"kty":"oct","kid":"k1","alg":"HS256"}"#.to_owned(), None),
+            ("a secret", r#"{"kty":"oct","kid":"k1","k":"AAAA"}"#.to_owned(), Some(KeyFault::Private)),
+            (
+                "a secret for more than the tag",
+                r#"{"kty":"oct","kid":"k1","alg":"HS512"}"#.to_owned(),
+                Some(KeyFault::Algorithm),
+            ),
             ("RSA", r#"{"kty":"RSA","kid":"k1","n":"AQAB","e":"AQAB"}"#.to_owned(), Some(KeyFault::Type)),
             ("X25519", good.replace("Ed25519", "X25519"), Some(KeyFault::Type)),
             ("another algorithm", good.replace("}", r#","alg":"HS256"}"#), Some(KeyFault::Algorithm)),

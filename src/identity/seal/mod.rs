@@ -18,8 +18,9 @@
 //! other token signed by the same key (RFC 8725 section 3.11). Only this very spelling of the header is read: four
 //! members in this order, no spaces, no escapes. There is no room for `crit`, `jku` or a second `alg`.
 //!
-//! A group of services may choose to share a secret in place of a key pair: `HS256`, with a signature of 32 bytes.
-//! Whoever can check such a seal can forge it, so it proves something inside that group and nothing to others.
+//! A group of services may choose to share a secret in place of a key pair: `HS256`, with a signature of 32 bytes, under a
+//! `kid` that the key set says is of such a secret (`"kty":"oct"`, without `k`). Whoever can check such a seal can forge it,
+//! so it proves something inside that group and nothing to others.
 //!
 //! Values are the decoded ones, of unreserved characters (RFC 3986 section 2.3): carriers corrupt others.
 //!
@@ -54,8 +55,10 @@ const VERSION: &str = "hopseal-seal-1";
 const MAX_KID: usize = 32;
 /// Room for the longest protected header.
 const MAX_HEADER: usize = 128;
-/// Characters of an Ed25519 signature and of an HMAC-SHA256 tag in base64url.
-const SIGNATURE_TEXTS: [usize; 2] = [86, 43];
+/// Characters of an Ed25519 signature in base64url.
+const SIGNATURE_TEXT: usize = 86;
+/// Characters of an HMAC-SHA256 tag in base64url.
+const TAG_TEXT: usize = 43;
 
 macro_rules! faults {
     ($($(#[doc = $doc:literal])+ $name:ident = $word:literal;)+) => {
@@ -83,13 +86,13 @@ macro_rules! faults {
 }
 
 faults! {
-    /// It is made with an algorithm that is none of ours.
+    /// It is made with an algorithm that is none of ours, or not the one of its key.
     Algorithm = "algorithm";
     /// It has ended.
     Expired = "expired";
     /// A member that every seal covers was not sent.
     Incomplete = "incomplete";
-    /// It is no seal, or a member is not of the closed list or not of unreserved characters.
+    /// It is no seal, a member is not of the closed list or not of unreserved characters, or it ends before it begins.
     Malformed = "malformed";
     /// The identity it covers is not that of the credential beside it. Only a hop can see that.
     Mismatch = "mismatch";
@@ -262,7 +265,16 @@ fn prefix_of(tid: &str) -> Option<[u8; 8]> {
 /// Parts of a seal: the protected header as it was encoded, and the signature.
 fn split(seal: &str) -> Option<(&str, &str)> {
     let (protected, signature) = seal.split_once("..")?;
-    SIGNATURE_TEXTS.contains(&signature.len()).then_some((protected, signature))
+    [SIGNATURE_TEXT, TAG_TEXT].contains(&signature.len()).then_some((protected, signature))
+}
+
+/// Whether a signature is as long as those of an algorithm, where it is one of ours.
+fn is_length_of(alg: &str, signature: &str) -> bool {
+    match alg {
+        "EdDSA" => signature.len() == SIGNATURE_TEXT,
+        "HS256" => signature.len() == TAG_TEXT,
+        _ => true,
+    }
 }
 
 /// Decodes a protected header; `None` when it is too long, not canonical base64url or not UTF-8.
@@ -286,5 +298,7 @@ pub fn trace_prefix(seal: &str) -> Option<[u8; 8]> {
     let (protected, signature) = split(seal)?;
     let mut bytes = [0; 66];
     BASE64URL.decode_slice(signature, &mut bytes).ok()?;
-    Some(Header::read(decode(protected, &mut [0; MAX_HEADER])?)?.trace_prefix)
+    let mut room = [0; MAX_HEADER];
+    let header = Header::read(decode(protected, &mut room)?)?;
+    is_length_of(header.alg, signature).then_some(header.trace_prefix)
 }

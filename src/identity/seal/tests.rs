@@ -155,9 +155,18 @@ fn one_verdict_for_each_way_of_being_wrong() {
             SealFault::Algorithm,
         ),
         (
-            "a shared secret, another trace",
-            with(r#"{"alg":"HS256","kid":"k1","tid":"0af7651916cd43de","typ":"hopseal"}"#),
-            SealFault::Trace,
+            "relabelled, its signature as it was",
+            with(r#"{"alg":"HS256","kid":"k1","tid":"0af7651916cd43dd","typ":"hopseal"}"#),
+            SealFault::Malformed,
+        ),
+        ("relabelled, another trace", tagged("k1", "0af7651916cd43de"), SealFault::Trace),
+        ("relabelled", tagged("k1", "0af7651916cd43dd"), SealFault::Algorithm),
+        ("a secret that nobody shares", tagged("k2", "0af7651916cd43dd"), SealFault::UnknownKey),
+        (
+            "a tag in place of a signature",
+            tagged("k1", "0af7651916cd43dd")
+                .replace(&BASE64URL.encode(r#"{"alg":"HS256""#), "eyJhbGciOiJFZERTQSI"),
+            SealFault::Malformed,
         ),
         (
             "a key nobody has",
@@ -175,17 +184,36 @@ fn one_verdict_for_each_way_of_being_wrong() {
     assert_eq!(verdict(&sent(), &good), valid());
 }
 
-/// The public key as the secret, the oldest trick: no verdict comes from it.
-#[test]
-fn a_shared_secret_proves_nothing() {
-    let header = BASE64URL.encode(r#"{"alg":"HS256","kid":"k1","tid":"0af7651916cd43dd","typ":"hopseal"}"#);
+/// A seal by HMAC whose secret is the public key, the oldest trick.
+fn tagged(kid: &str, tid: &str) -> String {
+    let header =
+        BASE64URL.encode(format!(r#"{{"alg":"HS256","kid":"{kid}","tid":"{tid}","typ":"hopseal"}}"#));
     let (sent, x) =
         (sent(), BASE64URL.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").expect("base64url"));
     let input = signing_input(&header, &binding(DOMAIN, TRACE), &members(&sent));
     let secret = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &x);
-    let seal = format!("{header}..{}", BASE64URL.encode(aws_lc_rs::hmac::sign(&secret, input.as_bytes())));
-    assert_eq!(verdict(&sent, &seal), Verdict::Symmetric);
+    format!("{header}..{}", BASE64URL.encode(aws_lc_rs::hmac::sign(&secret, input.as_bytes())))
+}
+
+/// What a key set that knows of the secret says of it: nothing that it does not say itself.
+#[test]
+fn a_shared_secret_proves_nothing() {
+    let seal = tagged("group", "0af7651916cd43dd");
+    let (keys, skipped) = KeySet::from_jwks(br#"{"keys":[{"kty":"oct","kid":"group"}]}"#).expect("a set");
+    assert_eq!(skipped, []);
+    let verdict = |sent: &Sent, seal: &str, at| {
+        check(&keys, &binding(DOMAIN, TRACE), &members(sent), seal, Clock { at, leeway: 5 })
+    };
+    assert_eq!(verdict(&sent(), &seal, NOW.at), Verdict::Symmetric);
     assert_eq!(trace_prefix(&seal), TRACE.first_chunk().copied());
+    assert_eq!(verdict(&sent(), &seal, NOW.at + 300), Verdict::Broken(SealFault::Expired));
+    let part: Sent = sent().into_iter().filter(|(name, _)| *name != SUB).collect();
+    assert_eq!(verdict(&part, &seal, NOW.at), Verdict::Broken(SealFault::Incomplete));
+    let public = sealed(&sent()).replace(
+        &BASE64URL.encode(r#"{"alg":"EdDSA","kid":"k1","tid":"0af7651916cd43dd","typ":"hopseal"}"#),
+        &BASE64URL.encode(r#"{"alg":"EdDSA","kid":"group","tid":"0af7651916cd43dd","typ":"hopseal"}"#),
+    );
+    assert_eq!(verdict(&sent(), &public, NOW.at), Verdict::Broken(SealFault::Algorithm));
 }
 
 #[test]

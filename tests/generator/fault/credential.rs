@@ -166,6 +166,6 @@ pub(in crate::generator) fn refuse(draft: &mut Draft, hop: HopId) {
     draft[hop].identity = None;
     let to = &mut draft[hop].attributes;
     to.set(hopseal::ASSURANCE, "refused");
-    to.set(hopseal::METHOD, "jwt");
+    to.set(hopseal::METHOD, "access_token");
     to.set(hopseal::REASON, "signature");
 }

@@ -1,22 +1,14 @@
 //! A real trace, exported by OpenTelemetry's SDKs in both encodings.
 
 use super::{read_json, read_protobuf};
-
-/// Where the real traces are, if this clone has them.
-fn traces() -> Option<std::path::PathBuf> {
-    let folder = std::env::var_os("HOPSEAL_TRACES");
-    if folder.is_none() {
-        println!("skipped: HOPSEAL_TRACES does not name a folder of traces");
-    }
-    folder.map(Into::into)
-}
+use crate::testing::real_trace;
 
 #[test]
 fn both_encodings_of_one_trace_are_the_same_calls() {
-    let Some(folder) = traces() else { return };
     let name = "trace-python-flask-node-fastapi.otlp";
-    let protobuf = read_protobuf(&std::fs::read(folder.join(format!("{name}.pb"))).unwrap());
-    let json = read_json(&std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap());
+    let of = |kind: &str| real_trace(&format!("{name}.{kind}"));
+    let (Some(protobuf), Some(json)) = (of("pb"), of("json")) else { return };
+    let (protobuf, json) = (read_protobuf(&protobuf), read_json(str::from_utf8(&json).unwrap()));
     assert_eq!(protobuf.rejected, Vec::<String>::new());
     assert_eq!(json.rejected, Vec::<String>::new());
     assert!(protobuf.spans > 0);

@@ -172,8 +172,8 @@ fn rows() -> Vec<Row> {
         ),
         ("nbf is text", Access, set("nbf", r#""1800000000""#), Some(Reason::Claim), false),
         ("nbf is null", Access, set("nbf", "null"), Some(Reason::Claim), true),
-        ("nbf is to come", Access, set("nbf", "1800000100"), Some(Reason::NotYetValid), false),
-        ("iat is to come", Access, set("iat", "1800000100"), Some(Reason::IssuedInFuture), true),
+        ("nbf is to come", Access, set("nbf", "1800000100"), Some(Reason::Premature), false),
+        ("iat is to come", Access, set("iat", "1800000100"), Some(Reason::Premature), true),
         ("valid for a hundred years", Access, set("exp", "4953600000"), Some(Reason::Lifetime), true),
         (
             "deep",

@@ -23,11 +23,7 @@ const SAME_AS_VALID: [(&str, u64, u64); 2] =
     [("json_web_signature_test.json", 367, 357), ("json_web_signature_test.json", 370, 357)];
 
 fn file(name: &str) -> Option<Value> {
-    let Some(folder) = std::env::var_os("HOPSEAL_VECTORS") else {
-        println!("skipped: HOPSEAL_VECTORS does not name the folder of published vectors");
-        return None;
-    };
-    let path = std::path::Path::new(&folder).join(name);
+    let path = crate::testing::published("HOPSEAL_VECTORS", name)?;
     let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Some(serde_json::from_slice(&text).expect("JSON"))
 }

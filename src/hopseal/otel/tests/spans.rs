@@ -46,6 +46,7 @@ fn reverify(span: &SpanData) {
 fn what_was_validated_stands_on_the_entry_span_with_a_seal() {
     let (spans, _) = request(IdentityProcessor::new(ORDERS), &remote().with_value(verified()));
     let entry = named(&spans, "entry");
+    let fingerprint = crate::seal::testing::pseudonyms().current().fingerprint(&[1; 32]);
     for (name, value) in [
         (ASSURANCE, "verified"),
         (METHOD, "access_token"),
@@ -55,7 +56,7 @@ fn what_was_validated_stands_on_the_entry_span_with_a_seal() {
         ("hopseal.client", "web"),
         ("hopseal.alg", "RS256"),
         ("hopseal.kid", "idp-1"),
-        ("hopseal.token_fingerprint", "0101010101010101"),
+        ("hopseal.token_fingerprint", &fingerprint),
         (WORKLOAD, ORDERS),
         (ACTORS, r#"["agent:planner"]"#),
         ("hopseal.scopes", r#"["orders:read"]"#),

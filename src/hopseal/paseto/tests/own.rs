@@ -39,7 +39,13 @@ fn rows() -> Vec<Row> {
     add("none: with an implicit assertion", footer(&kid), "trace 1", as_is, None);
     add("none: parts of a second", footer_with(&kid, claims("09:00:00Z", "09:00:00.5Z")), "", as_is, None);
     add("another version", footer(&kid), "", |token| token.replacen("v4", "v3", 1), Some(Reason::Algorithm));
-    add("another purpose", footer(&kid), "", |token| token.replacen("public", "local", 1), Some(Reason::Key));
+    add(
+        "another purpose",
+        footer(&kid),
+        "",
+        |token| token.replacen("public", "local", 1),
+        Some(Reason::UnknownKey),
+    );
     add("capitals", footer(&kid), "", |token| token.replacen("v4", "V4", 1), Some(Reason::Algorithm));
     add(
         "the footer cut off",
@@ -56,14 +62,14 @@ fn rows() -> Vec<Row> {
         footer(&format!(r#"{{"kid":"k4.pid.{}"}}"#, "A".repeat(44))),
         "",
         as_is,
-        Some(Reason::Key),
+        Some(Reason::UnknownKey),
     );
     add(
         "the id of a secret key",
         footer(&format!(r#"{{"kid":"k4.lid.{}"}}"#, "A".repeat(44))),
         "",
         as_is,
-        Some(Reason::Key),
+        Some(Reason::UnknownKey),
     );
     add("kid twice", footer(&kid.replacen('{', r#"{"kid":"x","#, 1)), "", as_is, Some(Reason::Duplicate));
     add("a footer that is no JSON", footer("alice"), "", as_is, Some(Reason::Malformed));
@@ -93,7 +99,7 @@ fn rows() -> Vec<Row> {
             "2027-01-15T06:00:00Z\",\"exp\":\"2027-01-15T07",
             Reason::Expired,
         ),
-        ("iat is to come", "08:00:00Z", "08:05:00Z", Reason::IssuedInFuture),
+        ("iat is to come", "08:00:00Z", "08:05:00Z", Reason::Premature),
         ("valid for a hundred years", "2027-01-15T09", "2127-01-15T09", Reason::Lifetime),
     ] {
         add(attack, footer_with("", claims(before, after)), "", as_is, Some(reason));

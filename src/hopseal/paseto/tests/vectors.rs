@@ -1,4 +1,4 @@
-//! The published vectors of PASETO v4, as `v4.json` in the folder of the variable `HOPSEAL_VECTORS`, for the arithmetic; their
+//! The published vectors of PASETO v4, as `v4.json` in the folder of the variable `HOPSEAL_PASETO_VECTORS`, for the arithmetic; their
 //! claims and footers are none that we accept.
 
 use serde_json::Value;
@@ -14,14 +14,8 @@ fn bytes(test: &Value, name: &str) -> Vec<u8> {
 
 #[test]
 fn the_published_vectors_of_v4() {
-    let Some(folder) = std::env::var_os("HOPSEAL_VECTORS") else {
-        println!("skipped: HOPSEAL_VECTORS does not name the folder of published vectors");
-        return;
-    };
-    let Ok(text) = std::fs::read_to_string(std::path::Path::new(&folder).join("v4.json")) else {
-        println!("skipped: no v4.json in HOPSEAL_VECTORS");
-        return;
-    };
+    let Some(path) = crate::testing::published("HOPSEAL_PASETO_VECTORS", "v4.json") else { return };
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let file: Value = serde_json::from_str(&text).expect("JSON");
     let tests = file["tests"].as_array().expect("a list");
     assert!(tests.len() >= 12, "{}", tests.len());

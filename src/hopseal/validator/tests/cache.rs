@@ -68,9 +68,9 @@ fn only_wrong_signatures_are_remembered_of_what_is_bad() {
     let validator = cached();
     for (mint, expected, entries) in [
         (Mint::access().by(9), Reason::Signature, 1),
-        (Mint::access().header("kid", r#""k9""#), Reason::Key, 1),
+        (Mint::access().header("kid", r#""k9""#), Reason::UnknownKey, 1),
         (Mint::access().set("aud", r#""x""#), Reason::Audience, 1),
-        (Mint::access().set("nbf", "1800000100"), Reason::NotYetValid, 1),
+        (Mint::access().set("nbf", "1800000100"), Reason::Premature, 1),
         (Mint::access().also("sub", r#""b""#), Reason::Duplicate, 1),
     ] {
         assert_eq!(reason(&validator, &mint.token()), Some(expected));

@@ -2,6 +2,8 @@
 mod cache;
 #[cfg(feature = "cache")]
 mod model;
+#[cfg(feature = "introspection")]
+mod outage;
 
 use super::*;
 use crate::testing::{Mint, NOW, ready, registry};

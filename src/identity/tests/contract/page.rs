@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hopseal_identity::member::MEMBERS;
 use hopseal_identity::seal::SealFault;
-use hopseal_identity::{Assurance, Kind, attribute};
+use hopseal_identity::{Assurance, Kind, Method, Reason, attribute};
 use serde::Deserialize;
 
 const PAGE: &str = include_str!("../../wire.md");
@@ -32,9 +32,20 @@ fn the_page_lists_every_member_as_it_is() {
 }
 
 #[test]
-fn the_page_names_every_fault() {
+fn the_page_names_every_fault_method_and_reason() {
     for fault in SealFault::ALL {
         assert!(PAGE.contains(&format!("`{}`", fault.as_str())), "{}", fault.as_str());
+    }
+    let (_, section) = PAGE.split_once("## How, and why not").expect("a section");
+    let (section, _) = section.split_once("## ").expect("another");
+    let reasons: Vec<&str> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(word, _)| word)
+        .collect();
+    assert_eq!(reasons, Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>());
+    for method in Method::ALL {
+        assert!(section.contains(&format!("`{}`", method.as_str())), "{}", method.as_str());
     }
 }
 
@@ -73,9 +84,13 @@ fn the_schema_is_that_of_the_code() {
     let attributes: Vec<Attribute> = schema.groups.into_iter().flat_map(|group| group.attributes).collect();
     let ids: Vec<&str> = attributes.iter().map(|attribute| attribute.id.as_str()).collect();
     assert_eq!(ids, attribute::ALL);
+    let of_seals = SealFault::ALL.iter().map(|fault| fault.as_reason());
+    let reasons = Reason::ALL.iter().map(|reason| reason.as_str()).chain(of_seals).collect();
     let mut closed: BTreeMap<&str, Vec<&str>> = BTreeMap::from([
         (attribute::ASSURANCE, Assurance::ALL.map(Assurance::as_str).to_vec()),
         (attribute::KIND, [Kind::User, Kind::Service, Kind::Agent].map(Kind::as_str).to_vec()),
+        (attribute::METHOD, Method::ALL.iter().map(|method| method.as_str()).collect()),
+        (attribute::REASON, reasons),
         (attribute::SEAL_ERROR, SealFault::ALL.iter().map(|fault| fault.as_str()).collect()),
     ]);
     for attribute in &attributes {

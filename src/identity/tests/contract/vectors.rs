@@ -13,6 +13,7 @@ use hopseal_identity::seal::{
 };
 use hopseal_identity::{Actor, CrossingCount, Kind};
 use serde_json::{Map, Value, json};
+use sha2::Digest as _;
 
 const DOMAIN: &str = "example.org";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -110,7 +111,9 @@ fn sealed(jwk: &str, sent: &Sent) -> String {
 
 fn jwks() -> Value {
     let keys = [K1, K2].map(|jwk| serde_json::from_str::<Value>(&key(jwk).public_jwk()).expect("JSON"));
-    json!({ "keys": keys })
+    // A group of services shares a secret: that is said, and not which.
+    let group = json!({"kty": "oct", "kid": "group", "alg": "HS256", "use": "sig"});
+    json!({ "keys": keys.into_iter().chain([group]).collect::<Vec<Value>>() })
 }
 
 /// A seal with another protected header, its signature as it was.
@@ -123,6 +126,16 @@ fn header(from: &str, to: &str) -> String {
     let header = format!(r#"{{"alg":"EdDSA","kid":"k1","tid":"{:.16}","typ":"hopseal"}}"#, TRACE);
     assert!(header.contains(from), "{from}");
     header.replace(from, to)
+}
+
+/// A seal by the key `k1` over members that none of ours seals.
+fn by_hand(sent: &Sent) -> String {
+    let seed = BASE64URL.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").expect("base64url");
+    let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&seed).expect("a seed");
+    let protected = BASE64URL.encode(header("EdDSA", "EdDSA"));
+    let payload = BASE64URL.encode(payload(&binding(DOMAIN, TRACE), &members(sent)));
+    let signature = pair.sign(format!("{protected}.{payload}").as_bytes());
+    format!("{protected}..{}", BASE64URL.encode(signature))
 }
 
 struct Case {
@@ -152,8 +165,12 @@ fn cases() -> Vec<Case> {
         RESEALED,
         &Resealed { count: 1, first: IAT_SECONDS, previous: Resealed::digest(&good) }.to_string(),
     );
-    let hmac = reheaded(&good, &header("EdDSA", "HS256"));
-    let (protected, _) = hmac.split_once("..").expect("detached");
+    let tag = |kid: &str| {
+        let header = header("EdDSA", "HS256").replace("\"k1\"", &format!("\"{kid}\""));
+        format!("{}..{}", BASE64URL.encode(header), "A".repeat(43))
+    };
+    // No key of ours seals such a thing: it is put together here.
+    let backwards = with(EXP, "1767225600");
     let mut cases = vec![
         case("every member but one", sent(), good.clone(), "valid"),
         case("the fewest members", least.clone(), sealed(K1, &least), "valid"),
@@ -164,7 +181,33 @@ fn cases() -> Vec<Case> {
             ..case("at its beginning, by another clock", sent(), good.clone(), "valid")
         },
         Case { at: IAT_SECONDS + 305, ..case("at its end, by another clock", sent(), good.clone(), "valid") },
-        case("by a shared secret", sent(), format!("{protected}..{}", "A".repeat(43)), "symmetric"),
+        case("by a shared secret", sent(), tag("group"), "symmetric"),
+        Case {
+            at: IAT_SECONDS + 306,
+            ..case("by a shared secret, after its end", sent(), tag("group"), "expired")
+        },
+        case("by a shared secret, a required member removed", without(SUB), tag("group"), "incomplete"),
+        case("by a shared secret that nobody has", sent(), tag("k9"), "unknown_key"),
+        case("relabelled as by a shared secret", sent(), tag("k1"), "algorithm"),
+        case(
+            "relabelled as by a shared secret, its signature as it was",
+            sent(),
+            reheaded(&good, &header("EdDSA", "HS256")),
+            "malformed",
+        ),
+        case(
+            "a tag in place of a signature",
+            sent(),
+            format!("{}..{}", good.split_once("..").expect("detached").0, "A".repeat(43)),
+            "malformed",
+        ),
+        case(
+            "a shared secret in place of a key pair",
+            sent(),
+            reheaded(&good, &header("k1", "group")),
+            "algorithm",
+        ),
+        case("ends when it begins", backwards.clone(), by_hand(&backwards), "malformed"),
         Case { at: IAT_SECONDS - 6, ..case("before its beginning", sent(), good.clone(), "premature") },
         Case { at: IAT_SECONDS + 306, ..case("after its end", sent(), good.clone(), "expired") },
         case("no seal", sent(), String::new(), "malformed"),
@@ -391,12 +434,20 @@ fn pseudonyms() -> Value {
             json!({"actors": actors, "act": key.actors(chain)})
         })
         .collect();
+    let fingerprints: Vec<Value> = ["abc", "eyJhbGciOiJub25lIn0.e30."]
+        .into_iter()
+        .map(|credential| {
+            let digest = sha2::Sha256::digest(credential).into();
+            json!({"credential": credential, "token_fingerprint": key.fingerprint(&digest)})
+        })
+        .collect();
     json!({
-        "about": "Pseudonyms of subjects and digests of actors under one key, given in base64url.",
+        "about": "Pseudonyms of subjects, digests of actors and fingerprints of credentials under one key, given in base64url.",
         "version": 1,
         "kid": "p1",
         "key": secret,
         "subjects": subjects,
         "chains": chains,
+        "fingerprints": fingerprints,
     })
 }

@@ -1,4 +1,4 @@
-//! Why a credential was refused: a closed set of words.
+//! Why a credential was refused: a closed set of words, one for everybody who writes or reads `hopseal.reason`.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ macro_rules! reasons {
         /// Why a credential was refused.
         ///
         /// The set is closed and its words are plain, so that they can be metric labels and span attributes
-        /// (`hopseal.reason`). What varies with the credential is in [`Refused::detail`](crate::Refused::detail).
+        /// ([`hopseal.reason`](crate::attribute::REASON)). What varies with the credential is none of them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
             $($(#[$doc])* $variant,)*
@@ -57,12 +57,8 @@ reasons! {
     Expired = "expired", "the token has expired";
     /// Not active, says its issuer, without saying why (RFC 7662 section 2.2): expired, revoked, or never issued.
     Inactive = "inactive", "the token is not active";
-    /// Issued in the future (`iat`, RFC 7519 section 4.1.6).
-    IssuedInFuture = "issued_in_future", "the token was issued in the future";
     /// From an issuer that the registry does not name for this kind of credential.
     Issuer = "issuer", "the issuer is not trusted";
-    /// No key of the issuer goes by that id.
-    Key = "key", "the key is not known";
     /// Valid for longer than the issuer is trusted with.
     Lifetime = "lifetime", "the token is valid for too long";
     /// Not in the form that it must have.
@@ -71,8 +67,8 @@ reasons! {
     MissingClaim = "missing_claim", "a claim is missing";
     /// Its proof of possession must hold a value that we hand out, and does not (RFC 9449 section 9).
     Nonce = "nonce", "the proof must hold the nonce that was sent";
-    /// Not valid yet (`nbf`, RFC 7519 section 4.1.5).
-    NotYetValid = "not_yet_valid", "the token is not valid yet";
+    /// Not valid yet, or issued in the future (`nbf` and `iat`, RFC 7519 sections 4.1.5 and 4.1.6).
+    Premature = "premature", "the token is not valid yet";
     /// Its proof of possession is not valid (RFC 9449 section 4.3).
     Proof = "proof", "the proof of possession is not valid";
     /// It may be used once and was used before: a proof (RFC 9449 section 11.1), or a token of which that is asked.
@@ -81,10 +77,14 @@ reasons! {
     Revoked = "revoked", "the token was revoked";
     /// The signature or the authentication tag is not that of the key.
     Signature = "signature", "the signature is not valid";
+    /// Its signature was not verified, and it was let pass. For others to say: the crate `hopseal` has no such setting.
+    SignatureSkipped = "signature_skipped", "the signature was not verified";
     /// Over a limit of size, number or depth.
     TooLarge = "too_large", "the token is too large";
     /// A credential of another kind than is accepted here (RFC 8725 section 3.11).
     Type = "type", "the token is of another kind";
+    /// No key of the issuer goes by that id.
+    UnknownKey = "unknown_key", "the key is not known";
 }
 
 impl Reason {

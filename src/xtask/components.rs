@@ -1,0 +1,81 @@
+//! Components of others that are too big for every test run: fetched and built once, kept in the user's cache.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, io};
+
+use crate::exec;
+use crate::task::TaskError;
+
+const KEYCLOAK: &str = "26.5.5";
+const SPIRE: &str = "1.13.3";
+
+/// What they are fetched and built with, how to see that it is there, and how Debian calls it.
+pub(crate) const NEEDED: [(&str, &str, &str); 4] = [
+    ("go", "version", "apt-get install golang-go"),
+    ("java", "-version", "apt-get install default-jre-headless"),
+    ("mvn", "--version", "apt-get install maven"),
+    ("unzip", "-v", "apt-get install unzip"),
+];
+
+/// The folder of Keycloak, from Maven; some 150 MB.
+pub(crate) fn keycloak(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
+    kept(&format!("keycloak-{KEYCLOAK}"), |building| {
+        let name = format!("keycloak-quarkus-dist-{KEYCLOAK}.zip");
+        let mut maven = Command::new("mvn");
+        maven.args(["--quiet", "--batch-mode", "dependency:copy"]);
+        maven.arg(format!("-Dartifact=org.keycloak:keycloak-quarkus-dist:{KEYCLOAK}:zip"));
+        maven.arg(format!("-DoutputDirectory={}", building.display()));
+        exec::run(&mut maven, out)?;
+        exec::run(Command::new("unzip").args(["-q", &name]).current_dir(building), out)?;
+        Ok(building.join(format!("keycloak-{KEYCLOAK}")))
+    })
+}
+
+/// The folder of the programs of SPIRE, built of its module; some minutes.
+pub(crate) fn spire(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
+    kept(&format!("spire-{SPIRE}"), |building| {
+        let programs =
+            ["spire-server", "spire-agent"].map(|name| format!("github.com/spiffe/spire/cmd/{name}"));
+        // In a module of our own: what `go install` refuses, as a module with replacements, is built all the same.
+        let mut go = |arguments: &[&str]| {
+            let mut go = Command::new("go");
+            go.current_dir(building).env("GOTOOLCHAIN", "local").env("GOFLAGS", "-p=2").args(arguments);
+            exec::run(&mut go, out)
+        };
+        go(&["mod", "init", "hopseal.example/e2e"])?;
+        for program in &programs {
+            go(&["get", "-tool", &format!("{program}@v{SPIRE}")])?;
+        }
+        let built = building.join("built");
+        fs::create_dir(&built)?;
+        for program in &programs {
+            go(&["build", "-o", "built/", program])?;
+        }
+        Ok(built)
+    })
+}
+
+/// A folder of the cache; made first if it is not there, at once and as a whole.
+fn kept(name: &str, make: impl FnOnce(&Path) -> Result<PathBuf, TaskError>) -> Result<PathBuf, TaskError> {
+    let cache = cache().ok_or(TaskError::NoHome)?;
+    let folder = cache.join(name);
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let building = cache.join(format!("{name}.part"));
+    match fs::remove_dir_all(&building) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => fs::create_dir_all(&building)?,
+    }
+    fs::rename(make(&building)?, &folder)?;
+    fs::remove_dir_all(&building)?;
+    Ok(folder)
+}
+
+fn cache() -> Option<PathBuf> {
+    let set = |name: &str| env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
+    Some(set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?.join("hopseal/e2e"))
+}

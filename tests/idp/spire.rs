@@ -1,0 +1,240 @@
+//! SPIRE: workloads that are known by their SVIDs, from the socket of an agent.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hopseal::http::{Http, HttpSettings};
+use hopseal::keys::KeyStore;
+use hopseal::{
+    Algorithm, Chain, Credential, IssuerBuilder, IssuerKind, Kind, Reason, Registry, Token, Validated,
+    Validator, X509Bundle,
+};
+use serde_json::Value;
+
+use crate::lab::Hand;
+use crate::tls::Authority;
+
+/// A server, an agent and what they keep, on this machine alone. They end with this.
+struct Spire {
+    programs: PathBuf,
+    kept: tempfile::TempDir,
+    /// Where the server publishes the bundle of its trust domain, by the certificate of `authority`.
+    bundle: String,
+    running: Vec<Child>,
+}
+
+impl Drop for Spire {
+    fn drop(&mut self) {
+        for child in &mut self.running {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+const NODE: &str = "spiffe://prod.example/node";
+const CART: &str = "spiffe://prod.example/cart";
+
+impl Spire {
+    async fn start(authority: &Authority) -> Self {
+        let programs = std::env::var_os("HOPSEAL_SPIRE").map(PathBuf::from);
+        let programs = programs.expect("HOPSEAL_SPIRE names its folder: `cargo xtask e2e` sets it");
+        let kept = tempfile::tempdir().unwrap();
+        let folder = kept.path().display();
+        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (port, endpoint) = (free(), free());
+        let (certificate, key) = authority.issue("127.0.0.1");
+        std::fs::write(kept.path().join("bundle.pem"), certificate).unwrap();
+        std::fs::write(kept.path().join("bundle.key"), key).unwrap();
+        let server = format!(
+            r#"server {{
+                bind_address = "127.0.0.1" bind_port = "{port}" socket_path = "{folder}/server.sock"
+                trust_domain = "prod.example" data_dir = "{folder}/server" default_jwt_svid_ttl = "5m" log_level = "ERROR"
+                federation {{ bundle_endpoint {{ address = "127.0.0.1" port = {endpoint}
+                    profile "https_web" {{ serving_cert_file {{
+                        cert_file_path = "{folder}/bundle.pem" key_file_path = "{folder}/bundle.key"
+                        file_sync_interval = "1m" }} }} }} }}
+            }}
+            plugins {{
+                DataStore "sql" {{ plugin_data {{
+                    database_type = "sqlite3" connection_string = "{folder}/store.sqlite3" }} }}
+                NodeAttestor "join_token" {{ plugin_data {{}} }}
+                KeyManager "memory" {{ plugin_data {{}} }}
+            }}"#
+        );
+        let bundle = format!("https://127.0.0.1:{endpoint}");
+        let mut spire = Self { programs, kept, bundle, running: Vec::new() };
+        spire.run("spire-server", &server);
+        spire.until(&["healthcheck"]).await;
+        let token = spire.server(&["token", "generate", "-spiffeID", NODE, "-output", "json"]);
+        let token: Value = serde_json::from_str(&token).unwrap();
+        let entry = ["entry", "create", "-parentID", NODE, "-spiffeID", CART, "-selector", "unix:uid:0"];
+        spire.server(&entry);
+        let agent = format!(
+            r#"agent {{
+                data_dir = "{folder}/agent" server_address = "127.0.0.1" server_port = "{port}"
+                socket_path = "{folder}/agent.sock" trust_domain = "prod.example" insecure_bootstrap = true log_level = "FATAL"
+                join_token = "{}"
+            }}
+            plugins {{
+                NodeAttestor "join_token" {{ plugin_data {{}} }}
+                KeyManager "memory" {{ plugin_data {{}} }}
+                WorkloadAttestor "unix" {{ plugin_data {{}} }}
+            }}"#,
+            token["value"].as_str().unwrap(),
+            folder = spire.kept.path().display(),
+        );
+        spire.run("spire-agent", &agent);
+        for _ in 0..120 {
+            if spire.agent(&["x509"]).is_some() {
+                return spire;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        panic!("the agent hands out nothing");
+    }
+
+    fn run(&mut self, program: &str, config: &str) {
+        let file = self.kept.path().join(format!("{program}.conf"));
+        std::fs::write(&file, config).unwrap();
+        let child = Command::new(self.programs.join(program))
+            .args(["run", "-config"])
+            .arg(file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit()) // it says little unless something is wrong
+            .spawn()
+            .unwrap();
+        self.running.push(child);
+    }
+
+    fn ask(&self, program: &str, socket: &str, command: &[&str]) -> Option<String> {
+        let mut asking = Command::new(self.programs.join(program));
+        asking.args(command).arg("-socketPath").arg(self.kept.path().join(socket));
+        let output = asking.output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    }
+
+    async fn until(&self, command: &[&str]) {
+        for _ in 0..120 {
+            if self.ask("spire-server", "server.sock", command).is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        panic!("the server does not start");
+    }
+
+    fn server(&self, command: &[&str]) -> String {
+        self.ask("spire-server", "server.sock", command).unwrap_or_else(|| panic!("{command:?}"))
+    }
+
+    /// What the Workload API says to this process, which is the workload `cart`.
+    fn agent(&self, command: &[&str]) -> Option<Value> {
+        let command = [&["api", "fetch"], command, &["-output", "json"]].concat();
+        let answer = self.ask("spire-agent", "agent.sock", &command)?;
+        Some(serde_json::from_str(&answer).unwrap())
+    }
+
+    fn jwt_svid(&self) -> Token {
+        let answer = self.agent(&["jwt", "-audience", "orders"]).unwrap();
+        Token::new(answer[0]["svids"][0]["svid"].as_str().unwrap())
+    }
+
+    /// A new key for JWT-SVIDs, which signs from now on; the old one stays in the bundle.
+    fn rotate(&self) -> String {
+        let prepared = self.server(&["localauthority", "jwt", "prepare", "-output", "json"]);
+        let prepared: Value = serde_json::from_str(&prepared).unwrap();
+        let id = prepared["prepared_authority"]["authority_id"].as_str().unwrap();
+        let activated =
+            self.server(&["localauthority", "jwt", "activate", "-authorityID", id, "-output", "json"]);
+        let shown: Value =
+            serde_json::from_str(&self.server(&["localauthority", "jwt", "show", "-output", "json"]))
+                .unwrap();
+        shown["old"]["authority_id"].as_str().unwrap_or_else(|| panic!("{activated} {shown}")).to_owned()
+    }
+}
+
+fn registry(bundle: &str) -> Registry {
+    let mesh = IssuerBuilder::new(IssuerKind::Spiffe, "mesh", "prod.example")
+        .jwks_uri(bundle)
+        .audiences(["orders"])
+        .algorithms([Algorithm::Es256])
+        .loopback_http();
+    Registry::new([mesh]).unwrap()
+}
+
+async fn who(gate: &Validator<KeyStore>, token: &Token) -> Result<String, Reason> {
+    match gate.validate(token, Credential::JwtSvid).await.unwrap() {
+        Validated::Verified(verified) => {
+            assert_eq!(verified.principal().kind, Kind::Service);
+            Ok(verified.principal().id.clone())
+        }
+        Validated::Refused(refused) => Err(refused.reason()),
+    }
+}
+
+/// Scenario: a workload gets its SVIDs from the agent's socket; the bundle comes from the server's own endpoint, by TLS; the
+/// server takes another key for JWT-SVIDs, and then withdraws the first.
+/// Guarantees: both kinds name the workload; a bundle of other authorities vouches for nobody; a JWT-SVID by the new key is good at
+/// once, and one by the old key until the bundle is without it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs SPIRE: `cargo xtask e2e`"]
+async fn spire() {
+    let authority = Authority::new();
+    let spire = Spire::start(&authority).await;
+    let mut settings = HttpSettings::default();
+    settings.roots = Some(authority.pem().into_bytes());
+    let (registry, clock) = (registry(&spire.bundle), Hand::new());
+    let http = Http::new(&settings).unwrap();
+    let keys = KeyStore::builder(&registry, http).clock(clock.clone()).build().unwrap();
+    let gate = Validator::new(registry, keys.clone());
+
+    let old = spire.jwt_svid();
+    assert_eq!(who(&gate, &old).await.as_deref(), Ok(CART));
+    certificates(&spire, &gate);
+
+    let id = spire.rotate();
+    // The agent keeps the one that it handed out before until half of its time is over, but not for another audience.
+    let answer = spire.agent(&["jwt", "-audience", "orders,billing"]).unwrap();
+    let new = Token::new(answer[0]["svids"][0]["svid"].as_str().unwrap());
+    assert_eq!(who(&gate, &new).await.as_deref(), Ok(CART), "found with the first token");
+    assert_eq!(who(&gate, &old).await.as_deref(), Ok(CART));
+
+    let epoch = keys.in_hand("mesh").unwrap().epoch;
+    spire.server(&["localauthority", "jwt", "taint", "-authorityID", &id]);
+    spire.server(&["localauthority", "jwt", "revoke", "-authorityID", &id]);
+    clock.forward(1800);
+    for _ in 0..100 {
+        let _ = who(&gate, &new).await;
+        if keys.in_hand("mesh").unwrap().epoch > epoch {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(who(&gate, &old).await, Err(Reason::UnknownKey));
+    assert_eq!(who(&gate, &new).await.as_deref(), Ok(CART));
+}
+
+/// X.509-SVIDs, against the bundle that came with them and against one of others.
+fn certificates(spire: &Spire, gate: &Validator<KeyStore>) {
+    let answer = spire.agent(&["x509"]).unwrap();
+    let of = |name: &str| STANDARD.decode(answer["svids"][0][name].as_str().unwrap()).unwrap();
+    let (svid, bundle) = (of("x509_svid"), of("bundle"));
+    let bundle = X509Bundle::from_der("prod.example", [bundle.as_slice()]).unwrap();
+    let chain = [svid.as_slice()];
+    let verified = gate.validate_peer(&chain, Chain::Against(&bundle));
+    let verified = verified.verified().unwrap();
+    assert_eq!((verified.principal().id.as_str(), verified.principal().kind), (CART, Kind::Service));
+    // The same out of the bundle that the server publishes.
+    let published = spire.server(&["bundle", "show", "-format", "spiffe"]);
+    let published = X509Bundle::from_spiffe_bundle("prod.example", published.as_bytes()).unwrap();
+    assert!(gate.validate_peer(&chain, Chain::Against(&published)).verified().is_some());
+    let other = Authority::new();
+    let stranger = X509Bundle::from_der("prod.example", [other.der()]).unwrap();
+    let refused = gate.validate_peer(&chain, Chain::Against(&stranger));
+    assert_eq!(refused.refused().unwrap().reason(), Reason::UnknownKey);
+}
