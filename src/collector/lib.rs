@@ -3,7 +3,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! seal_check -> check -> output -> policy -> serve -> cli
+//! size, seal_check -> check -> output -> policy -> serve -> cli
 //! ```
 
 pub mod check;
@@ -13,3 +13,4 @@ pub mod policy;
 pub mod seal_check;
 #[expect(dead_code, reason = "nothing keeps what is received yet")]
 mod serve;
+pub mod size;

@@ -1,7 +1,6 @@
 //! Ports and connections: how many, for how long, with TLS or without.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::admin::Admin;
@@ -33,6 +32,9 @@ use super::senders::Peer;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Wait after a connection that could not be accepted, as when there are no more file descriptors.
 const AFTER_FAULT: Duration = Duration::from_millis(100);
+/// How long a connection that is to end may stay without a request to answer. One that has not even begun would else stay for
+/// ever.
+const LINGER: Duration = Duration::from_secs(10);
 /// How often the other side of an HTTP/2 connection is asked whether it is still there, and for how long it may be silent.
 const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 /// What a client may send of one request, and of all of a connection, before it is told to go on. Smaller windows cost time.
@@ -171,29 +173,34 @@ impl<A: Accept> Server<A> {
         let mut leaving = pin!(async {
             // Until then it is asked now and again whether anything happens.
             loop {
-                let before = activity.served.load(Ordering::Relaxed);
+                let before = activity.served();
                 tokio::select! {
                     _ = stop.wait_for(|stop| *stop) => return,
-                    () = tokio::time::sleep_until(ends) => return,
+                    () = sleep_until(ends) => return,
                     () = sleep(self.limits.idle) => {}
                 }
-                if activity.busy.load(Ordering::Relaxed) == 0
-                    && activity.served.load(Ordering::Relaxed) == before
-                {
+                if activity.is_idle() && activity.served() == before {
                     return;
                 }
             }
         });
-        let mut left = false;
-        poll_fn(|cx| {
-            if !left && leaving.as_mut().poll(cx).is_ready() {
-                left = true;
-                connection.as_mut().graceful_shutdown();
+        // How it ends is the client's affair: what was asked is counted where it was answered.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = &mut leaving => connection.as_mut().graceful_shutdown(),
+        }
+        let gone = async {
+            loop {
+                sleep(LINGER).await;
+                if activity.is_idle() {
+                    return;
+                }
             }
-            // How it ends is the client's affair: what was asked is counted where it was answered.
-            connection.as_mut().poll(cx).map(drop)
-        })
-        .await;
+        };
+        tokio::select! {
+            _ = connection => {}
+            () = gone => {}
+        }
     }
 
     async fn respond(&self, port: Port, peer: &Peer, request: Request<Incoming>) -> Response<Reply> {
@@ -232,6 +239,15 @@ impl Activity {
     fn begin(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(self))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) == 0
+    }
+
+    /// How many requests ended.
+    fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
     }
 }
 

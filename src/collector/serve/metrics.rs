@@ -30,6 +30,15 @@ pub(crate) struct Ended {
     pub(crate) result: &'static str,
 }
 
+/// What was read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Reloaded {
+    /// `certificates`, `senders`, `rules`.
+    pub(crate) what: &'static str,
+    /// `ok`, or `failed`: what was read before stays in force.
+    pub(crate) result: &'static str,
+}
+
 /// What was counted.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -54,6 +63,8 @@ pub(crate) struct Metrics {
     pub(crate) connections: Family<By, Gauge>,
     /// Connections that were closed at once, as there were too many.
     pub(crate) turned_away: Family<By, Counter>,
+    /// Files that were read again.
+    pub(crate) reloads: Family<Reloaded, Counter>,
 }
 
 impl Metrics {
@@ -70,6 +81,7 @@ impl Metrics {
             memory: Gauge::default(),
             connections: Family::default(),
             turned_away: Family::default(),
+            reloads: Family::default(),
             registry: Registry::default(),
         };
         let of = &metrics;
@@ -120,6 +132,7 @@ impl Metrics {
             "Connections closed at once, as there were too many",
             of.turned_away.clone(),
         );
+        registry.register("reloads", "Files of the configuration that were read again", of.reloads.clone());
         Self { registry, ..metrics }
     }
 
@@ -147,6 +160,7 @@ mod tests {
             counter.get_or_create(&by).inc_by(7);
         }
         metrics.accepting.observe(0.003);
+        metrics.reloads.get_or_create(&Reloaded { what: "rules", result: "ok" }).inc();
         let text = metrics.text();
         let mut described = 0;
         for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
@@ -158,7 +172,7 @@ mod tests {
             }
             described += 1;
         }
-        assert_eq!(described, 10);
+        assert_eq!(described, 11);
         for line in [
             "hopseal_receive_requests_total{protocol=\"otlp_http\",result=\"accepted\"} 1",
             "hopseal_receive_body_bytes_total{protocol=\"otlp_http\"} 7",

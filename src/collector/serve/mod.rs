@@ -8,25 +8,32 @@
 //!
 //! ```text
 //! delivery, budget, clock, metrics, reply -> refusal -> status, body, senders, admin -> inflate -> receiver
-//!   -> otlp_http, otlp_grpc, zipkin -> tls, listen
+//!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live -> service -> run
 //! ```
 
 mod admin;
 mod body;
 mod budget;
 mod clock;
+mod config;
 mod delivery;
 mod inflate;
 mod listen;
+mod live;
 mod metrics;
 mod otlp_grpc;
 mod otlp_http;
 mod receiver;
 mod refusal;
 mod reply;
+mod rules;
+mod run;
 mod senders;
+mod service;
 mod status;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod zipkin;
+
+pub(crate) use run::{Task, run};

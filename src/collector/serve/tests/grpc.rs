@@ -111,7 +111,7 @@ async fn resource_exhausted_must_have_retry_info_if_and_only_if_it_may_be_sent_a
         (Refused::DiskFull { retry_after: delay }, 14, expected()),
         (Refused::Stopping, 14, Some(Delay { seconds: 1, nanos: 0 })),
         (Refused::Failed, 14, None),
-        (Refused::Malformed("no message at byte 3: é".to_owned()), 3, None),
+        (Refused::Malformed("no message at byte 3: \u{e9}".to_owned()), 3, None),
     ] {
         let lab = Lab::new().will(Err(refused_by_keeper.clone()));
         let answer = send(&lab, call(EXPORT, "identity", vec![framed(false, SPANS)])).await;

@@ -1,8 +1,11 @@
 //! Receivers held to their protocols, with somebody in the keeper's place who does as the test says.
 
 mod bounds;
+mod connections;
 mod grpc;
 mod http;
+mod senders;
+mod service;
 mod zipkin;
 
 use std::collections::VecDeque;
@@ -17,6 +20,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
 
+use tokio::sync::Notify;
+
 use super::budget::Budget;
 use super::clock::TestClock;
 use super::delivery::{Accept, Accepted, Delivery, Refused};
@@ -30,11 +35,17 @@ use super::senders::Peer;
 pub(super) struct Kept {
     pub(super) deliveries: Mutex<Vec<Delivery>>,
     answers: Mutex<VecDeque<Result<Accepted, Refused>>>,
+    /// Without this it keeps nothing more.
+    pub(super) wait_for: Mutex<Option<Arc<Notify>>>,
 }
 
 impl Accept for Kept {
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, Refused> {
         self.deliveries.lock().expect("held").push(delivery);
+        let wait = self.wait_for.lock().expect("held").clone();
+        if let Some(go) = wait {
+            go.notified().await;
+        }
         let told = self.answers.lock().expect("held").pop_front();
         told.unwrap_or_else(|| Ok(Accepted { spans: 1, ..Accepted::default() }))
     }
