@@ -9,6 +9,7 @@ use hopseal_correlate::report::ListHops;
 use crate::check::{self, Exit, FailOn};
 use crate::output::{self, Format};
 use crate::policy::{self, PolicyCommand};
+use crate::{serve, size};
 
 /// Whose identity was it at every hop, who verified it, and where was it lost or changed?
 #[derive(Debug, Parser)]
@@ -27,6 +28,8 @@ enum Command {
                             0 otherwise."
     )]
     Check(CheckArgs),
+    /// Checks configurations of the service.
+    Serve(ServeArgs),
     /// Explains rules; writes, checks and proposes policies.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -84,8 +87,22 @@ pub struct CheckArgs {
     #[arg(long)]
     strict: bool,
     /// Memory for spans, in bytes (suffixes K, M, G); past it they are sorted on disk.
-    #[arg(long, value_name = "BYTES", default_value = "512M", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "512M", value_parser = size::bytes)]
     memory: usize,
+}
+
+/// `hopseal serve`.
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// The configuration; everything is as it is by default without one.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Says whether the configuration and the files that it names can be used, and ends.
+    #[arg(long, required_unless_present = "schema")]
+    check_config: bool,
+    /// Prints the JSON Schema of configurations, for editors, and ends.
+    #[arg(long, conflicts_with_all = ["config", "check_config"])]
+    schema: bool,
 }
 
 fn ratio(text: &str) -> Result<f64, String> {
@@ -93,19 +110,6 @@ fn ratio(text: &str) -> Result<f64, String> {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
         _ => Err("a ratio is a number from 0 to 1".to_owned()),
     }
-}
-
-fn bytes(text: &str) -> Result<usize, String> {
-    let (digits, unit) = match text.char_indices().next_back() {
-        Some((at, 'K' | 'k')) => (text.get(..at), 1 << 10),
-        Some((at, 'M' | 'm')) => (text.get(..at), 1 << 20),
-        Some((at, 'G' | 'g')) => (text.get(..at), 1 << 30),
-        _ => (Some(text), 1),
-    };
-    digits
-        .and_then(|digits| digits.parse::<usize>().ok())
-        .and_then(|count| count.checked_mul(unit))
-        .ok_or_else(|| "a size is a number of bytes, with K, M or G for powers of 1024".to_owned())
 }
 
 impl CheckArgs {
@@ -122,6 +126,13 @@ impl CheckArgs {
 pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let args = match cli.command {
         Command::Check(args) => args,
+        Command::Serve(args) => {
+            let what = if args.schema { serve::Task::Schema } else { serve::Task::Check };
+            return match serve::run(what, args.config.as_deref(), out) {
+                Ok(()) => Exit::Clean,
+                Err(error) => failed(&error, error.exit(), err),
+            };
+        }
         Command::Policy(command) => {
             return match policy::run(&command, out, err) {
                 Ok(()) => Exit::Clean,

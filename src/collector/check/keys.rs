@@ -7,7 +7,7 @@ use super::CheckError;
 use crate::seal_check::SealCheck;
 
 /// Reads a key set; keys of it that are not used are told to `err`.
-pub(super) fn load(
+pub(crate) fn load(
     keys: Option<&(PathBuf, String)>,
     skew: u64,
     err: &mut dyn Write,

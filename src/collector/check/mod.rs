@@ -24,6 +24,7 @@ use hopseal_correlate::validation::Services;
 pub use baseline::Baseline;
 pub use error::CheckError;
 pub use gate::{Exit, FailOn, Gate};
+pub(crate) use keys::load as load_keys;
 pub use policy::load_policy;
 pub use store::{MAX_SPANS, MAX_TRACE_BYTES, Store};
 

@@ -66,7 +66,7 @@ impl std::fmt::Display for Date {
 
 /// Reads a length of time such as `250ms`, `60s`, `5m`, `1h` or `7d`, in nanoseconds.
 #[must_use]
-pub(super) fn nanos(text: &str) -> Option<u64> {
+pub fn nanos(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(digits)?;
     let unit = match unit {

@@ -24,7 +24,7 @@ use hopseal_identity::Assurance;
 
 use condition::Conditions;
 pub use condition::Unevaluated;
-pub use date::Date;
+pub use date::{Date, nanos};
 pub use error::{Place, PolicyError};
 pub use file::PolicyFile;
 

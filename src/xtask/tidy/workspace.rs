@@ -11,7 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("hopseal-identity", &[]),
     ("hopseal-correlate", &["hopseal-identity"]),
     ("hopseal-formats", &["hopseal-correlate"]),
-    ("hopseal-collector", &["hopseal-identity", "hopseal-correlate", "hopseal-formats"]),
+    ("hopseal-collector", &["hopseal-identity", "hopseal-correlate", "hopseal-formats", "hopseal"]),
     ("hopseal", &["hopseal-identity"]),
     ("hopseal-tests", &["hopseal-identity"]),
     ("hopseal-xtask", &[]),

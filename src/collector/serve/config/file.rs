@@ -1,0 +1,186 @@
+//! The configuration file as it is written. The comments of this page are the manual: they become the descriptions of the
+//! JSON Schema that editors show, and `collector-config/hopseal.yaml` says the same at more length.
+//!
+//! Sizes are bytes, with `K`, `M` or `G` for powers of 1024. Lengths of time are written `500ms`, `10s`, `2m`, `1h`, `7d`.
+//! Files are looked for beside the configuration.
+
+use hopseal_correlate::policy::Place;
+use hopseal_correlate::policy::file::At;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// What `hopseal serve` is told. Every key may be left out.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ConfigFile {
+    /// Addresses to listen at.
+    pub(crate) listen: ListenFile,
+    /// TLS on the ports for spans.
+    pub(crate) tls: TlsFile,
+    /// Who may send, and for which services.
+    pub(crate) senders: SendersFile,
+    /// How much may be on its way.
+    pub(crate) limits: LimitsFile,
+    /// What traces are judged by.
+    pub(crate) judging: JudgingFile,
+    /// What is said of the service itself.
+    pub(crate) telemetry: TelemetryFile,
+}
+
+/// Addresses to listen at, such as `127.0.0.1:4317`. `null` closes a port.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ListenFile {
+    /// OTLP over gRPC. Default 127.0.0.1:4317.
+    pub(crate) otlp_grpc: Option<At<String>>,
+    /// OTLP over HTTP: `/v1/traces`. Default 127.0.0.1:4318.
+    pub(crate) otlp_http: Option<At<String>>,
+    /// Zipkin v2: `/api/v2/spans`. Default 127.0.0.1:9411.
+    pub(crate) zipkin: Option<At<String>>,
+    /// `/healthz`, `/readyz` and `/metrics`, without TLS, for whoever asks. Default 127.0.0.1:9464.
+    pub(crate) admin: Option<At<String>>,
+    /// Allows addresses beyond this machine where spans come without TLS or from senders that nobody knows, and `admin`
+    /// there. For networks that see to it themselves. Default false.
+    pub(crate) unprotected: bool,
+}
+
+impl Default for ListenFile {
+    fn default() -> Self {
+        Self {
+            otlp_grpc: Some(at("127.0.0.1:4317")),
+            otlp_http: Some(at("127.0.0.1:4318")),
+            zipkin: Some(at("127.0.0.1:9411")),
+            admin: Some(at("127.0.0.1:9464")),
+            unprotected: false,
+        }
+    }
+}
+
+/// TLS on the ports for spans: files in PEM, read again when they change.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TlsFile {
+    /// Our chain, our own certificate first.
+    pub(crate) certificate: Option<At<String>>,
+    /// Our private key.
+    pub(crate) key: Option<At<String>>,
+    /// Authorities whose certificates clients may show. Each of them can name any sender.
+    pub(crate) client_authorities: Option<At<String>>,
+    /// Turns clients without a certificate away in the handshake. Default false.
+    pub(crate) require_client_certificate: Option<At<bool>>,
+}
+
+/// Who may send, and for which services.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SendersFile {
+    /// Turns away whoever is none of `known`. Default false: their spans are taken, and prove nothing.
+    pub(crate) required: bool,
+    /// A trust registry: whose access tokens are validated, and how. Without one, tokens are not looked at.
+    pub(crate) registry: Option<At<String>>,
+    /// Senders that are known.
+    pub(crate) known: Vec<SenderFile>,
+}
+
+/// A sender, by its certificates or tokens.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SenderFile {
+    /// What it is called here.
+    pub(crate) name: At<String>,
+    /// The services that it may speak for: names, or beginnings of names followed by `*`.
+    pub(crate) services: Vec<At<String>>,
+    /// SPIFFE IDs of its certificates.
+    #[serde(default)]
+    pub(crate) spiffe_ids: Vec<At<String>>,
+    /// DNS names of its certificates.
+    #[serde(default)]
+    pub(crate) dns_names: Vec<At<String>>,
+    /// Subjects of its tokens.
+    #[serde(default)]
+    pub(crate) tokens: Vec<TokenFile>,
+}
+
+/// Whose tokens.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenFile {
+    /// The issuer, by the name that the registry gives it.
+    pub(crate) issuer: At<String>,
+    /// The subject (`sub`, or the claim that the registry maps).
+    pub(crate) subject: String,
+}
+
+/// How much may be on its way. Past it clients are told to come again.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsFile {
+    /// Bytes of one request, before and after decompression. Default 64M.
+    pub(crate) request: At<String>,
+    /// Memory for all requests that are being received. Default 256M.
+    pub(crate) memory: At<String>,
+    /// Longest time until a request is here whole. Default 10s.
+    pub(crate) receive: At<String>,
+    /// Open connections. Default 1024.
+    pub(crate) connections: At<usize>,
+    /// A connection without a request for so long is closed. Default 2m.
+    pub(crate) idle: At<String>,
+    /// A connection of this age is closed once its requests are answered. Default 1h.
+    pub(crate) connection_age: At<String>,
+    /// Longest time that requests are still answered after the signal to stop. Default 30s.
+    pub(crate) drain: At<String>,
+}
+
+impl Default for LimitsFile {
+    fn default() -> Self {
+        Self {
+            request: at("64M"),
+            memory: at("256M"),
+            receive: at("10s"),
+            connections: At { value: 1024, place: Place::default() },
+            idle: at("2m"),
+            connection_age: at("1h"),
+            drain: at("30s"),
+        }
+    }
+}
+
+/// What traces are judged by, as with `hopseal check`. Files are read again when they change.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct JudgingFile {
+    /// What is declared: a policy.
+    pub(crate) policy: Option<At<String>>,
+    /// Public keys of the services that seal, a JWK set: seals are checked again.
+    pub(crate) keys: Option<At<String>>,
+    /// The trust domain that seals are bound to.
+    pub(crate) trust_domain: Option<At<String>>,
+}
+
+/// What is said of the service itself.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TelemetryFile {
+    /// What is logged to standard error. Default info.
+    pub(crate) log: LogLevel,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogLevel {
+    /// What keeps it from working.
+    Error,
+    /// What should be looked at.
+    Warn,
+    /// What an operator wants to know.
+    #[default]
+    Info,
+    /// Each request that is turned away, too.
+    Debug,
+}
+
+/// A value that stands nowhere.
+fn at(text: &str) -> At<String> {
+    At { value: text.to_owned(), place: Place::default() }
+}

@@ -1,0 +1,227 @@
+//! From the file as it is written to what is used.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hopseal::SpiffeId;
+use hopseal_correlate::policy::file::At;
+use hopseal_correlate::policy::{PolicyError, nanos};
+
+use super::file::{ConfigFile, LimitsFile, ListenFile, SenderFile, SendersFile, TlsFile};
+use super::{Config, JudgingSettings};
+use crate::serve::delivery::{SenderId, ServicePattern};
+use crate::serve::listen::{ConnectionLimits, Port};
+use crate::serve::receiver::{Protocol, RequestLimits};
+use crate::serve::senders::KnownBy;
+use crate::serve::tls::TlsFiles;
+use crate::size;
+
+/// Least memory for requests: the largest must fit, compressed and not.
+const MEMORY_FOR_REQUESTS: usize = 2;
+
+/// Who may send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SenderSettings {
+    pub(crate) required: bool,
+    pub(crate) registry: Option<PathBuf>,
+    pub(crate) known: HashMap<KnownBy, Arc<SenderId>>,
+}
+
+impl ConfigFile {
+    /// Reads a configuration. An empty one says nothing.
+    ///
+    /// # Errors
+    /// [`PolicyError`] with the place of the first thing that is wrong.
+    pub(crate) fn parse(text: &str) -> Result<Self, PolicyError> {
+        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            return Ok(Self::default());
+        }
+        Ok(serde_saphyr::from_str(text)?)
+    }
+}
+
+/// Holds it to the rules. Files are `beside` something.
+pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, PolicyError> {
+    let tls = tls(&file.tls, beside)?;
+    let senders = senders(&file.senders, tls.as_ref(), beside)?;
+    let (requests, memory) = requests(&file.limits)?;
+    let judging = match (&file.judging.keys, &file.judging.trust_domain) {
+        (Some(keys), Some(domain)) => Some((beside.join(&keys.value), domain.value.clone())),
+        (Some(at), None) | (None, Some(at)) => {
+            return Err(wrong(at, "`keys` and `trust_domain` go together: set both"));
+        }
+        (None, None) => None,
+    };
+    Ok(Config {
+        listen: listen(&file.listen, tls.is_some(), &senders)?,
+        tls,
+        senders,
+        requests,
+        connections: connections(&file.limits)?,
+        memory,
+        drain: time(&file.limits.drain)?,
+        judging: JudgingSettings {
+            policy: file.judging.policy.as_ref().map(|path| beside.join(&path.value)),
+            keys: judging,
+        },
+        log: file.telemetry.log,
+    })
+}
+
+fn listen(
+    file: &ListenFile,
+    has_tls: bool,
+    senders: &SenderSettings,
+) -> Result<Vec<(Port, SocketAddr)>, PolicyError> {
+    let mut ports = Vec::new();
+    for (port, at) in [
+        (Port::Spans(Protocol::OtlpGrpc), &file.otlp_grpc),
+        (Port::Spans(Protocol::OtlpHttp), &file.otlp_http),
+        (Port::Spans(Protocol::Zipkin), &file.zipkin),
+        (Port::Admin, &file.admin),
+    ] {
+        let Some(at) = at else { continue };
+        let address: SocketAddr = at
+            .value
+            .parse()
+            .map_err(|_| wrong(at, "no address to listen at; write `127.0.0.1:4317` or `[::1]:4317`"))?;
+        if !address.ip().is_loopback() && !file.unprotected {
+            let what = match port {
+                Port::Admin => "`admin` has neither TLS nor authentication",
+                Port::Spans(_) if !has_tls => "spans would come without TLS",
+                Port::Spans(_) if !senders.required => "spans would be taken from anyone",
+                Port::Spans(_) => "",
+            };
+            if !what.is_empty() {
+                let reason = "set `tls` and `senders.required`, or `listen.unprotected: true` if your network sees to it";
+                return Err(wrong(at, &format!("beyond this machine {what}: {reason}")));
+            }
+        }
+        ports.push((port, address));
+    }
+    Ok(ports)
+}
+
+fn tls(file: &TlsFile, beside: &Path) -> Result<Option<TlsFiles>, PolicyError> {
+    let (certificate, key) = match (&file.certificate, &file.key) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (Some(at), None) | (None, Some(at)) => {
+            return Err(wrong(at, "`certificate` and `key` go together: set both"));
+        }
+        (None, None) => {
+            let without = "needs `certificate` and `key`";
+            return match (&file.client_authorities, &file.require_client_certificate) {
+                (Some(at), _) => Err(wrong(at, without)),
+                (None, Some(at)) if at.value => Err(wrong(&words(at), without)),
+                (None, _) => Ok(None),
+            };
+        }
+    };
+    if let Some(at) = file.require_client_certificate.as_ref().filter(|at| at.value)
+        && file.client_authorities.is_none()
+    {
+        return Err(wrong(&words(at), "needs `client_authorities`: nobody's certificate is believed"));
+    }
+    Ok(Some(TlsFiles {
+        certificate: beside.join(&certificate.value),
+        key: beside.join(&key.value),
+        client_authorities: file.client_authorities.as_ref().map(|path| beside.join(&path.value)),
+        require_client_certificate: file.require_client_certificate.as_ref().is_some_and(|at| at.value),
+    }))
+}
+
+fn senders(file: &SendersFile, tls: Option<&TlsFiles>, beside: &Path) -> Result<SenderSettings, PolicyError> {
+    let mut known = HashMap::new();
+    for sender in &file.known {
+        let id = Arc::new(SenderId {
+            name: sender.name.value.clone(),
+            may_speak_for: sender.services.iter().map(pattern).collect::<Result<_, _>>()?,
+        });
+        let known_by = known_by(sender, file, tls)?;
+        if known_by.is_empty() {
+            let reason = "nobody can be this sender; give it `spiffe_ids`, `dns_names` or `tokens`";
+            return Err(wrong(&sender.name, reason));
+        }
+        for by in known_by {
+            if let Some(other) = known.insert(by, Arc::clone(&id)) {
+                let reason = format!("the sender `{}` is known by the same", other.name);
+                return Err(wrong(&sender.name, &reason));
+            }
+        }
+    }
+    let registry = file.registry.as_ref().map(|path| beside.join(&path.value));
+    Ok(SenderSettings { required: file.required, registry, known })
+}
+
+fn known_by(
+    sender: &SenderFile,
+    file: &SendersFile,
+    tls: Option<&TlsFiles>,
+) -> Result<Vec<KnownBy>, PolicyError> {
+    let certificates = tls.is_some_and(|files| files.client_authorities.is_some());
+    if let Some(at) = sender.spiffe_ids.iter().chain(&sender.dns_names).next().filter(|_| !certificates) {
+        return Err(wrong(at, "no client is asked for its certificate; set `tls.client_authorities`"));
+    }
+    let mut by = Vec::new();
+    for at in &sender.spiffe_ids {
+        SpiffeId::parse(&at.value).map_err(|_| wrong(at, "no SPIFFE ID of a workload"))?;
+        by.push(KnownBy::Uri(at.value.clone()));
+    }
+    by.extend(sender.dns_names.iter().map(|at| KnownBy::Dns(at.value.to_ascii_lowercase())));
+    for token in &sender.tokens {
+        if file.registry.is_none() {
+            return Err(wrong(&token.issuer, "no token is validated; set `senders.registry`"));
+        }
+        let (issuer, subject) = (token.issuer.value.clone(), token.subject.clone());
+        by.push(KnownBy::Token { issuer, subject });
+    }
+    Ok(by)
+}
+
+fn requests(file: &LimitsFile) -> Result<(RequestLimits, usize), PolicyError> {
+    let (body, memory) = (bytes(&file.request)?, bytes(&file.memory)?);
+    if memory < body.saturating_mul(MEMORY_FOR_REQUESTS) {
+        let at = &file.memory;
+        return Err(wrong(at, "less than twice `request`: one of that size, compressed, would never get in"));
+    }
+    Ok((RequestLimits { body, time: time(&file.receive)? }, memory))
+}
+
+fn connections(file: &LimitsFile) -> Result<ConnectionLimits, PolicyError> {
+    if file.connections.value == 0 {
+        return Err(wrong(&words(&file.connections), "nobody could connect"));
+    }
+    let (idle, age) = (time(&file.idle)?, time(&file.connection_age)?);
+    Ok(ConnectionLimits { open: file.connections.value, idle, age })
+}
+
+fn pattern(at: &At<String>) -> Result<ServicePattern, PolicyError> {
+    let reason = "no service; write its name, or the beginning of its name followed by `*`";
+    ServicePattern::parse(&at.value).ok_or_else(|| wrong(at, reason))
+}
+
+fn bytes(at: &At<String>) -> Result<usize, PolicyError> {
+    match size::bytes(&at.value) {
+        Ok(0) => Err(wrong(at, "has to be more than nothing")),
+        read => read.map_err(|reason| wrong(at, &reason)),
+    }
+}
+
+fn time(at: &At<String>) -> Result<Duration, PolicyError> {
+    match nanos(&at.value) {
+        Some(0) => Err(wrong(at, "has to be longer than nothing")),
+        Some(nanos) => Ok(Duration::from_nanos(nanos)),
+        None => Err(wrong(at, "no length of time; write `500ms`, `60s`, `5m`, `1h` or `7d`")),
+    }
+}
+
+fn words<T: ToString>(at: &At<T>) -> At<String> {
+    At { value: at.value.to_string(), place: at.place }
+}
+
+fn wrong(at: &At<String>, reason: &str) -> PolicyError {
+    PolicyError::Value { at: at.place, found: at.value.clone(), reason: reason.to_owned() }
+}

@@ -1,0 +1,163 @@
+//! The configuration that is shipped, and configurations that are wrong.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::resolve::resolve;
+use super::*;
+use crate::serve::config::file::ConfigFile;
+
+const SHIPPED: &str = include_str!("../../../../collector-config/hopseal.yaml");
+
+fn read(text: &str) -> Result<Config, String> {
+    let file = ConfigFile::parse(text).map_err(|error| error.to_string())?;
+    resolve(&file, Path::new("/etc/hopseal")).map_err(|error| error.to_string())
+}
+
+/// The paths of keys that a schema knows, and those that stand in a document. What is in lists is not told apart.
+fn keys(schema: &Value, of: &Value, at: &str, found: &mut BTreeSet<String>) {
+    let of = of["$ref"].as_str().map_or(of, |path| &schema["$defs"][path.trim_start_matches("#/$defs/")]);
+    for (key, value) in of["properties"].as_object().into_iter().flatten() {
+        found.insert(format!("{at}{key}"));
+        keys(schema, value, &format!("{at}{key}."), found);
+    }
+}
+
+fn written(document: &Value, at: &str, found: &mut BTreeSet<String>) {
+    for (key, value) in document.as_object().into_iter().flatten() {
+        found.insert(format!("{at}{key}"));
+        written(value, &format!("{at}{key}."), found);
+    }
+}
+
+#[test]
+fn the_shipped_configuration_has_every_key_and_no_other_value_than_the_default() {
+    let schema = serde_json::to_value(schemars::schema_for!(ConfigFile)).expect("JSON");
+    let (mut known, mut shipped) = (BTreeSet::new(), BTreeSet::new());
+    keys(&schema, &schema, "", &mut known);
+    written(&serde_saphyr::from_str(SHIPPED).expect("YAML"), "", &mut shipped);
+    assert_eq!(shipped, known);
+    assert_eq!(read(SHIPPED), read(""));
+}
+
+#[test]
+fn every_key_of_the_shipped_configuration_has_a_comment_before_it() {
+    let mut before = "";
+    for line in SHIPPED.lines() {
+        let key = line.trim_start().split_once(':').is_some_and(|(key, _)| !key.starts_with('#'));
+        assert!(!key || before.trim_start().starts_with('#'), "{line}");
+        before = line;
+    }
+}
+
+#[test]
+fn the_schema_beside_the_shipped_configuration_is_this_one() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../collector-config/hopseal.schema.json");
+    let is_current = std::fs::read_to_string(path).is_ok_and(|text| text == schema());
+    assert!(is_current, "run `hopseal serve --schema > collector-config/hopseal.schema.json`");
+}
+
+#[test]
+fn the_shipped_examples_work() {
+    let mut in_use = String::new();
+    for line in SHIPPED.lines() {
+        match line.strip_prefix('#') {
+            Some(example) if example.starts_with("    ") => in_use.push_str(example),
+            Some(_) => {}
+            None => in_use.push_str(line.trim_end_matches(" null").trim_end_matches(" []")),
+        }
+        in_use.push('\n');
+    }
+    let config = read(&in_use).expect("usable");
+    assert_eq!(config.judging.policy.as_deref(), Some(Path::new("/etc/hopseal/policy.yaml")));
+    assert_eq!(config.senders.known.len(), 3);
+    assert!(config.senders.known.values().all(|id| id.may_speak_for[1].matches("shop-2")));
+}
+
+#[test]
+fn without_configuration_it_listens_on_this_machine_alone() {
+    let config = read("").expect("usable");
+    assert_eq!(config.listen.len(), 4);
+    assert!(config.listen.iter().all(|(_, address)| address.ip().is_loopback()));
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    let tls = "tls: {certificate: a, key: b}\n";
+    for (text, said) in [
+        ("listne: {}", "line 1, column 1: there is no key `listne`; did you mean `listen`?"),
+        (
+            "listen:\n  otlp_grpc: 4317",
+            "line 2, column 14: `4317`: no address to listen at; write `127.0.0.1:4317` or `[::1]:4317`",
+        ),
+        ("limits: {request: 64MB}", "line 1, column 19: `64MB`: a size is a number of bytes, with K, M or G"),
+        ("limits: {request: 0}", "line 1, column 19: `0`: has to be more than nothing"),
+        ("limits: {idle: 5 min}", "line 1, column 16: `5 min`: no length of time"),
+        ("limits: {drain: 0s}", "line 1, column 17: `0s`: has to be longer than nothing"),
+        ("limits: {connections: 0}", "line 1, column 23: `0`: nobody could connect"),
+        ("limits: {memory: 100M}", "line 1, column 18: `100M`: less than twice `request`"),
+        ("tls: {certificate: a}", "`certificate` and `key` go together"),
+        ("tls: {key: a}", "`certificate` and `key` go together"),
+        ("tls: {client_authorities: a}", "needs `certificate` and `key`"),
+        ("tls: {require_client_certificate: true}", "needs `certificate` and `key`"),
+        (
+            "tls: {certificate: a, key: b, require_client_certificate: true}",
+            "line 1, column 59: `true`: needs `client_authorities`",
+        ),
+        ("judging: {keys: a}", "`keys` and `trust_domain` go together"),
+        ("senders: {known: [{name: a, services: [b]}]}", "line 1, column 26: `a`: nobody can be this sender"),
+        (
+            "senders: {known: [{name: a, services: [b], dns_names: [c]}]}",
+            "`c`: no client is asked for its certificate",
+        ),
+        (
+            "senders: {known: [{name: a, services: [b], tokens: [{issuer: i, subject: s}]}]}",
+            "`i`: no token is validated; set `senders.registry`",
+        ),
+        ("senders: {registry: r, known: [{name: a, services: ['*b']}]}", "`*b`: no service"),
+        (
+            &format!("{tls}senders: {{known: [{{name: a, services: [b], spiffe_ids: [spiffe://x]}}]}}"),
+            "`spiffe://x`: no client is asked",
+        ),
+        (
+            "tls: {certificate: a, key: b, client_authorities: c}\n\
+             senders: {known: [{name: a, services: [b], spiffe_ids: [https://x/y]}]}",
+            "line 2, column 57: `https://x/y`: no SPIFFE ID",
+        ),
+        (
+            "tls: {certificate: a, key: b, client_authorities: c}\n\
+             senders: {known: [{name: a, services: [b], dns_names: [X]}, {name: d, services: [b], dns_names: [x]}]}",
+            "`d`: the sender `a` is known by the same",
+        ),
+        ("telemetry: {log: loud}", "there is no value `loud`"),
+    ] {
+        let error = read(text).expect_err(text);
+        assert!(error.contains(said), "{text}\n{error}");
+    }
+}
+
+/// Guarantees: beyond this machine, spans come with TLS from known senders, unless that is switched off in so many words.
+#[test]
+fn beyond_this_machine_is_protected_or_an_error() {
+    let tls = "tls: {certificate: a, key: b}\n";
+    let required = "senders: {required: true}\n";
+    for (rest, listen, refused) in [
+        ("", "otlp_grpc: 0.0.0.0:4317", Some("spans would come without TLS")),
+        ("", "otlp_http: '[::]:4318'", Some("spans would come without TLS")),
+        (required, "zipkin: 192.0.2.1:9411", Some("spans would come without TLS")),
+        (tls, "otlp_grpc: 0.0.0.0:4317", Some("spans would be taken from anyone")),
+        (&format!("{tls}{required}"), "otlp_grpc: 0.0.0.0:4317", None),
+        (&format!("{tls}{required}"), "admin: 0.0.0.0:9464", Some("`admin` has neither")),
+        ("", "otlp_grpc: 0.0.0.0:4317, unprotected: true", None),
+        ("", "otlp_grpc: 127.8.0.1:4317, otlp_http: '[::1]:0', zipkin: null", None),
+    ] {
+        let read = read(&format!("{rest}listen: {{{listen}}}"));
+        match refused {
+            None => assert!(read.is_ok(), "{listen}: {read:?}"),
+            Some(said) => {
+                assert!(read.as_ref().is_err_and(|error| error.contains(said)), "{listen}: {read:?}")
+            }
+        }
+    }
+}

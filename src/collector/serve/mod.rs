@@ -1,0 +1,39 @@
+//! `hopseal serve`: takes spans in by OTLP and Zipkin.
+//!
+//! A reply means that what was sent is durable, or says what became of it: whoever keeps it decides ([`delivery::Accept`]),
+//! and nobody is answered before. What is on its way is bounded: memory is taken before it is filled, and who gets none is
+//! told when to come again.
+//!
+//! Each module names only those to its left:
+//!
+//! ```text
+//! delivery, budget, clock, metrics, reply -> refusal -> status, body, senders, admin -> inflate -> receiver
+//!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live -> service -> run
+//! ```
+
+mod admin;
+mod body;
+mod budget;
+mod clock;
+mod config;
+mod delivery;
+mod inflate;
+mod listen;
+mod live;
+mod metrics;
+mod otlp_grpc;
+mod otlp_http;
+mod receiver;
+mod refusal;
+mod reply;
+mod rules;
+mod run;
+mod senders;
+mod service;
+mod status;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod zipkin;
+
+pub(crate) use run::{Task, run};

@@ -1,0 +1,88 @@
+//! Who sends: by tokens, and by what is required.
+
+use std::sync::Arc;
+
+use ::http::HeaderMap;
+use hopseal::{Registry, UnixTime};
+
+use crate::serve::delivery::{Sender, SenderId, ServicePattern};
+use crate::serve::senders::{KnownBy, Peer, Senders, validator};
+
+/// Good for ten minutes from [`NOW`] on, of `alice`.
+const TOKEN: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOiJvcmRlcn\
+                     MiLCJzdWIiOiJhbGljZSIsImNsaWVudF9pZCI6InNob3AiLCJqdGkiOiJqMSIsImlhdCI6MTgwMDAwMDAwMCwiZXhwIjoxO\
+                     DAwMDAwNjAwLCJzY29wZSI6IndyaXRlIHJlYWQifQ.hm5_NiLL5-Kwr5MdNlBz3dOgXEohre6AYgxjWp964SbwkhmKbFCWu\
+                     RL3B0gxwBTDKbLsFRHkSf656nRDwmAtDw";
+const NOW: UnixTime = UnixTime(1_800_000_000);
+
+fn senders(required: bool, known: &str, registry: bool, now: UnixTime) -> Senders {
+    let keys =
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let yaml = format!(
+        "issuers: [{{name: staff, kind: static, issuer: 'https://id.example', jwks: '{keys}', audiences: [orders], \
+         algorithms: [EdDSA]}}]"
+    );
+    let tokens = registry.then(|| {
+        let registry = Registry::from_yaml(&yaml).expect("a registry");
+        validator(registry).expect("a validator").clock(now)
+    });
+    let id = SenderId {
+        name: "agent".to_owned(),
+        may_speak_for: vec![ServicePattern::parse("shop").expect("a pattern")],
+    };
+    let by = KnownBy::Token { issuer: "staff".to_owned(), subject: known.to_owned() };
+    Senders { required, known: [(by, Arc::new(id))].into(), tokens }
+}
+
+#[tokio::test]
+async fn tokens() {
+    let good = format!("Bearer {TOKEN}");
+    let forged = format!("{good}A");
+    let late = UnixTime(NOW.0 + 7200);
+    for (what, senders, headers, expected) in [
+        ("good", senders(true, "alice", true, NOW), vec![good.as_str()], Ok(Some("agent"))),
+        (
+            "any case",
+            senders(true, "alice", true, NOW),
+            vec![&good.replace("Bearer", "bearer")],
+            Ok(Some("agent")),
+        ),
+        ("forged", senders(false, "alice", true, NOW), vec![&forged], Err("bad_credential")),
+        ("expired", senders(false, "alice", true, late), vec![&good], Err("bad_credential")),
+        ("no token", senders(false, "alice", true, NOW), vec!["Bearer "], Err("bad_credential")),
+        ("two", senders(false, "alice", true, NOW), vec![&good, &good], Err("bad_credential")),
+        ("a stranger's", senders(true, "bob", true, NOW), vec![&good], Err("stranger")),
+        ("a stranger's, who may send", senders(false, "bob", true, NOW), vec![&good], Ok(None)),
+        ("none", senders(true, "alice", true, NOW), vec![], Err("no_credential")),
+        ("none, and none needed", senders(false, "alice", true, NOW), vec![], Ok(None)),
+        ("another scheme", senders(true, "alice", true, NOW), vec!["Basic YTpi"], Err("no_credential")),
+        ("not looked at", senders(false, "alice", false, NOW), vec![&forged], Ok(None)),
+        (
+            "opaque, and nobody to ask",
+            senders(false, "alice", true, NOW),
+            vec!["Bearer abc"],
+            Err("bad_credential"),
+        ),
+    ] {
+        let mut map = HeaderMap::new();
+        for value in headers {
+            map.append("authorization", value.parse().expect("a value"));
+        }
+        let found = senders.identify(&map, &Peer::default()).await;
+        let found = found.as_ref().map(|sender| match sender {
+            Sender::Authenticated(id) => Some(id.name.as_str()),
+            Sender::Unauthenticated => None,
+        });
+        assert_eq!(found.map_err(|refusal| refusal.label()), expected, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_was_wrong_and_not_with_what() {
+    let mut map = HeaderMap::new();
+    map.append("authorization", format!("Bearer {TOKEN}A").parse().expect("a value"));
+    let refusal =
+        senders(false, "alice", true, NOW).identify(&map, &Peer::default()).await.expect_err("forged");
+    let said = format!("{refusal:?}");
+    assert!(said.contains("invalid_token") && !said.contains("eyJ"), "{said}");
+}
