@@ -3,7 +3,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! seal_check -> check -> output -> policy -> cli
+//! seal_check -> check -> output -> policy -> serve -> cli
 //! ```
 
 pub mod check;
@@ -11,3 +11,5 @@ pub mod cli;
 pub mod output;
 pub mod policy;
 pub mod seal_check;
+#[allow(dead_code, reason = "receivers hand deliveries on to it")]
+mod serve;

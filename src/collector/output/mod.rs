@@ -10,6 +10,8 @@ mod tests;
 
 use std::io::Write;
 
+pub(crate) use json::finding;
+
 use crate::check::{CheckError, Checked, Gate};
 
 /// How the result is written.
