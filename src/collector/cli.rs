@@ -9,6 +9,7 @@ use hopseal_correlate::report::ListHops;
 use crate::check::{self, Exit, FailOn};
 use crate::output::{self, Format};
 use crate::policy::{self, PolicyCommand};
+use crate::serve::trail::{self, TrailCommand};
 
 /// Whose identity was it at every hop, who verified it, and where was it lost or changed?
 #[derive(Debug, Parser)]
@@ -30,6 +31,9 @@ enum Command {
     /// Explains rules; writes, checks and proposes policies.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Asks the trail that the service keeps.
+    #[command(subcommand)]
+    Trail(TrailCommand),
 }
 
 /// Which traces are listed hop by hop.
@@ -122,6 +126,12 @@ impl CheckArgs {
 pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let args = match cli.command {
         Command::Check(args) => args,
+        Command::Trail(command) => {
+            return match trail::run(&command, out) {
+                Ok(()) => Exit::Clean,
+                Err(error) => failed(&error, error.exit(), err),
+            };
+        }
         Command::Policy(command) => {
             return match policy::run(&command, out, err) {
                 Ok(()) => Exit::Clean,

@@ -7,6 +7,7 @@ mod sarif;
 mod table;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trail;
 
 use std::io::Write;
 

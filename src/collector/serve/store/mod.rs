@@ -24,7 +24,8 @@ use hopseal_correlate::validation::Services;
 
 pub(crate) use block::{Block, Hop, HopTexts, Judged};
 pub(crate) use query::{
-    CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, State, TraceRecord,
+    CoveragePoint, Cursor, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, State,
+    TraceRecord,
 };
 pub(crate) use settings::StoreSettings;
 pub(crate) use sqlite::SqliteStore;
