@@ -100,7 +100,7 @@ impl HopTexts {
         [caller, service, namespace, environment, operation, via, method, principal, issuer, tenant, actors]
     }
 
-    const fn from_array(texts: [Text; Self::COUNT]) -> Self {
+    pub(super) const fn from_array(texts: [Text; Self::COUNT]) -> Self {
         let [
             caller,
             service,

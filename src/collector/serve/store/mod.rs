@@ -5,7 +5,12 @@
 //! ```
 
 mod block;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod model;
 mod query;
+mod segment;
 mod settings;
 mod sqlite;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use hopseal_correlate::rule::Rule;
 use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_identity::{Actor, Assurance, Basis, Kind};
 
-use super::block::{Block, Hop, Judged};
+use super::block::{Block, Hop, Judged, Text, Texts};
 
 /// From a moment up to, and without, another: nanoseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,30 +69,32 @@ impl HopQuery {
         }
     }
 
-    /// Adds the matching hops of a block to `found`; `current` says whether a judged trace is the last version of it.
-    pub(crate) fn look(&self, block: &Block, current: impl Fn(&Judged) -> bool, found: &mut Vec<HopRecord>) {
-        let number = |text: &Option<String>| text.as_deref().map(|text| block.texts.find(text));
-        let (issuer, service, caller) = (number(&self.issuer), number(&self.service), number(&self.caller));
-        let principals: Vec<_> = self.principals.iter().filter_map(|id| block.texts.find(id)).collect();
-        if [issuer, service, caller].contains(&Some(None))
-            || (principals.is_empty() && !self.principals.is_empty())
-        {
-            return;
+    /// The question in numbers of those texts; `None` where nothing with them can match.
+    pub(super) fn among<'q>(&'q self, texts: &Texts) -> Option<Wanted<'q>> {
+        let number = |text: &Option<String>| match text {
+            Some(text) => texts.find(text).map(Some),
+            None => Some(None),
+        };
+        let principals: Vec<Text> = self.principals.iter().filter_map(|id| texts.find(id)).collect();
+        if principals.is_empty() && !self.principals.is_empty() {
+            return None;
         }
-        let is = |wanted: Option<Option<_>>, text| wanted.flatten().is_none_or(|wanted| wanted == text);
+        Some(Wanted {
+            query: self,
+            principals,
+            issuer: number(&self.issuer)?,
+            service: number(&self.service)?,
+            caller: number(&self.caller)?,
+        })
+    }
+
+    /// Adds the matching hops of a block to `found`; `current` says whether a judged trace is the last version of it.
+    pub(super) fn look(&self, block: &Block, current: impl Fn(&Judged) -> bool, found: &mut Vec<HopRecord>) {
+        let Some(wanted) = self.among(&block.texts) else { return };
         for (judged, hops) in block.each() {
             for (hop, place) in hops.iter().zip(0..) {
-                let texts = &hop.texts;
-                let matches = self.interval.has(hop.start)
-                    && (principals.is_empty() || principals.contains(&texts.principal))
-                    && is(issuer, texts.issuer)
-                    && is(service, texts.service)
-                    && is(caller, texts.caller)
-                    && self.assurance.is_none_or(|assurance| assurance == hop.assurance)
-                    && self.after.is_none_or(|after| cursor(judged, hop, place) < after)
-                    && current(judged);
-                if matches {
-                    found.push(HopRecord::of(block, judged, hop, place));
+                if wanted.is(judged, hop, place) && current(judged) {
+                    found.push(HopRecord::of(&block.texts, judged, hop, place));
                 }
             }
         }
@@ -100,6 +102,31 @@ impl HopQuery {
         if found.len() > self.limit.saturating_mul(2).max(1024) {
             top(found, self.limit);
         }
+    }
+}
+
+/// A question in numbers.
+#[derive(Debug)]
+pub(super) struct Wanted<'q> {
+    query: &'q HopQuery,
+    principals: Vec<Text>,
+    issuer: Option<Text>,
+    service: Option<Text>,
+    caller: Option<Text>,
+}
+
+impl Wanted<'_> {
+    /// Whether a hop is asked for.
+    pub(super) fn is(&self, judged: &Judged, hop: &Hop, place: u32) -> bool {
+        let is = |wanted: Option<Text>, text| wanted.is_none_or(|wanted| wanted == text);
+        let HopQuery { interval, assurance, after, .. } = self.query;
+        interval.has(hop.start)
+            && (self.principals.is_empty() || self.principals.contains(&hop.texts.principal))
+            && is(self.issuer, hop.texts.issuer)
+            && is(self.service, hop.texts.service)
+            && is(self.caller, hop.texts.caller)
+            && assurance.is_none_or(|assurance| assurance == hop.assurance)
+            && after.is_none_or(|after| cursor(judged, hop, place) < after)
     }
 }
 
@@ -142,12 +169,12 @@ pub(crate) struct HopRecord {
 }
 
 impl HopRecord {
-    /// A hop of a block, with its texts.
-    pub(crate) fn of(block: &Block, judged: &Judged, hop: &Hop, place: u32) -> Self {
+    /// A hop, with its texts.
+    pub(crate) fn of(all: &Texts, judged: &Judged, hop: &Hop, place: u32) -> Self {
         let texts = &hop.texts;
-        let text = |text| block.texts.get(text).to_owned();
-        let named = |text| Some(block.texts.get(text)).filter(|text| !text.is_empty()).map(str::to_owned);
-        let actors = || block.texts.get(texts.actors).lines().map(actor).collect();
+        let text = |text| all.get(text).to_owned();
+        let named = |text| Some(all.get(text)).filter(|text| !text.is_empty()).map(str::to_owned);
+        let actors = || all.get(texts.actors).lines().map(actor).collect();
         Self {
             trace_id: judged.trace_id,
             place,
@@ -160,7 +187,7 @@ impl HopRecord {
             environment: named(texts.environment),
             operation: text(texts.operation),
             kind: hop.kind,
-            via: block.texts.get(texts.via).lines().map(str::to_owned).collect(),
+            via: all.get(texts.via).lines().map(str::to_owned).collect(),
             start: hop.start,
             end: hop.end,
             assurance: hop.assurance,

@@ -185,7 +185,9 @@ fn open(path: &Path) -> Result<SqliteStore, TrailError> {
     if !path.join("catalog.sqlite").is_file() {
         return Err(TrailError::NoTrail(path.to_owned()));
     }
-    SqliteStore::open(path, StoreSettings::default()).map_err(|error| unreadable(path, error))
+    // A service may be at work in there.
+    let settings = StoreSettings { mends: false, ..StoreSettings::default() };
+    SqliteStore::open(path, settings).map_err(|error| unreadable(path, error))
 }
 
 fn unreadable(path: &Path, error: StoreError) -> TrailError {

@@ -30,8 +30,8 @@ fn folder() -> tempfile::TempDir {
         caller,
         service,
         principal,
-        issuer: if principal == "" { "" } else { "main" },
-        assurance: if principal == "" { Assurance::Unknown } else { Assurance::Verified },
+        issuer: if principal.is_empty() { "" } else { "main" },
+        assurance: if principal.is_empty() { Assurance::Unknown } else { Assurance::Verified },
         start,
     };
     let mut batch = Batch { at: EPOCH, ..Batch::default() };

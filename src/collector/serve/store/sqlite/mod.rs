@@ -7,6 +7,7 @@ mod counts;
 mod findings;
 mod learned;
 mod recent;
+mod tend;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,6 +37,8 @@ pub(crate) struct SqliteStore {
     reader: Mutex<Connection>,
     recent: RwLock<Recent>,
     version: AtomicU64,
+    /// The first day that was kept when it was last looked at.
+    forgotten: AtomicU64,
 }
 
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
@@ -71,6 +74,9 @@ impl SqliteStore {
             return Err(StoreError::Broken("a catalog of this version"));
         }
         let recent = Recent::load(&writer, folder)?;
+        if settings.mends {
+            tend::mend(folder, &recent.segments())?;
+        }
         Ok(Self {
             folder: folder.to_owned(),
             settings,
@@ -78,6 +84,7 @@ impl SqliteStore {
             writer: Mutex::new(writer),
             recent: RwLock::new(recent),
             version: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
         })
     }
 
@@ -97,6 +104,38 @@ impl SqliteStore {
         self.recent.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The last version of a trace, then what came when it was gone; each alone.
+    fn versions(&self, trace_id: TraceId) -> Result<Vec<Block>, StoreError> {
+        let (mut blocks, snapshot) = {
+            let recent = self.recent();
+            (recent.blocks_of(trace_id), recent.snapshot())
+        };
+        blocks.extend(snapshot.in_segments(trace_id)?);
+        let mut alone = Vec::new();
+        for block in &blocks {
+            for (judged, hops) in block.each() {
+                let texts = block.texts.clone();
+                alone.push(Block { texts, traces: vec![*judged], hops: hops.to_vec() });
+            }
+        }
+        let version = |block: &Block| block.traces.first().map_or(0, |judged| judged.version);
+        alone.sort_by_key(|block| std::cmp::Reverse(version(block)));
+        let last = alone.first().map_or(0, version);
+        alone.retain(|block| [0, last].contains(&version(block)));
+        Ok(alone)
+    }
+
+    /// The last version of a trace alone, if it was ever whole.
+    fn last(&self, trace_id: TraceId) -> Result<Option<Block>, StoreError> {
+        // Most are of late, and then no segment has to be looked at.
+        let recent = self.recent().blocks_of(trace_id);
+        let is_whole = |block: &Block| block.traces.first().is_some_and(|judged| judged.version > 0);
+        if let Some(block) = recent.into_iter().find(is_whole) {
+            return Ok(Some(block));
+        }
+        Ok(self.versions(trace_id)?.into_iter().find(is_whole))
+    }
+
     /// The traces of a block that are not there already in the same version or a later one.
     fn fresh(&self, block: &Block) -> Block {
         let recent = self.recent();
@@ -113,12 +152,12 @@ impl SqliteStore {
     }
 }
 
-fn revise(transaction: &Transaction<'_>, block: &Block) -> Result<(), rusqlite::Error> {
+fn revise(transaction: &Transaction<'_>, block: &Block, at: u64) -> Result<(), rusqlite::Error> {
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO revised VALUES (?1, ?2) ON CONFLICT DO UPDATE SET version = max(version, ?2)",
+        "INSERT INTO revised VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET version = max(version, ?2), at = ?3",
     )?;
     for judged in block.traces.iter().filter(|judged| judged.version > 1) {
-        insert.execute(params![judged.trace_id.0, judged.version])?;
+        insert.execute(params![judged.trace_id.0, judged.version, int(at)])?;
     }
     Ok(())
 }
@@ -129,7 +168,7 @@ impl Store for SqliteStore {
         let mut counts = counts::Counts::default();
         counts.add(&block);
         for judged in block.traces.iter().filter(|judged| judged.version > 1) {
-            if let Some(before) = self.recent().block_of(judged.trace_id)? {
+            if let Some(before) = self.last(judged.trace_id)? {
                 counts.take(&before);
             }
         }
@@ -144,7 +183,7 @@ impl Store for SqliteStore {
                 .prepare_cached("INSERT INTO block (at, body) VALUES (?1, ?2)")?
                 .execute(params![int(batch.at), body])?;
             seq = Some(transaction.last_insert_rowid());
-            revise(&transaction, &block)?;
+            revise(&transaction, &block, batch.at)?;
             counts.write(&transaction)?;
         }
         findings::raise(&transaction, batch)?;
@@ -163,18 +202,19 @@ impl Store for SqliteStore {
     }
 
     fn judged(&self, trace_id: TraceId) -> Result<Option<Judged>, StoreError> {
-        Ok(self.recent().block_of(trace_id)?.and_then(|block| block.traces.first().copied()))
+        Ok(self.last(trace_id)?.and_then(|block| block.traces.first().copied()))
     }
 
     fn trace(&self, trace_id: TraceId) -> Result<Option<TraceRecord>, StoreError> {
-        let blocks = self.recent().blocks_of(trace_id)?;
+        let blocks = self.versions(trace_id)?;
         let Some(judged) = blocks.first().and_then(|block| block.traces.first()).copied() else {
             return Ok(None);
         };
         let mut hops: Vec<HopRecord> = Vec::new();
         for block in &blocks {
             for (judged, own) in block.each() {
-                let own = own.iter().zip(0..).map(|(hop, place)| HopRecord::of(block, judged, hop, place));
+                let own =
+                    own.iter().zip(0..).map(|(hop, place)| HopRecord::of(&block.texts, judged, hop, place));
                 // What came when the rest was gone may be there already.
                 let new: Vec<_> =
                     own.filter(|new| !hops.iter().any(|hop| hop.span_id == new.span_id)).collect();
@@ -187,7 +227,8 @@ impl Store for SqliteStore {
 
     fn hops(&self, query: &HopQuery) -> Result<Vec<HopRecord>, StoreError> {
         let mut found = Vec::new();
-        self.recent().look(query, &mut found)?;
+        let snapshot = self.recent().snapshot();
+        snapshot.look(query, &mut found)?;
         top(&mut found, query.limit);
         Ok(found)
     }
@@ -219,8 +260,11 @@ impl Store for SqliteStore {
         self.version.load(Ordering::Acquire)
     }
 
-    fn tend(&self, _now: u64) -> Result<Tended, StoreError> {
-        let _ = (&self.folder, &self.settings);
-        Ok(Tended::default())
+    fn tend(&self, now: u64) -> Result<Tended, StoreError> {
+        let tended = Tended { sealed: self.seal(now)?, removed: self.forget(now)? };
+        if tended != Tended::default() {
+            self.version.fetch_add(1, Ordering::Release);
+        }
+        Ok(tended)
     }
 }
