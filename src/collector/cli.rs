@@ -9,6 +9,7 @@ use hopseal_correlate::report::ListHops;
 use crate::check::{self, Exit, FailOn};
 use crate::output::{self, Format};
 use crate::policy::{self, PolicyCommand};
+use crate::serve::trail::{self, TrailCommand};
 use crate::{serve, size};
 
 /// Whose identity was it at every hop, who verified it, and where was it lost or changed?
@@ -33,6 +34,9 @@ enum Command {
     /// Explains rules; writes, checks and proposes policies.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Asks the trail that the service keeps.
+    #[command(subcommand)]
+    Trail(TrailCommand),
 }
 
 /// Which traces are listed hop by hop.
@@ -129,6 +133,12 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
         Command::Serve(args) => {
             let what = if args.schema { serve::Task::Schema } else { serve::Task::Check };
             return match serve::run(what, args.config.as_deref(), out) {
+                Ok(()) => Exit::Clean,
+                Err(error) => failed(&error, error.exit(), err),
+            };
+        }
+        Command::Trail(command) => {
+            return match trail::run(&command, out) {
                 Ok(()) => Exit::Clean,
                 Err(error) => failed(&error, error.exit(), err),
             };

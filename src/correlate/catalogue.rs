@@ -69,6 +69,20 @@ impl Catalogue {
         self.add(hop.service, &hop.operation, shown);
     }
 
+    /// Adds everything of another.
+    pub fn merge(&mut self, other: &Self) {
+        for (service, operations) in other.services() {
+            operations.iter().for_each(|(operation, shown)| self.add(service, operation, *shown));
+        }
+        other.senders().for_each(|name| self.sends(name));
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.senders.is_empty()
+    }
+
     /// Adds counts of one operation.
     pub fn add(&mut self, service: Service<'_>, operation: &str, shown: Shown) {
         let Service { name, namespace, environment } = service;

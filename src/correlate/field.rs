@@ -211,6 +211,8 @@ fields! {
     Link = "link";
     /// A credential seen in some value: `class NUL key NUL masked`.
     Leak = "leak";
+    /// Who sent the span, where that sender may not speak for its service.
+    Sender = "sender";
     /// A framework event that changes the security context.
     SecurityEvent = "security_event";
 }
@@ -235,7 +237,7 @@ impl Field {
         Self::ALL
             .iter()
             .copied()
-            .find(|field| field.as_str() == name && !matches!(field, Self::Link | Self::Leak))
+            .find(|field| field.as_str() == name && !matches!(field, Self::Link | Self::Leak | Self::Sender))
     }
 
     /// The field with that number.

@@ -5,11 +5,13 @@
 //!
 //! ```text
 //! 0   trace id 16 | span id 8 | parent 8 (zero: none) | start u64 | end u64 | mask u128 | flags u32
-//! 68  dropped u32 | length of all u32 | kind u8 | status u8 | shared u8 | 0
+//! 68  dropped u32 | length of all u32 | kind u8 | status u8 | shared u8 | speaker u8
 //! 80  namespace, service, environment, instance, name: each length u16, bytes; or 0xffff, word u24
 //! ..  fields: field u8, key u16, length u16, bytes; or field + 128 u8, word u24
 //! ```
-//! Integers are little-endian.
+//! Integers are little-endian. The last byte of the fixed part says who spoke: [`Speaker`].
+
+pub mod packed;
 
 use crate::dialect::KeyId;
 use crate::field::Field;
@@ -82,6 +84,72 @@ pub(crate) fn put_link(to: &mut Vec<u8>, mask: &mut u128, trace_id: TraceId, spa
     *mask |= Field::Link.bit();
 }
 
+/// Appends one field as it stood in another record.
+fn put_raw_field(to: &mut Vec<u8>, mask: &mut u128, field: Field, key: KeyId, raw: &[u8]) {
+    let [low, high] = key.0.to_le_bytes();
+    to.extend_from_slice(&[field as u8, low, high, 0, 0]);
+    let at = to.len() - 2;
+    to.extend_from_slice(raw);
+    close_length(to, at);
+    *mask |= field.bit();
+}
+
+/// What the sender of a span had proven of itself when it was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Speaker {
+    /// Nothing.
+    #[default]
+    Nobody = 0,
+    /// It proved that it may speak for the span's service.
+    Own = 1,
+    /// It proved that it is somebody who may not.
+    Foreign = 2,
+}
+
+impl Speaker {
+    const fn from_u8(number: u8) -> Self {
+        match number {
+            1 => Self::Own,
+            2 => Self::Foreign,
+            _ => Self::Nobody,
+        }
+    }
+
+    /// Whom to believe where two differ: the higher.
+    #[must_use]
+    pub const fn trust(self) -> u8 {
+        match self {
+            Self::Foreign => 0,
+            Self::Nobody => 1,
+            Self::Own => 2,
+        }
+    }
+}
+
+/// Says who sent the record that `to` ends with, from `start` on; a foreign speaker by name.
+pub fn spoken_by(to: &mut Vec<u8>, start: usize, speaker: Speaker, name: &str) {
+    const SPEAKER: usize = FIXED - 1;
+    if to.len() < start + FIXED {
+        return;
+    }
+    if speaker == Speaker::Foreign {
+        let mut mask = 0;
+        put_field(to, &mut mask, Field::Sender, KeyId(0), &[name]);
+        let len = u32::try_from(to.len() - start).unwrap_or(u32::MAX);
+        if let Some(slot) = to.get_mut(start + 72..start + 76) {
+            slot.copy_from_slice(&len.to_le_bytes());
+        }
+        let place = to.get_mut(start + 48..start + 64).and_then(|bytes| bytes.first_chunk_mut::<16>());
+        if let Some(bytes) = place {
+            *bytes = (u128::from_le_bytes(*bytes) | mask).to_le_bytes();
+        }
+    }
+    if let Some(slot) = to.get_mut(start + SPEAKER) {
+        *slot = speaker as u8;
+    }
+}
+
 /// Writes the length of what stands behind the two bytes left for it at `at`. Parts are bounded, so it fits.
 fn close_length(to: &mut [u8], at: usize) {
     let len = u16::try_from(to.len() - at - 2).unwrap_or(0);
@@ -114,6 +182,12 @@ pub(crate) fn close(to: &mut [u8], start: usize, head: &SpanHead<'_>, mask: u128
     if let Some(slot) = to.get_mut(start..start + FIXED) {
         slot.copy_from_slice(&fixed);
     }
+}
+
+/// Who sent a record.
+#[must_use]
+pub fn speaker(record: &[u8]) -> Speaker {
+    Speaker::from_u8(record.get(FIXED - 1).copied().unwrap_or_default())
 }
 
 /// The whole length of the record that begins with `fixed`, in bytes.
@@ -149,16 +223,33 @@ impl<'r> Cursor<'r> {
         Some(*head)
     }
 
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
     fn word(&mut self) -> Option<WordId> {
         let [a, b, c] = self.array()?;
         Some(WordId(u32::from_le_bytes([a, b, c, 0])))
     }
 
     fn text(&mut self, words: &'r Words) -> Option<&'r str> {
-        match self.array().map(u16::from_le_bytes)? {
-            WORD => Some(words.text(self.word()?)),
-            len => std::str::from_utf8(self.take(usize::from(len))?).ok(),
+        match self.raw_text()? {
+            Ok(text) => std::str::from_utf8(text).ok(),
+            Err(word) => Some(words.text(word)),
         }
+    }
+
+    /// The bytes of a text, or the word that it is.
+    #[inline]
+    fn raw_text(&mut self) -> Option<Result<&'r [u8], WordId>> {
+        Some(match self.u16()? {
+            WORD => Err(self.word()?),
+            len => Ok(self.take(usize::from(len))?),
+        })
     }
 }
 
@@ -216,6 +307,8 @@ pub struct Span<'r> {
     pub dropped: u32,
     /// Zipkin's `shared`.
     pub shared: bool,
+    /// Who sent it, as far as that was proven.
+    pub speaker: Speaker,
     /// Who made it.
     pub service: Service<'r>,
     /// Which instance of that service, empty when not sent.
@@ -243,7 +336,7 @@ impl<'r> Span<'r> {
         let mask = u128::from(u64::from_le_bytes(*high)) << 64 | u128::from(u64::from_le_bytes(*low));
         let [f0, f1, f2, f3, d0, d1, d2, d3] = *numbers;
         let (flags, dropped) = (u32::from_le_bytes([f0, f1, f2, f3]), u32::from_le_bytes([d0, d1, d2, d3]));
-        let [_, _, _, _, kind, status, shared, _] = *last;
+        let [_, _, _, _, kind, status, shared, speaker] = *last;
         let mut at = Cursor(rest);
         let (namespace, name, environment) = (at.text(words)?, at.text(words)?, at.text(words)?);
         let instance = at.text(words)?;
@@ -263,6 +356,7 @@ impl<'r> Span<'r> {
                     .unwrap_or_default(),
                 dropped,
                 shared: shared != 0,
+                speaker: Speaker::from_u8(speaker),
                 service: Service { name, namespace, environment },
                 instance,
                 name: span_name,

@@ -72,7 +72,7 @@ pub struct Linked(BTreeMap<(TraceId, SpanId), Option<Sent>>);
 
 /// What was acting where a linked span was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Sent {
+pub struct Sent {
     service: String,
     at: u64,
     principal: Option<Who>,
@@ -157,7 +157,27 @@ impl Linked {
         self.0.len() >= Self::MAX
     }
 
-    fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
+    /// What is known of a linked span.
+    #[must_use]
+    pub fn sent(&self, trace_id: TraceId, span_id: SpanId) -> Option<&Sent> {
+        self.0.get(&(trace_id, span_id))?.as_ref()
+    }
+
+    /// Takes over what was found out elsewhere of a linked span.
+    pub fn learn(&mut self, trace_id: TraceId, span_id: SpanId, sent: Sent) {
+        self.expect(trace_id, span_id);
+        if let Some(known) = self.0.get_mut(&(trace_id, span_id)) {
+            *known = Some(sent);
+        }
+    }
+
+    /// Lets go of a linked span.
+    pub fn forget(&mut self, trace_id: TraceId, span_id: SpanId) {
+        self.0.remove(&(trace_id, span_id));
+    }
+
+    /// Takes note of the linked spans that a trace holds.
+    pub fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
         if self.0.is_empty() {
             return;
         }

@@ -13,6 +13,7 @@
 //! (another parent, also an absent one), `@id=N`, `@status=ok|error`, `@dropped=N`, `@shared`, `@partial`
 //! (without times), `@trace=N`,
 //! `@link=N` or `@link=T/N` (span `N` of this trace or of trace `T`, a number or 32 hex digits), `@event=NAME`.
+//! `@speaker=own` (the sender may speak for the service), `@speaker=NAME` (that sender may not).
 //! `%key=value` is an attribute of the resource.
 //!
 //! The seal `valid` is valid when it is checked again, and `broken-WORD` is broken by that fault.
@@ -27,7 +28,7 @@ use crate::hop::Hops;
 use crate::intake::{Intake, Records};
 use crate::judge::{Judge, Verdict};
 use crate::policy::Policy;
-use crate::record::Span;
+use crate::record::{self, Span, Speaker};
 use crate::rule::{Cx, Rule};
 use crate::sink::{Link, Position, Sink, SpanHead, SpanId, SpanKind, Status, TraceId, Value};
 use crate::survey::Survey;
@@ -118,7 +119,7 @@ pub(crate) fn records(text: &str) -> Kept {
             shared: false,
             trace_state: "",
         };
-        let (mut name, mut partial) = (Vec::new(), false);
+        let (mut name, mut partial, mut speaker) = (Vec::new(), false, None);
         intake.resource();
         // `namespace/service@environment`
         let (namespace, rest) = service.split_once('/').unwrap_or(("", service));
@@ -146,6 +147,7 @@ pub(crate) fn records(text: &str) -> Kept {
                 Some(("@status", "ok")) => head.status = Status::Ok,
                 Some(("@status", "error")) => head.status = Status::Error,
                 Some(("@dropped", count)) => head.dropped = number(count) as u32,
+                Some(("@speaker", name)) => speaker = Some(name),
                 Some(("@event", name)) => intake.event(&name.replace('_', " "), 0),
                 Some(("@link", to)) => {
                     let (trace, span) = to.split_once('/').unwrap_or(("1", to));
@@ -170,6 +172,11 @@ pub(crate) fn records(text: &str) -> Kept {
             (head.start, head.end) = (EPOCH + line.start * MS, EPOCH + line.end * MS);
         }
         intake.span_end(&head);
+        let made = intake.get_mut().0.traces.get_mut(&head.trace_id).and_then(|records| records.last_mut());
+        if let (Some(name), Some(made)) = (speaker, made) {
+            let speaker = if name == "own" { Speaker::Own } else { Speaker::Foreign };
+            record::spoken_by(made, 0, speaker, name);
+        }
         above.push(line);
     }
     kept.words = words;

@@ -1,5 +1,7 @@
 //! A trace: its spans in one fixed order, who is whose parent, and how complete it is.
 
+use std::cmp::Reverse;
+
 use crate::record::Span;
 use crate::sink::{SpanId, SpanKind, TraceId};
 use crate::words::Words;
@@ -27,17 +29,24 @@ pub struct Grade {
     pub dropped: u32,
     /// Spans delivered more than once, word for word.
     pub duplicates: u32,
-    /// Spans delivered with different bodies under one id; the lower content hash was kept.
+    /// Spans delivered with different bodies under one id. That of the most trusted sender was kept, and among those the
+    /// one with the lowest content hash.
     pub conflicts: u32,
     /// Spans in a parent cycle, or their own parent.
     pub cycles: u32,
+    /// Whether it was judged before its spans had time to arrive: more of it may be on the way.
+    pub closed_early: bool,
 }
 
 impl Grade {
     /// Whether nothing is known to be missing. Plain duplicates lose nothing.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        self.missing_parents == 0 && self.dropped == 0 && self.conflicts == 0 && self.cycles == 0
+        self.missing_parents == 0
+            && self.dropped == 0
+            && self.conflicts == 0
+            && self.cycles == 0
+            && !self.closed_early
     }
 }
 
@@ -97,6 +106,13 @@ impl<'r> Trace<'r> {
         cut_cycles(&mut parents, &mut grade);
         let (first, children) = children(&parents);
         Self { id, grade, spans, by_id, parents, first, children }
+    }
+
+    /// The same trace, of which more may be on the way.
+    #[must_use]
+    pub fn closed_early(mut self) -> Self {
+        self.grade.closed_early = true;
+        self
     }
 
     /// Every span, by start time, then id.
@@ -163,7 +179,7 @@ const fn number(SpanId(bytes): SpanId) -> u64 {
 /// Spans under one id that are looked at when a parent is sought; more is nobody's honest trace.
 const MAX_TWINS: usize = 64;
 
-/// Keeps one span for each key: of several bodies the one with the lowest hash.
+/// Keeps one span for each key: of several bodies that of the most trusted sender, then the one with the lowest hash.
 fn settle_duplicates(spans: &mut Vec<Span<'_>>, grade: &mut Grade) {
     // Mostly each id is there once, and records come in the order of ids.
     if spans.array_windows().all(|[a, b]| number(a.id) < number(b.id)) {
@@ -183,8 +199,10 @@ fn settle_duplicates(spans: &mut Vec<Span<'_>>, grade: &mut Grade) {
         let mut bodies: Vec<([u8; 32], Span<'_>)> = others.map(|span| (content_hash(span), *span)).collect();
         if !bodies.is_empty() {
             bodies.push((content_hash(first), *first));
-            bodies.sort_by_key(|(hash, _)| *hash);
+            // Most trusted first among copies of one body, then among bodies.
+            bodies.sort_by_key(|(hash, span)| (*hash, Reverse(span.speaker.trust())));
             bodies.dedup_by_key(|(hash, _)| *hash);
+            bodies.sort_by_key(|(hash, span)| (Reverse(span.speaker.trust()), *hash));
             grade.conflicts += number_of(bodies.len() - 1);
         }
         grade.duplicates += number_of(group.len() - bodies.len().max(1));

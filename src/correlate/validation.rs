@@ -33,6 +33,12 @@ impl Services {
         places.iter().any(|(known, at)| (&**known, &**at) == (namespace, environment))
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Adds a service.
     pub fn add(&mut self, service: Service<'_>) {
         if self.has(service) {
@@ -66,12 +72,35 @@ impl Services {
 pub struct Validating(Services);
 
 impl Validating {
-    pub(crate) fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
+    /// Takes note of the services that a trace shows to have credentials validated.
+    pub fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
         for hop in hops.iter().filter(|hop| establishes_user(hop)) {
             if !self.has(hop.service) && is_shown(trace, hops, hop) {
                 self.0.add(hop.service);
             }
         }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.count
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Notes what was found out elsewhere: that service has credentials validated.
+    pub fn add(&mut self, service: Service<'_>) {
+        self.0.add(service);
+    }
+
+    /// Every service that was seen to.
+    pub fn iter(&self) -> impl Iterator<Item = Service<'_>> {
+        self.0.iter()
     }
 
     /// Whether a hop of that service ever showed a validation.

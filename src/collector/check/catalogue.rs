@@ -38,7 +38,11 @@ struct OperationEntry {
 const VERSION: u32 = 1;
 const WHAT: &str = "catalogue";
 
-pub(super) fn load(path: &Path) -> Result<Catalogue, CheckError> {
+/// Reads a catalogue that `--write-catalogue` wrote.
+///
+/// # Errors
+/// [`CheckError::Open`] or [`CheckError::Parse`].
+pub fn load(path: &Path) -> Result<Catalogue, CheckError> {
     let parse = |source| CheckError::Parse { what: WHAT, path: path.to_owned(), source };
     let text = std::fs::read(path).map_err(|source| CheckError::Open {
         what: WHAT,

@@ -22,6 +22,7 @@ use hopseal_correlate::trace::Trace;
 use hopseal_correlate::validation::Services;
 
 pub use baseline::Baseline;
+pub use catalogue::load as load_catalogue;
 pub use error::CheckError;
 pub use gate::{Exit, FailOn, Gate};
 pub(crate) use keys::load as load_keys;

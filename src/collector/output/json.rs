@@ -28,6 +28,14 @@ pub(super) fn write_lines(report: &Report, out: &mut dyn Write) -> io::Result<()
     Ok(())
 }
 
+/// One finding, as every output in JSON writes it.
+///
+/// # Errors
+/// Never in practice: there is nothing in it that JSON cannot say.
+pub(crate) fn finding(finding: &Finding) -> serde_json::Result<String> {
+    serde_json::to_string(&FindingShape::from(finding))
+}
+
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Line<'a> {

@@ -7,8 +7,11 @@ mod sarif;
 mod table;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trail;
 
 use std::io::Write;
+
+pub(crate) use json::finding;
 
 use crate::check::{CheckError, Checked, Gate};
 

@@ -9,20 +9,24 @@
 //! ```text
 //! delivery, budget, clock, metrics, reply -> refusal -> status, body, senders, admin -> inflate -> receiver
 //!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live -> service -> run
+//! delivery, clock, people -> store -> keep, shape -> api -> trail
 //! ```
 
 mod admin;
+mod api;
 mod body;
 mod budget;
 mod clock;
 mod config;
 mod delivery;
 mod inflate;
+mod keep;
 mod listen;
 mod live;
 mod metrics;
 mod otlp_grpc;
 mod otlp_http;
+mod people;
 mod receiver;
 mod refusal;
 mod reply;
@@ -30,10 +34,13 @@ mod rules;
 mod run;
 mod senders;
 mod service;
+mod shape;
 mod status;
+mod store;
 #[cfg(test)]
 mod tests;
 mod tls;
+pub(crate) mod trail;
 mod zipkin;
 
 pub(crate) use run::{Task, run};

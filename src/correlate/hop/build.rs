@@ -5,10 +5,12 @@
 
 use std::sync::OnceLock;
 
+use hopseal_identity::Basis;
+
 use super::index::Index;
 use super::{Hop, HopIx, HopKind, HopLink, is_proxy, operation};
 use crate::field::Field;
-use crate::record::Span;
+use crate::record::{Span, Speaker};
 use crate::sink::SpanKind;
 use crate::trace::{Parent, SpanIx, Trace};
 use crate::who::{Identity, Judges, identity};
@@ -59,7 +61,11 @@ impl<'t> Hops<'t> {
         for at in 0..hops.all.len() {
             frame.clear();
             frame.extend(hops.frame(HopIx(at as u32)).iter().map(|ix| trace.span(*ix)));
-            let identity = identity(&frame, judges);
+            let mut identity = identity(&frame, judges);
+            let sender_is_proven = frame.first().is_some_and(|entry| entry.speaker == Speaker::Own);
+            if sender_is_proven && identity.basis == Basis::Claimed {
+                identity.basis = Basis::AuthenticatedSender;
+            }
             let named_above = hops.named_above(HopIx(at as u32));
             if let Some(hop) = hops.all.get_mut(at) {
                 hop.named_above = named_above;

@@ -169,6 +169,12 @@ impl<'d, R: Records> Intake<'d, R> {
         self.to
     }
 
+    /// What the records made so far are to be read with.
+    #[must_use]
+    pub const fn words(&self) -> &Words {
+        self.words
+    }
+
     /// Where records go.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.to

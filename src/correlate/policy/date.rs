@@ -36,6 +36,12 @@ impl Date {
         Self { days: u32::try_from(nanos / NANOS_PER_DAY).unwrap_or(u32::MAX) }
     }
 
+    /// Its beginning, nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn start(self) -> u64 {
+        self.days as u64 * NANOS_PER_DAY
+    }
+
     /// The day `days` later.
     #[must_use]
     pub fn plus_days(self, days: u32) -> Self {

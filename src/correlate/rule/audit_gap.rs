@@ -9,7 +9,8 @@ pub(super) const SPEC: Spec = Spec {
     severity: Severity::Info,
     needs: Needs::Spans,
     meaning: "Spans, attributes or links of this trace were lost: parents that never arrived, counts of what senders \
-              dropped, two bodies under one id, parents in a circle.",
+              dropped, two bodies under one id, parents in a circle; or it was judged before all of it had time to \
+              arrive.",
     fix: "Raise the limits of the SDK that drops, and look at the exporters and samplers of the services named.",
     quieting: "None: what else is said of the trace has to be read beside it.",
     maps: &["CWE-223", "CWE-778", "T1562"],
@@ -23,7 +24,7 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let Some(first) = cx.trace.spans().first() else { return };
-    let Grade { missing_parents, dropped, duplicates, conflicts, cycles } = grade;
+    let Grade { missing_parents, dropped, duplicates, conflicts, cycles, closed_early } = grade;
     let mut finding = Finding::new(Rule::AuditGap, Subject::Trace(cx.trace.id), "");
     let mut lost = Vec::new();
     for (name, count, words) in [
@@ -36,6 +37,10 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
             finding = finding.evidence(name, count.to_string());
             lost.push(format!("{count} {words}"));
         }
+    }
+    if closed_early {
+        finding = finding.evidence("closed_early", "true");
+        lost.push("what may have been on the way when it was judged".to_owned());
     }
     if duplicates > 0 {
         finding = finding.evidence("duplicates", duplicates.to_string());

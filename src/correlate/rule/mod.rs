@@ -37,6 +37,7 @@ mod replay_across_traces;
 mod scope_escalation;
 mod session_multi_principal;
 pub(crate) mod sign_in;
+mod source_spoof;
 mod transplanted_identity;
 mod unauthenticated_endpoint;
 mod unverified_identity;
@@ -327,6 +328,7 @@ rules! {
     AgentUsesOwnAuthority = agent_uses_own_authority;
     DelegationAmplified = delegation_amplified;
     SessionMultiPrincipal = session_multi_principal;
+    SourceSpoof = source_spoof;
     CoverageRegression = coverage_regression;
     AuditGap = audit_gap;
     RefusedButServed = refused_but_served;

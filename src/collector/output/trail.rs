@@ -1,0 +1,201 @@
+//! The trail as JSON: what the query API answers, and `hopseal trail --format json` prints.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+/// A trace as it was judged last.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TraceShape {
+    /// 32 hex digits.
+    pub(crate) trace_id: String,
+    /// 1 at first, and one more each time that late spans changed it.
+    pub(crate) version: u32,
+    /// Whether nothing of it is known to be missing.
+    pub(crate) complete: bool,
+    /// Whether it was judged before all of it had time to arrive.
+    pub(crate) closed_early: bool,
+    /// Spans whose parent never arrived.
+    pub(crate) missing_parents: u32,
+    /// Its hops, callers before callees.
+    pub(crate) hops: Vec<HopShape>,
+    /// Its findings, the newest first.
+    pub(crate) findings: Vec<FindingShape>,
+}
+
+/// One crossing into a service.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HopShape {
+    /// 32 hex digits.
+    pub(crate) trace_id: String,
+    /// Its place among the hops of its trace.
+    pub(crate) place: u32,
+    /// Its entry span: 16 hex digits.
+    pub(crate) span_id: String,
+    /// The parent that the entry span names.
+    pub(crate) parent_span_id: Option<String>,
+    /// Place of the calling hop.
+    pub(crate) caller_place: Option<u32>,
+    /// The calling service.
+    pub(crate) caller: Option<String>,
+    /// The service called.
+    pub(crate) service: String,
+    /// Its namespace.
+    pub(crate) namespace: Option<String>,
+    /// Its environment.
+    pub(crate) environment: Option<String>,
+    /// The operation called.
+    pub(crate) operation: String,
+    /// `rpc`, `messaging` or `entry`.
+    #[schema(value_type = String)]
+    pub(crate) kind: &'static str,
+    /// Proxies passed on the way.
+    pub(crate) via: Vec<String>,
+    /// Nanoseconds since the Unix epoch, as text.
+    pub(crate) start_unix_nano: String,
+    /// Nanoseconds since the Unix epoch, as text.
+    pub(crate) end_unix_nano: String,
+    /// `verified`, `sealed`, `asserted`, `refused`, `anonymous` or `unknown`.
+    #[schema(value_type = String)]
+    pub(crate) assurance: &'static str,
+    /// Why that is believed: `claimed`, `reverified` or `authenticated_sender`.
+    #[schema(value_type = String)]
+    pub(crate) basis: &'static str,
+    /// How it was established.
+    pub(crate) method: Option<String>,
+    /// Whether the service never shows an identity.
+    pub(crate) uncovered: bool,
+    /// Who acted; none for anonymous, refused and unknown.
+    pub(crate) principal: Option<PrincipalShape>,
+}
+
+/// Who acted at a hop.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PrincipalShape {
+    /// The id, or pseudonym, as the span says it.
+    pub(crate) id: String,
+    /// `user`, `service` or `agent`.
+    #[schema(value_type = String)]
+    pub(crate) kind: &'static str,
+    /// Who issued the credential.
+    pub(crate) issuer: Option<String>,
+    /// The tenant.
+    pub(crate) tenant: Option<String>,
+    /// Who acts for it, outermost first.
+    pub(crate) actors: Vec<ActorShape>,
+}
+
+/// Who acts for a principal.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ActorShape {
+    /// The id.
+    pub(crate) id: String,
+    /// `user`, `service` or `agent`.
+    #[schema(value_type = String)]
+    pub(crate) kind: &'static str,
+}
+
+/// A finding and what became of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FindingShape {
+    /// `open`, `acknowledged`, `resolved`, `retracted` or `suppressed`.
+    #[schema(value_type = String)]
+    pub(crate) state: &'static str,
+    /// What was said when the state was set.
+    pub(crate) note: String,
+    /// When the hop began: nanoseconds since the Unix epoch, as text.
+    pub(crate) at_unix_nano: String,
+    /// When it was first raised.
+    pub(crate) raised_unix_nano: String,
+    /// When its state was set last.
+    pub(crate) changed_unix_nano: String,
+    /// The finding as `hopseal check --format json` writes it.
+    #[schema(value_type = Object)]
+    pub(crate) finding: Box<RawValue>,
+}
+
+/// Hops of one caller into one service.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EdgeShape {
+    /// The calling service; none for calls from outside.
+    pub(crate) caller: Option<String>,
+    /// The service called.
+    pub(crate) service: String,
+    /// How sure, as of a hop.
+    #[schema(value_type = String)]
+    pub(crate) assurance: &'static str,
+    /// Why that is believed, as of a hop.
+    #[schema(value_type = String)]
+    pub(crate) basis: &'static str,
+    /// How many.
+    pub(crate) hops: u64,
+    /// Of them, those that failed or were turned away.
+    pub(crate) failed: u64,
+    /// Of them, those of services that never show an identity.
+    pub(crate) uncovered: u64,
+}
+
+/// Coverage of some minutes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CoverageShape {
+    /// When they begin: nanoseconds since the Unix epoch, as text.
+    pub(crate) at_unix_nano: String,
+    /// All hops.
+    pub(crate) hops: u64,
+    /// Hops with a principal.
+    pub(crate) identified: u64,
+    /// Of them, those whose assurance somebody other than the span vouches for.
+    pub(crate) proven: u64,
+    /// Hops of services that never show an identity.
+    pub(crate) uncovered: u64,
+}
+
+/// Some hops.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HopsShape {
+    /// The newest first.
+    pub(crate) hops: Vec<HopShape>,
+    /// To be given as `cursor` for those after them; none where there are no more.
+    pub(crate) next: Option<String>,
+}
+
+/// Some findings.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FindingsShape {
+    /// The newest first.
+    pub(crate) findings: Vec<FindingShape>,
+    /// To be given as `cursor` for those after them; none where there are no more.
+    pub(crate) next: Option<String>,
+}
+
+/// Edges of an interval.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EdgesShape {
+    /// By caller, service, assurance and basis.
+    pub(crate) edges: Vec<EdgeShape>,
+}
+
+/// Coverage over time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CoverageOverTimeShape {
+    /// In order of time; minutes without hops are left out.
+    pub(crate) points: Vec<CoverageShape>,
+}
+
+/// The state that a finding is to have.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StateShape {
+    /// `open`, `acknowledged`, `resolved` or `suppressed`.
+    pub(crate) state: String,
+    /// Why.
+    #[serde(default)]
+    pub(crate) note: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProblemShape {
+    /// One sentence.
+    pub(crate) error: String,
+}

@@ -1,0 +1,67 @@
+//! Answers: JSON with a tag that changes when it does, or a problem.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::output::trail::ProblemShape;
+use crate::serve::store::StoreError;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    /// The question cannot be understood.
+    #[error("{0}")]
+    Asked(String),
+    /// There is no such thing.
+    #[error("not found")]
+    NotFound,
+    /// It could not be answered.
+    #[error("it could not be answered")]
+    Failed,
+}
+
+impl From<StoreError> for Problem {
+    fn from(_: StoreError) -> Self {
+        // What exactly failed is for the operator, not for who asks.
+        Self::Failed
+    }
+}
+
+impl From<serde_json::Error> for Problem {
+    fn from(_: serde_json::Error) -> Self {
+        Self::Failed
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Asked(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, axum::Json(ProblemShape { error: self.to_string() })).into_response()
+    }
+}
+
+/// An answer, or that it is the one the client has already.
+pub(super) fn json<T: Serialize>(asked: &HeaderMap, shape: &T) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(shape)?;
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    let tag = format!("\"{:016x}\"", hasher.finish());
+    let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut known = known.flat_map(|value| value.split(',')).map(str::trim);
+    let is_known = known.any(|known| known == "*" || known.trim_start_matches("W/") == tag);
+    let tag = HeaderValue::try_from(tag).map_err(|_| Problem::Failed)?;
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let kind = HeaderValue::from_static("application/json");
+    let private = HeaderValue::from_static("private, no-cache");
+    Ok(([(header::CONTENT_TYPE, kind), (header::ETAG, tag), (header::CACHE_CONTROL, private)], body)
+        .into_response())
+}

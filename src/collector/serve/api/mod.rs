@@ -1,0 +1,190 @@
+//! The query API: JSON over HTTP.
+//!
+//! Nothing here says who may ask: [`router`] is put behind whatever does, and without it serves loopback alone.
+
+mod answer;
+mod ask;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::{get, patch};
+use hopseal_identity::pseudonym::Pseudonyms;
+use utoipa::OpenApi;
+
+pub(crate) use self::answer::Problem;
+pub(crate) use self::ask::trace_id;
+
+use self::answer::json;
+use self::ask::{EdgesAsk, FindingsAsk, HopsAsk, finding_id, state_of};
+use crate::output::trail::{
+    CoverageOverTimeShape, CoverageShape, EdgeShape, EdgesShape, FindingShape, FindingsShape, HopShape,
+    HopsShape, ProblemShape, StateShape, TraceShape,
+};
+use crate::serve::clock::Clock;
+use crate::serve::store::{FindingQuery, Store, StoreError};
+
+/// What the API answers from.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Keys of pseudonyms, and the issuers whose subjects are looked for under them.
+    pub(crate) people: Option<Arc<(Pseudonyms, Vec<String>)>>,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "hopseal",
+        description = "Whose identity it was at every hop.",
+        license(name = "Apache-2.0")
+    ),
+    paths(trace, hops, findings, set_state, edges, coverage)
+)]
+struct Description;
+
+/// What the API is, for machines.
+pub(crate) fn description() -> String {
+    // There is nothing in it that JSON cannot say.
+    Description::openapi().to_pretty_json().unwrap_or_default() + "\n"
+}
+
+/// The API. Who may ask what is for the caller to add.
+pub(crate) fn router(api: Api) -> Router {
+    Router::new()
+        .route("/api/v1/traces/{trace_id}", get(trace))
+        .route("/api/v1/hops", get(hops))
+        .route("/api/v1/findings", get(findings))
+        .route("/api/v1/findings/{id}", patch(set_state))
+        .route("/api/v1/edges", get(edges))
+        .route("/api/v1/coverage", get(coverage))
+        .route("/api/v1/openapi.json", get(openapi))
+        .with_state(api)
+}
+
+/// Asks the store from a thread that may block.
+async fn asked<T: Send + 'static>(
+    api: &Api,
+    ask: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Problem> {
+    let store = Arc::clone(&api.store);
+    tokio::task::spawn_blocking(move || ask(&*store))
+        .await
+        .map_err(|_| Problem::Failed)?
+        .map_err(Problem::from)
+}
+
+/// A trace with its hops and findings.
+#[utoipa::path(
+    get, path = "/api/v1/traces/{trace_id}",
+    params(("trace_id" = String, Path, description = "32 hex digits")),
+    responses((status = 200, body = TraceShape), (status = 304), (status = 400, body = ProblemShape),
+              (status = 404, body = ProblemShape))
+)]
+async fn trace(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = trace_id(&id)?;
+    let found = asked(&api, move |store| store.trace(id)).await?.ok_or(Problem::NotFound)?;
+    json(&headers, &TraceShape::try_from(found)?)
+}
+
+/// Hops of a principal, a service, an edge, over time: the newest first.
+#[utoipa::path(
+    get, path = "/api/v1/hops", params(HopsAsk),
+    responses((status = 200, body = HopsShape), (status = 304), (status = 400, body = ProblemShape))
+)]
+async fn hops(
+    State(api): State<Api>,
+    Query(ask): Query<HopsAsk>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let query = ask.query(api.people.as_deref())?;
+    let limit = query.limit;
+    let found = asked(&api, move |store| store.hops(&query)).await?;
+    let next = found.get(limit.saturating_sub(1)).map(|last| ask::cursor_text(last.cursor()));
+    json(&headers, &HopsShape { hops: found.into_iter().map(HopShape::from).collect(), next })
+}
+
+/// Findings by state, rule, severity and service: the newest first.
+#[utoipa::path(
+    get, path = "/api/v1/findings", params(FindingsAsk),
+    responses((status = 200, body = FindingsShape), (status = 304), (status = 400, body = ProblemShape))
+)]
+async fn findings(
+    State(api): State<Api>,
+    Query(ask): Query<FindingsAsk>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let query: FindingQuery = ask.query()?;
+    let limit = query.limit;
+    let found = asked(&api, move |store| store.findings(&query)).await?;
+    let next = found.get(limit.saturating_sub(1)).map(|last| ask::cursor_text(last.cursor()));
+    let findings = found.into_iter().map(FindingShape::try_from).collect::<Result<_, _>>()?;
+    json(&headers, &FindingsShape { findings, next })
+}
+
+/// Sets the state of a finding.
+#[utoipa::path(
+    patch, path = "/api/v1/findings/{id}", request_body = StateShape,
+    params(("id" = String, Path, description = "32 hex digits")),
+    responses((status = 204), (status = 400, body = ProblemShape), (status = 404, body = ProblemShape))
+)]
+async fn set_state(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    axum::Json(wanted): axum::Json<StateShape>,
+) -> Result<http::StatusCode, Problem> {
+    let (id, state, now) = (finding_id(&id)?, state_of(&wanted.state)?, api.clock.now());
+    match asked(&api, move |store| store.set_state(id, state, &wanted.note, now)).await? {
+        true => Ok(http::StatusCode::NO_CONTENT),
+        false => Err(Problem::NotFound),
+    }
+}
+
+/// Who called whom with what assurance: service by service.
+#[utoipa::path(
+    get, path = "/api/v1/edges", params(EdgesAsk),
+    responses((status = 200, body = EdgesShape), (status = 304), (status = 400, body = ProblemShape))
+)]
+async fn edges(
+    State(api): State<Api>,
+    Query(ask): Query<EdgesAsk>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let interval = ask.interval()?;
+    let service = ask.service;
+    let found = asked(&api, move |store| store.edges(interval)).await?;
+    let is_asked = |edge: &EdgeShape| {
+        service.as_deref().is_none_or(|name| edge.service == name || edge.caller.as_deref() == Some(name))
+    };
+    json(&headers, &EdgesShape { edges: found.into_iter().map(EdgeShape::from).filter(is_asked).collect() })
+}
+
+/// How many hops showed an identity, over time.
+#[utoipa::path(
+    get, path = "/api/v1/coverage", params(EdgesAsk),
+    responses((status = 200, body = CoverageOverTimeShape), (status = 304), (status = 400, body = ProblemShape))
+)]
+async fn coverage(
+    State(api): State<Api>,
+    Query(ask): Query<EdgesAsk>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (interval, minutes) = (ask.interval()?, ask.minutes.unwrap_or(1));
+    let service = ask.service;
+    let found = asked(&api, move |store| store.coverage(interval, service.as_deref(), minutes)).await?;
+    json(&headers, &CoverageOverTimeShape { points: found.into_iter().map(CoverageShape::from).collect() })
+}
+
+async fn openapi() -> ([(http::HeaderName, &'static str); 1], String) {
+    ([(http::header::CONTENT_TYPE, "application/json")], description())
+}

@@ -1,0 +1,188 @@
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use hopseal_correlate::finding::{Finding, Subject};
+use hopseal_correlate::rule::Rule;
+use hopseal_identity::Assurance;
+use hopseal_identity::pseudonym::{PseudonymKey, Pseudonyms};
+use serde_json::{Value, json};
+use tower_service::Service as _;
+
+use super::*;
+use crate::serve::clock::TestClock;
+use crate::serve::store::testing::{EPOCH, Sketch, add, trace_id};
+use crate::serve::store::{Batch, SqliteStore, StoreSettings};
+
+const KEY: [u8; 32] = [7; 32];
+
+fn sketch(caller: &'static str, service: &'static str, principal: &'static str, start: u64) -> Sketch {
+    let assurance = if principal.is_empty() { Assurance::Unknown } else { Assurance::Asserted };
+    Sketch { caller, service, principal, issuer: "", assurance, start }
+}
+
+/// An API over a few traces: alice twice, her pseudonym once, nobody once.
+fn api(folder: &std::path::Path) -> Router {
+    let store = SqliteStore::open(folder, StoreSettings::default()).expect("a store");
+    let key = PseudonymKey::new("k1", &KEY).expect("a key");
+    let pseudonym: &'static str = Box::leak(key.of("https://idp", "alice").into_boxed_str());
+    let mut batch = Batch { at: EPOCH, ..Batch::default() };
+    let alice = [sketch("", "gateway", "alice", 0), sketch("gateway", "orders", "alice", 10)];
+    add(&mut batch.block, 1, 1, &alice);
+    add(&mut batch.block, 2, 1, &[sketch("", "gateway", "", 70_000)]);
+    add(&mut batch.block, 3, 1, &[sketch("", "gateway", pseudonym, 80_000)]);
+    let subject = Subject::Trace(trace_id(1));
+    let mut finding =
+        Finding::new(Rule::AuditGap, subject, "").message("not all of this trace is there").grouped();
+    finding.service = "gateway".to_owned();
+    batch.raised.push(finding);
+    store.commit(&batch).expect("kept");
+    let keys = Pseudonyms::new(key, []).expect("keys");
+    router(Api {
+        store: Arc::new(store),
+        clock: TestClock::at(EPOCH),
+        people: Some(Arc::new((keys, vec!["https://idp".to_owned()]))),
+    })
+}
+
+fn ask(api: &mut Router, request: Request<Body>) -> (StatusCode, Option<String>, Value) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let response = api.call(request).await.expect("an answer");
+        let (status, tag) = (response.status(), response.headers().get(header::ETAG).cloned());
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+        let tag = tag.map(|tag| tag.to_str().expect("text").to_owned());
+        (status, tag, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    })
+}
+
+fn get(api: &mut Router, path: &str) -> (StatusCode, Value) {
+    let (status, _, body) = ask(api, Request::get(path).body(Body::empty()).expect("a request"));
+    (status, body)
+}
+
+fn traces(body: &Value) -> Vec<String> {
+    let hops = body["hops"].as_array().expect("hops");
+    hops.iter()
+        .map(|hop| hop["trace_id"].as_str().and_then(|id| id.get(30..)).expect("an id").to_owned())
+        .collect()
+}
+
+#[test]
+fn hops_are_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut api = api(folder.path());
+    for (query, expected) in [
+        ("", &["04", "03", "02", "02"][..]),
+        ("principal=alice", &["02", "02"]),
+        ("user=alice", &["04", "02", "02"]),
+        ("user=alice&issuer=https://other", &[]),
+        ("principal=alic", &[]),
+        ("service=orders", &["02"]),
+        ("caller=gateway", &["02"]),
+        ("assurance=unknown", &["03"]),
+        ("from_unix_nano=1767225600005000000&to_unix_nano=1767225675000000000", &["03", "02"]),
+    ] {
+        let (status, body) = get(&mut api, &format!("/api/v1/hops?{query}"));
+        assert_eq!(status, StatusCode::OK, "{query}");
+        assert_eq!(traces(&body), expected, "{query}");
+        assert_eq!(body["next"], Value::Null, "{query}");
+    }
+}
+
+#[test]
+fn pages_follow_each_other_and_leave_nothing_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut api = api(folder.path());
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    for _ in 0..5 {
+        let (_, body) = get(&mut api, &format!("/api/v1/hops?limit=1{cursor}"));
+        seen.extend(traces(&body));
+        let Some(next) = body["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(seen, ["04", "03", "02", "02"]);
+}
+
+#[test]
+fn questions_that_cannot_be_understood() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut api = api(folder.path());
+    for (path, status) in [
+        ("/api/v1/traces/1", StatusCode::BAD_REQUEST),
+        ("/api/v1/traces/00000000000000000000000000000009", StatusCode::NOT_FOUND),
+        ("/api/v1/hops?limit=0", StatusCode::BAD_REQUEST),
+        ("/api/v1/hops?limit=1001", StatusCode::BAD_REQUEST),
+        ("/api/v1/hops?assurance=sure", StatusCode::BAD_REQUEST),
+        ("/api/v1/hops?cursor=1-2", StatusCode::BAD_REQUEST),
+        ("/api/v1/hops?prinzipal=alice", StatusCode::BAD_REQUEST),
+        ("/api/v1/findings?rule=none", StatusCode::BAD_REQUEST),
+        ("/api/v1/edges?from_unix_nano=5&to_unix_nano=5", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(get(&mut api, path).0, status, "{path}");
+    }
+}
+
+#[test]
+fn a_trace_is_shown_whole_and_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut api = api(folder.path());
+    let path = format!("/api/v1/traces/{}", trace_id(1));
+    let (status, tag, body) = ask(&mut api, Request::get(&path).body(Body::empty()).expect("a request"));
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(body["hops"][1]["caller_place"], json!(0));
+    assert_eq!(body["hops"][1]["principal"]["actors"][0], json!({"id": "planner", "kind": "agent"}));
+    assert_eq!(body["findings"][0]["finding"]["rule"], json!("audit_gap"));
+    let again = Request::get(&path).header(header::IF_NONE_MATCH, tag.expect("a tag")).body(Body::empty());
+    assert_eq!(ask(&mut api, again.expect("a request")).0, StatusCode::NOT_MODIFIED);
+}
+
+#[test]
+fn the_state_of_a_finding_is_set() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut api = api(folder.path());
+    let (_, body) = get(&mut api, "/api/v1/findings?state=open&severity=info&service=gateway");
+    let id = body["findings"][0]["finding"]["id"].as_str().expect("an id").to_owned();
+    for (id, state, status) in [
+        (&*id, "acknowledged", StatusCode::NO_CONTENT),
+        (&*id, "retracted", StatusCode::BAD_REQUEST),
+        ("00000000000000000000000000000000", "open", StatusCode::NOT_FOUND),
+    ] {
+        let request = Request::builder()
+            .method(Method::PATCH)
+            .uri(format!("/api/v1/findings/{id}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(json!({"state": state, "note": "seen"}).to_string()));
+        assert_eq!(ask(&mut api, request.expect("a request")).0, status, "{state}");
+    }
+    let (_, body) = get(&mut api, "/api/v1/findings?state=acknowledged");
+    assert_eq!(body["findings"][0]["note"], json!("seen"));
+    assert_eq!(get(&mut api, "/api/v1/findings?state=open").1["findings"], json!([]));
+}
+
+#[test]
+fn edges_and_coverage_are_counted_by_the_minute() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut api = api(folder.path());
+    let (_, body) = get(&mut api, "/api/v1/edges?service=orders");
+    assert_eq!(body["edges"].as_array().expect("edges").len(), 1);
+    assert_eq!(body["edges"][0]["caller"], json!("gateway"));
+    let (_, body) = get(&mut api, "/api/v1/coverage");
+    let counts =
+        |point: &Value| (point["hops"].clone(), point["identified"].clone(), point["uncovered"].clone());
+    let points: Vec<_> = body["points"].as_array().expect("points").iter().map(counts).collect();
+    assert_eq!(points, [(json!(2), json!(2), json!(0)), (json!(2), json!(1), json!(1))]);
+    let (_, body) = get(&mut api, "/api/v1/coverage?minutes=60&service=orders");
+    assert_eq!(body["points"][0]["hops"], json!(1));
+}
+
+/// The description that is checked in, for clients to be made from.
+#[test]
+fn the_description_is_the_one_that_is_checked_in() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/serve/api/openapi.json");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, description()).expect("written");
+    }
+    let golden = std::fs::read_to_string(path).expect("checked in");
+    assert!(golden == description(), "run this test with UPDATE_GOLDEN=1 and look at what changed");
+}

@@ -1,0 +1,158 @@
+//! One trace judged, and its hops as the store keeps them. The verdict is that of `hopseal check`.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use hopseal_correlate::catalogue::Capability;
+use hopseal_correlate::dialect::Dialects;
+use hopseal_correlate::hop::{Hop as Crossing, HopIx};
+use hopseal_correlate::judge::{Judge, Verdict};
+use hopseal_correlate::policy::Policy;
+use hopseal_correlate::record::{Service, Span};
+use hopseal_correlate::rule::Cx;
+use hopseal_correlate::sink::{SpanId, TraceId};
+use hopseal_correlate::trace::Trace;
+use hopseal_correlate::who::SealVerdict;
+use hopseal_identity::{Assurance, Kind};
+use rustc_hash::FxHashMap;
+
+use crate::seal_check::SealCheck;
+use crate::serve::store::{Block, Hop, HopTexts, Judged};
+
+/// What traces are judged by.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// What is declared.
+    pub(crate) policy: Policy,
+    /// What attribute keys mean.
+    pub(crate) dialects: Dialects,
+    /// Checks seals again.
+    pub(crate) seals: Option<SealCheck>,
+}
+
+impl Rules {
+    /// The judge of `check`, with these rules.
+    pub(crate) fn with_judge<T>(&self, judged: impl FnOnce(&Judge<'_>) -> T) -> T {
+        let seal = |trace_id: TraceId, span: &Span<'_>| -> Option<SealVerdict> {
+            self.seals.as_ref().and_then(|seals| seals.verdict(trace_id, span))
+        };
+        judged(&Judge { dialects: &self.dialects, policy: &self.policy, seal: &seal })
+    }
+}
+
+/// Adds the hops of a trace to a block, and returns what tells its verdict from another.
+pub(crate) fn record(cx: &Cx<'_>, verdict: &Verdict, version: u32, block: &mut Block) -> u64 {
+    let trace = cx.trace;
+    let mut places: FxHashMap<HopIx, u32> = FxHashMap::default();
+    let mut hash = DefaultHasher::new();
+    let mut count = 0;
+    for (hop, place) in cx.hops.iter().zip(0_u32..) {
+        places.insert(hop.ix, place);
+        let row = row(cx, hop, &places, block);
+        digest(&row, block, &mut hash);
+        block.hops.push(row);
+        count += 1;
+    }
+    for finding in &verdict.findings {
+        finding.id.hash(&mut hash);
+        (finding.severity, finding.confidence).hash(&mut hash);
+    }
+    let grade = trace.grade;
+    (grade.missing_parents, grade.is_complete(), grade.closed_early).hash(&mut hash);
+    let digest = hash.finish();
+    block.traces.push(Judged {
+        trace_id: trace.id,
+        version,
+        digest,
+        missing_parents: grade.missing_parents,
+        complete: grade.is_complete(),
+        closed_early: grade.closed_early,
+        hops: count,
+    });
+    digest
+}
+
+/// Takes back what [`record`] added last.
+pub(crate) fn forget_last(block: &mut Block) {
+    if let Some(judged) = block.traces.pop() {
+        block.hops.truncate(block.hops.len().saturating_sub(judged.hops as usize));
+    }
+}
+
+fn row(cx: &Cx<'_>, hop: &Crossing<'_>, places: &FxHashMap<HopIx, u32>, block: &mut Block) -> Hop {
+    let entry = cx.entry(hop);
+    let Service { name, namespace, environment } = hop.service;
+    let texts = &mut block.texts;
+    let principal = hop.identity.principal.as_ref();
+    let caller = hop.exit.map_or("", |exit| cx.trace.span(exit).service.name);
+    let actors = principal.map_or(String::new(), |principal| {
+        let actor = |actor: &hopseal_identity::Actor<'_>| {
+            format!("{}:{}", actor.kind.unwrap_or(Kind::Service).as_str(), actor.id)
+        };
+        principal.actors.iter().map(actor).collect::<Vec<_>>().join("\n")
+    });
+    Hop {
+        span_id: entry.id,
+        parent: entry.parent,
+        start: entry.start,
+        end: entry.end,
+        caller: hop.caller.and_then(|caller| places.get(&caller).copied()),
+        texts: HopTexts {
+            caller: texts.add(caller),
+            service: texts.add(name),
+            namespace: texts.add(namespace),
+            environment: texts.add(environment),
+            operation: texts.add(&hop.operation),
+            via: if hop.via.is_empty() { Default::default() } else { texts.add(&hop.via.join("\n")) },
+            method: texts.add(hop.identity.method.unwrap_or("")),
+            principal: texts.add(principal.map_or("", |principal| principal.id)),
+            issuer: texts.add(principal.and_then(|principal| principal.issuer).unwrap_or("")),
+            tenant: texts.add(principal.and_then(|principal| principal.tenant).unwrap_or("")),
+            actors: texts.add(&actors),
+        },
+        kind: hop.kind,
+        assurance: hop.identity.assurance,
+        basis: hop.identity.basis,
+        outcome: hop.outcome,
+        principal_kind: principal.map_or(Kind::User, |principal| principal.kind),
+        uncovered: hop.identity.assurance == Assurance::Unknown
+            && cx.catalogue.capability(hop.service, &hop.operation) == Capability::Never,
+    }
+}
+
+/// Whether a service is capable is not of the trace, and left out.
+fn digest(hop: &Hop, block: &Block, hash: &mut DefaultHasher) {
+    let Hop {
+        span_id,
+        parent,
+        start,
+        end,
+        caller,
+        texts,
+        kind,
+        assurance,
+        basis,
+        outcome,
+        principal_kind,
+        ..
+    } = hop;
+    (span_id, parent, start, end, caller, kind, assurance, basis, outcome).hash(hash);
+    principal_kind.as_str().hash(hash);
+    texts.all().iter().for_each(|text| block.texts.get(*text).hash(hash));
+}
+
+/// How much the sender of the span that a finding is about is to be trusted.
+pub(crate) fn trust(trace: &Trace<'_>, span_id: Option<SpanId>) -> u8 {
+    let span = span_id.and_then(|span_id| trace.find(span_id)).map(|ix| trace.span(ix));
+    span.map_or_else(|| most_trusted(trace), |span| span.speaker.trust())
+}
+
+/// How much the most trusted sender of a trace is to be trusted.
+pub(crate) fn most_trusted(trace: &Trace<'_>) -> u8 {
+    trace.spans().iter().map(|span| span.speaker.trust()).max().unwrap_or_default()
+}
+
+/// The least trusted sender of spans that came after those at the front of `records`.
+pub(crate) fn least_trusted(new: &[u8]) -> u8 {
+    use hopseal_correlate::record::{packed::each, speaker};
+    each(new).map(|(_, record)| speaker(record).trust()).min().unwrap_or(u8::MAX)
+}

@@ -1,0 +1,327 @@
+//! Keeps what is received: durable before the answer, judged once a trace is quiet, stored.
+//!
+//! ```text
+//! Delivery --> shards --records--> journal --durable--> answer
+//!                '--windows--> judge --turn--> store, then the journal forgets
+//! ```
+//! A process that is killed at any moment loses nothing it answered for: what is not in the store is in the journal, and
+//! read back from there. What is in both is judged again, found to be the same, and changes nothing.
+
+mod answer;
+mod journal;
+mod judging;
+mod reading;
+mod settings;
+mod shard;
+#[cfg(test)]
+mod tests;
+mod windows;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hopseal_correlate::catalogue::Catalogue;
+use hopseal_correlate::record::packed::unpack;
+use hopseal_correlate::sink::TraceId;
+use hopseal_correlate::survey::Survey;
+
+pub(crate) use self::judging::Rules;
+pub(crate) use self::settings::{Durability, KeepSettings};
+
+use self::answer::answer;
+use self::journal::{Journal, JournalError, Left};
+use self::reading::Share;
+use self::shard::{Found, Parts, ToShard};
+use self::windows::{Counts, Last};
+use crate::serve::clock::Clock;
+use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
+use crate::serve::store::{Batch, FindingQuery, SqliteStore, Store, StoreError};
+
+/// When to try again after too much was on its way.
+const WHEN_OVERLOADED: Duration = Duration::from_secs(1);
+/// When to try again after the disk was found nearly full.
+const WHEN_FULL: Duration = Duration::from_secs(30);
+/// Bytes of records given to a shard at once when a journal is read back.
+const RECOVERED_BYTES: usize = 1 << 20;
+
+/// The keeper cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum KeepError {
+    /// The directory cannot be used.
+    #[error("cannot use `{}`", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the store")]
+    Store(#[from] StoreError),
+    /// The journal cannot be opened or read back.
+    #[error("cannot read the journal back")]
+    Journal(#[from] JournalError),
+    /// A thread cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// What was counted since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct KeepCounts {
+    /// Open traces.
+    pub(crate) open: usize,
+    /// Bytes of their spans.
+    pub(crate) open_bytes: usize,
+    /// Of traces judged early, late and again.
+    pub(crate) windows: Counts,
+    /// Turns that the store failed to keep; what was found in them is kept with the next that succeeds.
+    pub(crate) failed_turns: u64,
+    /// Free bytes of the disk, as of the last turn.
+    pub(crate) free: u64,
+    /// Whether they are so few that somebody should be told.
+    pub(crate) alarm: bool,
+}
+
+/// See the [module](self).
+pub(crate) struct Keeper {
+    shards: Vec<Sender<ToShard>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    journal: Option<Journal>,
+    store: Arc<SqliteStore>,
+    clock: Arc<dyn Clock>,
+    settings: KeepSettings,
+    /// Whether the catalogue is given.
+    given: bool,
+    waiting: Arc<AtomicUsize>,
+    stopping: AtomicBool,
+    full: AtomicBool,
+    turn: Mutex<Unsaved>,
+}
+
+/// What is between the shards and the store.
+#[derive(Debug, Default)]
+struct Unsaved {
+    batch: Batch,
+    counts: KeepCounts,
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeper").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Keeper {
+    /// Opens the directory, reads back what an earlier process had not judged, and starts. `catalogue`: what services
+    /// show, where that is given; else it is learned and kept.
+    pub(crate) fn start(
+        settings: KeepSettings,
+        rules: Arc<Rules>,
+        catalogue: Option<Catalogue>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, KeepError> {
+        let folder = &settings.folder;
+        std::fs::create_dir_all(folder)
+            .map_err(|source| KeepError::Folder { path: folder.clone(), source })?;
+        let store = Arc::new(SqliteStore::open(folder, settings.store)?);
+        let learned = store.learned(clock.now())?;
+        let left = Left::open(&folder.join("journal.sqlite"))?;
+        let given = catalogue.is_some();
+        let mut survey = Survey { catalogue: catalogue.unwrap_or(learned.catalogue), ..Survey::default() };
+        learned.validating.iter().for_each(|service| survey.validating.add(service));
+        let count = settings.shards.get().min(64);
+        let (shards, receivers): (Vec<_>, Vec<Receiver<_>>) = (0..count).map(|_| channel()).unzip();
+        let shares = Share::all(count);
+        recover(&left, &shares, &shards, &rules)?;
+        let runs = Arc::new(AtomicU64::new(left.next));
+        let (journal, writer) = left.start()?;
+        let journal = (settings.durability == Durability::Disk).then_some(journal);
+        let mut threads = vec![writer];
+        for (share, from) in shares.into_iter().zip(receivers) {
+            let parts = Parts {
+                share,
+                rules: Arc::clone(&rules),
+                window: settings.window,
+                clock: Arc::clone(&clock),
+                journal: journal.clone(),
+                runs: Arc::clone(&runs),
+                survey: survey.clone(),
+                given,
+                shards: shards.clone(),
+            };
+            let name = format!("shard {}", parts.share.own());
+            let thread = std::thread::Builder::new().name(name);
+            threads.push(thread.spawn(move || shard::run(parts, &from)).map_err(KeepError::Thread)?);
+        }
+        let keeper = Self {
+            shards,
+            threads: Mutex::new(threads),
+            journal,
+            store,
+            clock,
+            settings,
+            given,
+            waiting: Arc::default(),
+            stopping: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            turn: Mutex::default(),
+        };
+        keeper.recall()?;
+        Ok(keeper)
+    }
+
+    /// What was found.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store) as Arc<dyn Store>
+    }
+
+    /// Tells shards how the traces that were read back had been judged.
+    fn recall(&self) -> Result<(), KeepError> {
+        let found = self.ask();
+        for (shard, found) in self.shards.iter().zip(found) {
+            let mut traces = Vec::new();
+            for trace_id in found.kept {
+                let Some(judged) = self.store.judged(trace_id)? else { continue };
+                let query =
+                    FindingQuery { trace_id: Some(trace_id), limit: usize::MAX, ..FindingQuery::default() };
+                let findings = self.store.findings(&query)?;
+                let findings = findings.into_iter().map(|finding| (finding.id, None)).collect();
+                traces.push((trace_id, Last { version: judged.version, digest: judged.digest, findings }));
+            }
+            let _ = shard.send(ToShard::Recall(traces));
+        }
+        Ok(())
+    }
+
+    fn ask(&self) -> Vec<shard::Recovered> {
+        let ask = |shard: &Sender<ToShard>| {
+            let (to, from) = channel();
+            shard.send(ToShard::Which(to)).ok()?;
+            from.recv().ok()
+        };
+        self.shards.iter().filter_map(ask).collect()
+    }
+
+    fn unsaved(&self) -> MutexGuard<'_, Unsaved> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Judges what is due, keeps what was found, and lets the journal forget what is no longer needed. To be called every
+    /// second or so, from a thread that may block. Errors do not stop anything: what was not kept is kept with the next
+    /// turn that succeeds.
+    pub(crate) fn turn(&self) -> Result<(), StoreError> {
+        let mut unsaved = self.unsaved();
+        let (to, from) = channel();
+        self.shards.iter().for_each(|shard| _ = shard.send(ToShard::Turn(to.clone())));
+        drop(to);
+        let found: Vec<Found> = from.iter().collect();
+        let now = self.clock.now();
+        let counts = &mut unsaved.counts;
+        (counts.open, counts.open_bytes, counts.windows) = (0, 0, Counts::default());
+        let mut needed = u64::MAX;
+        for found in found {
+            let counts = &mut unsaved.counts;
+            counts.open += found.open.0;
+            counts.open_bytes += found.open.1;
+            counts.windows.add(found.counts);
+            needed = needed.min(found.needed);
+            if !self.given && !found.batch.shown.is_empty() {
+                let shown = Arc::new(found.batch.shown.clone());
+                self.shards.iter().for_each(|shard| _ = shard.send(ToShard::Shown(Arc::clone(&shown))));
+            }
+            unsaved.batch.append(found.batch);
+        }
+        unsaved.batch.at = now;
+        if !unsaved.batch.is_empty()
+            && let Err(error) = self.store.commit(&unsaved.batch)
+        {
+            unsaved.counts.failed_turns += 1;
+            return Err(error);
+        }
+        unsaved.batch = Batch::default();
+        if let Some(journal) = self.journal.as_ref().filter(|_| needed != u64::MAX) {
+            journal.forget(needed);
+        }
+        drop(unsaved);
+        self.store.tend(now)?;
+        Ok(())
+    }
+
+    /// What was counted, as of the last turn.
+    pub(crate) fn counts(&self) -> KeepCounts {
+        self.unsaved().counts
+    }
+
+    /// Takes nothing more, keeps what was found, and ends. Open traces are read back by the next process.
+    pub(crate) fn stop(mut self) -> Result<(), StoreError> {
+        self.stopping.store(true, Ordering::Release);
+        let turned = self.turn();
+        self.shards.iter().for_each(|shard| _ = shard.send(ToShard::Stop));
+        self.journal = None;
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // A thread that panicked has nothing more to say.
+        threads.into_iter().for_each(|thread| _ = thread.join());
+        turned
+    }
+}
+
+/// Hands the records that an earlier process left in its journal to the shards.
+fn recover(
+    left: &Left,
+    shares: &[Share],
+    shards: &[Sender<ToShard>],
+    rules: &Rules,
+) -> Result<(), KeepError> {
+    let mut waiting: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
+    let Some(share) = shares.first() else { return Ok(()) };
+    left.each(|run, body| {
+        let Ok(packed) = lz4_flex::decompress_size_prepended(body) else { return };
+        // SQLite answers for whole runs; a broken one would be a fault of ours, and costs itself.
+        let _ = unpack(&packed, &rules.dialects, |trace_id: TraceId, record| {
+            let shard = share.of(trace_id);
+            let records = waiting.entry(shard).or_default();
+            records.extend_from_slice(record);
+            if records.len() >= RECOVERED_BYTES
+                && let Some(shard) = shards.get(shard)
+            {
+                let _ = shard.send(ToShard::Recovered(run, std::mem::take(records)));
+            }
+        });
+        for (shard, records) in std::mem::take(&mut waiting) {
+            if let Some(shard) = shards.get(shard) {
+                let _ = shard.send(ToShard::Recovered(run, records));
+            }
+        }
+    })?;
+    Ok(())
+}
+
+impl Accept for Keeper {
+    async fn accept(&self, delivery: Delivery) -> Result<Accepted, Refused> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(Refused::Stopping);
+        }
+        if self.full.load(Ordering::Acquire) {
+            return Err(Refused::DiskFull { retry_after: WHEN_FULL });
+        }
+        let bytes = delivery.body.len();
+        if self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > self.settings.waiting_bytes {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(Refused::Overloaded { retry_after: WHEN_OVERLOADED });
+        }
+        let (parts, from) = answer(self.shards.len(), Arc::clone(&self.waiting), bytes);
+        for (shard, part) in self.shards.iter().zip(parts) {
+            // Without a thread behind it the part is dropped here, and says that nothing was kept.
+            let _ = shard.send(ToShard::Delivery(delivery.clone(), part));
+        }
+        from.await.unwrap_or(Err(Refused::Failed))
+    }
+}

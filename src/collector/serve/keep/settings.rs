@@ -1,0 +1,79 @@
+//! What the keeper is told: plain values, so that neither configuration nor tests stand in its way.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::serve::store::StoreSettings;
+
+/// When an answer is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Once the spans are on the disk.
+    Disk,
+    /// Once the spans are in memory: what is not yet judged is lost with the process.
+    Memory,
+}
+
+/// Everything the keeper has to be told.
+#[derive(Debug, Clone)]
+pub(crate) struct KeepSettings {
+    /// The one directory that everything is kept in. Made if it is not there.
+    pub(crate) folder: PathBuf,
+    /// When an answer is given. Default: once on the disk.
+    pub(crate) durability: Durability,
+    /// Threads that read and judge, each with its own traces. Default 1; at most 64.
+    pub(crate) shards: NonZeroUsize,
+    /// Bytes of deliveries that may be waiting to be read. Past it the answer is "later". Default 64 MiB.
+    pub(crate) waiting_bytes: usize,
+    /// When a trace is judged.
+    pub(crate) window: WindowSettings,
+    /// What the store is told.
+    pub(crate) store: StoreSettings,
+}
+
+/// When a trace is taken as complete, and how much is kept open meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WindowSettings {
+    /// Quiet time after the last span before a trace is judged. Default 10 s.
+    pub(crate) settle: Duration,
+    /// A trace that is never quiet is judged at this age, as one of which more may come, and again each time it has
+    /// passed, until it is quiet. Default 2 min.
+    pub(crate) max_age: Duration,
+    /// How long a judged trace is kept, so that late spans are judged together with it. Default 2 min.
+    pub(crate) late: Duration,
+    /// Bytes of spans kept open. Past it the oldest traces are judged early, and counted. Default 512 MiB.
+    pub(crate) open_bytes: usize,
+    /// Bytes of judged spans kept for late ones; the oldest go first. Default 256 MiB.
+    pub(crate) judged_bytes: usize,
+    /// Bytes of the spans judged of one trace. What comes after them is counted as dropped. Default 64 MiB.
+    pub(crate) trace_bytes: usize,
+}
+
+impl KeepSettings {
+    /// Everything as it is by default, in this folder.
+    #[must_use]
+    pub(crate) fn of(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            durability: Durability::Disk,
+            shards: NonZeroUsize::MIN,
+            waiting_bytes: 64 << 20,
+            window: WindowSettings::default(),
+            store: StoreSettings::default(),
+        }
+    }
+}
+
+impl Default for WindowSettings {
+    fn default() -> Self {
+        Self {
+            settle: Duration::from_secs(10),
+            max_age: Duration::from_secs(120),
+            late: Duration::from_secs(120),
+            open_bytes: 512 << 20,
+            judged_bytes: 256 << 20,
+            trace_bytes: 64 << 20,
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! One thread with its own traces: reads deliveries, hands records to the journal, judges what is due.
+//!
+//! Shards share nothing. What one finds out that another needs goes by message: who sent a span that is linked to, which
+//! service has credentials validated, what services have shown.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+
+use hopseal_correlate::catalogue::Catalogue;
+use hopseal_correlate::hop::{HopKind, Hops};
+use hopseal_correlate::intake::Intake;
+use hopseal_correlate::record::packed::{Packer, each};
+use hopseal_correlate::record::{Service, Span};
+use hopseal_correlate::sink::TraceId;
+use hopseal_correlate::survey::{Sent, Survey, unasked};
+use hopseal_correlate::trace::Trace;
+use hopseal_correlate::words::Words;
+
+use super::answer::Answer;
+use super::journal::{Journal, Run};
+use super::judging::{Rules, forget_last, least_trusted, record, trust};
+use super::reading::{LinkAway, Share, Stage, read};
+use super::settings::WindowSettings;
+use super::windows::{Counts, Due, Last, Windows};
+use crate::serve::clock::Clock;
+use crate::serve::delivery::Delivery;
+use crate::serve::store::Batch;
+
+/// Bytes of records that go into one run of the journal.
+const RUN_BYTES: usize = 1 << 20;
+/// Bytes of records judged between two runs, beyond as many as were read.
+const JUDGE_BYTES: usize = 64 << 10;
+/// Traces of which it is remembered that they wait for a service to be seen asking, and links that wait for their sender.
+const MAX_WAITING: usize = 1 << 18;
+
+/// What a shard is told.
+#[derive(Debug)]
+pub(crate) enum ToShard {
+    /// Spans, and who waits for the answer.
+    Delivery(Delivery, Answer),
+    /// Records that an earlier process wrote into that run.
+    Recovered(u64, Vec<u8>),
+    /// How traces were judged by an earlier process.
+    Recall(Vec<(TraceId, Last)>),
+    /// To end.
+    Stop,
+    /// To tell which traces are there.
+    Which(Sender<Recovered>),
+    /// To judge all that is due, and tell what was found.
+    Turn(Sender<Found>),
+    /// What services have shown.
+    Shown(Arc<Catalogue>),
+    /// A trace of that shard links to a span of this one.
+    Linked(LinkAway, usize),
+    /// Who sent a span that a trace of this shard links to.
+    Sent(LinkAway, Box<Sent>),
+    /// A service was seen to have credentials validated.
+    Validating(Arc<OwnedService>),
+}
+
+/// A service that outlives its records.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct OwnedService {
+    name: String,
+    namespace: String,
+    environment: String,
+}
+
+impl OwnedService {
+    fn as_service(&self) -> Service<'_> {
+        Service { name: &self.name, namespace: &self.namespace, environment: &self.environment }
+    }
+}
+
+impl From<Service<'_>> for OwnedService {
+    fn from(service: Service<'_>) -> Self {
+        Self {
+            name: service.name.to_owned(),
+            namespace: service.namespace.to_owned(),
+            environment: service.environment.to_owned(),
+        }
+    }
+}
+
+/// The traces of a shard.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) kept: Vec<TraceId>,
+}
+
+/// What was found since the turn before.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) batch: Batch,
+    /// Runs under this number are not needed any more, once the batch is kept.
+    pub(crate) needed: u64,
+    pub(crate) counts: Counts,
+    /// Open traces, and the bytes of their spans.
+    pub(crate) open: (usize, usize),
+}
+
+/// What a shard is made of.
+pub(crate) struct Parts {
+    pub(crate) share: Share,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) window: WindowSettings,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// `None` where answers do not wait for the disk.
+    pub(crate) journal: Option<Journal>,
+    /// The number of the next run.
+    pub(crate) runs: Arc<AtomicU64>,
+    pub(crate) survey: Survey,
+    /// Whether the catalogue is given, and so is never added to.
+    pub(crate) given: bool,
+    pub(crate) shards: Vec<Sender<ToShard>>,
+}
+
+/// Runs a shard until everybody who could tell it something is gone.
+pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
+    let rules = Arc::clone(&parts.rules);
+    let mut words = Words::default();
+    let mut intake = Intake::new(&rules.dialects, &mut words, Stage::new(parts.share.clone()));
+    let mut shard = Shard {
+        windows: Windows::new(parts.window),
+        packer: Packer::default(),
+        packed: Vec::new(),
+        batch: Batch::default(),
+        told: parts.survey.validating.iter().map(OwnedService::from).collect(),
+        unasked: HashMap::new(),
+        unasked_count: 0,
+        waiting: HashMap::new(),
+        waiting_count: 0,
+        parts,
+    };
+    while let Ok(message) = from.recv() {
+        let mut next = Some(message);
+        while let Some(message) = next.take() {
+            next = match message {
+                ToShard::Stop => return,
+                ToShard::Delivery(delivery, answer) => shard.take(&mut intake, from, delivery, answer),
+                other => {
+                    shard.told(&mut intake, other);
+                    None
+                }
+            };
+        }
+    }
+}
+
+struct Shard {
+    parts: Parts,
+    windows: Windows,
+    packer: Packer,
+    packed: Vec<u8>,
+    batch: Batch,
+    /// Services that others know to have credentials validated.
+    told: HashSet<OwnedService>,
+    /// Judged traces that have more to say should a service be seen to ask.
+    unasked: HashMap<OwnedService, Vec<TraceId>>,
+    unasked_count: usize,
+    /// Links to spans of traces of this shard, by that trace: who wants to know.
+    waiting: HashMap<TraceId, Vec<(LinkAway, usize)>>,
+    waiting_count: usize,
+}
+
+impl Shard {
+    /// Reads a delivery and those behind it that fit into one run. Returns what came after them.
+    fn take(
+        &mut self,
+        intake: &mut Intake<'_, Stage>,
+        from: &Receiver<ToShard>,
+        delivery: Delivery,
+        answer: Answer,
+    ) -> Option<ToShard> {
+        let mut answers = Vec::new();
+        let mut next = Some((delivery, answer));
+        let mut after = None;
+        while let Some((delivery, answer)) = next.take() {
+            let read = read(&delivery, intake);
+            let is_first = self.parts.share.own() == 0;
+            match read.reason {
+                Some(reason) if read.malformed => answer.malformed(reason),
+                reason => {
+                    // Every shard reads everything; one speaks of what is of none.
+                    let (rejected, reason) = if is_first { (read.rejected, reason) } else { (0, None) };
+                    answer.read(read.spans, rejected, reason);
+                    answers.push(answer);
+                }
+            }
+            if intake.get_mut().records.len() < RUN_BYTES {
+                match from.try_recv() {
+                    Ok(ToShard::Delivery(delivery, answer)) => next = Some((delivery, answer)),
+                    other => after = other.ok(),
+                }
+            }
+        }
+        self.keep(intake, answers);
+        after
+    }
+
+    /// Hands what was read to the journal and to the windows, and judges some of what is due.
+    fn keep(&mut self, intake: &mut Intake<'_, Stage>, answers: Vec<Answer>) {
+        let stage = intake.get_mut();
+        let (mut records, mut links) = (std::mem::take(&mut stage.records), std::mem::take(&mut stage.links));
+        let run = self.parts.runs.fetch_add(1, Ordering::Relaxed);
+        match &self.parts.journal {
+            Some(journal) if !records.is_empty() => {
+                self.packed.clear();
+                self.packer.pack(&records, intake.words(), &self.parts.rules.dialects, &mut self.packed);
+                journal.append(Run {
+                    seq: run,
+                    body: lz4_flex::compress_prepend_size(&self.packed),
+                    answers,
+                });
+            }
+            _ => answers.into_iter().for_each(Answer::durable),
+        }
+        let now = self.parts.clock.now();
+        for (trace_id, record) in each(&records) {
+            self.windows.add(trace_id, record, run, now);
+        }
+        links.drain(..).for_each(|link| self.link(link));
+        let mut room = records.len() + JUDGE_BYTES;
+        records.clear();
+        let stage = intake.get_mut();
+        (stage.records, stage.links) = (records, links);
+        while room > 0
+            && let Some((trace_id, due)) = self.windows.due(now)
+        {
+            room = room.saturating_sub(self.windows.get(trace_id).map_or(0, |kept| kept.records.len()));
+            self.judge(intake, trace_id, due, now);
+        }
+    }
+
+    fn told(&mut self, intake: &mut Intake<'_, Stage>, message: ToShard) {
+        match message {
+            ToShard::Delivery(..) | ToShard::Stop => {}
+            ToShard::Recovered(run, records) => {
+                let now = self.parts.clock.now();
+                for (trace_id, record) in each(&records) {
+                    self.windows.add(trace_id, record, run, now);
+                    let Some((_, span)) = Span::read(record, intake.words()) else { continue };
+                    for (to, span_id) in span.links().filter(|(to, _)| *to != trace_id) {
+                        self.link(LinkAway { from: trace_id, to, span_id });
+                    }
+                }
+            }
+            ToShard::Recall(traces) => {
+                traces.into_iter().for_each(|(trace_id, last)| self.windows.recall(trace_id, last));
+            }
+            ToShard::Which(to) => _ = to.send(Recovered { kept: self.windows.ids().collect() }),
+            ToShard::Turn(to) => self.turn(intake, &to),
+            ToShard::Shown(shown) => self.parts.survey.catalogue.merge(&shown),
+            ToShard::Linked(link, shard) => self.wanted(link, shard),
+            ToShard::Sent(link, sent) => {
+                self.parts.survey.linked.learn(link.to, link.span_id, *sent);
+                self.windows.again(link.from);
+            }
+            ToShard::Validating(service) => {
+                if self.told.insert((*service).clone()) {
+                    self.parts.survey.validating.add(service.as_service());
+                    self.asks(&service);
+                }
+            }
+        }
+    }
+
+    /// A trace of this shard links to a span of another trace.
+    fn link(&mut self, link: LinkAway) {
+        let owner = self.parts.share.of(link.to);
+        if owner == self.parts.share.own() {
+            self.wanted(link, owner);
+        } else if let Some(owner) = self.parts.shards.get(owner) {
+            let _ = owner.send(ToShard::Linked(link, self.parts.share.own()));
+        }
+    }
+
+    /// Somebody wants to know who sent a span of this shard.
+    fn wanted(&mut self, link: LinkAway, shard: usize) {
+        self.parts.survey.linked.expect(link.to, link.span_id);
+        if self.waiting_count < MAX_WAITING {
+            self.waiting.entry(link.to).or_default().push((link, shard));
+            self.waiting_count += 1;
+        }
+        self.windows.again(link.to);
+    }
+
+    /// Says who sent the spans of a trace that others link to.
+    fn answer(&mut self, trace_id: TraceId) {
+        let Some(waiting) = self.waiting.get(&trace_id) else { return };
+        for (link, shard) in waiting {
+            let Some(sent) = self.parts.survey.linked.sent(link.to, link.span_id) else { continue };
+            if *shard == self.parts.share.own() {
+                self.windows.again(link.from);
+            } else if let Some(shard) = self.parts.shards.get(*shard) {
+                let _ = shard.send(ToShard::Sent(*link, Box::new(sent.clone())));
+            }
+        }
+        self.waiting_count -= self.waiting.remove(&trace_id).map_or(0, |waiting| waiting.len());
+    }
+
+    /// A service is known to ask: traces that were judged before have more to say.
+    fn asks(&mut self, service: &OwnedService) {
+        for trace_id in self.unasked.remove(service).unwrap_or_default() {
+            self.unasked_count -= 1;
+            self.windows.again(trace_id);
+        }
+    }
+
+    fn turn(&mut self, intake: &Intake<'_, Stage>, to: &Sender<Found>) {
+        let now = self.parts.clock.now();
+        while let Some((trace_id, due)) = self.windows.due(now) {
+            self.judge(intake, trace_id, due, now);
+        }
+        for trace_id in self.windows.let_go(now) {
+            for (link, _) in self.waiting.remove(&trace_id).unwrap_or_default() {
+                self.waiting_count -= 1;
+                self.parts.survey.linked.forget(link.to, link.span_id);
+            }
+        }
+        let needed = self.windows.first_run().unwrap_or_else(|| self.parts.runs.load(Ordering::Relaxed));
+        let (batch, counts) = (std::mem::take(&mut self.batch), self.windows.counts);
+        let _ = to.send(Found { batch, needed, counts, open: self.windows.open() });
+    }
+
+    fn judge(&mut self, intake: &Intake<'_, Stage>, trace_id: TraceId, due: Due, now: u64) {
+        let rules = Arc::clone(&self.parts.rules);
+        let Some(kept) = self.windows.get(trace_id) else { return };
+        let records = each(&kept.records).map(|(_, record)| record);
+        let mut trace = Trace::from_records(trace_id, records, intake.words());
+        if matches!(due, Due::Old | Due::Crowded) || kept.straggling || kept.over {
+            trace = trace.closed_early();
+        }
+        let last = kept.last.clone();
+        let new = kept.records.get(kept.judged..).unwrap_or(&[]);
+        let (straggling, new) = (kept.straggling, least_trusted(new));
+        let (mut validates, mut asked_by) = (Vec::new(), Vec::new());
+        let mut next = last.clone();
+        rules.with_judge(|judge| {
+            let hops = judge.hops(&trace);
+            if last.version == 0 {
+                observe(&mut self.batch.shown, &hops);
+            }
+            let survey = &mut self.parts.survey;
+            survey.linked.observe(&trace, &hops);
+            survey.validating.observe(&trace, &hops);
+            let is_new = |service: &Service<'_>| !self.told.contains(&OwnedService::from(*service));
+            if survey.validating.len() > self.told.len() {
+                validates.extend(survey.validating.iter().filter(is_new).map(OwnedService::from));
+            }
+            asked_by.extend(unasked(&trace, &hops, &survey.validating).map(OwnedService::from));
+            let cx = judge.cx(&trace, &hops, survey);
+            let mut verdict = judge.verdict(&cx);
+            let version = if straggling { 0 } else { last.version + 1 };
+            let digest = record(&cx, &verdict, version, &mut self.batch.block);
+            if last.version > 0 && digest == last.digest {
+                return forget_last(&mut self.batch.block);
+            }
+            let stands: HashSet<_> = verdict.findings.iter().map(|finding| finding.id).collect();
+            let mut findings: Vec<_> =
+                verdict.findings.iter().map(|finding| (finding.id, finding.span_id)).collect();
+            for (id, span_id) in last.findings.iter().filter(|(id, _)| !stands.contains(id)) {
+                // Nobody takes back what rests on the word of somebody more to be trusted.
+                match due == Due::Again || new >= trust(&trace, *span_id) {
+                    true => self.batch.retracted.push(*id),
+                    false => findings.push((*id, *span_id)),
+                }
+            }
+            self.batch.raised.append(&mut verdict.findings);
+            for suppressed in verdict.suppressed {
+                let key = (suppressed.finding.rule, suppressed.reason, suppressed.finding.service);
+                *self.batch.quieted.entry(key).or_default() += u64::from(last.version == 0);
+            }
+            next = Last { version: last.version + 1, digest, findings };
+        });
+        let has_copies = trace.grade.duplicates > 0;
+        drop(trace);
+        self.windows.settle(trace_id, due, next, now);
+        if has_copies {
+            self.windows.without_copies(trace_id);
+        }
+        self.answer(trace_id);
+        for service in asked_by {
+            if self.unasked_count >= MAX_WAITING {
+                break;
+            }
+            self.unasked.entry(service).or_default().push(trace_id);
+            self.unasked_count += 1;
+        }
+        for service in validates {
+            self.batch.validating.add(service.as_service());
+            self.told.insert(service.clone());
+            self.asks(&service);
+            let service = Arc::new(service);
+            for (shard, at) in self.parts.shards.iter().zip(0..) {
+                if at != self.parts.share.own() {
+                    let _ = shard.send(ToShard::Validating(Arc::clone(&service)));
+                }
+            }
+        }
+    }
+}
+
+/// Counts what the hops of a trace show.
+fn observe(shown: &mut Catalogue, hops: &Hops<'_>) {
+    for hop in hops.all() {
+        match hop.kind {
+            HopKind::Origin => shown.sends(hop.service.name),
+            _ => shown.observe(hop),
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Traces while their spans arrive, and for a while after they were judged.
+//!
+//! ```text
+//! add --> open --quiet--> judged --late span--> open ..
+//!                            '--after a while--> gone, but for its version
+//! ```
+//! A state machine without clock or thread: the time is an argument, so that a test is its master. Which trace is next
+//! does not depend on hash order, and everything in it is bounded by [`WindowSettings`].
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use hopseal_correlate::finding::FindingId;
+use hopseal_correlate::record::packed::each;
+use hopseal_correlate::sink::{SpanId, TraceId};
+
+use super::settings::WindowSettings;
+
+/// Width of a step in which traces fall due, in nanoseconds.
+const STEP: u64 = 50_000_000;
+/// Traces remembered once they are gone.
+const MAX_GONE: usize = 1 << 20;
+
+/// How a trace was judged last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Last {
+    /// 0 before it was first judged.
+    pub(crate) version: u32,
+    pub(crate) digest: u64,
+    /// Findings that stood, and the spans they are about.
+    pub(crate) findings: Vec<(FindingId, Option<SpanId>)>,
+}
+
+/// A trace.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// Its records, one after the other.
+    pub(crate) records: Vec<u8>,
+    /// The bytes of them that were judged last.
+    pub(crate) judged: usize,
+    pub(crate) last: Last,
+    /// Whether the rest of it was gone when these spans came.
+    pub(crate) straggling: bool,
+    /// Whether there was no room for all of it.
+    pub(crate) over: bool,
+    /// The first run of the journal that holds some of it.
+    first_run: u64,
+    /// When its first span since it was judged came, and its last.
+    since: u64,
+    newest: u64,
+    open: bool,
+    /// When it was judged; tells places in the queue apart.
+    judged_at: u64,
+}
+
+/// Why a trace is to be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// It was quiet for long enough.
+    Quiet,
+    /// It is never quiet. It stays open.
+    Old,
+    /// Its room is needed. More of it may be on the way.
+    Crowded,
+    /// Something was found out elsewhere that it rests on.
+    Again,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    /// Traces judged early because their room was needed.
+    pub(crate) crowded: u64,
+    /// Traces judged while spans were still coming.
+    pub(crate) old: u64,
+    /// Judged traces that late spans opened again.
+    pub(crate) reopened: u64,
+    /// Spans whose trace was gone.
+    pub(crate) stragglers: u64,
+    /// Spans beyond what is judged of one trace.
+    pub(crate) left_out: u64,
+}
+
+impl Counts {
+    /// Adds what another shard counted.
+    pub(crate) const fn add(&mut self, other: Self) {
+        self.crowded += other.crowded;
+        self.old += other.old;
+        self.reopened += other.reopened;
+        self.stragglers += other.stragglers;
+        self.left_out += other.left_out;
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Windows {
+    settings: WindowSettings,
+    /// Ids are the senders' choice: hashed with a secret.
+    traces: HashMap<TraceId, Kept>,
+    /// Open traces by the step in which they may fall due.
+    steps: BTreeMap<u64, Vec<TraceId>>,
+    again: VecDeque<TraceId>,
+    /// Judged traces in that order.
+    judged: VecDeque<(u64, TraceId)>,
+    gone: HashMap<TraceId, u32>,
+    gone_order: VecDeque<TraceId>,
+    open_bytes: usize,
+    judged_bytes: usize,
+    pub(crate) counts: Counts,
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Windows {
+    pub(crate) fn new(settings: WindowSettings) -> Self {
+        Self {
+            settings,
+            traces: HashMap::new(),
+            steps: BTreeMap::new(),
+            again: VecDeque::new(),
+            judged: VecDeque::new(),
+            gone: HashMap::new(),
+            gone_order: VecDeque::new(),
+            open_bytes: 0,
+            judged_bytes: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Adds a record that came now, and is in that run of the journal.
+    pub(crate) fn add(&mut self, trace_id: TraceId, record: &[u8], run: u64, now: u64) {
+        let settle = nanos(self.settings.settle);
+        let kept = match self.traces.get_mut(&trace_id) {
+            Some(kept) => kept,
+            None => {
+                let gone = self.gone.get(&trace_id).copied();
+                self.counts.stragglers += u64::from(gone.is_some());
+                self.steps.entry(step(now.saturating_add(settle))).or_default().push(trace_id);
+                self.traces.entry(trace_id).or_insert_with(|| Kept {
+                    records: Vec::new(),
+                    judged: 0,
+                    last: Last::default(),
+                    straggling: gone.is_some(),
+                    over: false,
+                    first_run: run,
+                    since: now,
+                    newest: now,
+                    open: true,
+                    judged_at: 0,
+                })
+            }
+        };
+        if !kept.open {
+            kept.open = true;
+            kept.since = now;
+            self.counts.reopened += 1;
+            self.judged_bytes -= kept.records.len();
+            self.open_bytes += kept.records.len();
+            self.steps.entry(step(now.saturating_add(settle))).or_default().push(trace_id);
+        }
+        kept.newest = kept.newest.max(now);
+        if kept.records.len() + record.len() > self.settings.trace_bytes {
+            kept.over = true;
+            self.counts.left_out += 1;
+            return;
+        }
+        kept.records.extend_from_slice(record);
+        self.open_bytes += record.len();
+    }
+
+    /// Says how a trace was judged by an earlier process.
+    pub(crate) fn recall(&mut self, trace_id: TraceId, last: Last) {
+        if let Some(kept) = self.traces.get_mut(&trace_id) {
+            kept.last = last;
+        }
+    }
+
+    /// Traces that are kept.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = TraceId> {
+        self.traces.keys().copied()
+    }
+
+    /// The trace, open or judged.
+    pub(crate) fn get(&self, trace_id: TraceId) -> Option<&Kept> {
+        self.traces.get(&trace_id)
+    }
+
+    /// Has a judged trace judged again: what it rests on elsewhere has changed. An open one will be anyway.
+    pub(crate) fn again(&mut self, trace_id: TraceId) {
+        if self.traces.get(&trace_id).is_some_and(|kept| !kept.open) {
+            self.again.push_back(trace_id);
+        }
+    }
+
+    /// The next trace to judge, if any is due. It has to be followed by [`settle`](Self::settle).
+    pub(crate) fn due(&mut self, now: u64) -> Option<(TraceId, Due)> {
+        if let Some(trace_id) = self.again.pop_front() {
+            return Some((trace_id, Due::Again));
+        }
+        let crowded = self.open_bytes > self.settings.open_bytes;
+        loop {
+            let mut first = self.steps.first_entry()?;
+            if !crowded && *first.key() > step(now) {
+                return None;
+            }
+            let trace_id = first.get_mut().pop();
+            if first.get().is_empty() {
+                first.remove();
+            }
+            let Some(trace_id) = trace_id else { continue };
+            let Some(kept) = self.traces.get_mut(&trace_id).filter(|kept| kept.open) else { continue };
+            let quiet = kept.newest.saturating_add(nanos(self.settings.settle));
+            let old = kept.since.saturating_add(nanos(self.settings.max_age));
+            if quiet <= now {
+                return Some((trace_id, Due::Quiet));
+            }
+            if old <= now {
+                kept.since = now;
+                self.counts.old += 1;
+                let next = step(quiet.min(now.saturating_add(nanos(self.settings.max_age))));
+                self.steps.entry(next).or_default().push(trace_id);
+                return Some((trace_id, Due::Old));
+            }
+            if crowded {
+                self.counts.crowded += 1;
+                return Some((trace_id, Due::Crowded));
+            }
+            self.steps.entry(step(quiet.min(old)).max(step(now) + 1)).or_default().push(trace_id);
+        }
+    }
+
+    /// Takes note of how a trace that was due has been judged.
+    pub(crate) fn settle(&mut self, trace_id: TraceId, due: Due, last: Last, now: u64) {
+        let Some(kept) = self.traces.get_mut(&trace_id) else { return };
+        kept.last = last;
+        kept.judged = kept.records.len();
+        if due == Due::Old || !kept.open {
+            return;
+        }
+        kept.open = false;
+        kept.judged_at = now;
+        kept.records.shrink_to_fit();
+        self.open_bytes -= kept.records.len();
+        self.judged_bytes += kept.records.len();
+        self.judged.push_back((now, trace_id));
+    }
+
+    /// Keeps each span of a trace once.
+    pub(crate) fn without_copies(&mut self, trace_id: TraceId) {
+        let Some(kept) = self.traces.get_mut(&trace_id) else { return };
+        let mut seen = HashSet::new();
+        let mut once = Vec::with_capacity(kept.records.len());
+        for (_, record) in each(&kept.records) {
+            if seen.insert(record) {
+                once.extend_from_slice(record);
+            }
+        }
+        let total = if kept.open { &mut self.open_bytes } else { &mut self.judged_bytes };
+        *total -= kept.records.len() - once.len();
+        kept.records = once;
+    }
+
+    /// Lets judged traces go that were kept for long enough, or whose room is needed. Returns those that went.
+    pub(crate) fn let_go(&mut self, now: u64) -> Vec<TraceId> {
+        let late = nanos(self.settings.late);
+        let mut went = Vec::new();
+        while let Some((at, trace_id)) = self.judged.front().copied() {
+            if at.saturating_add(late) > now && self.judged_bytes <= self.settings.judged_bytes {
+                break;
+            }
+            self.judged.pop_front();
+            // It may be open again, or have been judged since.
+            let gone = self.traces.get(&trace_id).is_some_and(|kept| !kept.open && kept.judged_at == at);
+            if let Some(kept) = gone.then(|| self.traces.remove(&trace_id)).flatten() {
+                self.judged_bytes -= kept.records.len();
+                if self.gone.insert(trace_id, kept.last.version).is_none() {
+                    self.gone_order.push_back(trace_id);
+                }
+                went.push(trace_id);
+            }
+        }
+        while self.gone_order.len() > MAX_GONE {
+            if let Some(trace_id) = self.gone_order.pop_front() {
+                self.gone.remove(&trace_id);
+            }
+        }
+        went
+    }
+
+    /// The first run of the journal that is still needed; `None` when none is.
+    pub(crate) fn first_run(&self) -> Option<u64> {
+        self.traces.values().map(|kept| kept.first_run).min()
+    }
+
+    /// Open traces, and the bytes of their spans.
+    pub(crate) fn open(&self) -> (usize, usize) {
+        (self.traces.values().filter(|kept| kept.open).count(), self.open_bytes)
+    }
+}
+
+const fn step(at: u64) -> u64 {
+    at / STEP
+}

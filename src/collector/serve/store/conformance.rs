@@ -1,0 +1,247 @@
+//! What every store has to uphold: random histories, held against the store as it is meant.
+
+use std::path::Path;
+
+use hopseal_correlate::finding::{Finding, FindingId, Severity, Subject};
+use hopseal_correlate::rule::Rule;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::model::Model;
+use super::testing::{EPOCH, Sketch, add, sketch, trace_id};
+use super::{
+    Batch, Cursor, DAY, FindingQuery, HopQuery, Interval, MINUTE, SqliteStore, State, Store, StoreSettings,
+};
+
+/// Traces and findings of one history.
+const TRACES: u64 = 6;
+
+/// Something that happens to a store.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Traces are judged, some of them again, and findings raised and retracted.
+    Commit {
+        traces: Vec<(u64, Vec<Sketch>)>,
+        stragglers: Vec<(u64, Sketch)>,
+        raised: Vec<u64>,
+        retracted: Vec<u64>,
+    },
+    /// The same batch comes again.
+    Again,
+    /// Somebody sets the state of a finding.
+    Set(u64, State),
+    /// Segments are closed.
+    Tend,
+    /// The process is killed, and another opens what it left.
+    Killed,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let number = 0..TRACES;
+    let state = prop::sample::select(State::ALL.to_vec());
+    prop_oneof![
+        5 => (
+            vec((number.clone(), vec(sketch(), 0..4)), 0..4),
+            vec((number.clone(), sketch()), 0..2),
+            vec(number.clone(), 0..3),
+            vec(number.clone(), 0..2),
+        )
+            .prop_map(|(mut traces, stragglers, raised, retracted)| {
+                traces.sort_by_key(|(trace, _)| *trace);
+                traces.dedup_by_key(|(trace, _)| *trace);
+                Step::Commit { traces, stragglers, raised, retracted }
+            }),
+        1 => Just(Step::Again),
+        2 => (number, state).prop_map(|(finding, state)| Step::Set(finding, state)),
+        2 => Just(Step::Tend),
+        1 => Just(Step::Killed),
+    ]
+}
+
+fn finding(number: u64) -> Finding {
+    let subject = Subject::Trace(trace_id(number));
+    let rule = if number.is_multiple_of(2) { Rule::AuditGap } else { Rule::IdentityDropped };
+    let mut finding = Finding::new(rule, subject, "").message("found").grouped();
+    finding.service = "orders".to_owned();
+    finding.at = EPOCH + number / 2 * MINUTE;
+    finding
+}
+
+/// Asks two stores everything there is to ask.
+fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
+    for trace in 0..TRACES {
+        let id = trace_id(trace);
+        prop_assert_eq!(store.judged(id).expect("judged"), model.judged(id).expect("judged"));
+        prop_assert_eq!(store.trace(id).expect("a trace"), model.trace(id).expect("a trace"));
+    }
+    let some = |query: HopQuery| -> Result<(), TestCaseError> {
+        prop_assert_eq!(store.hops(&query).expect("hops"), model.hops(&query).expect("hops"), "{:?}", query);
+        Ok(())
+    };
+    let all = || HopQuery::any(1000);
+    some(all())?;
+    some(HopQuery::any(3))?;
+    some(HopQuery { principals: vec!["alice".to_owned(), "nobody".to_owned()], ..all() })?;
+    some(HopQuery { principals: vec!["nobody".to_owned()], ..all() })?;
+    some(HopQuery { principals: vec!["bob".to_owned()], issuer: Some("main".to_owned()), ..all() })?;
+    some(HopQuery {
+        service: Some("orders".to_owned()),
+        caller: Some("gateway".to_owned()),
+        ..HopQuery::any(2)
+    })?;
+    some(HopQuery { assurance: Some(hopseal_identity::Assurance::Unknown), ..all() })?;
+    let minute = Interval { from: EPOCH + MINUTE, to: EPOCH + 2 * MINUTE };
+    some(HopQuery { interval: minute, ..all() })?;
+    let middle = Cursor { at: EPOCH + 2 * MINUTE, id: trace_id(3).0, place: 1 };
+    some(HopQuery { after: Some(middle), ..HopQuery::any(4) })?;
+    for query in [
+        FindingQuery { limit: 100, ..FindingQuery::default() },
+        FindingQuery { state: Some(State::Open), limit: 2, ..FindingQuery::default() },
+        FindingQuery {
+            rule: Some(Rule::AuditGap),
+            severity: Some(Severity::Info),
+            limit: 9,
+            ..Default::default()
+        },
+        FindingQuery { service: Some("stock".to_owned()), limit: 9, ..FindingQuery::default() },
+        FindingQuery {
+            after: Some(Cursor { at: EPOCH + MINUTE, id: [0x80; 16], place: 0 }),
+            limit: 9,
+            ..FindingQuery::default()
+        },
+    ] {
+        let (found, meant) =
+            (store.findings(&query).expect("findings"), model.findings(&query).expect("findings"));
+        prop_assert_eq!(found, meant, "{:?}", query);
+    }
+    for interval in [Interval::ALWAYS, minute] {
+        prop_assert_eq!(store.edges(interval).expect("edges"), model.edges(interval).expect("edges"));
+        for (service, minutes) in [(None, 1), (Some("orders"), 3)] {
+            let (found, meant) = (
+                store.coverage(interval, service, minutes).expect("coverage"),
+                model.coverage(interval, service, minutes).expect("coverage"),
+            );
+            prop_assert_eq!(found, meant);
+        }
+    }
+    Ok(())
+}
+
+fn batch(step: &Step, versions: &mut [u32], at: u64) -> Batch {
+    let Step::Commit { traces, stragglers, raised, retracted } = step else { return Batch::default() };
+    let mut batch = Batch { at, ..Batch::default() };
+    for (trace, hops) in traces {
+        let version = versions.get_mut(*trace as usize).expect("a trace");
+        // A trace without hops leaves nothing in a segment by which to tell its version.
+        if hops.is_empty() {
+            continue;
+        }
+        *version += 1;
+        add(&mut batch.block, *trace, *version, hops);
+    }
+    for (trace, hop) in stragglers {
+        if versions.get(*trace as usize).is_some_and(|version| *version > 0)
+            && !batch.block.traces.iter().any(|judged| judged.trace_id == trace_id(*trace))
+        {
+            // Of another span than those that are there.
+            let mut late = super::Block::default();
+            add(&mut late, *trace, 0, std::slice::from_ref(hop));
+            late.hops.iter_mut().for_each(|hop| hop.span_id.0[0] = 0xff);
+            batch.block.append(&late);
+        }
+    }
+    batch.raised = raised.iter().map(|number| finding(*number)).collect();
+    batch.retracted = retracted.iter().map(|number| finding(*number).id).collect();
+    batch
+}
+
+/// Plays a history on the store that `open` opens, and on the model.
+fn play(steps: &[Step], open: impl Fn() -> Box<dyn Store>) -> Result<(), TestCaseError> {
+    let (mut store, model) = (open(), Model::default());
+    let (mut versions, mut last) = ([0; TRACES as usize], Batch::default());
+    for (step, number) in steps.iter().zip(1..) {
+        let at = EPOCH + number * 1_000_000;
+        match step {
+            Step::Commit { .. } => {
+                last = batch(step, &mut versions, at);
+                store.commit(&last).expect("kept");
+                model.commit(&last).expect("kept");
+            }
+            Step::Again => {
+                // Spans that came late are told from each other by nothing.
+                if last.block.traces.iter().all(|judged| judged.version > 0) {
+                    store.commit(&last).expect("kept");
+                    model.commit(&last).expect("kept");
+                }
+            }
+            Step::Set(number, state) => {
+                let id = finding(*number).id;
+                let set = |store: &dyn Store| store.set_state(id, *state, "said", at).expect("set");
+                prop_assert_eq!(set(&*store), set(&model));
+            }
+            Step::Tend => _ = store.tend(at).expect("tended"),
+            Step::Killed => {
+                drop(store);
+                store = open();
+            }
+        }
+        same(&*store, &model)?;
+    }
+    Ok(())
+}
+
+fn sqlite(folder: &Path, segment_hops: usize) -> Box<dyn Store> {
+    let settings = StoreSettings { segment_hops, days: None, ..StoreSettings::default() };
+    Box::new(SqliteStore::open(folder, settings).expect("a store"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn sqlite_answers_as_the_model(steps in vec(step(), 1..12), segment_hops in prop::sample::select(vec![1, 5, 100])) {
+        let folder = tempfile::tempdir().expect("a folder");
+        play(&steps, || sqlite(folder.path(), segment_hops))?;
+    }
+}
+
+/// What services have shown is kept, and counts for no longer than it is told to.
+#[test]
+fn what_was_shown_is_forgotten_in_time() {
+    use hopseal_correlate::catalogue::{Capability, Shown};
+    use hopseal_correlate::record::Service;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path(), 1);
+    let service = Service { name: "orders", namespace: "shop", environment: "" };
+    let mut batch = Batch { at: EPOCH, ..Batch::default() };
+    batch.shown.add(service, "GET /", Shown { hops: 2, identified: 1 });
+    batch.shown.sends("broker");
+    batch.validating.add(service);
+    store.commit(&batch).expect("kept");
+    let mut later = Batch { at: EPOCH + 20 * DAY, ..Batch::default() };
+    later.shown.add(service, "GET /", Shown { hops: 1, identified: 0 });
+    store.commit(&later).expect("kept");
+    for (days, expected, hops) in [
+        (0, Capability::Operation, 3),
+        (30, Capability::Operation, 3),
+        (31, Capability::Never, 3),
+        (51, Capability::Never, 0),
+    ] {
+        let learned = store.learned(EPOCH + days * DAY).expect("learned");
+        assert_eq!(learned.catalogue.capability(service, "GET /"), expected, "{days}");
+        assert_eq!(learned.catalogue.shown(service, "GET /").unwrap_or_default().hops, hops, "{days}");
+        assert_eq!(learned.catalogue.knows("broker"), days <= 30, "{days}");
+        assert!(learned.validating.has(service));
+    }
+}
+
+/// An id that nobody has.
+#[test]
+fn what_is_not_there_is_not_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for store in [sqlite(folder.path(), 1), Box::new(Model::default())] {
+        assert_eq!(store.trace(trace_id(1)).expect("no error"), None);
+        assert!(!store.set_state(FindingId([1; 16]), State::Resolved, "", EPOCH).expect("no error"));
+        assert_eq!(store.tend(EPOCH).expect("no error").sealed, 0);
+    }
+}

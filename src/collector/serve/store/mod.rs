@@ -1,0 +1,178 @@
+//! What was found, on the disk: hops, findings and their states, counts by the minute, and what services have shown.
+//!
+//! ```text
+//! Batch --commit--> catalog.sqlite (blocks, findings, counts) --tend--> hops/day=../*.parquet
+//! ```
+
+mod block;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod model;
+mod query;
+mod segment;
+mod settings;
+mod sqlite;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use hopseal_correlate::catalogue::Catalogue;
+use hopseal_correlate::finding::{Finding, FindingId};
+use hopseal_correlate::rule::Rule;
+use hopseal_correlate::sink::TraceId;
+use hopseal_correlate::suppress::Reason;
+use hopseal_correlate::validation::Services;
+
+pub(crate) use block::{Block, Hop, HopTexts, Judged};
+pub(crate) use query::{
+    CoveragePoint, Cursor, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, State,
+    TraceRecord,
+};
+pub(crate) use settings::StoreSettings;
+pub(crate) use sqlite::SqliteStore;
+
+/// Something could not be kept or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum StoreError {
+    /// The data base did not do what it was asked.
+    #[error("catalog")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A file could not be written, read or removed.
+    #[error("`{}`", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A segment is not what was written.
+    #[error("segment `{}`", path.display())]
+    Segment {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
+    /// What is in the catalog is not what was put there.
+    #[error("the catalog holds something else than {0}")]
+    Broken(&'static str),
+}
+
+/// What was found since the batch before.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// When, nanoseconds since the Unix epoch.
+    pub(crate) at: u64,
+    /// Traces judged, and their hops.
+    pub(crate) block: Block,
+    /// Findings that stand, also those that stood before.
+    pub(crate) raised: Vec<Finding>,
+    /// Findings that stand no more.
+    pub(crate) retracted: Vec<FindingId>,
+    /// Findings set aside.
+    pub(crate) quieted: BTreeMap<(Rule, Reason, String), u64>,
+    /// What services have shown.
+    pub(crate) shown: Catalogue,
+    /// Services that were seen to have credentials validated.
+    pub(crate) validating: Services,
+}
+
+impl Batch {
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.block.traces.is_empty()
+            && self.raised.is_empty()
+            && self.retracted.is_empty()
+            && self.quieted.is_empty()
+            && self.shown.is_empty()
+            && self.validating.is_empty()
+    }
+
+    /// Adds everything of another.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.block.append(&other.block);
+        self.raised.append(&mut other.raised);
+        self.retracted.append(&mut other.retracted);
+        for (key, count) in other.quieted {
+            *self.quieted.entry(key).or_default() += count;
+        }
+        self.shown.merge(&other.shown);
+        other.validating.iter().for_each(|service| self.validating.add(service));
+    }
+}
+
+/// What a process that starts has to know of those before it.
+#[derive(Debug, Default)]
+pub(crate) struct Learned {
+    /// What services have shown of late.
+    pub(crate) catalogue: Catalogue,
+    /// Services that were seen to have credentials validated.
+    pub(crate) validating: Services,
+}
+
+/// What was done to the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tended {
+    /// Hops that went into a segment.
+    pub(crate) sealed: u64,
+    /// Segments removed because they were too old, or took too much room.
+    pub(crate) removed: u64,
+}
+
+/// The home of what was found. One writer, any number of readers.
+///
+/// Every implementation passes [`conformance`]: [`commit`](Self::commit) is all or nothing and durable when it returns,
+/// and whatever is asked after it returned knows of it. The same batch twice changes nothing but counts of what was set
+/// aside or shown. Calls block; none of them is made from a thread that must not.
+pub(crate) trait Store: Send + Sync {
+    /// Keeps a batch. A trace that is there already with a lower version is replaced: its hops are no longer found, and
+    /// counts by the minute no longer hold them.
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// What a process that starts has to know. `now`: nanoseconds since the Unix epoch.
+    fn learned(&self, now: u64) -> Result<Learned, StoreError>;
+
+    /// How a trace was judged last.
+    fn judged(&self, trace_id: TraceId) -> Result<Option<Judged>, StoreError>;
+
+    /// A trace with its hops and findings, callers before callees.
+    fn trace(&self, trace_id: TraceId) -> Result<Option<TraceRecord>, StoreError>;
+
+    /// Hops that match, the newest first, at most as many as asked for.
+    fn hops(&self, query: &HopQuery) -> Result<Vec<HopRecord>, StoreError>;
+
+    /// Findings that match, the newest first, at most as many as asked for.
+    fn findings(&self, query: &FindingQuery) -> Result<Vec<FindingRecord>, StoreError>;
+
+    /// Sets the state of a finding, with a note. `false` when there is no such finding.
+    fn set_state(&self, id: FindingId, state: State, note: &str, at: u64) -> Result<bool, StoreError>;
+
+    /// Hops by caller, service, assurance and basis, in minutes that begin within the interval.
+    fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError>;
+
+    /// Coverage in steps of so many minutes; steps without hops are left out.
+    fn coverage(
+        &self,
+        interval: Interval,
+        service: Option<&str>,
+        minutes: u64,
+    ) -> Result<Vec<CoveragePoint>, StoreError>;
+
+    /// A number that changes whenever an answer may.
+    fn version(&self) -> u64;
+
+    /// Closes a segment if it is time, and removes what is kept no longer.
+    fn tend(&self, now: u64) -> Result<Tended, StoreError>;
+}
+
+/// Nanoseconds of a minute.
+pub(crate) const MINUTE: u64 = 60_000_000_000;
+/// Nanoseconds of a day.
+pub(crate) const DAY: u64 = 24 * 60 * MINUTE;

@@ -1,0 +1,244 @@
+//! The store as it is meant: everything in memory, every question answered by looking at all of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hopseal_correlate::catalogue::Catalogue;
+use hopseal_correlate::finding::FindingId;
+use hopseal_correlate::hop::Outcome;
+use hopseal_correlate::sink::TraceId;
+use hopseal_correlate::validation::Services;
+
+use super::block::{Block, Hop, Judged};
+use super::query::{
+    CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, State, TraceRecord,
+    top,
+};
+use super::{Batch, Learned, MINUTE, Store, StoreError, Tended};
+
+#[derive(Debug, Default)]
+struct Kept {
+    blocks: Vec<Block>,
+    findings: BTreeMap<FindingId, FindingRecord>,
+    shown: Catalogue,
+    validating: Services,
+    version: u64,
+}
+
+/// See the [module](self). Keeps for ever.
+#[derive(Debug, Default)]
+pub(crate) struct Model(Mutex<Kept>);
+
+impl Model {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn last(&self, trace_id: TraceId) -> Option<Judged> {
+        let all = self.blocks.iter().flat_map(|block| &block.traces);
+        all.filter(|judged| judged.trace_id == trace_id && judged.version > 0)
+            .max_by_key(|judged| judged.version)
+            .copied()
+    }
+
+    /// Hops of the last version of each trace.
+    fn hops(&self) -> impl Iterator<Item = (&Block, &Judged, &Hop, u32)> {
+        self.blocks
+            .iter()
+            .flat_map(|block| {
+                block.each().flat_map(move |(judged, hops)| {
+                    hops.iter().zip(0..).map(move |(hop, place)| (block, judged, hop, place))
+                })
+            })
+            .filter(|(_, judged, ..)| judged.version == 0 || self.last(judged.trace_id) == Some(**judged))
+    }
+}
+
+impl Store for Model {
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut kept = self.kept();
+        let mut block = Block { texts: batch.block.texts.clone(), ..Block::default() };
+        for (judged, hops) in batch.block.each() {
+            let is_known = kept.last(judged.trace_id).is_some_and(|last| last.version >= judged.version);
+            if judged.version == 0 || !is_known {
+                block.traces.push(*judged);
+                block.hops.extend_from_slice(hops);
+            }
+        }
+        kept.blocks.push(block);
+        for finding in &batch.raised {
+            let new = FindingRecord {
+                id: finding.id,
+                rule: finding.rule,
+                severity: finding.severity,
+                service: finding.service.clone(),
+                trace_id: finding.trace_id,
+                at: finding.at,
+                state: State::Open,
+                note: String::new(),
+                raised: batch.at,
+                changed: batch.at,
+                body: crate::output::finding(finding).expect("a finding"),
+            };
+            let known = kept.findings.entry(finding.id).or_insert_with(|| new.clone());
+            if known.state.raised() != known.state {
+                known.changed = batch.at;
+            }
+            let FindingRecord { state, note, raised, changed, .. } = known.clone();
+            *known = FindingRecord { state: state.raised(), note, raised, changed, ..new };
+        }
+        for id in &batch.retracted {
+            if let Some(known) = kept.findings.get_mut(id)
+                && known.state.retracted() != known.state
+            {
+                (known.state, known.changed) = (known.state.retracted(), batch.at);
+            }
+        }
+        kept.shown.merge(&batch.shown);
+        batch.validating.iter().for_each(|service| kept.validating.add(service));
+        kept.version += 1;
+        Ok(())
+    }
+
+    fn learned(&self, _now: u64) -> Result<Learned, StoreError> {
+        let kept = self.kept();
+        Ok(Learned { catalogue: kept.shown.clone(), validating: kept.validating.clone() })
+    }
+
+    fn judged(&self, trace_id: TraceId) -> Result<Option<Judged>, StoreError> {
+        Ok(self.kept().last(trace_id))
+    }
+
+    fn trace(&self, trace_id: TraceId) -> Result<Option<TraceRecord>, StoreError> {
+        let kept = self.kept();
+        let of_trace = kept.hops().filter(|(_, judged, ..)| judged.trace_id == trace_id);
+        let mut hops: Vec<(u32, HopRecord)> = of_trace
+            .map(|(block, judged, hop, place)| {
+                (judged.version, HopRecord::of(&block.texts, judged, hop, place))
+            })
+            .collect();
+        hops.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+        let mut once: Vec<HopRecord> = Vec::new();
+        for (_, hop) in hops {
+            if !once.iter().any(|known| known.span_id == hop.span_id) {
+                once.push(hop);
+            }
+        }
+        let query = FindingQuery { trace_id: Some(trace_id), limit: usize::MAX, ..FindingQuery::default() };
+        let judged = kept.last(trace_id);
+        drop(kept);
+        let findings = self.findings(&query)?;
+        Ok(judged.map(|judged| TraceRecord { judged, hops: once, findings }))
+    }
+
+    fn hops(&self, query: &HopQuery) -> Result<Vec<HopRecord>, StoreError> {
+        let kept = self.kept();
+        let all =
+            kept.hops().map(|(block, judged, hop, place)| HopRecord::of(&block.texts, judged, hop, place));
+        let mut found: Vec<HopRecord> = all
+            .filter(|hop| {
+                let who = hop.principal.as_ref();
+                let is = |wanted: &Option<String>, name: Option<&str>| {
+                    wanted.as_deref().is_none_or(|wanted| name == Some(wanted))
+                };
+                (query.principals.is_empty() || who.is_some_and(|who| query.principals.contains(&who.id)))
+                    && is(&query.issuer, who.and_then(|who| who.issuer.as_deref()))
+                    && is(&query.service, Some(&hop.service))
+                    && is(&query.caller, hop.caller.as_deref())
+                    && query.assurance.is_none_or(|assurance| assurance == hop.assurance)
+                    && query.interval.has(hop.start)
+                    && query.after.is_none_or(|after| hop.cursor() < after)
+            })
+            .collect();
+        top(&mut found, query.limit);
+        Ok(found)
+    }
+
+    fn findings(&self, query: &FindingQuery) -> Result<Vec<FindingRecord>, StoreError> {
+        let kept = self.kept();
+        let mut found: Vec<FindingRecord> = kept
+            .findings
+            .values()
+            .filter(|finding| {
+                query.state.is_none_or(|state| state == finding.state)
+                    && query.rule.is_none_or(|rule| rule == finding.rule)
+                    && query.severity.is_none_or(|severity| severity == finding.severity)
+                    && query.service.as_ref().is_none_or(|service| *service == finding.service)
+                    && query.trace_id.is_none_or(|trace_id| finding.trace_id == Some(trace_id))
+                    && query.after.is_none_or(|after| finding.cursor() < after)
+            })
+            .cloned()
+            .collect();
+        found.sort_by_key(|finding| std::cmp::Reverse(finding.cursor()));
+        found.truncate(query.limit);
+        Ok(found)
+    }
+
+    fn set_state(&self, id: FindingId, state: State, note: &str, at: u64) -> Result<bool, StoreError> {
+        let mut kept = self.kept();
+        let Some(finding) = kept.findings.get_mut(&id) else { return Ok(false) };
+        (finding.state, finding.note, finding.changed) = (state, note.to_owned(), at);
+        kept.version += 1;
+        Ok(true)
+    }
+
+    fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError> {
+        let kept = self.kept();
+        let mut edges: BTreeMap<(String, String, usize, usize), EdgeRow> = BTreeMap::new();
+        for (block, _, hop, _) in
+            kept.hops().filter(|(_, _, hop, _)| interval.has(hop.start / MINUTE * MINUTE))
+        {
+            let text = |text| block.texts.get(text).to_owned();
+            let (caller, service) = (text(hop.texts.caller), text(hop.texts.service));
+            let key = (caller.clone(), service.clone(), hop.assurance as usize, hop.basis as usize);
+            let edge = edges.entry(key).or_insert_with(|| EdgeRow {
+                caller,
+                service,
+                assurance: hop.assurance,
+                basis: hop.basis,
+                hops: 0,
+                failed: 0,
+                uncovered: 0,
+            });
+            edge.hops += 1;
+            edge.failed += u64::from(matches!(hop.outcome, Outcome::Failed | Outcome::Rejected));
+            edge.uncovered += u64::from(hop.uncovered);
+        }
+        Ok(edges.into_values().collect())
+    }
+
+    fn coverage(
+        &self,
+        interval: Interval,
+        service: Option<&str>,
+        minutes: u64,
+    ) -> Result<Vec<CoveragePoint>, StoreError> {
+        let kept = self.kept();
+        let mut points: BTreeMap<u64, CoveragePoint> = BTreeMap::new();
+        for (block, _, hop, _) in
+            kept.hops().filter(|(_, _, hop, _)| interval.has(hop.start / MINUTE * MINUTE))
+        {
+            if service.is_some_and(|service| block.texts.get(hop.texts.service) != service) {
+                continue;
+            }
+            let at = hop.start / MINUTE / minutes.max(1) * minutes.max(1) * MINUTE;
+            let point = points.entry(at).or_insert(CoveragePoint { at, ..CoveragePoint::default() });
+            let identified = hop.assurance.is_identified();
+            point.hops += 1;
+            point.identified += u64::from(identified);
+            point.proven += u64::from(identified && hop.basis.is_proven());
+            point.uncovered += u64::from(hop.uncovered);
+        }
+        Ok(points.into_values().collect())
+    }
+
+    fn version(&self) -> u64 {
+        self.kept().version
+    }
+
+    fn tend(&self, _now: u64) -> Result<Tended, StoreError> {
+        Ok(Tended::default())
+    }
+}

@@ -1,0 +1,348 @@
+//! What can be asked, and what is answered.
+
+use hopseal_correlate::finding::{FindingId, OwnedActor, Severity, Who};
+use hopseal_correlate::hop::{HopKind, Outcome};
+use hopseal_correlate::rule::Rule;
+use hopseal_correlate::sink::{SpanId, TraceId};
+use hopseal_identity::{Actor, Assurance, Basis, Kind};
+
+use super::block::{Block, Hop, Judged, Text, Texts};
+
+/// From a moment up to, and without, another: nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Interval {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
+impl Interval {
+    /// All of time.
+    pub(crate) const ALWAYS: Self = Self { from: 0, to: u64::MAX };
+
+    /// Whether a moment lies in it.
+    pub(crate) const fn has(self, at: u64) -> bool {
+        self.from <= at && at < self.to
+    }
+}
+
+/// A place in the order of answers, newest first: the last one that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Cursor {
+    pub(crate) at: u64,
+    pub(crate) id: [u8; 16],
+    pub(crate) place: u32,
+}
+
+/// Which hops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HopQuery {
+    /// Ids of one principal: as it stands on spans, in any of its spellings. Empty: any principal, or none.
+    pub(crate) principals: Vec<String>,
+    /// Its issuer.
+    pub(crate) issuer: Option<String>,
+    /// The service called.
+    pub(crate) service: Option<String>,
+    /// The service that called.
+    pub(crate) caller: Option<String>,
+    /// How sure.
+    pub(crate) assurance: Option<Assurance>,
+    /// When the hop began.
+    pub(crate) interval: Interval,
+    /// What was given already.
+    pub(crate) after: Option<Cursor>,
+    /// Most hops in the answer.
+    pub(crate) limit: usize,
+}
+
+impl HopQuery {
+    /// Any hop, at most `limit` of them.
+    pub(crate) const fn any(limit: usize) -> Self {
+        Self {
+            principals: Vec::new(),
+            issuer: None,
+            service: None,
+            caller: None,
+            assurance: None,
+            interval: Interval::ALWAYS,
+            after: None,
+            limit,
+        }
+    }
+
+    /// The question in numbers of those texts; `None` where nothing with them can match.
+    pub(super) fn among<'q>(&'q self, texts: &Texts) -> Option<Wanted<'q>> {
+        let number = |text: &Option<String>| match text {
+            Some(text) => texts.find(text).map(Some),
+            None => Some(None),
+        };
+        let principals: Vec<Text> = self.principals.iter().filter_map(|id| texts.find(id)).collect();
+        if principals.is_empty() && !self.principals.is_empty() {
+            return None;
+        }
+        Some(Wanted {
+            query: self,
+            principals,
+            issuer: number(&self.issuer)?,
+            service: number(&self.service)?,
+            caller: number(&self.caller)?,
+        })
+    }
+
+    /// Adds the matching hops of a block to `found`; `current` says whether a judged trace is the last version of it.
+    pub(super) fn look(&self, block: &Block, current: impl Fn(&Judged) -> bool, found: &mut Vec<HopRecord>) {
+        let Some(wanted) = self.among(&block.texts) else { return };
+        for (judged, hops) in block.each() {
+            for (hop, place) in hops.iter().zip(0..) {
+                if wanted.is(judged, hop, place) && current(judged) {
+                    found.push(HopRecord::of(&block.texts, judged, hop, place));
+                }
+            }
+        }
+        // Room for as many again, so that sorting is rare.
+        if found.len() > self.limit.saturating_mul(2).max(1024) {
+            top(found, self.limit);
+        }
+    }
+}
+
+/// A question in numbers.
+#[derive(Debug)]
+pub(super) struct Wanted<'q> {
+    query: &'q HopQuery,
+    principals: Vec<Text>,
+    issuer: Option<Text>,
+    service: Option<Text>,
+    caller: Option<Text>,
+}
+
+impl Wanted<'_> {
+    /// Whether a hop is asked for.
+    pub(super) fn is(&self, judged: &Judged, hop: &Hop, place: u32) -> bool {
+        let is = |wanted: Option<Text>, text| wanted.is_none_or(|wanted| wanted == text);
+        let HopQuery { interval, assurance, after, .. } = self.query;
+        interval.has(hop.start)
+            && (self.principals.is_empty() || self.principals.contains(&hop.texts.principal))
+            && is(self.issuer, hop.texts.issuer)
+            && is(self.service, hop.texts.service)
+            && is(self.caller, hop.texts.caller)
+            && assurance.is_none_or(|assurance| assurance == hop.assurance)
+            && after.is_none_or(|after| cursor(judged, hop, place) < after)
+    }
+}
+
+/// The newest first, at most `limit`, each once.
+pub(crate) fn top(found: &mut Vec<HopRecord>, limit: usize) {
+    found.sort_by_key(|hop| std::cmp::Reverse(hop.cursor()));
+    found.dedup_by_key(|hop| hop.cursor());
+    found.truncate(limit);
+}
+
+fn cursor(judged: &Judged, hop: &Hop, place: u32) -> Cursor {
+    Cursor { at: hop.start, id: judged.trace_id.0, place }
+}
+
+/// One hop, with its texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HopRecord {
+    pub(crate) trace_id: TraceId,
+    /// Its place among the hops of its trace.
+    pub(crate) place: u32,
+    pub(crate) span_id: SpanId,
+    pub(crate) parent_span_id: Option<SpanId>,
+    /// Place of the calling hop.
+    pub(crate) caller_place: Option<u32>,
+    pub(crate) caller: Option<String>,
+    pub(crate) service: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) environment: Option<String>,
+    pub(crate) operation: String,
+    pub(crate) kind: HopKind,
+    pub(crate) via: Vec<String>,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) assurance: Assurance,
+    pub(crate) basis: Basis,
+    pub(crate) method: Option<String>,
+    pub(crate) outcome: Outcome,
+    pub(crate) uncovered: bool,
+    pub(crate) principal: Option<Who>,
+}
+
+impl HopRecord {
+    /// A hop, with its texts.
+    pub(crate) fn of(all: &Texts, judged: &Judged, hop: &Hop, place: u32) -> Self {
+        let texts = &hop.texts;
+        let text = |text| all.get(text).to_owned();
+        let named = |text| Some(all.get(text)).filter(|text| !text.is_empty()).map(str::to_owned);
+        let actors = || all.get(texts.actors).lines().map(actor).collect();
+        Self {
+            trace_id: judged.trace_id,
+            place,
+            span_id: hop.span_id,
+            parent_span_id: hop.parent,
+            caller_place: hop.caller,
+            caller: named(texts.caller),
+            service: text(texts.service),
+            namespace: named(texts.namespace),
+            environment: named(texts.environment),
+            operation: text(texts.operation),
+            kind: hop.kind,
+            via: all.get(texts.via).lines().map(str::to_owned).collect(),
+            start: hop.start,
+            end: hop.end,
+            assurance: hop.assurance,
+            basis: hop.basis,
+            method: named(texts.method),
+            outcome: hop.outcome,
+            uncovered: hop.uncovered,
+            principal: named(texts.principal).map(|id| Who {
+                id,
+                kind: hop.principal_kind,
+                issuer: named(texts.issuer),
+                tenant: named(texts.tenant),
+                actors: actors(),
+            }),
+        }
+    }
+
+    /// Its place in the order of answers.
+    pub(crate) const fn cursor(&self) -> Cursor {
+        Cursor { at: self.start, id: self.trace_id.0, place: self.place }
+    }
+}
+
+fn actor(line: &str) -> OwnedActor {
+    let Actor { kind, id } = Actor::parse(line);
+    OwnedActor { id: id.to_owned(), kind: kind.unwrap_or(Kind::Service) }
+}
+
+/// One trace as it was judged last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TraceRecord {
+    pub(crate) judged: Judged,
+    /// Callers before callees.
+    pub(crate) hops: Vec<HopRecord>,
+    pub(crate) findings: Vec<FindingRecord>,
+}
+
+/// What became of a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It stands.
+    Open,
+    /// Somebody has seen it.
+    Acknowledged,
+    /// Somebody says that it is mended.
+    Resolved,
+    /// Later spans showed that it was none.
+    Retracted,
+    /// Somebody says that it is no fault.
+    Suppressed,
+}
+
+impl State {
+    /// Every state.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Open, Self::Acknowledged, Self::Resolved, Self::Retracted, Self::Suppressed];
+
+    /// The word of the outputs.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+            Self::Retracted => "retracted",
+            Self::Suppressed => "suppressed",
+        }
+    }
+
+    /// Reads the word back; `None` for any other.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// The state once the finding was raised again.
+    pub(crate) const fn raised(self) -> Self {
+        match self {
+            // What somebody said of it stays said; only what was taken back on its own comes back on its own.
+            Self::Retracted => Self::Open,
+            other => other,
+        }
+    }
+
+    /// The state once later spans showed that it was none.
+    pub(crate) const fn retracted(self) -> Self {
+        match self {
+            Self::Open | Self::Acknowledged => Self::Retracted,
+            other => other,
+        }
+    }
+}
+
+/// Which findings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct FindingQuery {
+    pub(crate) state: Option<State>,
+    pub(crate) rule: Option<Rule>,
+    pub(crate) severity: Option<Severity>,
+    pub(crate) service: Option<String>,
+    pub(crate) trace_id: Option<TraceId>,
+    /// What was given already.
+    pub(crate) after: Option<Cursor>,
+    /// Most findings in the answer.
+    pub(crate) limit: usize,
+}
+
+/// One finding and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FindingRecord {
+    pub(crate) id: FindingId,
+    pub(crate) rule: Rule,
+    pub(crate) severity: Severity,
+    pub(crate) service: String,
+    pub(crate) trace_id: Option<TraceId>,
+    /// When the hop began.
+    pub(crate) at: u64,
+    pub(crate) state: State,
+    /// What was said when the state was set.
+    pub(crate) note: String,
+    /// When it was first raised.
+    pub(crate) raised: u64,
+    /// When its state was set last.
+    pub(crate) changed: u64,
+    /// The finding as the outputs write it: a JSON object.
+    pub(crate) body: String,
+}
+
+impl FindingRecord {
+    /// Its place in the order of answers.
+    pub(crate) const fn cursor(&self) -> Cursor {
+        Cursor { at: self.at, id: self.id.0, place: 0 }
+    }
+}
+
+/// Hops of one caller into one service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EdgeRow {
+    /// Empty for calls from outside.
+    pub(crate) caller: String,
+    pub(crate) service: String,
+    pub(crate) assurance: Assurance,
+    pub(crate) basis: Basis,
+    pub(crate) hops: u64,
+    /// Hops that failed or were turned away.
+    pub(crate) failed: u64,
+    /// Hops of services that never show an identity.
+    pub(crate) uncovered: u64,
+}
+
+/// Coverage of some minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct CoveragePoint {
+    /// When they begin, nanoseconds since the Unix epoch.
+    pub(crate) at: u64,
+    pub(crate) hops: u64,
+    pub(crate) identified: u64,
+    pub(crate) proven: u64,
+    pub(crate) uncovered: u64,
+}

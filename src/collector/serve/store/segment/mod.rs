@@ -1,0 +1,67 @@
+//! Closed segments: hops in Parquet, sorted by subject and time, readable by anything that reads Parquet.
+//!
+//! A segment is written once and never changed. It is sorted by `(subject, start, trace_id, place)`, so that what one
+//! principal did is one run of rows; hops without a principal are under the subject of zeros. A bloom filter on the trace id
+//! says which row groups may hold a trace.
+
+mod columns;
+mod read;
+mod write;
+
+use hopseal_correlate::sink::TraceId;
+use sha2::Digest as _;
+
+pub(super) use read::{Segment, Segments};
+pub(super) use write::write;
+
+use super::block::{Block, Hop, Judged, Text};
+
+/// Rows of one row group.
+const GROUP: usize = 1 << 16;
+
+/// What rows of one principal are sorted under: the same for the same id, and zeros for none.
+fn subject(principal: &str) -> [u8; 16] {
+    if principal.is_empty() {
+        return [0; 16];
+    }
+    let digest: [u8; 32] = sha2::Sha256::digest(principal).into();
+    digest.first_chunk().copied().unwrap_or_default()
+}
+
+/// A hop with what it needs of its trace.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub(super) judged: Judged,
+    pub(super) place: u32,
+    pub(super) hop: Hop,
+}
+
+/// The rows of a block, in the order of a segment.
+fn sorted(block: &Block) -> Vec<([u8; 16], Row)> {
+    let mut subjects: Vec<Option<[u8; 16]>> = vec![None; block.texts.len()];
+    let mut subject_of = |text: Text| match subjects.get_mut(text.0 as usize) {
+        Some(known) => *known.get_or_insert_with(|| subject(block.texts.get(text))),
+        None => [0; 16],
+    };
+    let mut rows: Vec<([u8; 16], Row)> = Vec::with_capacity(block.hops.len());
+    for (judged, hops) in block.each() {
+        for (hop, place) in hops.iter().zip(0..) {
+            rows.push((subject_of(hop.texts.principal), Row { judged: *judged, place, hop: *hop }));
+        }
+    }
+    rows.sort_by_key(|(subject, row)| (*subject, row.hop.start, row.judged.trace_id, row.place));
+    rows
+}
+
+/// Rows of single traces as a block: each trace whole, its hops in their places.
+fn traces(rows: &mut [Row], texts: super::block::Texts) -> Block {
+    rows.sort_by_key(|row| (row.judged.trace_id, row.judged.version, row.place));
+    let key = |row: &Row| -> (TraceId, u32) { (row.judged.trace_id, row.judged.version) };
+    let mut block = Block { texts, ..Block::default() };
+    for trace in rows.chunk_by(|a, b| key(a) == key(b)) {
+        let Some(first) = trace.first() else { continue };
+        block.traces.push(Judged { hops: u32::try_from(trace.len()).unwrap_or(u32::MAX), ..first.judged });
+        block.hops.extend(trace.iter().map(|row| row.hop));
+    }
+    block
+}

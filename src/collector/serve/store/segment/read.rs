@@ -1,0 +1,319 @@
+//! Reads a segment: the row groups that may hold what is sought, and of those the rows that do.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hopseal_correlate::hop::{HopKind, Outcome};
+use hopseal_correlate::sink::{SpanId, TraceId};
+use hopseal_identity::{Assurance, Basis, Kind};
+use parquet::column::reader::get_typed_column_reader;
+use parquet::data_type::{
+    BoolType, ByteArray, ByteArrayType, DataType, FixedLenByteArrayType, Int32Type, Int64Type,
+};
+use parquet::errors::ParquetError;
+use parquet::file::properties::ReaderProperties;
+use parquet::file::reader::{FileReader as _, RowGroupReader};
+use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
+
+use super::super::StoreError;
+use super::super::block::{Block, Hop, HopTexts, Judged, Text, Texts};
+use super::super::query::{HopQuery, HopRecord, top};
+use super::columns::{Column, TEXTS};
+use super::write::outcome;
+use super::{Row, subject, traces};
+
+/// A closed segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Segment {
+    pub(in super::super) path: PathBuf,
+    /// The day it was closed on, days since 1970-01-01.
+    pub(in super::super) day: u64,
+    pub(in super::super) bytes: u64,
+    /// When the first hop began, and the last.
+    pub(in super::super) first: u64,
+    pub(in super::super) last: u64,
+}
+
+type Groups<'r> = Box<dyn RowGroupReader + 'r>;
+
+impl Segment {
+    /// Calls `look` with each row group. A segment that was removed meanwhile has none.
+    fn each(&self, mut look: impl FnMut(&Groups<'_>) -> Result<(), ParquetError>) -> Result<(), StoreError> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(StoreError::File { path: self.path.clone(), source }),
+        };
+        let broken = |source| StoreError::Segment { path: self.path.clone(), source };
+        let properties = ReaderProperties::builder().set_read_bloom_filter(true).build();
+        let options = ReadOptionsBuilder::new().with_reader_properties(properties).build();
+        let reader = SerializedFileReader::new_with_options(file, options).map_err(broken)?;
+        for number in 0..reader.num_row_groups() {
+            reader.get_row_group(number).and_then(|group| look(&group)).map_err(broken)?;
+        }
+        Ok(())
+    }
+
+    /// Every version of a trace.
+    pub(in super::super) fn trace(&self, trace_id: TraceId) -> Result<Block, StoreError> {
+        let (mut rows, mut texts) = (Vec::new(), Texts::default());
+        self.each(|group| {
+            let filter = group.get_column_bloom_filter(Column::TraceId as usize);
+            if filter.is_some_and(|filter| !filter.check(&trace_id.0[..])) {
+                return Ok(());
+            }
+            let ids = Reading { group, runs: &whole(group) }.ids::<16>(Column::TraceId)?;
+            let places = ids.iter().zip(0..).filter(|(id, _)| **id == trace_id.0).map(|(_, place)| place);
+            let runs = runs(places);
+            rows.extend(Reading { group, runs: &runs }.rows(&mut texts)?);
+            Ok(())
+        })?;
+        Ok(traces(&mut rows, texts))
+    }
+
+    /// Adds the hops that match to `found`; `current` says whether a judged trace is the last version of it.
+    pub(in super::super) fn look(
+        &self,
+        query: &HopQuery,
+        current: impl Fn(&Judged) -> bool,
+        found: &mut Vec<HopRecord>,
+    ) -> Result<(), StoreError> {
+        if self.last < query.interval.from || self.first >= query.interval.to {
+            return Ok(());
+        }
+        let subjects: Vec<[u8; 16]> = query.principals.iter().map(|id| subject(id)).collect();
+        self.each(|group| {
+            let runs = match subjects.is_empty() {
+                true => whole(group),
+                false => of_subjects(group, &subjects)?,
+            };
+            if runs.is_empty() {
+                return Ok(());
+            }
+            let mut texts = Texts::default();
+            let rows = Reading { group, runs: &runs }.rows(&mut texts)?;
+            let Some(wanted) = query.among(&texts) else { return Ok(()) };
+            for Row { judged, place, hop } in &rows {
+                if wanted.is(judged, hop, *place) && current(judged) {
+                    found.push(HopRecord::of(&texts, judged, hop, *place));
+                }
+            }
+            if found.len() > query.limit.saturating_mul(2).max(1024) {
+                top(found, query.limit);
+            }
+            Ok(())
+        })
+    }
+
+    /// Every trace, for a test.
+    #[cfg(test)]
+    pub(in super::super) fn whole(&self) -> Result<Block, StoreError> {
+        let (mut rows, mut texts) = (Vec::new(), Texts::default());
+        self.each(|group| {
+            rows.extend(Reading { group, runs: &whole(group) }.rows(&mut texts)?);
+            Ok(())
+        })?;
+        Ok(traces(&mut rows, texts))
+    }
+
+    /// Its name beside the others, for the catalog.
+    pub(in super::super) fn name(&self, folder: &Path) -> String {
+        self.path.strip_prefix(folder).unwrap_or(&self.path).display().to_string()
+    }
+}
+
+fn rows_of(group: &Groups<'_>) -> usize {
+    usize::try_from(group.metadata().num_rows()).unwrap_or(0)
+}
+
+fn whole(group: &Groups<'_>) -> Vec<Range<usize>> {
+    std::iter::once(0..rows_of(group)).collect()
+}
+
+/// Neighbours among places, which come in order, as one run each.
+fn runs(places: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for place in places {
+        match runs.last_mut() {
+            Some(run) if run.end == place => run.end += 1,
+            _ => runs.push(place..place + 1),
+        }
+    }
+    runs
+}
+
+/// The rows of some subjects, which stand together.
+fn of_subjects(group: &Groups<'_>, subjects: &[[u8; 16]]) -> Result<Vec<Range<usize>>, ParquetError> {
+    let column = Column::Subject as usize;
+    let statistics = group.metadata().column(column).statistics();
+    let least = statistics.and_then(|statistics| statistics.min_bytes_opt());
+    let most = statistics.and_then(|statistics| statistics.max_bytes_opt());
+    let may_be = |subject: &&[u8; 16]| {
+        least.is_none_or(|least| least <= &subject[..]) && most.is_none_or(|most| &subject[..] <= most)
+    };
+    if !subjects.iter().any(|subject| may_be(&subject)) {
+        return Ok(Vec::new());
+    }
+    let all = Reading { group, runs: &whole(group) }.ids::<16>(Column::Subject)?;
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for subject in subjects {
+        let from = all.partition_point(|other| other < subject);
+        let to = all.partition_point(|other| other <= subject);
+        if from < to {
+            found.push(from..to);
+        }
+    }
+    found.sort_by_key(|run| run.start);
+    found.dedup();
+    Ok(found)
+}
+
+/// Some rows of one row group; `runs` are in order and apart.
+struct Reading<'r, 'g> {
+    group: &'r Groups<'g>,
+    runs: &'r [Range<usize>],
+}
+
+fn broken() -> ParquetError {
+    ParquetError::General("not what was written".to_owned())
+}
+
+impl Reading<'_, '_> {
+    /// The values of a column, `None` where there is none.
+    fn column<T: DataType>(&self, column: Column) -> Result<Vec<Option<T::T>>, ParquetError> {
+        let reader = self.group.get_column_reader(column as usize)?;
+        let is_optional = self.group.metadata().column(column as usize).column_descr().max_def_level() > 0;
+        let mut reader = get_typed_column_reader::<T>(reader);
+        let (mut values, mut there, mut at) = (Vec::new(), Vec::new(), 0);
+        for run in self.runs {
+            reader.skip_records(run.start.saturating_sub(at))?;
+            let mut left = run.len();
+            while left > 0 {
+                let levels = is_optional.then_some(&mut there);
+                let (read, _, _) = reader.read_records(left, levels, None, &mut values)?;
+                if read == 0 {
+                    return Err(broken());
+                }
+                left -= read;
+            }
+            at = run.end;
+        }
+        if !is_optional {
+            return Ok(values.into_iter().map(Some).collect());
+        }
+        let mut values = values.into_iter();
+        Ok(there.iter().map(|level| if *level > 0 { values.next() } else { None }).collect())
+    }
+
+    fn required<T: DataType>(&self, column: Column) -> Result<Vec<T::T>, ParquetError> {
+        self.column::<T>(column)?.into_iter().map(|value| value.ok_or_else(broken)).collect()
+    }
+
+    fn ids<const N: usize>(&self, column: Column) -> Result<Vec<[u8; N]>, ParquetError> {
+        let ids = self.required::<FixedLenByteArrayType>(column)?;
+        ids.iter().map(|id| id.data().first_chunk::<N>().copied().ok_or_else(broken)).collect()
+    }
+
+    fn texts(&self, column: Column, texts: &mut Texts) -> Result<Vec<Text>, ParquetError> {
+        // Neighbours mostly have the same text.
+        let (mut last, mut number) = (ByteArray::from(Vec::new()), Text::default());
+        let values = self.column::<ByteArrayType>(column)?;
+        let mut numbers = Vec::with_capacity(values.len());
+        for value in values {
+            let Some(value) = value else {
+                numbers.push(Text::default());
+                continue;
+            };
+            if value.data() != last.data() {
+                number = texts.add(std::str::from_utf8(value.data()).map_err(|_| broken())?);
+                last = value;
+            }
+            numbers.push(number);
+        }
+        Ok(numbers)
+    }
+
+    fn words<W: Copy>(
+        &self,
+        column: Column,
+        all: &[W],
+        word: impl Fn(W) -> &'static str,
+    ) -> Result<Vec<Option<W>>, ParquetError> {
+        let parse = |value: ByteArray| {
+            let known = all.iter().copied().find(|known| word(*known).as_bytes() == value.data());
+            known.ok_or_else(broken)
+        };
+        self.column::<ByteArrayType>(column)?.into_iter().map(|value| value.map(parse).transpose()).collect()
+    }
+
+    fn rows(&self, texts: &mut Texts) -> Result<Vec<Row>, ParquetError> {
+        let starts = self.required::<Int64Type>(Column::Start)?;
+        let ends = self.required::<Int64Type>(Column::End)?;
+        let trace_ids = self.ids::<16>(Column::TraceId)?;
+        let versions = self.required::<Int32Type>(Column::Version)?;
+        let places = self.required::<Int32Type>(Column::Place)?;
+        let span_ids = self.ids::<8>(Column::SpanId)?;
+        let parents = self.column::<FixedLenByteArrayType>(Column::ParentSpanId)?;
+        let callers = self.column::<Int32Type>(Column::CallerPlace)?;
+        let mut named: Vec<Vec<Text>> = Vec::with_capacity(TEXTS.len());
+        for column in TEXTS {
+            named.push(self.texts(column, texts)?);
+        }
+        let kinds = [HopKind::Entry, HopKind::Rpc, HopKind::Messaging];
+        let kinds = self.words(Column::Kind, &kinds, HopKind::as_str)?;
+        let assurances = self.words(Column::Assurance, &Assurance::ALL, Assurance::as_str)?;
+        let bases = [Basis::Claimed, Basis::Reverified, Basis::AuthenticatedSender];
+        let bases = self.words(Column::Basis, &bases, Basis::as_str)?;
+        let outcomes = [Outcome::Succeeded, Outcome::Rejected, Outcome::Failed, Outcome::Unknown];
+        let outcomes = self.words(Column::Outcome, &outcomes, outcome)?;
+        let principal_kinds =
+            self.words(Column::PrincipalKind, &[Kind::User, Kind::Service, Kind::Agent], Kind::as_str)?;
+        let uncovered = self.required::<BoolType>(Column::Uncovered)?;
+        let complete = self.required::<BoolType>(Column::Complete)?;
+        let closed_early = self.required::<BoolType>(Column::ClosedEarly)?;
+        let missing_parents = self.required::<Int32Type>(Column::MissingParents)?;
+        let digests = self.required::<Int64Type>(Column::Digest)?;
+        let row = |at: usize| -> Option<Row> {
+            let mut own = [Text::default(); TEXTS.len()];
+            for (slot, column) in own.iter_mut().zip(&named) {
+                *slot = *column.get(at)?;
+            }
+            let parent = match parents.get(at)? {
+                Some(parent) => SpanId::new(*parent.data().first_chunk()?),
+                None => None,
+            };
+            Some(Row {
+                judged: Judged {
+                    trace_id: TraceId(*trace_ids.get(at)?),
+                    version: versions.get(at)?.cast_unsigned(),
+                    digest: digests.get(at)?.cast_unsigned(),
+                    missing_parents: missing_parents.get(at)?.cast_unsigned(),
+                    complete: *complete.get(at)?,
+                    closed_early: *closed_early.get(at)?,
+                    hops: 1,
+                },
+                place: places.get(at)?.cast_unsigned(),
+                hop: Hop {
+                    span_id: SpanId(*span_ids.get(at)?),
+                    parent,
+                    start: starts.get(at)?.cast_unsigned(),
+                    end: ends.get(at)?.cast_unsigned(),
+                    caller: callers.get(at)?.map(i32::cast_unsigned),
+                    texts: HopTexts::from_array(own),
+                    kind: (*kinds.get(at)?)?,
+                    assurance: (*assurances.get(at)?)?,
+                    basis: (*bases.get(at)?)?,
+                    outcome: (*outcomes.get(at)?)?,
+                    principal_kind: principal_kinds.get(at)?.unwrap_or(Kind::User),
+                    uncovered: *uncovered.get(at)?,
+                },
+            })
+        };
+        (0..starts.len()).map(|at| row(at).ok_or_else(broken)).collect()
+    }
+}
+
+/// Segments as they are listed.
+pub(in super::super) type Segments = Vec<Arc<Segment>>;

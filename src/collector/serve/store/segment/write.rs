@@ -1,0 +1,198 @@
+//! Writes a segment: whole and on the disk before it has its name.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hopseal_correlate::hop::Outcome;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::data_type::{
+    BoolType, ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, Int32Type,
+    Int64Type,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::ColumnPath;
+
+use super::super::StoreError;
+use super::super::block::Block;
+use super::columns::{self, Column, TEXTS};
+use super::{GROUP, Row, sorted};
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Written {
+    pub(in super::super) hops: u64,
+    pub(in super::super) bytes: u64,
+    /// When the first hop began, and the last.
+    pub(in super::super) first: u64,
+    pub(in super::super) last: u64,
+}
+
+fn properties() -> Result<WriterPropertiesPtr, ParquetError> {
+    let sorted =
+        |column: Column| SortingColumn { column_idx: column as i32, descending: false, nulls_first: false };
+    let by = [Column::Subject, Column::Start, Column::TraceId, Column::Place];
+    let ids = [("trace_id", true), ("span_id", false), ("parent_span_id", false)];
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_sorting_columns(Some(by.map(sorted).to_vec()))
+        .set_created_by(concat!("hopseal ", env!("CARGO_PKG_VERSION")).to_owned());
+    for (name, is_sought) in ids {
+        let path = ColumnPath::from(name);
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), is_sought)
+            .set_column_bloom_filter_enabled(path, is_sought);
+    }
+    Ok(Arc::new(properties.build()))
+}
+
+/// Writes the hops of a block to `path`, by way of a file beside it, and sees to it that the disk has both the file and
+/// its name.
+pub(in super::super) fn write(path: &Path, block: &Block) -> Result<Written, StoreError> {
+    let failed = |source: io::Error| StoreError::File { path: path.to_owned(), source };
+    let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
+    let folder = path.parent().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let beside = path.with_extension("tmp");
+    let file = File::create(&beside).map_err(failed)?;
+    let rows = sorted(block);
+    let rows: Vec<([u8; 16], &Row)> = rows.iter().map(|(subject, row)| (*subject, row)).collect();
+    let texts = Texts::of(block);
+    let again = file.try_clone().map_err(failed)?;
+    let schema = columns::schema().map_err(broken)?;
+    let mut writer =
+        SerializedFileWriter::new(file, schema, properties().map_err(broken)?).map_err(broken)?;
+    for group in rows.chunks(GROUP) {
+        let mut row_group = writer.next_row_group().map_err(broken)?;
+        Group { to: &mut row_group, rows: group, texts: &texts }.write().map_err(broken)?;
+        row_group.close().map_err(broken)?;
+    }
+    writer.close().map_err(broken)?;
+    again.sync_all().map_err(failed)?;
+    std::fs::rename(&beside, path).map_err(failed)?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    let starts = || block.hops.iter().map(|hop| hop.start);
+    Ok(Written {
+        hops: block.hops.len() as u64,
+        bytes: again.metadata().map_err(failed)?.len(),
+        first: starts().min().unwrap_or(0),
+        last: starts().max().unwrap_or(0),
+    })
+}
+
+/// Texts as Parquet has them, each made once.
+struct Texts {
+    all: Vec<ByteArray>,
+}
+
+impl Texts {
+    fn of(block: &Block) -> Self {
+        let texts = (0..block.texts.len()).map(|number| {
+            let number = u32::try_from(number).unwrap_or(0);
+            ByteArray::from(block.texts.get(super::Text(number)).as_bytes().to_vec())
+        });
+        Self { all: texts.collect() }
+    }
+}
+
+struct Group<'g, 'w> {
+    to: &'g mut SerializedRowGroupWriter<'w, File>,
+    rows: &'g [([u8; 16], &'g Row)],
+    texts: &'g Texts,
+}
+
+impl Group<'_, '_> {
+    fn write(&mut self) -> Result<(), ParquetError> {
+        let rows = self.rows;
+        self.ids(rows.iter().map(|(subject, _)| Some(*subject)), None)?;
+        self.numbers::<Int64Type>(|row| row.hop.start.cast_signed())?;
+        self.numbers::<Int64Type>(|row| row.hop.end.cast_signed())?;
+        self.ids(rows.iter().map(|(_, row)| Some(row.judged.trace_id.0)), None)?;
+        self.numbers::<Int32Type>(|row| row.judged.version.cast_signed())?;
+        self.numbers::<Int32Type>(|row| row.place.cast_signed())?;
+        self.ids(rows.iter().map(|(_, row)| Some(row.hop.span_id.0)), None)?;
+        let parents = || rows.iter().map(|(_, row)| row.hop.parent.map(|parent| parent.0));
+        let there: Vec<i16> = parents().map(|parent| i16::from(parent.is_some())).collect();
+        self.ids(parents(), Some(&there))?;
+        let callers = || rows.iter().map(|(_, row)| row.hop.caller);
+        let there: Vec<i16> = callers().map(|caller| i16::from(caller.is_some())).collect();
+        let callers: Vec<i32> = callers().flatten().map(u32::cast_signed).collect();
+        self.column::<Int32Type>(&callers, Some(&there))?;
+        for place in 0..TEXTS.len() {
+            self.texts(place)?;
+        }
+        self.words(|row| Some(row.hop.kind.as_str()), false)?;
+        self.words(|row| Some(row.hop.assurance.as_str()), false)?;
+        self.words(|row| Some(row.hop.basis.as_str()), false)?;
+        self.words(|row| Some(outcome(row.hop.outcome)), false)?;
+        let named = |row: &Row| row.hop.texts.principal != super::Text::default();
+        self.words(|row| named(row).then(|| row.hop.principal_kind.as_str()), true)?;
+        self.numbers::<BoolType>(|row| row.hop.uncovered)?;
+        self.numbers::<BoolType>(|row| row.judged.complete)?;
+        self.numbers::<BoolType>(|row| row.judged.closed_early)?;
+        self.numbers::<Int32Type>(|row| row.judged.missing_parents.cast_signed())?;
+        self.numbers::<Int64Type>(|row| row.judged.digest.cast_signed())
+    }
+
+    fn column<T: DataType>(&mut self, values: &[T::T], there: Option<&[i16]>) -> Result<(), ParquetError> {
+        let missing = || ParquetError::General("a column too many".to_owned());
+        let mut column = self.to.next_column()?.ok_or_else(missing)?;
+        column.typed::<T>().write_batch(values, there, None)?;
+        column.close()
+    }
+
+    fn numbers<T: DataType>(&mut self, value: impl Fn(&Row) -> T::T) -> Result<(), ParquetError> {
+        let values: Vec<T::T> = self.rows.iter().map(|(_, row)| value(row)).collect();
+        self.column::<T>(&values, None)
+    }
+
+    fn ids<const N: usize>(
+        &mut self,
+        ids: impl Iterator<Item = Option<[u8; N]>>,
+        there: Option<&[i16]>,
+    ) -> Result<(), ParquetError> {
+        let all: Vec<u8> = ids.flatten().flatten().collect();
+        let all = Bytes::from(all);
+        let values: Vec<FixedLenByteArray> = (0..all.len() / N)
+            .map(|at| FixedLenByteArray::from(ByteArray::from(all.slice(at * N..(at + 1) * N))))
+            .collect();
+        self.column::<FixedLenByteArrayType>(&values, there)
+    }
+
+    /// The text column at that place among the texts of a hop; an empty text is none.
+    fn texts(&mut self, place: usize) -> Result<(), ParquetError> {
+        let text = |row: &Row| row.hop.texts.all().get(place).copied().unwrap_or_default();
+        let there: Vec<i16> = self.rows.iter().map(|(_, row)| i16::from(text(row).0 != 0)).collect();
+        let texts = self.rows.iter().map(|(_, row)| text(row).0 as usize).filter(|number| *number != 0);
+        let values: Vec<ByteArray> = texts.filter_map(|number| self.texts.all.get(number).cloned()).collect();
+        self.column::<ByteArrayType>(&values, Some(&there))
+    }
+
+    fn words(
+        &mut self,
+        word: impl Fn(&Row) -> Option<&'static str>,
+        optional: bool,
+    ) -> Result<(), ParquetError> {
+        let words = || self.rows.iter().map(|(_, row)| word(row));
+        let there: Vec<i16> = words().map(|word| i16::from(word.is_some())).collect();
+        let values: Vec<ByteArray> =
+            words().flatten().map(|word| ByteArray::from(Bytes::from_static(word.as_bytes()))).collect();
+        self.column::<ByteArrayType>(&values, optional.then_some(&there))
+    }
+}
+
+/// The word for how a crossing ended.
+pub(super) const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "succeeded",
+        Outcome::Rejected => "rejected",
+        Outcome::Failed => "failed",
+        Outcome::Unknown => "unknown",
+    }
+}

@@ -1,0 +1,139 @@
+//! Findings and what became of them.
+
+use hopseal_correlate::finding::{FindingId, Severity};
+use hopseal_correlate::rule::Rule;
+use hopseal_correlate::sink::TraceId;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter};
+
+use super::super::query::{FindingQuery, FindingRecord, State};
+use super::super::{Batch, StoreError};
+use super::{int, uint};
+use crate::output;
+
+/// Findings in one answer, whatever was asked for.
+const MOST: usize = 100_000;
+
+const SEVERITIES: [Severity; 4] = [Severity::Info, Severity::Low, Severity::Medium, Severity::High];
+
+fn state_number(state: State) -> u8 {
+    State::ALL.iter().zip(0..).find(|(known, _)| **known == state).map_or(0, |(_, number)| number)
+}
+
+/// Notes findings that stand.
+pub(super) fn raise(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
+    if batch.raised.is_empty() {
+        return Ok(());
+    }
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO finding VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?7, '', ?8) ON CONFLICT DO UPDATE SET \
+         severity = ?3, at = ?6, body = ?8, changed = iif(state = 3, ?7, changed), state = iif(state = 3, 0, state)",
+    )?;
+    for finding in &batch.raised {
+        let body = output::finding(finding).map_err(|_| StoreError::Broken("a finding"))?;
+        insert.execute(params![
+            finding.id.0,
+            finding.rule.as_str(),
+            finding.severity as u8,
+            finding.trace_id.map(|id| id.0),
+            finding.service,
+            int(finding.at),
+            int(batch.at),
+            body,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Notes that findings stand no more.
+pub(super) fn retract(transaction: &Transaction<'_>, ids: &[FindingId], at: u64) -> Result<(), StoreError> {
+    let mut update = transaction
+        .prepare_cached("UPDATE finding SET state = 3, changed = ?2 WHERE id = ?1 AND state IN (0, 1)")?;
+    for id in ids {
+        update.execute(params![id.0, int(at)])?;
+    }
+    Ok(())
+}
+
+/// See [`Store::set_state`](super::super::Store::set_state).
+pub(super) fn set_state(
+    connection: &Connection,
+    id: FindingId,
+    state: State,
+    note: &str,
+    at: u64,
+) -> Result<bool, StoreError> {
+    let mut update =
+        connection.prepare_cached("UPDATE finding SET state = ?2, note = ?3, changed = ?4 WHERE id = ?1")?;
+    Ok(update.execute(params![id.0, state_number(state), note, int(at)])? == 1)
+}
+
+/// See [`Store::findings`](super::super::Store::findings).
+pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<FindingRecord>, StoreError> {
+    let mut text =
+        "SELECT id, rule, severity, service, trace, at, state, note, raised, changed, body FROM finding \
+                    WHERE 1"
+            .to_owned();
+    let mut values: Vec<Value> = Vec::new();
+    let mut only = |condition: &str, value: Value| {
+        values.push(value);
+        text.push_str(" AND ");
+        text.push_str(&condition.replace('?', &format!("?{}", values.len())));
+    };
+    let FindingQuery { state, rule, severity, service, trace_id, after, limit } = query;
+    if let Some(state) = state {
+        only("state = ?", Value::Integer(state_number(*state).into()));
+    }
+    if let Some(rule) = rule {
+        only("rule = ?", Value::Text(rule.as_str().to_owned()));
+    }
+    if let Some(severity) = severity {
+        only("severity = ?", Value::Integer(*severity as i64));
+    }
+    if let Some(service) = service {
+        only("service = ?", Value::Text(service.clone()));
+    }
+    if let Some(trace_id) = trace_id {
+        only("trace = ?", Value::Blob(trace_id.0.to_vec()));
+    }
+    if let Some(after) = after {
+        only("at <= ?", Value::Integer(int(after.at)));
+        let at = format!("(at < {} OR id < ?)", int(after.at));
+        only(&at, Value::Blob(after.id.to_vec()));
+    }
+    text.push_str(&format!(" ORDER BY at DESC, id DESC LIMIT {}", (*limit).min(MOST)));
+    let mut statement = connection.prepare_cached(&text)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(record(row)?);
+    }
+    Ok(found)
+}
+
+/// One finding.
+pub(super) fn get(connection: &Connection, id: FindingId) -> Result<Option<FindingRecord>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, rule, severity, service, trace, at, state, note, raised, changed, body FROM finding WHERE id = ?1",
+    )?;
+    let found = statement.query_row([id.0], |row| Ok(record(row))).optional()?;
+    found.transpose()
+}
+
+fn record(row: &Row<'_>) -> Result<FindingRecord, StoreError> {
+    let rule: String = row.get(1)?;
+    let (severity, state): (usize, usize) = (row.get(2)?, row.get(6)?);
+    Ok(FindingRecord {
+        id: FindingId(row.get(0)?),
+        rule: Rule::parse(&rule).ok_or(StoreError::Broken("a rule"))?,
+        severity: SEVERITIES.get(severity).copied().ok_or(StoreError::Broken("a severity"))?,
+        service: row.get(3)?,
+        trace_id: row.get::<_, Option<[u8; 16]>>(4)?.map(TraceId),
+        at: uint(row.get(5)?),
+        state: State::ALL.get(state).copied().ok_or(StoreError::Broken("a state"))?,
+        note: row.get(7)?,
+        raised: uint(row.get(8)?),
+        changed: uint(row.get(9)?),
+        body: row.get(10)?,
+    })
+}

@@ -1,0 +1,223 @@
+//! What readers look at: hops that are in no segment yet, in memory, and the segments.
+//!
+//! Readers take a snapshot and let go of the lock, so that a long look holds nobody up.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use hopseal_correlate::sink::TraceId;
+use rusqlite::Connection;
+
+use super::super::StoreError;
+use super::super::block::{Block, Judged};
+use super::super::query::{HopQuery, HopRecord, top};
+use super::super::segment::{Segment, Segments};
+use super::uint;
+
+/// A block as it is held.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) seq: u64,
+    pub(super) at: u64,
+    pub(super) block: Block,
+    /// Where the hops of each trace begin.
+    starts: Vec<u32>,
+}
+
+/// Where a trace is. Ids are the senders' choice, so they are hashed with a secret.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    seq: u64,
+    trace: u32,
+    version: u32,
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    /// By number.
+    blocks: Vec<Arc<Held>>,
+    /// The last version of each trace in them.
+    traces: HashMap<TraceId, Place>,
+    /// Spans that came when the rest of their trace was gone.
+    stragglers: HashMap<TraceId, Vec<Place>>,
+    /// The last version of each trace that was ever changed.
+    revised: Arc<HashMap<TraceId, u32>>,
+    /// Those with the latest hops first.
+    segments: Arc<Segments>,
+}
+
+/// What a reader looks at.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    blocks: Vec<Arc<Held>>,
+    revised: Arc<HashMap<TraceId, u32>>,
+    segments: Arc<Segments>,
+}
+
+impl Recent {
+    /// What an earlier process left.
+    pub(super) fn load(connection: &Connection, folder: &Path) -> Result<Self, StoreError> {
+        let mut recent = Self::default();
+        let mut revised = HashMap::new();
+        let mut statement = connection.prepare("SELECT trace, version FROM revised")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            revised.insert(TraceId(row.get(0)?), row.get(1)?);
+        }
+        recent.revised = Arc::new(revised);
+        let mut statement = connection.prepare("SELECT seq, at, body FROM block ORDER BY seq")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let body: Vec<u8> = row.get(2)?;
+            let broken = StoreError::Broken("blocks of hops");
+            let Ok(body) = lz4_flex::decompress_size_prepended(&body) else { return Err(broken) };
+            let Ok(block) = Block::decode(&body) else { return Err(broken) };
+            recent.add(uint(row.get(0)?), uint(row.get(1)?), block);
+        }
+        let mut statement = connection.prepare("SELECT name, day, bytes, first, last FROM segment")?;
+        let mut rows = statement.query([])?;
+        let mut segments = Vec::new();
+        while let Some(row) = rows.next()? {
+            segments.push(Arc::new(Segment {
+                path: folder.join(row.get::<_, String>(0)?),
+                day: uint(row.get(1)?),
+                bytes: uint(row.get(2)?),
+                first: row.get::<_, i64>(3)?.cast_unsigned(),
+                last: row.get::<_, i64>(4)?.cast_unsigned(),
+            }));
+        }
+        recent.set_segments(segments);
+        Ok(recent)
+    }
+
+    /// Adds a block that is durable.
+    pub(super) fn add(&mut self, seq: u64, at: u64, block: Block) {
+        let mut starts = Vec::with_capacity(block.traces.len());
+        let mut start = 0;
+        for (judged, trace) in block.traces.iter().zip(0..) {
+            starts.push(start);
+            start += judged.hops;
+            let place = Place { seq, trace, version: judged.version };
+            if judged.version == 0 {
+                self.stragglers.entry(judged.trace_id).or_default().push(place);
+                continue;
+            }
+            let last = self.traces.entry(judged.trace_id).or_insert(place);
+            if last.version < place.version {
+                *last = place;
+            }
+            if judged.version > 1 {
+                let last = Arc::make_mut(&mut self.revised).entry(judged.trace_id).or_default();
+                *last = judged.version.max(*last);
+            }
+        }
+        self.blocks.push(Arc::new(Held { seq, at, block, starts }));
+    }
+
+    /// Whether a trace is there in that version or a later one.
+    pub(super) fn has(&self, judged: &Judged) -> bool {
+        judged.version > 0
+            && self.traces.get(&judged.trace_id).is_some_and(|place| place.version >= judged.version)
+    }
+
+    pub(super) fn segments(&self) -> Arc<Segments> {
+        Arc::clone(&self.segments)
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            blocks: self.blocks.clone(),
+            revised: Arc::clone(&self.revised),
+            segments: Arc::clone(&self.segments),
+        }
+    }
+
+    /// The blocks that a segment is made of if it is time: those of one day, from the first on.
+    pub(super) fn ripe(&self, hops: usize, before: u64, day_of: impl Fn(u64) -> u64) -> Vec<Arc<Held>> {
+        let Some(first) = self.blocks.first() else { return Vec::new() };
+        let of_day: Vec<_> =
+            self.blocks.iter().take_while(|held| day_of(held.at) == day_of(first.at)).cloned().collect();
+        let count: usize = of_day.iter().map(|held| held.block.hops.len()).sum();
+        let is_over = of_day.len() < self.blocks.len();
+        if count >= hops || first.at <= before || is_over { of_day } else { Vec::new() }
+    }
+
+    /// Replaces the blocks up to `seq` by the segment that they went into.
+    pub(super) fn seal(&mut self, seq: u64, segment: Option<Segment>) {
+        self.blocks.retain(|held| held.seq > seq);
+        self.traces.retain(|_, place| place.seq > seq);
+        self.stragglers.retain(|_, places| {
+            places.retain(|place| place.seq > seq);
+            !places.is_empty()
+        });
+        if let Some(segment) = segment {
+            let mut segments = self.segments.to_vec();
+            segments.push(Arc::new(segment));
+            self.set_segments(segments);
+        }
+    }
+
+    pub(super) fn set_segments(&mut self, mut segments: Segments) {
+        segments.sort_by(|a, b| (b.last, &b.path).cmp(&(a.last, &a.path)));
+        self.segments = Arc::new(segments);
+    }
+
+    /// Forgets versions of traces whose hops are gone.
+    pub(super) fn set_revised(&mut self, revised: HashMap<TraceId, u32>) {
+        self.revised = Arc::new(revised);
+    }
+
+    fn alone(&self, place: Place) -> Option<Block> {
+        let at = self.blocks.binary_search_by_key(&place.seq, |held| held.seq).ok()?;
+        self.blocks.get(at)?.alone(place.trace)
+    }
+
+    /// The versions of a trace that are in no segment: the last one, and what came when it was gone.
+    pub(super) fn blocks_of(&self, trace_id: TraceId) -> Vec<Block> {
+        let last = self.traces.get(&trace_id).into_iter();
+        let places = last.chain(self.stragglers.get(&trace_id).into_iter().flatten());
+        places.filter_map(|place| self.alone(*place)).collect()
+    }
+}
+
+impl Held {
+    fn alone(&self, trace: u32) -> Option<Block> {
+        let judged = *self.block.traces.get(trace as usize)?;
+        let start = *self.starts.get(trace as usize)? as usize;
+        let hops = self.block.hops.get(start..start + judged.hops as usize)?;
+        Some(Block { texts: self.block.texts.clone(), traces: vec![judged], hops: hops.to_vec() })
+    }
+}
+
+impl Snapshot {
+    /// Whether a judged trace is the last version of it.
+    pub(super) fn is_current(&self, judged: &Judged) -> bool {
+        judged.version == 0
+            || self.revised.get(&judged.trace_id).is_none_or(|version| *version == judged.version)
+    }
+
+    /// The versions of a trace in segments, with what they are read as.
+    pub(super) fn in_segments(&self, trace_id: TraceId) -> Result<Vec<Block>, StoreError> {
+        self.segments.iter().map(|segment| segment.trace(trace_id)).collect()
+    }
+
+    /// Adds what matches to `found`.
+    pub(super) fn look(&self, query: &HopQuery, found: &mut Vec<HopRecord>) -> Result<(), StoreError> {
+        for held in self.blocks.iter().rev() {
+            query.look(&held.block, |judged| self.is_current(judged), found);
+        }
+        for segment in self.segments.iter() {
+            top(found, query.limit);
+            // What is in the segments left began earlier than all that was found.
+            let is_enough =
+                found.len() == query.limit && found.last().is_some_and(|hop| hop.start > segment.last);
+            if is_enough {
+                return Ok(());
+            }
+            segment.look(query, |judged| self.is_current(judged), found)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+-- What changes. Hops are here until a segment is closed; texts of counts are numbers of `name`.
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS block (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+-- Traces that late spans changed, by their last version: hops of lower ones are not found.
+CREATE TABLE IF NOT EXISTS revised (trace BLOB PRIMARY KEY, version INTEGER NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS finding (
+    id BLOB PRIMARY KEY, rule TEXT NOT NULL, severity INTEGER NOT NULL, state INTEGER NOT NULL, trace BLOB,
+    service TEXT NOT NULL, at INTEGER NOT NULL, raised INTEGER NOT NULL, changed INTEGER NOT NULL,
+    note TEXT NOT NULL, body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS finding_by_state ON finding (state, at DESC, id DESC);
+CREATE INDEX IF NOT EXISTS finding_by_trace ON finding (trace) WHERE trace IS NOT NULL;
+CREATE TABLE IF NOT EXISTS name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE IF NOT EXISTS edge (
+    minute INTEGER NOT NULL, caller INTEGER NOT NULL, service INTEGER NOT NULL, assurance INTEGER NOT NULL,
+    basis INTEGER NOT NULL, hops INTEGER NOT NULL, failed INTEGER NOT NULL, uncovered INTEGER NOT NULL,
+    PRIMARY KEY (minute, caller, service, assurance, basis)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shown (
+    service TEXT NOT NULL, namespace TEXT NOT NULL, environment TEXT NOT NULL, operation TEXT NOT NULL,
+    hops INTEGER NOT NULL, identified INTEGER NOT NULL, seen INTEGER NOT NULL, shown INTEGER NOT NULL,
+    PRIMARY KEY (service, namespace, environment, operation)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sends (service TEXT PRIMARY KEY, seen INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS validating (
+    service TEXT NOT NULL, namespace TEXT NOT NULL, environment TEXT NOT NULL,
+    PRIMARY KEY (service, namespace, environment)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quieted (
+    day INTEGER NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL, service TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (day, rule, reason, service)
+) STRICT, WITHOUT ROWID;
+-- Closed segments: visible once they are here.
+CREATE TABLE IF NOT EXISTS segment (
+    name TEXT PRIMARY KEY, day INTEGER NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL, hops INTEGER NOT NULL,
+    bytes INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,262 @@
+//! Closes segments, removes what is kept no longer, and mends what a kill left behind.
+//!
+//! A segment is closed in this order: its file, whole and on the disk; then one transaction that names it and drops the
+//! blocks it was made of; then the readers. A file that no transaction names is of a process that was killed between, and is
+//! removed at the next start; its hops are in the blocks still.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hopseal_correlate::policy::Date;
+use hopseal_correlate::sink::TraceId;
+use rusqlite::params;
+
+use super::super::block::Block;
+use super::super::segment::{self, Segment, Segments};
+use super::super::{DAY, MINUTE, StoreError};
+use super::{SqliteStore, int};
+
+const FOLDER: &str = "hops";
+
+fn day_of(at: u64) -> u64 {
+    at / DAY
+}
+
+impl SqliteStore {
+    /// Closes a segment if it is time. Returns its hops.
+    pub(super) fn seal(&self, now: u64) -> Result<u64, StoreError> {
+        let age = u64::try_from(self.settings.segment_age.as_nanos()).unwrap_or(u64::MAX);
+        let (ripe, snapshot) = {
+            let recent = self.recent();
+            let ripe = recent.ripe(self.settings.segment_hops, now.saturating_sub(age), day_of);
+            (ripe, recent.snapshot())
+        };
+        let (Some(first), Some(last)) = (ripe.first(), ripe.last()) else { return Ok(0) };
+        let mut block = Block::default();
+        for held in &ripe {
+            block.append(&held.block);
+        }
+        let block = only(&block, |judged| snapshot.is_current(judged));
+        let segment = match block.hops.is_empty() {
+            true => None,
+            false => {
+                let day = day_of(first.at);
+                let name = format!("day={}/{:012}-{:012}.parquet", Date::of(first.at), first.seq, last.seq);
+                let path = self.folder.join(FOLDER).join(name);
+                let written = segment::write(&path, &block)?;
+                Some((
+                    Segment { path, day, bytes: written.bytes, first: written.first, last: written.last },
+                    written,
+                ))
+            }
+        };
+        let mut writer = self.writer();
+        let transaction = writer.transaction()?;
+        if let Some((segment, written)) = &segment {
+            transaction.execute(
+                "INSERT OR REPLACE INTO segment VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![
+                    segment.name(&self.folder),
+                    int(segment.day),
+                    int(first.seq),
+                    int(last.seq),
+                    int(written.hops),
+                    int(written.bytes),
+                    written.first.cast_signed(),
+                    written.last.cast_signed(),
+                ],
+            )?;
+        }
+        transaction.execute("DELETE FROM block WHERE seq <= ?1", [int(last.seq)])?;
+        transaction.commit()?;
+        self.recent_mut().seal(last.seq, segment.map(|(segment, _)| segment));
+        Ok(block.hops.len() as u64)
+    }
+
+    /// Removes the days that are kept no longer. Returns the segments removed.
+    pub(super) fn forget(&self, now: u64) -> Result<u64, StoreError> {
+        let segments = self.recent().segments();
+        let mut first = self.settings.days.map_or(0, |days| day_of(now).saturating_sub(u64::from(days)));
+        let mut total: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let mut days: Vec<u64> = segments.iter().map(|segment| segment.day).collect();
+        days.sort_unstable();
+        days.dedup();
+        for day in days {
+            let bytes: u64 =
+                segments.iter().filter(|segment| segment.day == day).map(|segment| segment.bytes).sum();
+            let is_over = self.settings.bytes.is_some_and(|most| total > most) && day < day_of(now);
+            if day < first || is_over {
+                total -= bytes;
+                first = first.max(day + 1);
+            }
+        }
+        if first == 0 || self.forgotten.swap(first, std::sync::atomic::Ordering::Relaxed) == first {
+            return Ok(0);
+        }
+        let (gone, kept): (Segments, Segments) =
+            segments.iter().cloned().partition(|segment| segment.day < first);
+        let cut = int(first.saturating_mul(DAY));
+        let mut writer = self.writer();
+        let transaction = writer.transaction()?;
+        transaction.execute("DELETE FROM segment WHERE day < ?1", [int(first)])?;
+        transaction
+            .execute("DELETE FROM edge WHERE minute < ?1", [int(first.saturating_mul(DAY) / MINUTE)])?;
+        transaction.execute("DELETE FROM finding WHERE changed < ?1 AND at < ?1", [cut])?;
+        transaction.execute("DELETE FROM quieted WHERE day < ?1", [int(first)])?;
+        transaction.execute("DELETE FROM revised WHERE at < ?1", [cut])?;
+        let mut revised = HashMap::new();
+        {
+            let mut statement = transaction.prepare("SELECT trace, version FROM revised")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                revised.insert(TraceId(row.get(0)?), row.get(1)?);
+            }
+        }
+        transaction.commit()?;
+        drop(writer);
+        {
+            let mut recent = self.recent_mut();
+            recent.set_segments(kept);
+            recent.set_revised(revised);
+        }
+        for segment in &gone {
+            remove(&segment.path)?;
+        }
+        Ok(gone.len() as u64)
+    }
+}
+
+/// A block without the traces that are not wanted.
+fn only(block: &Block, wanted: impl Fn(&super::super::Judged) -> bool) -> Block {
+    let mut kept = Block { texts: block.texts.clone(), ..Block::default() };
+    for (judged, hops) in block.each().filter(|(judged, _)| wanted(judged)) {
+        kept.traces.push(*judged);
+        kept.hops.extend_from_slice(hops);
+    }
+    kept
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::File { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes files of segments that are in no catalog.
+pub(super) fn mend(folder: &Path, known: &Arc<Segments>) -> Result<(), StoreError> {
+    let known: HashSet<&Path> = known.iter().map(|segment| segment.path.as_path()).collect();
+    let list = |path: &Path| -> Result<Vec<PathBuf>, StoreError> {
+        let failed = |source| StoreError::File { path: path.to_owned(), source };
+        match std::fs::read_dir(path) {
+            Ok(entries) => {
+                entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(failed)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(source) => Err(failed(source)),
+        }
+    };
+    for day in list(&folder.join(FOLDER))?.iter().filter(|path| path.is_dir()) {
+        for file in list(day)? {
+            let is_ours = file.extension().is_some_and(|kind| kind == "parquet" || kind == "tmp");
+            if is_ours && !known.contains(file.as_path()) {
+                remove(&file)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::{EPOCH, block, sketch};
+    use super::super::super::{Batch, HopQuery, Store as _, StoreSettings};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn open(folder: &Path, settings: StoreSettings) -> SqliteStore {
+        SqliteStore::open(folder, settings).expect("a store")
+    }
+
+    fn at_once() -> StoreSettings {
+        StoreSettings { segment_hops: 1, ..StoreSettings::default() }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn a_segment_says_what_the_block_said(block in block()) {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("day/one.parquet");
+            let written = segment::write(&path, &block).expect("written");
+            let read = Segment { path, day: 0, bytes: written.bytes, first: written.first, last: written.last };
+            let read = read.whole().expect("read");
+            let shown = |block: &Block| {
+                let mut shown: Vec<_> = block
+                    .each()
+                    .flat_map(|(judged, hops)| {
+                        let hops = hops.iter().zip(0..);
+                        hops.map(|(hop, place)| super::super::HopRecord::of(&block.texts, judged, hop, place))
+                    })
+                    .collect();
+                shown.sort_by_key(|hop| (hop.trace_id, hop.place));
+                shown
+            };
+            prop_assert_eq!(shown(&read), shown(&block));
+        }
+    }
+
+    /// Scenario: a process is killed after the file of a segment was written and before the catalog names it.
+    /// Guarantees: the next one removes the file, finds every hop once, and closes the segment again.
+    #[test]
+    fn a_file_that_nothing_names_is_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = open(folder.path(), at_once());
+        let mut batch = Batch { at: EPOCH, ..Batch::default() };
+        let hop = proptest::strategy::ValueTree::current(
+            &sketch().new_tree(&mut proptest::test_runner::TestRunner::deterministic()).expect("a hop"),
+        );
+        crate::serve::store::testing::add(&mut batch.block, 1, 1, &[hop]);
+        store.commit(&batch).expect("kept");
+        let orphan = folder.path().join("hops/day=2026-01-01/000000000001-000000000001.parquet");
+        segment::write(&orphan, &batch.block).expect("written");
+        drop(store);
+        let store = open(folder.path(), at_once());
+        assert!(!orphan.exists());
+        assert_eq!(store.hops(&HopQuery::any(9)).expect("hops").len(), 1);
+        assert_eq!(store.tend(EPOCH + 1).expect("tended").sealed, 1);
+        assert!(orphan.exists());
+        assert_eq!(store.hops(&HopQuery::any(9)).expect("hops").len(), 1);
+        drop(store);
+        assert_eq!(open(folder.path(), at_once()).hops(&HopQuery::any(9)).expect("hops").len(), 1);
+    }
+
+    #[test]
+    fn days_are_removed_when_they_are_old_or_too_large() {
+        for (days, bytes, left) in [(Some(1), None, 2), (None, Some(1), 1), (None, None, 4)] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = open(folder.path(), StoreSettings { days, bytes, ..at_once() });
+            for day in 0..4 {
+                let mut batch = Batch { at: EPOCH + day * DAY, ..Batch::default() };
+                let hop = crate::serve::store::testing::Sketch {
+                    caller: "",
+                    service: "gateway",
+                    principal: "alice",
+                    issuer: "",
+                    assurance: hopseal_identity::Assurance::Verified,
+                    start: day * DAY / 1_000_000,
+                };
+                crate::serve::store::testing::add(&mut batch.block, day, 1, &[hop]);
+                store.commit(&batch).expect("kept");
+                store.tend(EPOCH + day * DAY).expect("tended");
+            }
+            assert_eq!(store.hops(&HopQuery::any(9)).expect("hops").len(), left, "{days:?} {bytes:?}");
+            let edges = store.edges(super::super::Interval::ALWAYS).expect("edges");
+            assert_eq!(edges.iter().map(|edge| edge.hops).sum::<u64>(), left as u64);
+        }
+    }
+}

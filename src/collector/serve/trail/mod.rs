@@ -1,0 +1,254 @@
+//! `hopseal trail`: asks the trail of a data directory, whether a service writes to it or not.
+
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use hopseal_correlate::policy::Date;
+use hopseal_identity::pseudonym::{PseudonymKey, PseudonymKeyError, Pseudonyms};
+
+use super::api::{self, Problem};
+use super::clock::Clock;
+use super::people::spellings;
+use super::store::{DAY, HopQuery, Interval, SqliteStore, Store as _, StoreError, StoreSettings};
+use crate::check::Exit;
+use crate::output::trail::{HopShape, HopsShape, TraceShape};
+
+/// `hopseal trail`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrailCommand {
+    /// Finds the hops of a principal, over time, the newest first.
+    Find(FindArgs),
+    /// Shows a trace: its hops, whose identity each had, and what was found.
+    Trace(TraceArgs),
+}
+
+/// Where the trail is, and how it is written.
+#[derive(Debug, Args)]
+struct From {
+    /// The data directory of the service.
+    #[arg(long, value_name = "DIR", default_value = "hopseal-data")]
+    data: PathBuf,
+    /// How the answer is written.
+    #[arg(long, value_enum, default_value = "table")]
+    format: TrailFormat,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TrailFormat {
+    /// For people.
+    Table,
+    /// As the query API answers.
+    Json,
+}
+
+/// `hopseal trail find`.
+#[derive(Debug, Args)]
+pub(crate) struct FindArgs {
+    #[command(flatten)]
+    from: From,
+    /// Somebody by name: looked for as it is, and under its pseudonyms.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// An issuer whose subject the user is: whose pseudonyms are looked for.
+    #[arg(long, value_name = "URL", requires = "user")]
+    issuer: Vec<String>,
+    /// A key that pseudonyms are made with: its id, and the file that holds it as base64url. The current one first.
+    #[arg(long, value_name = "ID=FILE", requires = "issuer")]
+    pseudonym_key: Vec<String>,
+    /// The service called.
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// How far back: `90s`, `15m`, `24h`, `7d`, or a day such as `2026-12-31`.
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    since: Since,
+    /// Most hops shown.
+    #[arg(long, value_name = "N", default_value = "100")]
+    limit: usize,
+}
+
+/// `hopseal trail trace`.
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    #[command(flatten)]
+    from: From,
+    /// The trace: 32 hex digits.
+    #[arg(value_name = "TRACE")]
+    trace_id: String,
+}
+
+/// How far back: so many nanoseconds, or to the beginning of a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Since {
+    Ago(u64),
+    Day(u64),
+}
+
+impl std::str::FromStr for Since {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || format!("`{text}` is no time: write 90s, 15m, 24h, 7d or a day such as 2026-12-31");
+        if let Some(day) = Date::parse(text) {
+            return Ok(Self::Day(day.start()));
+        }
+        let unit = match text.chars().next_back() {
+            Some('s') => 1_000_000_000,
+            Some('m') => 60_000_000_000,
+            Some('h') => 3_600_000_000_000,
+            Some('d') => DAY,
+            _ => return Err(wrong()),
+        };
+        let number: u64 =
+            text.get(..text.len() - 1).and_then(|digits| digits.parse().ok()).ok_or_else(wrong)?;
+        number.checked_mul(unit).map(Self::Ago).ok_or_else(wrong)
+    }
+}
+
+impl Since {
+    const fn from(self, now: u64) -> u64 {
+        match self {
+            Self::Ago(nanos) => now.saturating_sub(nanos),
+            Self::Day(from) => from,
+        }
+    }
+}
+
+/// No answer was possible.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum TrailError {
+    /// The question cannot be understood.
+    #[error("{0}")]
+    Asked(String),
+    /// There is no such trace.
+    #[error("no trace `{0}` in this trail")]
+    NoTrace(String),
+    /// There is no trail.
+    #[error("no trail in `{}`", .0.display())]
+    NoTrail(PathBuf),
+    /// A key of pseudonyms cannot be read.
+    #[error("key for pseudonyms `{}`", path.display())]
+    ReadKey {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A key of pseudonyms cannot be used.
+    #[error("key for pseudonyms")]
+    Key(#[source] PseudonymKeyError),
+    /// The trail cannot be read.
+    #[error("cannot read the trail in `{}`", path.display())]
+    Read {
+        /// Where it is.
+        path: PathBuf,
+        /// Why, as the store says it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The answer cannot be written.
+    #[error("cannot write the answer")]
+    Output(#[source] io::Error),
+}
+
+impl TrailError {
+    /// The exit status: a question that cannot be asked is 2, a trail that cannot be read is 3, and what is not there is 1.
+    #[must_use]
+    pub(crate) const fn exit(&self) -> Exit {
+        match self {
+            Self::Asked(_) | Self::NoTrail(_) | Self::ReadKey { .. } | Self::Key(_) => Exit::Usage,
+            Self::NoTrace(_) => Exit::Findings,
+            Self::Read { .. } | Self::Output(_) => Exit::Unreadable,
+        }
+    }
+}
+
+/// Answers a question about the trail.
+///
+/// # Errors
+/// [`TrailError`] when there is no answer.
+pub(crate) fn run(command: &TrailCommand, out: &mut dyn Write) -> Result<(), TrailError> {
+    match command {
+        TrailCommand::Find(args) => find(args, super::clock::SystemClock.now(), out),
+        TrailCommand::Trace(args) => trace(args, out),
+    }
+}
+
+fn open(path: &Path) -> Result<SqliteStore, TrailError> {
+    if !path.join("catalog.sqlite").is_file() {
+        return Err(TrailError::NoTrail(path.to_owned()));
+    }
+    // A service may be at work in there.
+    let settings = StoreSettings { mends: false, ..StoreSettings::default() };
+    SqliteStore::open(path, settings).map_err(|error| unreadable(path, error))
+}
+
+fn unreadable(path: &Path, error: StoreError) -> TrailError {
+    TrailError::Read { path: path.to_owned(), source: Box::new(error) }
+}
+
+fn write<T: serde::Serialize>(
+    format: TrailFormat,
+    answer: &T,
+    table: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    out: &mut dyn Write,
+) -> Result<(), TrailError> {
+    let written = match format {
+        TrailFormat::Table => table(out),
+        TrailFormat::Json => serde_json::to_writer_pretty(&mut *out, answer)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out)),
+    };
+    written.and_then(|()| out.flush()).map_err(TrailError::Output)
+}
+
+fn find(args: &FindArgs, now: u64, out: &mut dyn Write) -> Result<(), TrailError> {
+    let store = open(&args.from.data)?;
+    let keys = keys(&args.pseudonym_key)?;
+    let principals = match &args.user {
+        Some(user) => spellings(user, &args.issuer, keys.as_ref()),
+        None => Vec::new(),
+    };
+    let query = HopQuery {
+        principals,
+        service: args.service.clone(),
+        interval: Interval { from: args.since.from(now), to: u64::MAX },
+        ..HopQuery::any(args.limit)
+    };
+    let found = store.hops(&query).map_err(|error| unreadable(&args.from.data, error))?;
+    let answer = HopsShape { hops: found.into_iter().map(HopShape::from).collect(), next: None };
+    write(args.from.format, &answer, |out| table::hops(&answer, out), out)
+}
+
+fn trace(args: &TraceArgs, out: &mut dyn Write) -> Result<(), TrailError> {
+    let id =
+        api::trace_id(&args.trace_id).map_err(|problem: Problem| TrailError::Asked(problem.to_string()))?;
+    let store = open(&args.from.data)?;
+    let found = store.trace(id).map_err(|error| unreadable(&args.from.data, error))?;
+    let found = found.ok_or_else(|| TrailError::NoTrace(args.trace_id.clone()))?;
+    let answer = TraceShape::try_from(found)
+        .map_err(|error| TrailError::Read { path: args.from.data.clone(), source: Box::new(error) })?;
+    write(args.from.format, &answer, |out| table::trace(&answer, out), out)
+}
+
+/// Keys of pseudonyms from `ID=FILE`.
+fn keys(files: &[String]) -> Result<Option<Pseudonyms>, TrailError> {
+    let mut keys = Vec::new();
+    for file in files {
+        let wrong = || TrailError::Asked(format!("`{file}` is not the id of a key, `=` and its file"));
+        let (kid, path) = file.split_once('=').ok_or_else(wrong)?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| TrailError::ReadKey { path: path.into(), source })?;
+        keys.push(PseudonymKey::from_base64url(kid, text.trim()).map_err(TrailError::Key)?);
+    }
+    let mut keys = keys.into_iter();
+    let Some(current) = keys.next() else { return Ok(None) };
+    Pseudonyms::new(current, keys).map(Some).map_err(TrailError::Key)
+}

@@ -1,0 +1,90 @@
+use clap::Parser;
+use hopseal_identity::Assurance;
+
+use super::*;
+use crate::serve::store::testing::{EPOCH, Sketch, add, trace_id};
+use crate::serve::store::{Batch, Store as _};
+
+#[derive(Parser)]
+struct Line {
+    #[command(subcommand)]
+    command: TrailCommand,
+}
+
+/// What a command line prints a minute after the last hop, or why it does not.
+fn trail(folder: &Path, line: &str) -> Result<String, String> {
+    let words = line.split(' ').chain(["--data", folder.to_str().expect("text")]);
+    let Line { command } = Line::try_parse_from(std::iter::once("trail").chain(words)).expect(line);
+    let mut out = Vec::new();
+    let ran = match &command {
+        TrailCommand::Find(args) => find(args, EPOCH + 3_600_000_000_000, &mut out),
+        TrailCommand::Trace(args) => trace(args, &mut out),
+    };
+    ran.map(|()| String::from_utf8(out).expect("text")).map_err(|error| error.to_string())
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(folder.path(), StoreSettings::default()).expect("a store");
+    let hop = |caller, service, principal, start| Sketch {
+        caller,
+        service,
+        principal,
+        issuer: if principal.is_empty() { "" } else { "main" },
+        assurance: if principal.is_empty() { Assurance::Unknown } else { Assurance::Verified },
+        start,
+    };
+    let mut batch = Batch { at: EPOCH, ..Batch::default() };
+    add(&mut batch.block, 1, 1, &[hop("", "gateway", "alice", 0), hop("gateway", "orders", "", 1500)]);
+    store.commit(&batch).expect("kept");
+    folder
+}
+
+#[test]
+fn somebody_is_found() {
+    let folder = folder();
+    let found = trail(folder.path(), "find --user alice").expect("an answer");
+    let expected = "2026-01-01 00:00:00.000  verified (claimed)  alice of main via agent planner  outside -> gateway  \
+                    GET /  00000000000000000000000000000002\n";
+    assert_eq!(found, expected);
+    for (line, expected) in [
+        ("find --user bob", "no hops found\n"),
+        ("find --user alice --since 59m", "no hops found\n"),
+        ("find --user alice --since 2026-01-02", "no hops found\n"),
+    ] {
+        assert_eq!(trail(folder.path(), line).as_deref(), Ok(expected), "{line}");
+    }
+    let json = trail(folder.path(), "find --service orders --format json").expect("an answer");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["hops"][0]["service"], "orders");
+}
+
+#[test]
+fn a_trace_is_shown_as_a_tree() {
+    let folder = folder();
+    let shown = trail(folder.path(), &format!("trace {}", trace_id(1))).expect("an answer");
+    let expected = "00000000000000000000000000000002  complete\n\
+                    gateway  GET /  verified (claimed)  alice of main via agent planner\n\
+                    \x20 orders  GET /  unknown (claimed)  -\n";
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn what_cannot_be_answered() {
+    let folder = folder();
+    for (line, error) in [
+        ("trace 12", "a trace id is 32 hex digits, not all zero"),
+        (
+            "trace 000000000000000000000000000000ff",
+            "no trace `000000000000000000000000000000ff` in this trail",
+        ),
+        ("find --user a --issuer b --pseudonym-key c", "`c` is not the id of a key, `=` and its file"),
+    ] {
+        assert_eq!(trail(folder.path(), line), Err(error.to_owned()), "{line}");
+    }
+    let empty = tempfile::tempdir().expect("a folder");
+    assert_eq!(
+        trail(empty.path(), "find --user a"),
+        Err(format!("no trail in `{}`", empty.path().display()))
+    );
+}
