@@ -95,7 +95,10 @@ pub use mesh::{ClientCertificate, Forwarded, Proxies};
 pub use observe::{Observed, Observer, Unobserved};
 pub use outcome::{Confirmation, Evidence, Refused, Undecided, Validated, Verified};
 pub use principal::{Acting, Credential, Principal};
-pub use registry::{Claims, Issuer, IssuerBuilder, IssuerKind, Place, Registry, RegistryError, Source};
+pub use registry::{
+    Claims, EventFeed, IntrospectionNumbers, Issuer, IssuerBuilder, IssuerKind, KeyNumbers, Place, Registry,
+    RegistryError, RegistryFile, RegistryFileError, Reseals, SealerEntry, Source,
+};
 pub use revocation::{Revocation, Revocations, RevocationsFull};
 pub use secret::{Fingerprint, Scheme, Secret, Token};
 pub use spiffe_id::SpiffeId;
