@@ -1,27 +1,29 @@
 //! Validates the caller's credential at every hop of a distributed call: a credential in, a [`Verified`] principal or a
-//! [`Reason`] out.
+//! [`Reason`] out; then carries the validated identity on.
 //!
-//! "No" is an answer: [`Validated::Refused`] with a reason of a closed set. Only where no answer could be found, as with an
-//! identity provider that is down, is there an error, [`Undecided`].
+//! - A trust [`Registry`] (YAML) says who may vouch for whom, with which keys, for how long; `Validator` (feature `jwt`) is the front
+//!   door. A credential names its issuer, that issuer's rules and keys decide, and no other is tried.
+//! - "No" is an answer, [`Validated::Refused`] (401). Where there is none, as with an identity provider that is down, that is an error,
+//!   [`Undecided`] (503): clients must not throw good tokens away.
+//! - `examples/` has a program that runs by itself for each kind of credential.
 //!
-//! A trust [`Registry`] says who may vouch for whom, and how. The front door is `Validator` (feature `jwt`): a credential names
-//! its issuer, that issuer's rules and keys decide, and no other is tried. Nothing is on by default:
+//! Nothing is on by default. Crates are those that are built with that feature alone, of 38 without any:
 //!
-//! | feature | what it adds |
-//! |---|---|
-//! | `jwt` | `Validator`: access tokens, ID tokens, JWT-SVIDs, Txn-Tokens; DPoP proofs and certificates that tokens are bound to; what a declared proxy says |
-//! | `paseto` | PASETO v4, public and local, with PASERK keys |
-//! | `spiffe` | X.509-SVIDs: workloads by their certificates |
-//! | `cache` | verifications that are remembered, without any answer being another for it |
-//! | `http` | keys of issuers, fetched and kept: `keys::KeyStore` |
-//! | `introspection` | opaque tokens, about which their issuer is asked: `introspection::Introspector` |
-//! | `outgoing` | tokens that are sent: got, renewed, exchanged: `outgoing::Credentials` |
-//! | `events` | security events and logouts that issuers send: `events::Receiver` |
-//! | `metrics` | what happens, counted by OpenTelemetry: `metrics::Metrics` |
-//! | `seal` | sealing what was validated, for the hops to come, and checking the seals of others |
-//! | `otel` | identity within OpenTelemetry 0.33: context, baggage on the wire, attributes on spans; with `tracing` too |
-//! | `tokio` | `otel::spawn` and `otel::spawn_blocking` |
-//! | `tower` | a layer for servers that finds out who calls |
+//! | feature | what it adds | crates |
+//! |---|---|---|
+//! | `jwt` | `Validator`: access tokens, ID tokens, JWT-SVIDs, Txn-Tokens; DPoP proofs and certificates that tokens are bound to; what a declared proxy says | 59 |
+//! | `paseto` | PASETO v4, public and local, with PASERK keys | 67 |
+//! | `spiffe` | X.509-SVIDs: workloads by their certificates | 62 |
+//! | `cache` | verifications that are remembered, without any answer being another for it | 62 |
+//! | `http` | keys of issuers, fetched and kept: `keys::KeyStore` | 129 |
+//! | `introspection` | opaque tokens, about which their issuer is asked: `introspection::Introspector` | 132 |
+//! | `outgoing` | tokens that are sent: got, renewed, exchanged: `outgoing::Credentials` | 129 |
+//! | `events` | security events and logouts that issuers send: `events::Receiver` | 129 |
+//! | `metrics` | what happens, counted by OpenTelemetry: `metrics::Metrics` | 42 |
+//! | `seal` | sealing what was validated, for the hops to come, and checking the seals of others | 53 |
+//! | `otel` | identity within OpenTelemetry 0.33: context, baggage on the wire, attributes on spans; with `tracing` too | 71 |
+//! | `tokio` | `otel::spawn` and `otel::spawn_blocking` | 74 |
+//! | `tower` | a layer for servers that finds out who calls | 75 |
 //!
 //! Each module names only those to its left:
 //!
@@ -95,7 +97,10 @@ pub use mesh::{ClientCertificate, Forwarded, Proxies};
 pub use observe::{Observed, Observer, Unobserved};
 pub use outcome::{Confirmation, Evidence, Refused, Undecided, Validated, Verified};
 pub use principal::{Acting, Credential, Principal};
-pub use registry::{Claims, Issuer, IssuerBuilder, IssuerKind, Place, Registry, RegistryError, Source};
+pub use registry::{
+    Claims, EventFeed, IntrospectionNumbers, Issuer, IssuerBuilder, IssuerKind, KeyNumbers, Place, Registry,
+    RegistryError, RegistryFile, RegistryFileError, Reseals, SealerEntry, Source,
+};
 pub use revocation::{Revocation, Revocations, RevocationsFull};
 pub use secret::{Fingerprint, Scheme, Secret, Token};
 pub use spiffe_id::SpiffeId;

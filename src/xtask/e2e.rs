@@ -11,8 +11,8 @@ use crate::task::{Repository, TaskError};
 use crate::{components, exec};
 
 /// Starts the fleet of `tests/examples/capture` (Python, Node, Java), traces it anew, and checks that the same is said
-/// of it as of the committed capture; lets Nimbus check our seals; validates tokens of Keycloak and SVIDs of SPIRE. Fetches what is
-/// needed; some minutes the first time.
+/// of it as of the committed capture; lets Nimbus check our seals; validates tokens of Keycloak and SVIDs of SPIRE; and lints each
+/// feature by itself. Fetches what is needed; some minutes the first time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these parts.
@@ -28,6 +28,8 @@ enum Part {
     Seals,
     /// Keycloak and SPIRE.
     Providers,
+    /// Each feature of each crate by itself, without a warning.
+    Features,
 }
 
 const COMMITTED: &str = "tests/examples/checkout.otlp.json";
@@ -89,6 +91,9 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     if wanted(Part::Providers) {
         providers(repository, out)?;
     }
+    if wanted(Part::Features) {
+        features(repository, out)?;
+    }
     Ok(())
 }
 
@@ -137,6 +142,20 @@ fn providers(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskErr
     cargo.env("HOPSEAL_KEYCLOAK", keycloak).env("HOPSEAL_SPIRE", spire);
     // One after the other: Keycloak takes a minute of both cores to start.
     exec::run(cargo.args(["--test", "idp", "--", "--ignored", "--test-threads=1"]), out)
+}
+
+/// Lints each crate with none of its features, and with each alone: what one needs of another must not show only where both are on.
+fn features(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    for package in Metadata::read(repository)?.packages {
+        let each = package.features.keys().filter(|feature| *feature != "default").map(String::as_str);
+        for feature in std::iter::once("").chain(each) {
+            let mut cargo = exec::cargo();
+            cargo.current_dir(repository.root()).args(["clippy", "--locked", "--quiet", "--all-targets"]);
+            cargo.args(["--package", &package.name, "--no-default-features", "--features", feature]);
+            exec::run(cargo.args(["--", "-D", "warnings"]), out)?;
+        }
+    }
+    Ok(())
 }
 
 /// What `hopseal check` says of a file, in an order that ids do not change.

@@ -1,5 +1,6 @@
 //! The part of `cargo metadata` that tasks read.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -21,6 +22,8 @@ pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) manifest_path: PathBuf,
     pub(crate) dependencies: Vec<Dependency>,
+    /// By name, with what each turns on.
+    pub(crate) features: BTreeMap<String, Vec<String>>,
     targets: Vec<Target>,
 }
 

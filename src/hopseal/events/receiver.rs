@@ -55,6 +55,17 @@ impl FeedSettings {
         }
     }
 
+    /// The feeds that a registry says there are (`feed:`).
+    #[must_use]
+    pub fn of(registry: &Registry) -> Vec<Self> {
+        let feed = |issuer: &Issuer| {
+            let feed = issuer.feed()?;
+            let settings = Self::new(issuer.name(), &feed.audiences).speaks_for(&feed.speaks_for);
+            Some(feed.quiet.map_or(settings.clone(), |quiet| settings.quiet(quiet)))
+        };
+        registry.issuers().iter().filter_map(feed).collect()
+    }
+
     /// Its events may be about subjects of these issuers too, by their names in the registry.
     pub fn speaks_for(mut self, issuers: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.speaks_for = issuers.into_iter().map(Into::into).collect();

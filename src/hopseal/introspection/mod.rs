@@ -136,7 +136,7 @@ pub enum IntrospectorError {
 }
 
 impl IntrospectorBuilder<'_> {
-    /// Other settings than the default ones.
+    /// Other settings than those of the registry, or the default ones where it has none.
     pub fn settings(mut self, settings: IntrospectionSettings) -> Self {
         self.settings = settings;
         self
@@ -237,7 +237,7 @@ impl Introspector {
         IntrospectorBuilder {
             registry,
             client: Arc::new(client),
-            settings: IntrospectionSettings::default(),
+            settings: IntrospectionSettings::of(registry),
             clock: Arc::new(SystemClock),
             observer: Arc::new(Unobserved),
             revocations: Arc::default(),

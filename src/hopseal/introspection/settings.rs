@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::keys::SettingsError;
+use crate::registry::Registry;
 
 /// How often an issuer is asked about tokens, and how long its answers hold.
 ///
@@ -43,6 +44,22 @@ impl Default for IntrospectionSettings {
 }
 
 impl IntrospectionSettings {
+    /// The default ones, but for what a registry says of them (`introspection:`). Whether they can be used is still to be
+    /// [checked](Self::check).
+    #[must_use]
+    pub fn of(registry: &Registry) -> Self {
+        let (numbers, default) = (registry.introspection_numbers(), Self::default());
+        Self {
+            ttl: numbers.ttl.unwrap_or(default.ttl),
+            bad_ttl: numbers.bad_ttl.unwrap_or(default.bad_ttl),
+            capacity: numbers.capacity.unwrap_or(default.capacity),
+            at_once: numbers.at_once.unwrap_or(default.at_once),
+            wait: numbers.wait.map_or(default.wait, Duration::from_secs),
+            patience: numbers.patience.unwrap_or(default.patience),
+            pause: numbers.pause.unwrap_or(default.pause),
+        }
+    }
+
     /// Whether the settings can be used.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::registry::Registry;
+
 /// What to do about keys that grow old, keys that are not known, and providers that do not answer.
 ///
 /// The fields are the manual; [`KeySettings::check`] says what does not fit together. Times are in seconds.
@@ -105,6 +107,27 @@ pub struct SettingsError {
 const MOST_STALE: u64 = 24 * 60 * 60;
 
 impl KeySettings {
+    /// The default ones, but for what a registry says of them (`keys:`). Whether they fit together is still to be
+    /// [checked](Self::check).
+    #[must_use]
+    pub fn of(registry: &Registry) -> Self {
+        let (numbers, default) = (registry.key_numbers(), Self::default());
+        Self {
+            soft_age: numbers.soft_age.unwrap_or(default.soft_age),
+            soft_age_least: numbers.soft_age_least.unwrap_or(default.soft_age_least),
+            soft_age_most: numbers.soft_age_most.unwrap_or(default.soft_age_most),
+            max_stale: numbers.max_stale.unwrap_or(default.max_stale),
+            metadata_age: numbers.metadata_age.unwrap_or(default.metadata_age),
+            unknown_kid_cooldown: numbers.unknown_kid_cooldown.unwrap_or(default.unknown_kid_cooldown),
+            unknown_kid_burst: numbers.unknown_kid_burst.unwrap_or(default.unknown_kid_burst),
+            unknown_kid_memory: numbers.unknown_kid_memory.unwrap_or(default.unknown_kid_memory),
+            retry_least: numbers.retry_least.unwrap_or(default.retry_least),
+            retry_most: numbers.retry_most.unwrap_or(default.retry_most),
+            wait: numbers.wait.map_or(default.wait, Duration::from_secs),
+            ..default
+        }
+    }
+
     /// Whether the settings fit together.
     ///
     /// # Errors

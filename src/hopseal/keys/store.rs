@@ -44,6 +44,7 @@ pub struct KeyStore {
 #[must_use]
 pub struct KeyStoreBuilder<'r> {
     registry: &'r Registry,
+    before: Option<KeyStore>,
     client: Arc<dyn Fetch>,
     settings: KeySettings,
     clock: Arc<dyn Clock>,
@@ -78,9 +79,17 @@ pub enum KeyStoreError {
 }
 
 impl KeyStoreBuilder<'_> {
-    /// Other settings than the default ones.
+    /// Other settings than those of the registry, or the default ones where it has none.
     pub fn settings(mut self, settings: KeySettings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Goes on with the keys of another store, of the registry before this one: those of issuers whose rules stay as they were, with
+    /// all that is known of them, if the settings do too. A registry that is read anew must not make every issuer be asked anew, least
+    /// of all one that is down.
+    pub fn taking_over(mut self, before: &KeyStore) -> Self {
+        self.before = Some(before.clone());
         self
     }
 
@@ -111,7 +120,11 @@ impl KeyStoreBuilder<'_> {
         });
         let mut lines = HashMap::new();
         for issuer in self.registry.issuers() {
-            if let Some(line) = Line::of(issuer, &shared)? {
+            let before = self.before.as_ref().and_then(|before| before.lines.get(issuer.name()));
+            let same = |line: &&Arc<Line>| line.issuer == *issuer && line.shared.settings == shared.settings;
+            if let Some(line) = before.filter(same) {
+                lines.insert(issuer.name().to_owned(), Arc::clone(line));
+            } else if let Some(line) = Line::of(issuer, &shared)? {
                 lines.insert(issuer.name().to_owned(), Arc::new(line));
             }
         }
@@ -142,8 +155,9 @@ impl KeyStore {
     pub fn builder(registry: &Registry, client: impl Fetch + 'static) -> KeyStoreBuilder<'_> {
         KeyStoreBuilder {
             registry,
+            before: None,
             client: Arc::new(client),
-            settings: KeySettings::default(),
+            settings: KeySettings::of(registry),
             clock: Arc::new(SystemClock),
             observer: Arc::new(Unobserved),
         }
@@ -216,6 +230,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) name: String,
+    issuer: Issuer,
     pub(super) origin: Origin,
     pub(super) shared: Arc<Shared>,
     /// What `state` holds, to be read without its lock.
@@ -242,6 +257,7 @@ impl Line {
         let inner = Inner { state: State::new(), known: Known::default(), skipped: Vec::new(), fault: None };
         Ok(Some(Self {
             name,
+            issuer: issuer.clone(),
             origin,
             shared: Arc::clone(shared),
             view: ArcSwapOption::empty(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::error::{Place, RegistryError};
 use super::issuer::{Claims, Issuer, IssuerKind};
+use super::policy::{EventFeed, IntrospectionNumbers, KeyNumbers, SealerEntry, no_time, seconds};
 use super::rules::IssuerBuilder;
 use crate::algorithm::Algorithm;
 use crate::principal::Credential;
@@ -14,6 +15,12 @@ use crate::secret::Secret;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// How keys are fetched and kept.
+    #[serde(default)]
+    keys: KeyNumbers,
+    /// How issuers are asked about tokens.
+    #[serde(default)]
+    introspection: IntrospectionNumbers,
     issuers: Vec<Entry>,
 }
 
@@ -51,6 +58,10 @@ struct Entry {
     skew: Option<At<String>>,
     /// Which claim says what.
     claims: Option<ClaimsFile>,
+    /// The security events and logouts that it sends.
+    feed: Option<At<EventFeed>>,
+    /// The services that may seal, and what.
+    sealers: Option<At<Vec<SealerEntry>>>,
     /// Allows plain `http` to this machine itself.
     #[serde(default)]
     loopback_http: bool,
@@ -122,9 +133,17 @@ impl Places {
 /// An issuer, and where its name and its id stand.
 type Placed = (Issuer, Option<(Place, Place)>);
 
-pub(super) fn read(text: &str) -> Result<Vec<Placed>, RegistryError> {
-    let file: File = serde_saphyr::from_str(text)?;
-    file.issuers.into_iter().map(issuer).collect()
+/// What a file says.
+pub(super) struct Read {
+    pub(super) issuers: Vec<Placed>,
+    pub(super) keys: KeyNumbers,
+    pub(super) introspection: IntrospectionNumbers,
+}
+
+pub(super) fn read(text: &str) -> Result<Read, RegistryError> {
+    let File { keys, introspection, issuers } = serde_saphyr::from_str(text)?;
+    let issuers: Result<Vec<Placed>, RegistryError> = issuers.into_iter().map(issuer).collect();
+    Ok(Read { issuers: issuers?, keys, introspection })
 }
 
 fn issuer(entry: Entry) -> Result<Placed, RegistryError> {
@@ -149,6 +168,8 @@ fn issuer(entry: Entry) -> Result<Placed, RegistryError> {
     builder.audiences = places.take("audiences", entry.audiences).unwrap_or_default();
     builder.types = places.take("typ", entry.typ);
     builder.claims = entry.claims.unwrap_or_default().into();
+    builder.feed = places.take("feed", entry.feed);
+    builder.sealers = places.take("sealers", entry.sealers).unwrap_or_default();
     builder.loopback_http = entry.loopback_http;
 
     let fault = |places: &Places, field: &'static str, reason: String| RegistryError::Value {
@@ -169,11 +190,7 @@ fn issuer(entry: Entry) -> Result<Placed, RegistryError> {
     ] {
         if let Some(text) = places.take(field, written) {
             let Some(seconds) = seconds(&text) else {
-                return Err(fault(
-                    &places,
-                    field,
-                    format!("`{text}` is no time; write `90s`, `15m` or `8h`"),
-                ));
+                return Err(fault(&places, field, no_time(&text)));
             };
             *slot = Some(seconds);
         }
@@ -181,13 +198,4 @@ fn issuer(entry: Entry) -> Result<Placed, RegistryError> {
     let issuer = builder.build_at(|field| Some(places.0.get(field).copied().unwrap_or(start)))?;
     let id = places.0.get("issuer").copied().unwrap_or(start);
     Ok((issuer, Some((start, id))))
-}
-
-/// Reads `90s`, `15m` or `8h`.
-fn seconds(text: &str) -> Option<u64> {
-    let (number, unit) = [("s", 1), ("m", 60), ("h", 3600)]
-        .into_iter()
-        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))?;
-    let digits = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
-    number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(unit)
 }

@@ -2,6 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::policy::{EventFeed, SealerEntry};
 use crate::algorithm::Algorithm;
 use crate::principal::Credential;
 use crate::secret::Secret;
@@ -108,6 +109,8 @@ pub struct Issuer {
     pub(super) max_lifetime: u64,
     pub(super) skew: u64,
     pub(super) claims: Claims,
+    pub(super) feed: Option<EventFeed>,
+    pub(super) sealers: Vec<SealerEntry>,
     pub(super) loopback_http: bool,
 }
 
@@ -176,6 +179,18 @@ impl Issuer {
     #[must_use]
     pub const fn claims(&self) -> &Claims {
         &self.claims
+    }
+
+    /// The security events and logouts that it sends, if it does.
+    #[must_use]
+    pub const fn feed(&self) -> Option<&EventFeed> {
+        self.feed.as_ref()
+    }
+
+    /// The services that may seal, of an issuer of the kind [`Seal`](IssuerKind::Seal).
+    #[must_use]
+    pub fn sealers(&self) -> &[SealerEntry] {
+        &self.sealers
     }
 
     /// Whether plain `http` to this machine itself is allowed. Never to another.

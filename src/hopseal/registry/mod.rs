@@ -3,9 +3,11 @@
 mod error;
 mod file;
 mod issuer;
+mod policy;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use sha2::{Digest as _, Sha256};
 
@@ -13,9 +15,11 @@ use crate::principal::Credential;
 
 pub use error::{Place, RegistryError};
 pub use issuer::{Claims, Issuer, IssuerKind, Source};
+pub use policy::{EventFeed, IntrospectionNumbers, KeyNumbers, Reseals, SealerEntry};
 pub use rules::IssuerBuilder;
 #[cfg(feature = "jwt")]
 pub(crate) use rules::{MAX_SKEW, media_type};
+pub use watched::{RegistryFile, RegistryFileError};
 
 /// Issuers that are trusted, each with its rules. However it was made, it is complete and consistent.
 ///
@@ -41,6 +45,8 @@ pub(crate) use rules::{MAX_SKEW, media_type};
 #[derive(Debug, Clone)]
 pub struct Registry {
     issuers: Vec<Issuer>,
+    keys: KeyNumbers,
+    introspection: IntrospectionNumbers,
     version: String,
 }
 
@@ -50,7 +56,8 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`] with the place of the first thing that is wrong.
     pub fn from_yaml(text: &str) -> Result<Self, RegistryError> {
-        file::read(text).and_then(Self::assemble)
+        let file::Read { issuers, keys, introspection } = file::read(text)?;
+        Self::assemble(issuers, keys, introspection)
     }
 
     /// Makes a registry of issuers from code.
@@ -60,11 +67,34 @@ impl Registry {
     pub fn new(issuers: impl IntoIterator<Item = IssuerBuilder>) -> Result<Self, RegistryError> {
         let issuers: Result<Vec<Issuer>, RegistryError> =
             issuers.into_iter().map(IssuerBuilder::build).collect();
-        Self::assemble(issuers?.into_iter().map(|issuer| (issuer, None)).collect())
+        let issuers = issuers?.into_iter().map(|issuer| (issuer, None)).collect();
+        Self::assemble(issuers, KeyNumbers::default(), IntrospectionNumbers::default())
     }
 
     /// With each issuer, where its name and its id stand.
-    fn assemble(placed: Vec<(Issuer, Option<(Place, Place)>)>) -> Result<Self, RegistryError> {
+    fn assemble(
+        placed: Vec<(Issuer, Option<(Place, Place)>)>,
+        keys: KeyNumbers,
+        introspection: IntrospectionNumbers,
+    ) -> Result<Self, RegistryError> {
+        let strays: Vec<(String, &'static str, String, Option<Place>)> = placed
+            .iter()
+            .flat_map(|(issuer, places)| {
+                let named = issuer.feed.iter().flat_map(|feed| &feed.speaks_for).map(|name| ("feed", name));
+                let sealed = issuer.sealers.iter().flat_map(|sealer| &sealer.issuers);
+                named.chain(sealed.map(|name| ("sealers", name))).filter_map(|(field, name)| {
+                    let known = |other: &Issuer| other.name() == name && other.kind() != IssuerKind::Seal;
+                    let missing = !placed.iter().any(|(other, _)| known(other));
+                    missing.then(|| {
+                        (issuer.name().to_owned(), field, name.clone(), places.map(|(name, _)| name))
+                    })
+                })
+            })
+            .collect();
+        if let Some((issuer, field, name, at)) = strays.into_iter().next() {
+            let reason = format!("`{name}` is no issuer of credentials");
+            return Err(RegistryError::Value { at, issuer, field, reason });
+        }
         let mut issuers: Vec<Issuer> = Vec::with_capacity(placed.len());
         for (issuer, places) in placed {
             let fault = if issuers.iter().any(|other| other.name() == issuer.name()) {
@@ -86,15 +116,28 @@ impl Registry {
         for issuer in &issuers {
             issuer.digest(&mut digest);
         }
+        digest.update(format!("{keys:?}{introspection:?}"));
         let bytes: [u8; 32] = digest.finalize().into();
         let version = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { issuers, version })
+        Ok(Self { issuers, keys, introspection, version })
     }
 
     /// Its version: other rules or keys, another version. What was verified under one does not hold under another.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Numbers of the policy for keys.
+    #[must_use]
+    pub const fn key_numbers(&self) -> &KeyNumbers {
+        &self.keys
+    }
+
+    /// Numbers of the policy for asking about tokens.
+    #[must_use]
+    pub const fn introspection_numbers(&self) -> &IntrospectionNumbers {
+        &self.introspection
     }
 
     /// Every issuer, in the order given.

@@ -2,6 +2,7 @@
 
 use super::error::{Place, RegistryError};
 use super::issuer::{Claims, Issuer, IssuerKind, Source};
+use super::policy::{EventFeed, SealerEntry};
 use crate::algorithm::Algorithm;
 use crate::principal::Credential;
 use crate::secret::Secret;
@@ -42,6 +43,8 @@ pub struct IssuerBuilder {
     pub(super) max_lifetime: Option<u64>,
     pub(super) skew: Option<u64>,
     pub(super) claims: Claims,
+    pub(super) feed: Option<EventFeed>,
+    pub(super) sealers: Vec<SealerEntry>,
     pub(super) loopback_http: bool,
 }
 
@@ -69,6 +72,8 @@ impl IssuerBuilder {
             max_lifetime: None,
             skew: None,
             claims: Claims::default(),
+            feed: None,
+            sealers: Vec::new(),
             loopback_http: false,
         }
     }
@@ -147,6 +152,18 @@ impl IssuerBuilder {
         self
     }
 
+    /// It sends security events and logouts.
+    pub fn feed(mut self, feed: EventFeed) -> Self {
+        self.feed = Some(feed);
+        self
+    }
+
+    /// The services that may seal, of an issuer of the kind [`Seal`](IssuerKind::Seal).
+    pub fn sealers(mut self, sealers: impl IntoIterator<Item = SealerEntry>) -> Self {
+        self.sealers = sealers.into_iter().collect();
+        self
+    }
+
     /// Allows plain `http` to this machine itself, for tests.
     pub const fn loopback_http(mut self) -> Self {
         self.loopback_http = true;
@@ -210,6 +227,8 @@ impl IssuerBuilder {
             max_lifetime,
             skew,
             claims: self.claims,
+            feed: self.feed,
+            sealers: self.sealers,
             loopback_http: self.loopback_http,
         })
     }
@@ -294,7 +313,7 @@ impl IssuerBuilder {
 
     /// What another kind would use and this one does not: whoever wrote it expects something of it.
     fn check_strays(&self) -> Result<(), Fault> {
-        use IssuerKind::{Introspection, Jwks, Paseto, Seal, Spiffe, Static, TxnToken};
+        use IssuerKind::{Introspection, Jwks, OAuth2, Oidc, Paseto, Seal, Spiffe, Static, TxnToken};
         let kind = self.kind;
         for (field, given, used) in [
             ("jwks_uri", self.jwks_uri.is_some(), matches!(kind, Jwks | Spiffe | TxnToken)),
@@ -303,9 +322,22 @@ impl IssuerBuilder {
             ("endpoint", self.endpoint.is_some(), kind == Introspection),
             ("client_id", self.client_id.is_some(), kind == Introspection),
             ("client_secret", self.client_secret.is_some(), kind == Introspection),
+            ("feed", self.feed.is_some(), matches!(kind, Jwks | OAuth2 | Oidc | Static)),
+            ("sealers", !self.sealers.is_empty(), kind == Seal),
         ] {
             if given && !used {
                 return fault(field, "not for this kind");
+            }
+        }
+        if self.feed.as_ref().is_some_and(|feed| feed.audiences.iter().all(String::is_empty)) {
+            return fault("feed", "at least one of `audiences`, or events for others would count here");
+        }
+        for (place, sealer) in self.sealers.iter().enumerate() {
+            if let Some(reason) = sealer.fault() {
+                return fault("sealers", reason);
+            }
+            if self.sealers.iter().skip(place + 1).any(|other| other.name == sealer.name) {
+                return fault("sealers", format!("`{}` stands there twice", sealer.name));
             }
         }
         Ok(())

@@ -206,3 +206,132 @@ fn the_version_follows_what_matters_secrets_too() {
     assert_ne!(of("hunter2", 1), of("hunter2", 2));
     assert_eq!(of("hunter2", 1).len(), 16);
 }
+
+const POLICY: &str = "
+keys: {soft_age: 5m, soft_age_most: 10m, max_stale: 30m, unknown_kid_burst: 3, wait: 2s}
+introspection: {ttl: 10s, capacity: 500, patience: 3}
+issuers:
+  - name: staff
+    kind: oidc
+    issuer: https://id.example.com
+    audiences: [orders]
+    algorithms: [RS256]
+    feed: {audiences: [https://orders.example/events], speaks_for: [partners], quiet: 10m}
+  - {name: partners, kind: oauth2, issuer: 'https://as.example', audiences: [orders], algorithms: [PS256]}
+  - name: seals
+    kind: seal
+    issuer: prod.example
+    jwks: '{}'
+    sealers:
+      - {name: gateway, workload: spiffe://prod.example/gateway, issuers: [staff, partners], tenants: [acme], kinds: [user]}
+      - {name: worker, workload: spiffe://prod.example/worker, reseals: {max_count: 2, max_age: 2h, max_wait: 1h}}
+";
+
+#[test]
+fn the_policy_is_read_and_what_is_left_out_is_left_to_its_default() {
+    let registry = Registry::from_yaml(POLICY).expect("good");
+    let (keys, asking) = (registry.key_numbers(), registry.introspection_numbers());
+    assert_eq!((keys.soft_age, keys.max_stale, keys.retry_most), (Some(300), Some(1800), None));
+    assert_eq!((asking.ttl, asking.capacity, asking.pause), (Some(10), Some(500), None));
+    let feed = registry.issuer("staff").expect("there").feed().expect("a feed");
+    assert_eq!((feed.speaks_for.as_slice(), feed.quiet), (&["partners".to_owned()][..], Some(600)));
+    let sealers = registry.issuer("seals").expect("there").sealers();
+    assert_eq!(
+        (sealers[0].kinds.as_deref(), sealers[1].kinds.as_deref()),
+        (Some(&[crate::Kind::User][..]), None)
+    );
+    assert_eq!(sealers[1].reseals.and_then(|bounds| bounds.max_age), Some(7200));
+}
+
+#[test]
+fn each_of_the_policy_changes_the_version() {
+    let version = |text: &str| Registry::from_yaml(text).expect("good").version().to_owned();
+    for (before, after) in [
+        ("5m", "6m"),
+        ("10s", "11s"),
+        ("[acme]", "[acmf]"),
+        ("max_count: 2", "max_count: 3"),
+        ("quiet: 10m", "quiet: 9m"),
+    ] {
+        assert_ne!(version(POLICY), version(&POLICY.replacen(before, after, 1)), "{after}");
+    }
+    assert_eq!(version(POLICY), version(&format!("# more\n{POLICY}")));
+}
+
+#[test]
+fn what_is_wrong_with_the_policy_is_said() {
+    for (before, after, expected) in [
+        ("soft_age: 5m", "soft_age: 5", "line 2, column 18: `5` is no time"),
+        ("soft_age: 5m", "soft: 5m", "line 2, column 8: unknown field `soft`"),
+        ("capacity: 500", "capacity: many", "line 3, column 37: invalid"),
+        ("kinds: [user]", "kinds: [robot]", "line 17, column 118: `robot` is none of"),
+        ("[https://orders.example/events]", "[]", "line 10, column 11: issuer `staff`: `feed`: at least one"),
+        (
+            "speaks_for: [partners]",
+            "speaks_for: [nobody]",
+            "line 5, column 11: issuer `staff`: `feed`: `nobody` is no issuer",
+        ),
+        (
+            "issuers: [staff, partners]",
+            "issuers: [seals]",
+            "line 12, column 11: issuer `seals`: `sealers`: `seals` is no issuer",
+        ),
+        (
+            "issuers: [staff, partners], ",
+            "",
+            "line 17, column 7: issuer `seals`: `sealers`: `gateway`: `tenants` and",
+        ),
+        (
+            ", reseals: {max_count: 2, max_age: 2h, max_wait: 1h}",
+            "",
+            "line 17, column 7: issuer `seals`: `sealers`: `worker` may do nothing",
+        ),
+        (
+            "name: worker",
+            "name: gateway",
+            "line 17, column 7: issuer `seals`: `sealers`: `gateway` stands there twice",
+        ),
+        ("name: worker", "name: a.b", "line 17, column 7: issuer `seals`: `sealers`: `a.b`: 1 to 32"),
+    ] {
+        let text = POLICY.replacen(before, after, 1);
+        assert_ne!(text, POLICY, "{before}");
+        let error = Registry::from_yaml(&text).expect_err(after).to_string();
+        assert!(error.starts_with(expected), "{after}:\n  {error}\n  {expected}");
+    }
+    for (kind, rest) in [
+        ("seal", "issuer: a, jwks: '{}', feed: {audiences: [a]}"),
+        (
+            "oidc",
+            "issuer: 'https://a.example', audiences: [a], algorithms: [RS256], sealers: [{name: a, workload: b, reseals: {}}]",
+        ),
+    ] {
+        let error =
+            Registry::from_yaml(&format!("issuers: [{{name: a, kind: {kind}, {rest}}}]")).expect_err(kind);
+        assert!(error.to_string().contains("not for this kind"), "{error}");
+    }
+}
+
+/// A file that cannot be used changes nothing, is told once, and does not hide the next good one.
+#[test]
+fn a_file_is_read_again_when_it_changed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("registry.yaml");
+    let write = |text: &str| std::fs::write(&path, text).expect("written");
+    write(POLICY);
+    let (mut file, first) = RegistryFile::open(&path).expect("good");
+    assert!(matches!(file.changed(), Ok(None)));
+    write(&format!("# the same\n{POLICY}"));
+    assert!(matches!(file.changed(), Ok(None)), "another text, the same registry");
+    write("issuers: [");
+    assert!(matches!(file.changed(), Err(RegistryFileError::Registry { .. })));
+    assert!(matches!(file.changed(), Ok(None)), "told once");
+    write(POLICY);
+    assert!(matches!(file.changed(), Ok(None)), "back to what is in force");
+    write(&POLICY.replacen("5m", "6m", 1));
+    let next = file.changed().expect("good").expect("another");
+    assert_ne!(next.version(), first.version());
+    std::fs::remove_file(&path).expect("removed");
+    assert!(matches!(file.changed(), Err(RegistryFileError::Read { .. })));
+    write(&"#".repeat(1024 * 1024 + 1));
+    assert!(matches!(file.changed(), Err(RegistryFileError::TooLong(_))));
+}

@@ -6,7 +6,7 @@ use hopseal_identity::attribute::{ISS, KIND, TENANT};
 use hopseal_identity::baggage::Carried;
 use hopseal_identity::{Kind, member};
 
-use crate::registry::{IssuerKind, Registry};
+use crate::registry::{Issuer, IssuerKind, Registry};
 
 /// The services that may seal in a trust domain.
 ///
@@ -207,6 +207,39 @@ impl Sealers {
             }
         }
         Ok(sealers)
+    }
+
+    /// The rules that the registry itself has for the trust domain of `seals` (`sealers:`).
+    ///
+    /// # Errors
+    /// [`SealersError`], as with [`new`](Self::new).
+    pub fn of(registry: &Registry, seals: &str) -> Result<Self, SealersError> {
+        let entries = registry.issuer(seals).map(Issuer::sealers).unwrap_or_default();
+        let rules = entries.iter().map(|entry| {
+            let mut rule = SealRule::new(&entry.name, &entry.workload);
+            if !entry.issuers.is_empty() {
+                let mut what = MaySeal::issuers(&entry.issuers);
+                if let Some(tenants) = &entry.tenants {
+                    what = what.tenants(tenants);
+                }
+                if let Some(kinds) = &entry.kinds {
+                    what = what.kinds(kinds.iter().copied());
+                }
+                rule = rule.may_seal(what);
+            }
+            match entry.reseals {
+                None => rule,
+                Some(bounds) => {
+                    let default = MayReseal::default();
+                    rule.may_reseal(MayReseal {
+                        max_count: bounds.max_count.unwrap_or(default.max_count),
+                        max_age: bounds.max_age.unwrap_or(default.max_age),
+                        max_wait: bounds.max_wait.unwrap_or(default.max_wait),
+                    })
+                }
+            }
+        });
+        Self::new(registry, seals, rules)
     }
 
     /// The trust domain.

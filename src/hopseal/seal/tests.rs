@@ -10,7 +10,7 @@ use super::testing::{
     NOW, TRACE, alice, checker, gateway, jwk, keys, pseudonyms, registry, sealer, sealers, worker,
 };
 use super::*;
-use crate::{UnixTime, Verified};
+use crate::{Registry, UnixTime, Verified};
 
 const OTHER: [u8; 16] = [7; 16];
 
@@ -307,4 +307,27 @@ fn transactions_do_not_repeat() {
     assert_eq!(one.as_str().len(), 22);
     assert_eq!(Txn::new("a b").expect("legal").as_str(), "~YSBi");
     assert_eq!(Txn::of(&sealed()), Some(txn()));
+}
+
+#[test]
+fn the_rules_of_a_registry_are_those_of_code() {
+    let registry = Registry::from_yaml(
+        "issuers:
+  - {name: staff, kind: oidc, issuer: https://id.example.com, audiences: [orders], algorithms: [RS256]}
+  - name: seals
+    kind: seal
+    issuer: example.org
+    jwks: '{\"keys\":[]}'
+    sealers:
+      - {name: gateway, workload: spiffe://example.org/gateway, issuers: [staff], tenants: [acme], kinds: [user]}
+      - {name: worker, workload: spiffe://example.org/worker, reseals: {max_wait: 1h}}
+",
+    )
+    .expect("a registry");
+    let sealers = Sealers::of(&registry, "seals").expect("rules");
+    let what = MaySeal::issuers(["staff"]).tenants(["acme"]).kinds([Kind::User]);
+    let gateway = SealRule::new("gateway", "spiffe://example.org/gateway").may_seal(what);
+    assert_eq!(sealers.of_kid("gateway.1"), Some(&gateway));
+    let bounds = MayReseal { max_wait: 3600, ..MayReseal::default() };
+    assert_eq!(sealers.of_kid("worker").and_then(SealRule::reseals), Some(&bounds));
 }

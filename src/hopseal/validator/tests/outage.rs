@@ -256,3 +256,34 @@ async fn a_flood_of_a_million() {
     assert!(grown < 8 << 20, "{grown} bytes more");
     assert_eq!(world.idp.asked.load(Ordering::SeqCst), 3);
 }
+
+/// Scenario: the registry is read anew, with other claims for one issuer, and numbers as they were; its provider is down.
+/// Guarantees: the keys that are at hand serve on; what was remembered under the registry before is judged by the new one.
+#[tokio::test]
+async fn a_registry_that_is_read_anew() {
+    let world = World::new();
+    let token = token("k1", 1);
+    assert_eq!(world.judge(&token, Credential::AccessToken).await, "good");
+    world.idp.is_down(true);
+    let reload = |yaml: &str| {
+        let next = Registry::from_yaml(yaml).expect("a registry");
+        let keys = KeyStore::builder(&next, world.idp.clone()).clock(world.clock.clone());
+        let keys = keys.taking_over(&world.keys).build().expect("a store");
+        world.validator.reload(next, keys);
+    };
+    reload(&format!(
+        "{REGISTRY}  - {{name: new, kind: jwks, issuer: b, jwks_uri: 'https://b.example/', audiences: [c], algorithms: [RS256]}}"
+    ));
+    assert_eq!(world.judge(&token, Credential::AccessToken).await, "good", "nothing changed for its issuer");
+    reload(&REGISTRY.replacen("[orders]", "[billing]", 1));
+    assert_eq!(
+        world.judge(&token, Credential::AccessToken).await,
+        "undecided",
+        "other rules, no keys under them yet"
+    );
+    world.idp.is_down(false);
+    world.clock.set(NOW.plus(2));
+    assert_eq!(world.judge(&token, Credential::AccessToken).await, "audience");
+    reload(REGISTRY);
+    assert_eq!(world.judge(&token, Credential::AccessToken).await, "good");
+}
