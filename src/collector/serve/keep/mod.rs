@@ -8,6 +8,8 @@
 //! read back from there. What is in both is judged again, found to be the same, and changes nothing.
 
 mod answer;
+#[cfg(test)]
+mod crash;
 mod journal;
 mod judging;
 mod reading;
@@ -175,6 +177,7 @@ impl Keeper {
             turn: Mutex::default(),
         };
         keeper.recall()?;
+        keeper.look_at_disk(&mut keeper.unsaved().counts);
         Ok(keeper)
     }
 
@@ -224,6 +227,7 @@ impl Keeper {
         drop(to);
         let found: Vec<Found> = from.iter().collect();
         let now = self.clock.now();
+        self.look_at_disk(&mut unsaved.counts);
         let counts = &mut unsaved.counts;
         (counts.open, counts.open_bytes, counts.windows) = (0, 0, Counts::default());
         let mut needed = u64::MAX;
@@ -253,6 +257,15 @@ impl Keeper {
         drop(unsaved);
         self.store.tend(now)?;
         Ok(())
+    }
+
+    /// Refuses before the disk is full: what was taken still has to be written, and deleting takes room too.
+    fn look_at_disk(&self, counts: &mut KeepCounts) {
+        // Where it cannot be told, writing fails in time and says so.
+        let Ok(disk) = rustix::fs::statvfs(&self.settings.folder) else { return };
+        counts.free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        counts.alarm = counts.free < self.settings.store.alarm_under;
+        self.full.store(counts.free < self.settings.store.refuse_under, Ordering::Release);
     }
 
     /// What was counted, as of the last turn.

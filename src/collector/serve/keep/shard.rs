@@ -202,6 +202,8 @@ impl Shard {
 
     /// Hands what was read to the journal and to the windows, and judges some of what is due.
     fn keep(&mut self, intake: &mut Intake<'_, Stage>, answers: Vec<Answer>) {
+        // Before the answer: whoever has it may rely on the spans having come by then.
+        let now = self.parts.clock.now();
         let stage = intake.get_mut();
         let (mut records, mut links) = (std::mem::take(&mut stage.records), std::mem::take(&mut stage.links));
         let run = self.parts.runs.fetch_add(1, Ordering::Relaxed);
@@ -217,7 +219,6 @@ impl Shard {
             }
             _ => answers.into_iter().for_each(Answer::durable),
         }
-        let now = self.parts.clock.now();
         for (trace_id, record) in each(&records) {
             self.windows.add(trace_id, record, run, now);
         }
