@@ -37,7 +37,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn trace_id(delivery: u64, span: u64) -> TraceId {
-    TraceId((u128::from(delivery) << 64 | u128::from(span) + 1).to_be_bytes())
+    TraceId(((u128::from(delivery) << 64) | (u128::from(span) + 1)).to_be_bytes())
 }
 
 /// A request of spans that each begin a trace.

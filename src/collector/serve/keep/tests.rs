@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hopseal_correlate::finding::Finding;
+use hopseal_correlate::finding::{Finding, FindingId};
 use hopseal_correlate::report::ListHops;
+use hopseal_correlate::rule::Rule;
 use hopseal_correlate::survey::WHEN_ASKING;
 use hopseal_tests::generator::span::Span;
 use hopseal_tests::generator::{Settings as Size, generate, otlp};
@@ -251,13 +252,42 @@ fn who_may_speak_for_a_service_proves_its_hops() {
         let hops = keeper.store().hops(&HopQuery::any(1000)).expect("hops");
         let seen = hops.iter().filter(|hop| hop.basis.is_proven()).count();
         assert!(seen > 0);
-        let query = FindingQuery {
-            rule: Some(hopseal_correlate::rule::Rule::SourceSpoof),
-            limit: 9,
-            ..Default::default()
-        };
+        let query = FindingQuery { rule: Some(Rule::SourceSpoof), limit: 9, ..Default::default() };
         assert_eq!(keeper.store().findings(&query).expect("findings").is_empty(), proven);
     }
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: the windows of a corpus pass.
+/// Guarantees: what is found of many traces is what `check` finds in the same spans with the same catalogue.
+#[test]
+fn rules_over_many_traces_are_the_same_as_in_check() {
+    let spans = corpus(11, 600);
+    let (findings, catalogue) = checked(&spans);
+    let lab = Lab { shards: 2, catalogue: Some(catalogue), ..Lab::new() };
+    let keeper = lab.start();
+    let mut order = spans;
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(11));
+    for batch in order.chunks(256) {
+        send(&keeper, delivery(otlp::encode(batch))).expect("taken");
+    }
+    lab.settle(&keeper);
+    // Traces may be of the next days, too.
+    lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
+    keeper.turn().expect("kept");
+    let is_across = |rule: &str| {
+        let rule = Rule::parse(rule).expect("a rule");
+        matches!(rule.spec().number, "F13" | "F24" | "F25" | "F26" | "F33" | "F35")
+    };
+    let query = FindingQuery { limit: 1_000_000, ..FindingQuery::default() };
+    let found = keeper.store().findings(&query).expect("findings");
+    let found = found.iter().filter(|finding| is_across(finding.rule.as_str()));
+    let expected = findings.iter().filter(|finding| is_across(finding.rule.as_str()));
+    let line = |id: FindingId, rule: Rule| format!("{id} {}", rule.as_str());
+    let expected: BTreeSet<String> = expected.map(|finding| line(finding.id, finding.rule)).collect();
+    let rules: BTreeSet<&str> = expected.iter().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert!(rules.len() >= 2, "{rules:?}");
+    same(found.map(|finding| line(finding.id, finding.rule)).collect(), expected);
     keeper.stop().expect("stopped");
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Last {
     /// 0 before it was first judged.
     pub(crate) version: u32,
     pub(crate) digest: u64,
+    /// Whether it counts for the rules over many traces.
+    pub(crate) counted: bool,
     /// Findings that stood, and the spans they are about.
     pub(crate) findings: Vec<(FindingId, Option<SpanId>)>,
 }

@@ -60,7 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn finding(number: u64) -> Finding {
     let subject = Subject::Trace(trace_id(number));
-    let rule = if number % 2 == 0 { Rule::AuditGap } else { Rule::IdentityDropped };
+    let rule = if number.is_multiple_of(2) { Rule::AuditGap } else { Rule::IdentityDropped };
     let mut finding = Finding::new(rule, subject, "").message("found").grouped();
     finding.service = "orders".to_owned();
     finding.at = EPOCH + number / 2 * MINUTE;
