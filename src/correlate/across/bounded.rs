@@ -29,7 +29,7 @@ fn digest(joined: &[u8]) -> Key {
 
 /// Keys of the parts asked for of late, which mostly are those asked for next. Parts are the senders' choice: those that
 /// are chosen to take each other's place gain that the digest is made anew.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Keys {
     recent: Box<[Group]>,
     joined: Vec<u8>,
@@ -76,7 +76,7 @@ impl Keys {
 ///
 /// A key once dropped is never taken again, so what is counted under a kept key is whole, and which keys are kept
 /// does not depend on the order they came in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Bounded<V> {
     kept: FxHashMap<Key, V>,
     limit: usize,
@@ -102,6 +102,22 @@ impl<V> Bounded<V> {
             }
         }
         Some(self.kept.entry(key).or_insert_with(new))
+    }
+
+    /// Adds everything of another, `join` where both have a key. What was dropped on either side is dropped.
+    pub(crate) fn merge(&mut self, other: Self, join: impl Fn(&mut V, V)) {
+        self.highest = self.highest.min(other.highest);
+        for (key, value) in other.kept {
+            match self.kept.get_mut(&key) {
+                Some(known) => join(known, value),
+                None => _ = self.kept.insert(key, value),
+            }
+        }
+        let highest = self.highest;
+        self.kept.retain(|key, _| *key <= highest);
+        if self.kept.len() > self.limit {
+            self.shrink();
+        }
     }
 
     fn shrink(&mut self) {

@@ -30,7 +30,7 @@ impl Family {
 }
 
 /// When each client was first and last seen.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Clients(BTreeMap<Family, (u64, u64)>);
 
 impl Clients {
@@ -39,6 +39,17 @@ impl Clients {
         let (first, last) = self.0.entry(family).or_insert((span.start, span.start));
         (*first, *last) = ((*first).min(span.start), (*last).max(span.start));
         if self.0.len() > MAX_FAMILIES {
+            self.0.pop_last();
+        }
+    }
+
+    /// Adds those of another.
+    pub(super) fn merge(&mut self, other: Self) {
+        for (family, (first, last)) in other.0 {
+            let known = self.0.entry(family).or_insert((first, last));
+            *known = (known.0.min(first), known.1.max(last));
+        }
+        while self.0.len() > MAX_FAMILIES {
             self.0.pop_last();
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hopseal_identity::Assurance;
 
 use super::bounded::{Bounded, Keys};
-use super::{Example, OwnedService, count};
+use super::{Example, OwnedService, add_counts, count};
 use crate::catalogue::Capability;
 use crate::field::Field;
 use crate::finding::{Finding, Subject};
@@ -22,11 +22,11 @@ const MAX_CALLERS: usize = 8;
 const OPEN: &[Quiet] = &[Quiet::Static, Quiet::Health, Quiet::Public, Quiet::Retry, Quiet::Incomplete];
 
 /// One operation of one service in one window.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     service: OwnedService,
     pub(crate) operation: String,
-    window: u64,
+    pub(super) window: u64,
     /// All hops, messages included.
     pub(crate) hops: u64,
     /// Hops with an identity.
@@ -55,7 +55,7 @@ pub(crate) struct Endpoint {
     pub(crate) example: Option<Example>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Endpoints {
     kept: Bounded<Endpoint>,
     keys: Keys,
@@ -99,6 +99,10 @@ impl Endpoints {
         row.served_without(cx, hop, !is_cut_off && hop.named_above.is_none());
     }
 
+    pub(super) fn merge(&mut self, other: Self) {
+        self.kept.merge(other.kept, Endpoint::merge);
+    }
+
     pub(super) fn finish(self) -> (Vec<Endpoint>, bool) {
         self.kept.into_sorted()
     }
@@ -125,6 +129,27 @@ impl Endpoint {
             callers: BTreeMap::new(),
             example: None,
         }
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (count, more) in [
+            (&mut self.hops, other.hops),
+            (&mut self.identified, other.identified),
+            (&mut self.with, other.with),
+            (&mut self.without, other.without),
+            (&mut self.anonymous, other.anonymous),
+            (&mut self.nobody_above, other.nobody_above),
+            (&mut self.nobody_said, other.nobody_said),
+            (&mut self.writes, other.writes),
+            (&mut self.quiet, other.quiet),
+        ] {
+            *count += more;
+        }
+        self.write = self.write.take().into_iter().chain(other.write).min();
+        self.quieted = self.quieted.into_iter().chain(other.quieted).min();
+        self.capability = self.capability.min(other.capability);
+        add_counts(&mut self.callers, other.callers, MAX_CALLERS);
+        self.example = self.example.into_iter().chain(other.example).min();
     }
 
     fn served_without(&mut self, cx: &Cx<'_>, hop: &Hop<'_>, nobody_above: bool) {

@@ -35,7 +35,7 @@ use crate::sink::{SpanId, TraceId};
 use crate::suppress::{self, Quieted};
 
 /// Gathers what rules over many traces need. Ask it of every trace once, then [`finish`](Self::finish).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Across {
     endpoints: endpoint::Endpoints,
     sightings: once::Sightings,
@@ -81,10 +81,34 @@ impl Across {
         leaking.for_each(|span| self.resource_leaks.observe(span));
     }
 
+    /// Adds what was gathered from other traces: the same as if one had observed them all.
+    pub fn merge(&mut self, other: Self) {
+        self.endpoints.merge(other.endpoints);
+        self.sightings.merge(other.sightings);
+        self.reaches.merge(other.reaches);
+        self.resource_leaks.merge(other.resource_leaks);
+        self.sessions.merge(other.sessions);
+    }
+
+    /// The same as [`finish`](Self::finish) for one window alone: that which begins at `window`. Credentials that were seen
+    /// again are told of whenever they were.
+    #[must_use]
+    pub fn finish_window(self, window: u64, policy: &Policy, baseline: Option<&Catalogue>) -> Verdict {
+        self.ask(policy, baseline, |view| {
+            view.endpoints.retain(|endpoint| endpoint.window == window);
+            view.reaches.retain(|reach| reach.window == window);
+            view.sessions.retain(|session| session.window == window);
+        })
+    }
+
     /// Asks every rule over many traces. `baseline` is the catalogue given with the traces, `None` when it was
     /// made from them: nothing can fall behind itself.
     #[must_use]
     pub fn finish(self, policy: &Policy, baseline: Option<&Catalogue>) -> Verdict {
+        self.ask(policy, baseline, |_| {})
+    }
+
+    fn ask(self, policy: &Policy, baseline: Option<&Catalogue>, only: impl FnOnce(&mut View<'_>)) -> Verdict {
         let (endpoints, endpoints_full) = self.endpoints.finish();
         let (resource_leaks, leaks_full) = self.resource_leaks.finish();
         let (reaches, reaches_full) = self.reaches.finish();
@@ -98,7 +122,8 @@ impl Across {
             ("sessions", sessions_full),
         ];
         let full: Vec<&str> = full.iter().filter(|(_, full)| *full).map(|(what, _)| *what).collect();
-        let view = View { policy, baseline, endpoints, reaches, resource_leaks, seen, sessions };
+        let mut view = View { policy, baseline, endpoints, reaches, resource_leaks, seen, sessions };
+        only(&mut view);
         let mut found = Vec::new();
         for rule in Rule::ALL.iter().filter(|rule| !policy.is_off(**rule)) {
             if let Check::Across(check) | Check::Both(_, check) = rule.spec().check {
@@ -138,7 +163,8 @@ fn cut_off(cx: &Cx<'_>) -> Vec<bool> {
 pub(crate) type Found = (Finding, Option<Quieted>);
 
 /// The start of the window that `at` falls into.
-fn window_of(at: u64, policy: &Policy) -> u64 {
+#[must_use]
+pub fn window_of(at: u64, policy: &Policy) -> u64 {
     at - at % policy.thresholds.window.max(1)
 }
 
@@ -153,6 +179,20 @@ fn count(names: &mut std::collections::BTreeMap<String, u64>, name: &str, limit:
     }
     names.insert(name.to_owned(), 1);
     if names.len() > limit {
+        names.pop_last();
+    }
+}
+
+/// Adds counts by name, for at most `limit` names in all: the first by spelling.
+fn add_counts(
+    names: &mut std::collections::BTreeMap<String, u64>,
+    more: std::collections::BTreeMap<String, u64>,
+    limit: usize,
+) {
+    for (name, count) in more {
+        *names.entry(name).or_default() += count;
+    }
+    while names.len() > limit {
         names.pop_last();
     }
 }
@@ -189,6 +229,36 @@ mod tests {
         let mut verdict = across.finish(&policy, None);
         verdict.findings.extend(verdict.suppressed.into_iter().map(|suppressed| suppressed.finding));
         verdict.findings
+    }
+
+    /// Several that saw some of the traces each say together what one says that saw them all.
+    #[test]
+    fn what_is_merged_is_as_if_one_had_seen_it_all() {
+        let policy = Policy::default();
+        let whole = findings(|_| {});
+        for parts in [2, 5] {
+            let mut across: Vec<Across> = (0..parts).map(|_| Across::default()).collect();
+            let mut number = 0;
+            each_in_order(
+                &text(),
+                &policy,
+                |_| {},
+                |_, cx| {
+                    number += 1;
+                    across[number * 7 % parts].observe(cx);
+                },
+            );
+            let mut all = Across::default();
+            across.into_iter().rev().for_each(|part| all.merge(part));
+            let mut verdict = all.clone().finish(&policy, None);
+            verdict.findings.extend(verdict.suppressed.into_iter().map(|suppressed| suppressed.finding));
+            assert_eq!(verdict.findings, whole);
+            let window = window_of(crate::testing::EPOCH, &policy);
+            assert!(all.clone().finish_window(window, &policy, None).findings.len() > 3);
+            // Only what is of no window is told of in any.
+            let other = all.finish_window(window + 1, &policy, None);
+            assert!(other.findings.iter().all(|finding| finding.rule.as_str() != "edge_bypass"));
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Kind {
 }
 
 /// An id and where it was accepted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) kind: Kind,
     /// Where it was accepted first.
@@ -75,6 +75,22 @@ pub(crate) struct Group {
 }
 
 impl Seen {
+    fn merge(&mut self, other: Self) {
+        if other.first < self.first {
+            (self.first, self.service, self.operation) = (other.first, other.service, other.operation);
+        }
+        for (trace_id, sighting) in other.traces {
+            match self.traces.get_mut(&trace_id) {
+                Some(known) => known.at = known.at.min(sighting.at),
+                None => _ = self.traces.insert(trace_id, sighting),
+            }
+        }
+        while self.traces.len() > MAX_TRACES {
+            self.traces.pop_last();
+        }
+        self.clients.merge(other.clients);
+    }
+
     /// Traces that have nothing to do with one another by links, one for each group, in order of time.
     pub(crate) fn unrelated(&self) -> Vec<Group> {
         let mut groups: Vec<(Group, Vec<TraceId>)> = Vec::new();
@@ -100,7 +116,7 @@ impl Seen {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Sightings(Bounded<Seen>);
 
 impl Default for Sightings {
@@ -162,6 +178,10 @@ impl Sightings {
         if seen.traces.len() > MAX_TRACES {
             seen.traces.pop_last();
         }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.0.merge(other.0, Seen::merge);
     }
 
     pub(super) fn finish(self) -> (Vec<Seen>, bool) {

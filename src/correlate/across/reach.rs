@@ -46,7 +46,7 @@ impl Way {
 }
 
 /// Requests that came one way.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Came {
     /// All of them.
     pub(crate) hops: u64,
@@ -55,7 +55,7 @@ pub(crate) struct Came {
 }
 
 /// Requests of one operation that came one way and were served without a verified identity.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Unverified {
     /// All of them, and those to what is open on purpose.
     pub(crate) hops: u64,
@@ -66,15 +66,26 @@ pub(crate) struct Unverified {
     pub(crate) address: Option<String>,
 }
 
+impl Unverified {
+    fn merge(&mut self, other: Self) {
+        self.hops += other.hops;
+        self.quiet += other.quiet;
+        self.quieted = self.quieted.into_iter().chain(other.quieted).min();
+        if other.example < self.example {
+            (self.example, self.address) = (other.example, other.address);
+        }
+    }
+}
+
 /// The ways to one service in one window.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Reach {
     pub(crate) window: u64,
     pub(crate) service: OwnedService,
     pub(crate) ways: BTreeMap<Way, Came>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Reaches {
     kept: Bounded<Reach>,
     keys: Keys,
@@ -144,12 +155,36 @@ impl Reaches {
         }
     }
 
+    pub(super) fn merge(&mut self, other: Self) {
+        self.kept.merge(other.kept, |reach, other| {
+            for (way, came) in other.ways {
+                reach.ways.entry(way).or_default().merge(came);
+            }
+            while reach.ways.len() > MAX_WAYS {
+                reach.ways.pop_last();
+            }
+        });
+    }
+
     pub(super) fn finish(self) -> (Vec<Reach>, bool) {
         self.kept.into_sorted()
     }
 }
 
 impl Came {
+    fn merge(&mut self, other: Self) {
+        self.hops += other.hops;
+        for (operation, more) in other.unverified {
+            match self.unverified.get_mut(&operation) {
+                Some(known) => known.merge(more),
+                None => _ = self.unverified.insert(operation, more),
+            }
+        }
+        while self.unverified.len() > MAX_OPERATIONS {
+            self.unverified.pop_last();
+        }
+    }
+
     fn add_unverified(&mut self, cx: &Cx<'_>, hop: &Hop<'_>) {
         let entry = cx.entry(hop);
         let example = Example { at: entry.start, trace_id: cx.trace.id, span_id: entry.id };

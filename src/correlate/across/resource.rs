@@ -33,7 +33,7 @@ impl From<Service<'_>> for OwnedService {
 }
 
 /// A credential in a resource of a service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ResourceLeak {
     pub(crate) service: OwnedService,
     /// As [`Leak::read`] reads it; of several the first by spelling.
@@ -42,7 +42,7 @@ pub(crate) struct ResourceLeak {
     pub(crate) at: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ResourceLeaks(Bounded<ResourceLeak>);
 
 impl Default for ResourceLeaks {
@@ -72,6 +72,15 @@ impl ResourceLeaks {
                 text.clone_into(&mut known.text);
             }
         }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.0.merge(other.0, |leak, other| {
+            leak.at = leak.at.min(other.at);
+            if other.text < leak.text {
+                leak.text = other.text;
+            }
+        });
     }
 
     pub(super) fn finish(self) -> (Vec<ResourceLeak>, bool) {

@@ -17,7 +17,7 @@ const MAX_PRINCIPALS: usize = 8;
 const MAX_SWITCHES: usize = 16;
 
 /// One session in one window.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) window: u64,
     /// Its first hop.
@@ -43,6 +43,23 @@ pub(crate) struct Shared {
 }
 
 impl Session {
+    fn merge(&mut self, other: Self) {
+        if other.first < self.first {
+            (self.first, self.service, self.operation) = (other.first, other.service, other.operation);
+        }
+        for (who, (first, last)) in other.principals {
+            let known = self.principals.entry(who).or_insert((first, last));
+            *known = (known.0.min(first), known.1.max(last));
+        }
+        while self.principals.len() > MAX_PRINCIPALS {
+            self.principals.pop_last();
+        }
+        self.switches.extend(other.switches);
+        self.switches.sort_unstable();
+        self.switches.truncate(MAX_SWITCHES);
+        self.clients.merge(other.clients);
+    }
+
     /// Whether two principals, named by one service in one way, were in the session with no login or logout between.
     pub(crate) fn shared(&self) -> Option<Shared> {
         let mut shared: Option<Shared> = None;
@@ -64,7 +81,7 @@ impl Session {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Sessions(Bounded<Session>);
 
 impl Default for Sessions {
@@ -126,6 +143,10 @@ impl Sessions {
         if session.principals.len() > MAX_PRINCIPALS {
             session.principals.pop_last();
         }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.0.merge(other.0, Session::merge);
     }
 
     pub(super) fn finish(self) -> (Vec<Session>, bool) {

@@ -8,8 +8,11 @@
 //! read back from there. What is in both is judged again, found to be the same, and changes nothing.
 
 mod answer;
+#[cfg(test)]
+mod crash;
 mod journal;
 mod judging;
+mod over_time;
 mod reading;
 mod settings;
 mod shard;
@@ -35,12 +38,13 @@ pub(crate) use self::settings::{Durability, KeepSettings};
 
 use self::answer::answer;
 use self::journal::{Journal, JournalError, Left};
+use self::over_time::OverTime;
 use self::reading::Share;
 use self::shard::{Found, Parts, ToShard};
 use self::windows::{Counts, Last};
 use crate::serve::clock::Clock;
 use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
-use crate::serve::store::{Batch, FindingQuery, SqliteStore, Store, StoreError};
+use crate::serve::store::{Batch, FindingQuery, Judged, SqliteStore, Store, StoreError};
 
 /// When to try again after too much was on its way.
 const WHEN_OVERLOADED: Duration = Duration::from_secs(1);
@@ -98,8 +102,9 @@ pub(crate) struct Keeper {
     store: Arc<SqliteStore>,
     clock: Arc<dyn Clock>,
     settings: KeepSettings,
-    /// Whether the catalogue is given.
-    given: bool,
+    rules: Arc<Rules>,
+    /// The catalogue, where it is given.
+    given: Option<Catalogue>,
     waiting: Arc<AtomicUsize>,
     stopping: AtomicBool,
     full: AtomicBool,
@@ -111,6 +116,9 @@ pub(crate) struct Keeper {
 struct Unsaved {
     batch: Batch,
     counts: KeepCounts,
+    over_time: OverTime,
+    /// What services had shown when a window was last over.
+    baseline: Catalogue,
 }
 
 impl std::fmt::Debug for Keeper {
@@ -134,7 +142,8 @@ impl Keeper {
         let store = Arc::new(SqliteStore::open(folder, settings.store)?);
         let learned = store.learned(clock.now())?;
         let left = Left::open(&folder.join("journal.sqlite"))?;
-        let given = catalogue.is_some();
+        let given = catalogue.clone();
+        let baseline = learned.catalogue.clone();
         let mut survey = Survey { catalogue: catalogue.unwrap_or(learned.catalogue), ..Survey::default() };
         learned.validating.iter().for_each(|service| survey.validating.add(service));
         let count = settings.shards.get().min(64);
@@ -154,7 +163,6 @@ impl Keeper {
                 journal: journal.clone(),
                 runs: Arc::clone(&runs),
                 survey: survey.clone(),
-                given,
                 shards: shards.clone(),
             };
             let name = format!("shard {}", parts.share.own());
@@ -168,13 +176,15 @@ impl Keeper {
             store,
             clock,
             settings,
+            rules,
             given,
             waiting: Arc::default(),
             stopping: AtomicBool::new(false),
             full: AtomicBool::new(false),
-            turn: Mutex::default(),
+            turn: Mutex::new(Unsaved { baseline, ..Unsaved::default() }),
         };
         keeper.recall()?;
+        keeper.look_at_disk(&mut keeper.unsaved().counts);
         Ok(keeper)
     }
 
@@ -194,7 +204,8 @@ impl Keeper {
                     FindingQuery { trace_id: Some(trace_id), limit: usize::MAX, ..FindingQuery::default() };
                 let findings = self.store.findings(&query)?;
                 let findings = findings.into_iter().map(|finding| (finding.id, None)).collect();
-                traces.push((trace_id, Last { version: judged.version, digest: judged.digest, findings }));
+                let Judged { version, digest, .. } = judged;
+                traces.push((trace_id, Last { version, digest, findings, counted: true }));
             }
             let _ = shard.send(ToShard::Recall(traces));
         }
@@ -224,6 +235,7 @@ impl Keeper {
         drop(to);
         let found: Vec<Found> = from.iter().collect();
         let now = self.clock.now();
+        self.look_at_disk(&mut unsaved.counts);
         let counts = &mut unsaved.counts;
         (counts.open, counts.open_bytes, counts.windows) = (0, 0, Counts::default());
         let mut needed = u64::MAX;
@@ -233,12 +245,16 @@ impl Keeper {
             counts.open_bytes += found.open.1;
             counts.windows.add(found.counts);
             needed = needed.min(found.needed);
-            if !self.given && !found.batch.shown.is_empty() {
+            if self.given.is_none() && !found.batch.shown.is_empty() {
                 let shown = Arc::new(found.batch.shown.clone());
                 self.shards.iter().for_each(|shard| _ = shard.send(ToShard::Shown(Arc::clone(&shown))));
             }
             unsaved.batch.append(found.batch);
+            for (begin, across) in found.across {
+                unsaved.over_time.add(begin, across, now);
+            }
         }
+        self.judge_windows(&mut unsaved, now)?;
         unsaved.batch.at = now;
         if !unsaved.batch.is_empty()
             && let Err(error) = self.store.commit(&unsaved.batch)
@@ -253,6 +269,36 @@ impl Keeper {
         drop(unsaved);
         self.store.tend(now)?;
         Ok(())
+    }
+
+    /// Judges windows of many traces that are over.
+    fn judge_windows(&self, unsaved: &mut Unsaved, now: u64) -> Result<(), StoreError> {
+        let window = self.settings.window;
+        let grace = u64::try_from((window.settle + window.max_age).as_nanos()).unwrap_or(u64::MAX);
+        let Unsaved { over_time, baseline, batch, .. } = unsaved;
+        let baseline_of_all = self.given.as_ref().unwrap_or(baseline);
+        let verdicts = over_time.judge(now, grace, &self.rules.policy, Some(baseline_of_all));
+        if verdicts.is_empty() {
+            return Ok(());
+        }
+        for mut verdict in verdicts {
+            batch.raised.append(&mut verdict.findings);
+            for suppressed in verdict.suppressed {
+                let key = (suppressed.finding.rule, suppressed.reason, suppressed.finding.service);
+                *batch.quieted.entry(key).or_default() += 1;
+            }
+        }
+        *baseline = self.store.learned(now)?.catalogue;
+        Ok(())
+    }
+
+    /// Refuses before the disk is full: what was taken still has to be written, and deleting takes room too.
+    fn look_at_disk(&self, counts: &mut KeepCounts) {
+        // Where it cannot be told, writing fails in time and says so.
+        let Ok(disk) = rustix::fs::statvfs(&self.settings.folder) else { return };
+        counts.free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        counts.alarm = counts.free < self.settings.store.alarm_under;
+        self.full.store(counts.free < self.settings.store.refuse_under, Ordering::Release);
     }
 
     /// What was counted, as of the last turn.

@@ -3,11 +3,12 @@
 //! Shards share nothing. What one finds out that another needs goes by message: who sent a span that is linked to, which
 //! service has credentials validated, what services have shown.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 
+use hopseal_correlate::across::{Across, window_of};
 use hopseal_correlate::catalogue::Catalogue;
 use hopseal_correlate::hop::{HopKind, Hops};
 use hopseal_correlate::intake::Intake;
@@ -21,6 +22,7 @@ use hopseal_correlate::words::Words;
 use super::answer::Answer;
 use super::journal::{Journal, Run};
 use super::judging::{Rules, forget_last, least_trusted, record, trust};
+use super::over_time::window;
 use super::reading::{LinkAway, Share, Stage, read};
 use super::settings::WindowSettings;
 use super::windows::{Counts, Due, Last, Windows};
@@ -94,6 +96,8 @@ pub(crate) struct Recovered {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) batch: Batch,
+    /// What rules over many traces rest on, by window.
+    pub(crate) across: BTreeMap<u64, Across>,
     /// Runs under this number are not needed any more, once the batch is kept.
     pub(crate) needed: u64,
     pub(crate) counts: Counts,
@@ -112,8 +116,6 @@ pub(crate) struct Parts {
     /// The number of the next run.
     pub(crate) runs: Arc<AtomicU64>,
     pub(crate) survey: Survey,
-    /// Whether the catalogue is given, and so is never added to.
-    pub(crate) given: bool,
     pub(crate) shards: Vec<Sender<ToShard>>,
 }
 
@@ -127,6 +129,7 @@ pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
         packer: Packer::default(),
         packed: Vec::new(),
         batch: Batch::default(),
+        across: BTreeMap::new(),
         told: parts.survey.validating.iter().map(OwnedService::from).collect(),
         unasked: HashMap::new(),
         unasked_count: 0,
@@ -155,6 +158,8 @@ struct Shard {
     packer: Packer,
     packed: Vec<u8>,
     batch: Batch,
+    /// What rules over many traces rest on, by window.
+    across: BTreeMap<u64, Across>,
     /// Services that others know to have credentials validated.
     told: HashSet<OwnedService>,
     /// Judged traces that have more to say should a service be seen to ask.
@@ -202,6 +207,8 @@ impl Shard {
 
     /// Hands what was read to the journal and to the windows, and judges some of what is due.
     fn keep(&mut self, intake: &mut Intake<'_, Stage>, answers: Vec<Answer>) {
+        // Before the answer: whoever has it may rely on the spans having come by then.
+        let now = self.parts.clock.now();
         let stage = intake.get_mut();
         let (mut records, mut links) = (std::mem::take(&mut stage.records), std::mem::take(&mut stage.links));
         let run = self.parts.runs.fetch_add(1, Ordering::Relaxed);
@@ -217,7 +224,6 @@ impl Shard {
             }
             _ => answers.into_iter().for_each(Answer::durable),
         }
-        let now = self.parts.clock.now();
         for (trace_id, record) in each(&records) {
             self.windows.add(trace_id, record, run, now);
         }
@@ -322,7 +328,8 @@ impl Shard {
         }
         let needed = self.windows.first_run().unwrap_or_else(|| self.parts.runs.load(Ordering::Relaxed));
         let (batch, counts) = (std::mem::take(&mut self.batch), self.windows.counts);
-        let _ = to.send(Found { batch, needed, counts, open: self.windows.open() });
+        let across = std::mem::take(&mut self.across);
+        let _ = to.send(Found { batch, across, needed, counts, open: self.windows.open() });
     }
 
     fn judge(&mut self, intake: &Intake<'_, Stage>, trace_id: TraceId, due: Due, now: u64) {
@@ -330,7 +337,8 @@ impl Shard {
         let Some(kept) = self.windows.get(trace_id) else { return };
         let records = each(&kept.records).map(|(_, record)| record);
         let mut trace = Trace::from_records(trace_id, records, intake.words());
-        if matches!(due, Due::Old | Due::Crowded) || kept.straggling || kept.over {
+        let is_early = matches!(due, Due::Old | Due::Crowded) || kept.straggling || kept.over;
+        if is_early {
             trace = trace.closed_early();
         }
         let last = kept.last.clone();
@@ -352,6 +360,12 @@ impl Shard {
             }
             asked_by.extend(unasked(&trace, &hops, &survey.validating).map(OwnedService::from));
             let cx = judge.cx(&trace, &hops, survey);
+            // Once, when all of it is there: what is counted cannot be taken back.
+            if !is_early && !last.counted {
+                next.counted = true;
+                let begin = trace.spans().first().map_or(0, |span| span.start);
+                window(&mut self.across, window_of(begin, cx.policy)).observe(&cx);
+            }
             let mut verdict = judge.verdict(&cx);
             let version = if straggling { 0 } else { last.version + 1 };
             let digest = record(&cx, &verdict, version, &mut self.batch.block);
@@ -373,7 +387,7 @@ impl Shard {
                 let key = (suppressed.finding.rule, suppressed.reason, suppressed.finding.service);
                 *self.batch.quieted.entry(key).or_default() += u64::from(last.version == 0);
             }
-            next = Last { version: last.version + 1, digest, findings };
+            next = Last { version: last.version + 1, digest, findings, counted: next.counted };
         });
         let has_copies = trace.grade.duplicates > 0;
         drop(trace);

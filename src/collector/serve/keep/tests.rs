@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hopseal_correlate::finding::Finding;
+use hopseal_correlate::finding::{Finding, FindingId};
 use hopseal_correlate::report::ListHops;
+use hopseal_correlate::rule::Rule;
 use hopseal_correlate::survey::WHEN_ASKING;
 use hopseal_tests::generator::span::Span;
 use hopseal_tests::generator::{Settings as Size, generate, otlp};
@@ -30,16 +31,17 @@ fn rules() -> Arc<Rules> {
 }
 
 /// A keeper with a folder and a clock of its own.
-struct Lab {
-    folder: tempfile::TempDir,
-    clock: Arc<TestClock>,
+pub(super) struct Lab {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) clock: Arc<TestClock>,
     shards: usize,
     catalogue: Option<Catalogue>,
     window: WindowSettings,
+    refuse_under: u64,
 }
 
 impl Lab {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self {
             folder,
@@ -47,20 +49,21 @@ impl Lab {
             shards: 1,
             catalogue: None,
             window: WindowSettings::default(),
+            refuse_under: 0,
         }
     }
 
-    fn start(&self) -> Keeper {
+    pub(super) fn start(&self) -> Keeper {
         let mut settings = KeepSettings::of(self.folder.path().to_owned());
         settings.shards = NonZeroUsize::new(self.shards).expect("some");
         settings.window = self.window;
-        settings.store = StoreSettings { refuse_under: 0, ..settings.store };
+        settings.store = StoreSettings { refuse_under: self.refuse_under, ..settings.store };
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         Keeper::start(settings, rules(), self.catalogue.clone(), clock).expect("a keeper")
     }
 
     /// Lets every trace settle, be judged, and everything that follows from it.
-    fn settle(&self, keeper: &Keeper) {
+    pub(super) fn settle(&self, keeper: &Keeper) {
         self.clock.advance(self.window.settle + Duration::from_secs(1));
         for _ in 0..4 {
             keeper.turn().expect("kept");
@@ -68,7 +71,7 @@ impl Lab {
     }
 }
 
-fn delivery(body: Vec<u8>) -> Delivery {
+pub(super) fn delivery(body: Vec<u8>) -> Delivery {
     Delivery {
         encoding: Encoding::OtlpProtobuf,
         body: Bytes::from(body),
@@ -82,7 +85,7 @@ fn send(keeper: &Keeper, delivery: Delivery) -> Result<Accepted, Refused> {
     runtime.block_on(keeper.accept(delivery))
 }
 
-fn corpus(seed: u64, traces: usize) -> Vec<Span> {
+pub(super) fn corpus(seed: u64, traces: usize) -> Vec<Span> {
     generate(Size { seed, traces }).spans
 }
 
@@ -127,6 +130,18 @@ fn kept(keeper: &Keeper) -> BTreeSet<String> {
         .collect()
 }
 
+/// Whether two sets are the same, and if not, in what they differ.
+fn same(found: BTreeSet<String>, expected: BTreeSet<String>) {
+    let missing: Vec<_> = expected.difference(&found).take(10).collect();
+    let more: Vec<_> = found.difference(&expected).take(10).collect();
+    assert!(missing.is_empty() && more.is_empty(), "missing {missing:#?}, more {more:#?}");
+}
+
+/// Which services ask is learned, also from half a trace, and not unlearned.
+fn but_asking(lines: BTreeSet<String>) -> BTreeSet<String> {
+    lines.into_iter().filter(|line| !line.contains(WHEN_ASKING.as_str())).collect()
+}
+
 /// Scenario: a corpus of known faults arrives span by span in any order, in batches of any size, over any number of
 /// shards, some of it twice.
 /// Guarantees: what is found of single traces is what `check` finds in the same spans with the same catalogue.
@@ -154,11 +169,8 @@ fn live_is_the_same_as_check() {
         }
         assert_eq!(sent, spans.len());
         lab.settle(&keeper);
-        let (expected, kept) = (lines(&findings), kept(&keeper));
-        let missing: Vec<_> = expected.difference(&kept).collect();
-        let more: Vec<_> = kept.difference(&expected).collect();
-        assert!(missing.is_empty() && more.is_empty(), "seed {seed}: missing {missing:#?}, more {more:#?}");
-        assert!(expected.len() > 20);
+        same(kept(&keeper), lines(&findings));
+        assert!(lines(&findings).len() > 20);
         keeper.stop().expect("stopped");
     }
 }
@@ -178,13 +190,13 @@ fn what_was_answered_for_is_judged_by_the_next_process() {
     std::mem::forget(keeper);
     let keeper = lab.start();
     lab.settle(&keeper);
-    assert_eq!(kept(&keeper), lines(&findings));
+    same(kept(&keeper), lines(&findings));
     let hops = keeper.store().hops(&HopQuery::any(1_000_000)).expect("hops");
     std::mem::forget(keeper);
     let keeper = lab.start();
     lab.settle(&keeper);
     assert_eq!(keeper.store().hops(&HopQuery::any(1_000_000)).expect("hops"), hops);
-    assert_eq!(kept(&keeper), lines(&findings));
+    same(kept(&keeper), lines(&findings));
     keeper.stop().expect("stopped");
 }
 
@@ -203,11 +215,7 @@ fn late_spans_open_a_trace_again() {
         send(&keeper, delivery(otlp::encode(&part))).expect("taken");
         lab.settle(&keeper);
     }
-    // Which services ask is learned, also from half a trace, and not unlearned.
-    let but_one = |lines: BTreeSet<String>| -> Vec<String> {
-        lines.into_iter().filter(|line| !line.contains(WHEN_ASKING.as_str())).collect()
-    };
-    assert_eq!(but_one(kept(&keeper)), but_one(lines(&findings)));
+    same(but_asking(kept(&keeper)), but_asking(lines(&findings)));
     let query = FindingQuery { state: Some(State::Retracted), limit: 10, ..FindingQuery::default() };
     assert!(!keeper.store().findings(&query).expect("findings").is_empty());
     assert!(keeper.counts().windows.reopened > 0);
@@ -244,12 +252,79 @@ fn who_may_speak_for_a_service_proves_its_hops() {
         let hops = keeper.store().hops(&HopQuery::any(1000)).expect("hops");
         let seen = hops.iter().filter(|hop| hop.basis.is_proven()).count();
         assert!(seen > 0);
-        let query = FindingQuery {
-            rule: Some(hopseal_correlate::rule::Rule::SourceSpoof),
-            limit: 9,
-            ..Default::default()
-        };
+        let query = FindingQuery { rule: Some(Rule::SourceSpoof), limit: 9, ..Default::default() };
         assert_eq!(keeper.store().findings(&query).expect("findings").is_empty(), proven);
     }
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: the windows of a corpus pass.
+/// Guarantees: what is found of many traces is what `check` finds in the same spans with the same catalogue.
+#[test]
+fn rules_over_many_traces_are_the_same_as_in_check() {
+    let spans = corpus(11, 600);
+    let (findings, catalogue) = checked(&spans);
+    let lab = Lab { shards: 2, catalogue: Some(catalogue), ..Lab::new() };
+    let keeper = lab.start();
+    let mut order = spans;
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(11));
+    for batch in order.chunks(256) {
+        send(&keeper, delivery(otlp::encode(batch))).expect("taken");
+    }
+    lab.settle(&keeper);
+    // Traces may be of the next days, too.
+    lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
+    keeper.turn().expect("kept");
+    let is_across = |rule: &str| {
+        let rule = Rule::parse(rule).expect("a rule");
+        matches!(rule.spec().number, "F13" | "F24" | "F25" | "F26" | "F33" | "F35")
+    };
+    let query = FindingQuery { limit: 1_000_000, ..FindingQuery::default() };
+    let found = keeper.store().findings(&query).expect("findings");
+    let found = found.iter().filter(|finding| is_across(finding.rule.as_str()));
+    let expected = findings.iter().filter(|finding| is_across(finding.rule.as_str()));
+    let line = |id: FindingId, rule: Rule| format!("{id} {}", rule.as_str());
+    let expected: BTreeSet<String> = expected.map(|finding| line(finding.id, finding.rule)).collect();
+    let rules: BTreeSet<&str> = expected.iter().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert!(rules.len() >= 2, "{rules:?}");
+    same(found.map(|finding| line(finding.id, finding.rule)).collect(), expected);
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: the disk has less room than is to be kept free.
+/// Guarantees: nothing is taken, and whoever sent it is told to come again.
+#[test]
+fn a_disk_that_is_nearly_full_takes_nothing() {
+    let lab = Lab { refuse_under: u64::MAX, ..Lab::new() };
+    let keeper = lab.start();
+    let refused = send(&keeper, delivery(otlp::encode(&corpus(7, 1))));
+    assert!(matches!(refused, Err(Refused::DiskFull { .. })));
+    assert!(keeper.counts().free > 0);
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: more spans stay open than there is room for.
+/// Guarantees: the oldest traces are judged early and say so, nothing that needs what may be on the way is found of them,
+/// and once the rest has come they are judged as `check` judges them.
+#[test]
+fn what_there_is_no_room_for_is_judged_early_and_says_so() {
+    let spans = corpus(8, 120);
+    let (findings, catalogue) = checked(&spans);
+    let window = WindowSettings { open_bytes: 64 << 10, ..WindowSettings::default() };
+    let lab = Lab { catalogue: Some(catalogue), window, ..Lab::new() };
+    let keeper = lab.start();
+    let mut order = spans.clone();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(8));
+    for batch in order.chunks(100) {
+        send(&keeper, delivery(otlp::encode(batch))).expect("taken");
+    }
+    keeper.turn().expect("kept");
+    let counts = keeper.counts();
+    assert!(counts.windows.crowded > 0 && counts.open_bytes <= 64 << 10, "{counts:?}");
+    let hops = keeper.store().hops(&HopQuery::any(1)).expect("hops");
+    let trace = keeper.store().trace(hops[0].trace_id).expect("no error").expect("a trace");
+    assert!(trace.judged.closed_early && !trace.judged.complete);
+    lab.settle(&keeper);
+    same(but_asking(kept(&keeper)), but_asking(lines(&findings)));
     keeper.stop().expect("stopped");
 }

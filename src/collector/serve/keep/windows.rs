@@ -27,6 +27,8 @@ pub(crate) struct Last {
     /// 0 before it was first judged.
     pub(crate) version: u32,
     pub(crate) digest: u64,
+    /// Whether it counts for the rules over many traces.
+    pub(crate) counted: bool,
     /// Findings that stood, and the spans they are about.
     pub(crate) findings: Vec<(FindingId, Option<SpanId>)>,
 }
@@ -49,6 +51,8 @@ pub(crate) struct Kept {
     since: u64,
     newest: u64,
     open: bool,
+    /// Whether it was judged because its room was needed, and may be whole all the same.
+    early: bool,
     /// When it was judged; tells places in the queue apart.
     judged_at: u64,
 }
@@ -101,6 +105,8 @@ pub(crate) struct Windows {
     /// Open traces by the step in which they may fall due.
     steps: BTreeMap<u64, Vec<TraceId>>,
     again: VecDeque<TraceId>,
+    /// Traces that were judged early, by when they are quiet if nothing more comes.
+    early: VecDeque<(u64, TraceId)>,
     /// Judged traces in that order.
     judged: VecDeque<(u64, TraceId)>,
     gone: HashMap<TraceId, u32>,
@@ -121,6 +127,7 @@ impl Windows {
             traces: HashMap::new(),
             steps: BTreeMap::new(),
             again: VecDeque::new(),
+            early: VecDeque::new(),
             judged: VecDeque::new(),
             gone: HashMap::new(),
             gone_order: VecDeque::new(),
@@ -149,6 +156,7 @@ impl Windows {
                     since: now,
                     newest: now,
                     open: true,
+                    early: false,
                     judged_at: 0,
                 })
             }
@@ -200,6 +208,12 @@ impl Windows {
         if let Some(trace_id) = self.again.pop_front() {
             return Some((trace_id, Due::Again));
         }
+        while let Some((_, trace_id)) = self.early.pop_front_if(|(quiet, _)| *quiet <= now) {
+            if let Some(kept) = self.traces.get_mut(&trace_id).filter(|kept| kept.early && !kept.open) {
+                kept.early = false;
+                return Some((trace_id, Due::Again));
+            }
+        }
         let crowded = self.open_bytes > self.settings.open_bytes;
         loop {
             let mut first = self.steps.first_entry()?;
@@ -241,6 +255,10 @@ impl Windows {
             return;
         }
         kept.open = false;
+        kept.early = due == Due::Crowded;
+        if kept.early {
+            self.early.push_back((now.saturating_add(nanos(self.settings.settle)), trace_id));
+        }
         kept.judged_at = now;
         kept.records.shrink_to_fit();
         self.open_bytes -= kept.records.len();

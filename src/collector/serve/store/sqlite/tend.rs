@@ -235,6 +235,28 @@ mod tests {
         assert_eq!(open(folder.path(), at_once()).hops(&HopQuery::any(9)).expect("hops").len(), 1);
     }
 
+    /// Segments are named by the blocks that went into them.
+    #[test]
+    fn a_number_is_never_used_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for number in 0..4 {
+            let store = open(folder.path(), at_once());
+            let mut batch = Batch { at: EPOCH, ..Batch::default() };
+            let hop = crate::serve::store::testing::Sketch {
+                caller: "",
+                service: "gateway",
+                principal: "",
+                issuer: "",
+                assurance: hopseal_identity::Assurance::Unknown,
+                start: 0,
+            };
+            crate::serve::store::testing::add(&mut batch.block, number, 1, &[hop]);
+            store.commit(&batch).expect("kept");
+            assert_eq!(store.tend(EPOCH).expect("tended").sealed, 1);
+            assert_eq!(store.hops(&HopQuery::any(9)).expect("hops").len() as u64, number + 1);
+        }
+    }
+
     #[test]
     fn days_are_removed_when_they_are_old_or_too_large() {
         for (days, bytes, left) in [(Some(1), None, 2), (None, Some(1), 1), (None, None, 4)] {

@@ -1,0 +1,114 @@
+//! What rules over many traces rest on, by window of event time, and when a window is over.
+//!
+//! A trace counts in the window in which it begins. A window is over once its time has passed and nothing was added to it for
+//! a while; it is judged together with the one before, where traces may have begun that reach into it. It is kept until the
+//! next one is over, so that what comes late is counted still.
+
+use std::collections::BTreeMap;
+
+use hopseal_correlate::across::Across;
+use hopseal_correlate::catalogue::Catalogue;
+use hopseal_correlate::judge::Verdict;
+use hopseal_correlate::policy::Policy;
+
+/// Windows kept. Times are the senders' choice: what would make one more counts in the oldest.
+const MAX_WINDOWS: usize = 32;
+
+#[derive(Debug, Default)]
+struct Window {
+    across: Across,
+    /// When something was last added.
+    touched: u64,
+    judged: bool,
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(crate) struct OverTime(BTreeMap<u64, Window>);
+
+/// The state for the window that begins then, new or not, of at most [`MAX_WINDOWS`].
+pub(crate) fn window<T: Default>(windows: &mut BTreeMap<u64, T>, begin: u64) -> &mut T {
+    let oldest = windows.first_key_value().map(|(oldest, _)| *oldest);
+    let is_full = windows.len() >= MAX_WINDOWS && !windows.contains_key(&begin);
+    windows.entry(oldest.filter(|_| is_full).unwrap_or(begin)).or_default()
+}
+
+impl OverTime {
+    /// Adds what was gathered of traces that begin in the window that begins then.
+    pub(crate) fn add(&mut self, begin: u64, across: Across, now: u64) {
+        let window = window(&mut self.0, begin);
+        window.across.merge(across);
+        (window.touched, window.judged) = (now, false);
+    }
+
+    /// Judges the windows that are over. `grace`: how long after its end, and after the last addition.
+    pub(crate) fn judge(
+        &mut self,
+        now: u64,
+        grace: u64,
+        policy: &Policy,
+        baseline: Option<&Catalogue>,
+    ) -> Vec<Verdict> {
+        let length = policy.thresholds.window.max(1);
+        let is_over = |begin: u64, window: &Window| {
+            !window.judged
+                && begin.saturating_add(length).saturating_add(grace) <= now
+                && window.touched.saturating_add(grace) <= now
+        };
+        let over: Vec<u64> = self
+            .0
+            .iter()
+            .filter(|(begin, window)| is_over(**begin, window))
+            .map(|(begin, _)| *begin)
+            .collect();
+        let mut verdicts = Vec::new();
+        for begin in over {
+            let before = begin.checked_sub(length).and_then(|before| self.0.get(&before));
+            let mut whole = before.map(|before| before.across.clone()).unwrap_or_default();
+            let Some(window) = self.0.get_mut(&begin) else { continue };
+            whole.merge(window.across.clone());
+            window.judged = true;
+            verdicts.push(whole.finish_window(begin, policy, baseline));
+        }
+        // The last one that is over is needed with the next.
+        let last = self.0.iter().filter(|(_, window)| window.judged).map(|(begin, _)| *begin).max();
+        self.0.retain(|begin, window| !window.judged || Some(*begin) == last);
+        verdicts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3_600_000_000_000;
+
+    #[test]
+    fn a_window_is_over_when_its_time_has_passed_and_nothing_comes() {
+        let (policy, mut windows) = (Policy::default(), OverTime::default());
+        windows.add(10 * HOUR, Across::default(), 10 * HOUR + 5);
+        windows.add(11 * HOUR, Across::default(), 11 * HOUR + 5);
+        for (now, judged, kept) in [
+            (11 * HOUR, 0, 2),
+            (11 * HOUR + 9, 0, 2),
+            (11 * HOUR + 10, 1, 2),
+            (11 * HOUR + 11, 0, 2),
+            (12 * HOUR + 10, 1, 1),
+            (20 * HOUR, 0, 1),
+        ] {
+            assert_eq!(windows.judge(now, 10, &policy, None).len(), judged, "{now}");
+            assert_eq!(windows.0.len(), kept, "{now}");
+        }
+        // Late, and counted again.
+        windows.add(11 * HOUR, Across::default(), 20 * HOUR);
+        assert_eq!(windows.judge(20 * HOUR + 9, 10, &policy, None).len(), 0);
+        assert_eq!(windows.judge(20 * HOUR + 10, 10, &policy, None).len(), 1);
+    }
+
+    #[test]
+    fn nobody_makes_windows_without_end() {
+        let mut windows = OverTime::default();
+        (0..100).for_each(|number| windows.add(number * HOUR, Across::default(), 0));
+        assert_eq!(windows.0.len(), MAX_WINDOWS);
+    }
+}
