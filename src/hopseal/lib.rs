@@ -21,17 +21,22 @@
 //! | `seal` | sealing what was validated, for the hops to come, and checking the seals of others |
 //! | `otel` | identity within OpenTelemetry 0.33: context, baggage on the wire, attributes on spans; with `tracing` too |
 //! | `tokio` | `otel::spawn` and `otel::spawn_blocking` |
-//! | `tower` | a layer for servers that finds out who calls |
+//! | `tower` | a layer for servers that finds out who calls, and one for clients that says what may leave: `tower`, `egress` |
+//! | `axum` | who calls as an argument of a handler, guards, a route for public keys |
+//! | `tonic` | the same for gRPC |
+//! | `reqwest-middleware` | the layer for clients for `reqwest`: `egress::EgressMiddleware` |
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
 //! algorithm, clock, reason, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation, jose, http,
 //! spiffe_id -> keys, client -> claims -> binding, cache, mesh, paseto -> svid, introspection -> validator, outgoing, events
-//! -> seal -> otel -> tower
+//! -> seal -> otel -> tower -> axum, egress, tonic
 //! ```
 
 mod algorithm;
+#[cfg(feature = "axum")]
+pub mod axum;
 #[cfg(feature = "jwt")]
 mod binding;
 #[cfg(feature = "cache")]
@@ -42,6 +47,8 @@ mod claims;
 #[cfg(all(feature = "http", any(feature = "introspection", feature = "outgoing", test)))]
 pub mod client;
 mod clock;
+#[cfg(feature = "tower")]
+pub mod egress;
 #[cfg(feature = "events")]
 pub mod events;
 #[cfg(feature = "http")]
@@ -76,6 +83,8 @@ mod spiffe_id;
 mod svid;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "tonic")]
+pub mod tonic;
 #[cfg(feature = "tower")]
 pub mod tower;
 #[cfg(feature = "jwt")]
