@@ -23,17 +23,22 @@
 //! | `seal` | sealing what was validated, for the hops to come, and checking the seals of others | 53 |
 //! | `otel` | identity within OpenTelemetry 0.33: context, baggage on the wire, attributes on spans; with `tracing` too | 71 |
 //! | `tokio` | `otel::spawn` and `otel::spawn_blocking` | 74 |
-//! | `tower` | a layer for servers that finds out who calls | 75 |
+//! | `tower` | a layer for servers that finds out who calls, and one for clients that says what may leave: `tower`, `egress` | 75 |
+//! | `axum` | who calls as an argument of a handler, guards, a route for public keys | 99 |
+//! | `tonic` | the same for gRPC | 99 |
+//! | `reqwest-middleware` | the layer for clients for `reqwest`: `egress::EgressMiddleware` | 99 |
 //!
 //! Each module names only those to its left:
 //!
 //! ```text
 //! algorithm, clock, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation, jose, http,
 //! spiffe_id -> keys, client -> claims -> binding, cache, mesh, paseto -> svid, introspection -> validator, outgoing, events
-//! -> seal -> otel -> tower
+//! -> seal -> otel -> tower -> axum, egress, tonic
 //! ```
 
 mod algorithm;
+#[cfg(feature = "axum")]
+pub mod axum;
 #[cfg(feature = "jwt")]
 mod binding;
 #[cfg(feature = "cache")]
@@ -44,6 +49,8 @@ mod claims;
 #[cfg(all(feature = "http", any(feature = "introspection", feature = "outgoing", test)))]
 pub mod client;
 mod clock;
+#[cfg(feature = "tower")]
+pub mod egress;
 #[cfg(feature = "events")]
 pub mod events;
 #[cfg(feature = "http")]
@@ -77,6 +84,8 @@ mod spiffe_id;
 mod svid;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "tonic")]
+pub mod tonic;
 #[cfg(feature = "tower")]
 pub mod tower;
 #[cfg(feature = "jwt")]

@@ -48,6 +48,7 @@ metrics! {
     CREDENTIAL_DURATION = "hopseal.credential.fetch.duration", "s", "How long a server takes to issue a credential.";
     REFRESH_REFUSED = "hopseal.credentials.refresh_refused", "{token}", "Refresh tokens refused: withdrawn, or used by another than us.";
     EVENTS = "hopseal.revocation.events", "{event}", "Security events received, by kind or by the reason that they are refused for.";
+    LEAKS_STOPPED = "hopseal.egress.stopped", "{request}", "Requests of which something of an identity was held back, by what it was.";
     FEED_LAG = "hopseal.revocation.lag", "s", "Time since a feed of security events was last heard of.";
 }
 
@@ -69,6 +70,7 @@ pub struct Metrics {
     refresh_refused: Counter<u64>,
     events: Counter<u64>,
     feed_lag: Gauge<u64>,
+    leaks_stopped: Counter<u64>,
 }
 
 impl Metrics {
@@ -105,6 +107,7 @@ impl Metrics {
             refresh_refused: counter(REFRESH_REFUSED),
             events: counter(EVENTS),
             feed_lag: gauge(FEED_LAG),
+            leaks_stopped: counter(LEAKS_STOPPED),
         }
     }
 }
@@ -144,6 +147,7 @@ impl Observer for Metrics {
             }
             Observed::RefreshRefused { server } => self.refresh_refused.add(1, &[label("server", server)]),
             Observed::EventReceived { issuer, outcome } => self.events.add(1, &with(issuer, outcome)),
+            Observed::LeakStopped { what } => self.leaks_stopped.add(1, &[KeyValue::new("what", what)]),
             Observed::FeedLag { issuer, seconds } => self.feed_lag.record(seconds, &issued(issuer)),
         }
     }
@@ -177,6 +181,7 @@ mod tests {
             Observed::RefreshRefused { server },
             Observed::EventReceived { issuer, outcome: "session_revoked" },
             Observed::FeedLag { issuer, seconds: 3 },
+            Observed::LeakStopped { what: "seal" },
         ] {
             metrics.observe(&observed);
         }

@@ -84,6 +84,11 @@ pub enum Observed<'o> {
         /// Seconds since it was last heard of.
         seconds: u64,
     },
+    /// Something of an identity was about to leave for where it may not go.
+    LeakStopped {
+        /// `seal`: that of the request; `baggage`: members that others wrote; `token`: the caller's token, or a Txn-Token.
+        what: &'static str,
+    },
 }
 
 /// Who is told. Called where it happens, often: it must be quick, and must not block or panic.

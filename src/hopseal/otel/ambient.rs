@@ -91,6 +91,16 @@ pub const fn with_identity<F: Future>(identity: HopIdentity, future: F) -> WithI
     WithIdentity { future, identity: Some(identity), context: None }
 }
 
+/// The current context, with the identity that is around in it.
+#[cfg(feature = "tower")]
+pub(crate) fn current() -> Context {
+    let cx = Context::current();
+    match HopIdentity::of(&cx) {
+        Some(identity) if cx.get::<HopIdentity>().is_none() => cx.with_value(identity),
+        _ => cx,
+    }
+}
+
 /// Runs a future in a context, with an identity.
 #[cfg(feature = "tower")]
 pub(crate) const fn within<F: Future>(context: Context, identity: HopIdentity, future: F) -> WithIdentity<F> {

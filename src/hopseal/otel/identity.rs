@@ -13,6 +13,8 @@ use crate::Reason;
 use crate::clock::UnixTime;
 use crate::outcome::{Refused, Verified};
 use crate::seal::{Held, SealChecker, Sealed, Sealer, Txn};
+#[cfg(feature = "tower")]
+use crate::secret::Token;
 
 /// Whose identity a hop acts with, and how sure that is. Cheap to clone; lives in the OpenTelemetry context.
 ///
@@ -26,6 +28,9 @@ use crate::seal::{Held, SealChecker, Sealed, Sealer, Txn};
 pub struct HopIdentity {
     inner: Arc<Inner>,
     observed: bool,
+    /// The credential, where it is kept to be sent on.
+    #[cfg(feature = "tower")]
+    token: Option<Arc<Token>>,
 }
 
 struct Inner {
@@ -128,7 +133,12 @@ impl HopIdentity {
     }
 
     fn from(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner), observed: false }
+        Self {
+            inner: Arc::new(inner),
+            observed: false,
+            #[cfg(feature = "tower")]
+            token: None,
+        }
     }
 
     /// The same where nobody is turned away, whatever it is: `hopseal.observe` says so on the span.
@@ -136,6 +146,19 @@ impl HopIdentity {
     pub const fn observed(mut self) -> Self {
         self.observed = true;
         self
+    }
+
+    /// With the credential itself, which clients of this service may then send on.
+    #[cfg(feature = "tower")]
+    pub(crate) fn with_token(mut self, token: Arc<Token>) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// The credential itself, if it was kept.
+    #[cfg(feature = "tower")]
+    pub(crate) const fn token(&self) -> Option<&Arc<Token>> {
+        self.token.as_ref()
     }
 
     /// Whether nobody is turned away here.
@@ -155,7 +178,7 @@ impl HopIdentity {
         opentelemetry::Context::map_current(Self::of)
     }
 
-    pub(super) fn of(cx: &opentelemetry::Context) -> Option<Self> {
+    pub(crate) fn of(cx: &opentelemetry::Context) -> Option<Self> {
         cx.get::<Self>().cloned().or_else(ambient::get)
     }
 
@@ -190,6 +213,12 @@ impl HopIdentity {
     /// What was validated here, if the identity is `verified`.
     #[must_use]
     pub fn principal(&self) -> Option<&Verified> {
+        self.verified_here().map(|verified| &**verified)
+    }
+
+    /// The same, to be kept.
+    #[must_use]
+    pub fn verified_here(&self) -> Option<&Arc<Verified>> {
         match &self.inner.source {
             Source::Held(held) => Some(held.verified()),
             _ => None,

@@ -12,14 +12,18 @@ mod propagator;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "tower")]
-pub(crate) use ambient::within;
 pub use ambient::{WithIdentity, carried, carried_fn, with_identity};
+#[cfg(feature = "tower")]
+pub(crate) use ambient::{current, within};
 #[cfg(feature = "tokio")]
 pub use ambient::{spawn, spawn_blocking};
 pub use attributes::DEFAULT_ATTRIBUTES;
 pub use identity::HopIdentity;
+#[cfg(feature = "tower")]
+pub(crate) use processor::Before;
 pub use processor::IdentityProcessor;
 #[cfg(feature = "tower")]
 pub(crate) use processor::stamp;
+#[cfg(feature = "tower")]
+pub(crate) use propagator::Leaving;
 pub use propagator::{Egress, Propagator};

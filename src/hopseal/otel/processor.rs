@@ -13,6 +13,11 @@ use super::attributes::{DEFAULT_ATTRIBUTES, WITHIN, tell};
 use super::identity::HopIdentity;
 use crate::clock::{Clock, SystemClock};
 
+/// The trace that a request came with and that is not continued: the entry span is linked to it.
+#[cfg(feature = "tower")]
+#[derive(Debug)]
+pub(crate) struct Before(pub(crate) opentelemetry::trace::SpanContext);
+
 /// Writes the identity of the context on the entry span of each hop: the span without a parent in this process.
 ///
 /// It must be added before the processor that exports. Spans that are not recorded get nothing, and cost nothing.
@@ -81,6 +86,10 @@ impl SpanProcessor for IdentityProcessor {
         let entry = !parent.span_context().is_valid() || parent.span_context().is_remote();
         if !entry && !self.within {
             return;
+        }
+        #[cfg(feature = "tower")]
+        if let Some(Before(before)) = cx.get::<Before>().filter(|_| entry) {
+            span.add_link(before.clone(), Vec::new());
         }
         let Some(identity) = HopIdentity::of(cx) else { return };
         let trace_id = span.span_context().trace_id().to_bytes();

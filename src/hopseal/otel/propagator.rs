@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hopseal_identity::CrossingCount;
 use hopseal_identity::attribute::{HOP_AFTER, LEAK_STOPPED};
-use hopseal_identity::baggage::{Baggage, Entry, Writer, decode};
+use hopseal_identity::baggage::{Baggage, Carried, Entry, Writer, decode};
 use opentelemetry::baggage::{Baggage as OtelBaggage, BaggageExt as _};
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -46,7 +46,7 @@ pub enum Egress {
 /// ]);
 /// assert!(propagator.fields().any(|field| field == "baggage"));
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Propagator {
     workload: String,
     clock: Arc<dyn Clock>,
@@ -126,26 +126,68 @@ impl Propagator {
     }
 
     /// The identity that leaves, with its counter moved on; told on the exit span, which is that of the context.
-    fn leaving(&self, cx: &Context) -> Option<hopseal_identity::baggage::Carried> {
-        let identity = HopIdentity::of(cx)?;
+    fn leaving(&self, cx: &Context) -> Leaving {
+        let Some(identity) = HopIdentity::of(cx) else { return Leaving::Nobody };
         let span = cx.span();
         let exit = span.span_context();
         if !exit.is_valid() {
-            return None;
+            return Leaving::Nobody;
         }
-        let carried = identity.leaving(exit.trace_id().to_bytes(), self.clock.now())?;
+        let Some(carried) = identity.leaving(exit.trace_id().to_bytes(), self.clock.now()) else {
+            return Leaving::Nobody;
+        };
         if cx.get::<Egress>().copied().unwrap_or(self.egress) == Egress::Denied {
-            if span.is_recording() {
-                span.set_attribute(KeyValue::new(LEAK_STOPPED, true));
-            }
-            return None;
+            return Leaving::HeldBack;
         }
         let before = identity.arrived_hop().unwrap_or(CrossingCount::START);
         let hop = before.next(&self.workload, exit.span_id().to_bytes());
         if span.is_recording() {
             span.set_attribute(KeyValue::new(HOP_AFTER, hop.to_string()));
         }
-        Some(carried.with_hop(hop))
+        Leaving::Leaves(carried.with_hop(hop))
+    }
+
+    /// Writes the header; what became of the identity, of which only the counter is told on the span.
+    pub(crate) fn inject(&self, cx: &Context, injector: &mut dyn Injector) -> Leaving {
+        let leaving = self.leaving(cx);
+        let (baggage, passing) = (cx.baggage(), cx.get::<Passing>());
+        if leaving.carried().is_none() && baggage.is_empty() {
+            return leaving;
+        }
+        let mut writer = Writer::new(leaving.carried());
+        let kept = passing.map_or_else(Vec::new, |passing| untouched(passing, baggage));
+        for entry in &kept {
+            writer.pass_on(entry);
+        }
+        let is_new = |name: &str| !kept.iter().any(|entry| entry.name() == name);
+        let mut added: Vec<_> = baggage.iter().filter(|(name, _)| is_new(name.as_str())).collect();
+        added.sort_unstable_by_key(|(name, _)| *name); // the SDK's have no order
+        for (name, (value, properties)) in added {
+            writer.add(name.as_str(), value.as_str(), properties.as_str());
+        }
+        let header = writer.finish();
+        if !header.is_empty() {
+            injector.set(HEADER, header);
+        }
+        leaving
+    }
+}
+
+/// What becomes of the identity of a context with a call.
+pub(crate) enum Leaving {
+    /// There is none.
+    Nobody,
+    /// It may not go there.
+    HeldBack,
+    Leaves(Carried),
+}
+
+impl Leaving {
+    pub(crate) const fn carried(&self) -> Option<&Carried> {
+        match self {
+            Self::Leaves(carried) => Some(carried),
+            Self::Nobody | Self::HeldBack => None,
+        }
     }
 }
 
@@ -171,25 +213,9 @@ fn untouched<'p>(passing: &'p Passing, baggage: &OtelBaggage) -> Vec<Entry<'p>> 
 
 impl TextMapPropagator for Propagator {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
-        let leaving = self.leaving(cx);
-        let (baggage, passing) = (cx.baggage(), cx.get::<Passing>());
-        if leaving.is_none() && baggage.is_empty() {
-            return;
-        }
-        let mut writer = Writer::new(leaving.as_ref());
-        let kept = passing.map_or_else(Vec::new, |passing| untouched(passing, baggage));
-        for entry in &kept {
-            writer.pass_on(entry);
-        }
-        let is_new = |name: &str| !kept.iter().any(|entry| entry.name() == name);
-        let mut added: Vec<_> = baggage.iter().filter(|(name, _)| is_new(name.as_str())).collect();
-        added.sort_unstable_by_key(|(name, _)| *name); // the SDK's have no order
-        for (name, (value, properties)) in added {
-            writer.add(name.as_str(), value.as_str(), properties.as_str());
-        }
-        let header = writer.finish();
-        if !header.is_empty() {
-            injector.set(HEADER, header);
+        let span = cx.span();
+        if matches!(self.inject(cx, injector), Leaving::HeldBack) && span.is_recording() {
+            span.set_attribute(KeyValue::new(LEAK_STOPPED, true));
         }
     }
 

@@ -1,7 +1,10 @@
 //! The server side as a `tower` layer: who calls is found out once, before the service, and is then everywhere.
 
+mod answer;
 mod request;
+mod scopes;
 mod service;
+pub(crate) mod span;
 #[cfg(test)]
 mod tests;
 
@@ -9,12 +12,21 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock, UnixTime};
+use http::Extensions;
+use opentelemetry::global::BoxedTracer;
+
 use crate::otel::Propagator;
 use crate::outcome::{Undecided, Validated};
 use crate::seal::{SealChecker, Sealer};
-use crate::secret::Token;
 
+#[cfg(any(feature = "axum", feature = "tonic"))]
+pub(crate) use answer::{Manner, Turned};
+pub use request::Presented;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+pub(crate) use scopes::with_scopes;
+pub use scopes::{Guarded, RequireScopes, RequireScopesService};
 pub use service::IdentityService;
+pub(crate) use span::Spans;
 
 /// Validates a credential. What makes a [`Verified`](crate::Verified) implements it.
 pub trait Validate: Send + Sync + 'static {
@@ -24,16 +36,28 @@ pub trait Validate: Send + Sync + 'static {
     /// [`Undecided`], when no answer could be found; a bad credential is an answer.
     fn validate(
         &self,
-        token: Token,
+        presented: &Presented,
         now: UnixTime,
     ) -> impl Future<Output = Result<Validated, Undecided>> + Send;
 }
 
-/// By its own clock.
+/// By its own clock. What kind of credential it is, its form says: a PASETO, a JWT, which must be an access token, or an opaque
+/// token, of the one issuer that is asked about those.
 #[cfg(feature = "jwt")]
 impl<K: crate::keys::KeySource + 'static> Validate for Arc<crate::Validator<K>> {
-    async fn validate(&self, token: Token, _: UnixTime) -> Result<Validated, Undecided> {
-        crate::Validator::validate(self, &token, crate::Credential::AccessToken).await
+    async fn validate(&self, presented: &Presented, _: UnixTime) -> Result<Validated, Undecided> {
+        use crate::Credential::{AccessToken, Opaque, Paseto};
+        let text = presented.token().expose();
+        let kind = match text.starts_with("v4.") {
+            true => Paseto,
+            false if text.split('.').count() == 3 => AccessToken,
+            false => Opaque,
+        };
+        let mut expected = crate::Expected::from(kind);
+        if let Some((proof, method, uri)) = presented.proof() {
+            expected = expected.proof(proof, method, uri);
+        }
+        crate::Validator::validate(self, presented.token(), expected).await
     }
 }
 
@@ -57,10 +81,11 @@ enum Mode {
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use hopseal::{Token, Undecided, UnixTime, Validated, Reason, Refused, seal::{SealChecker, Sealer}, tower::{IdentityLayer, Validate}};
+/// # use hopseal::{Undecided, UnixTime, Validated, Reason, Refused, seal::{SealChecker, Sealer}};
+/// # use hopseal::tower::{IdentityLayer, Presented, Validate};
 /// # struct Validator;
 /// # impl Validate for Validator {
-/// #     async fn validate(&self, _: Token, _: UnixTime) -> Result<Validated, Undecided> {
+/// #     async fn validate(&self, _: &Presented, _: UnixTime) -> Result<Validated, Undecided> {
 /// #         Ok(Refused::new(Reason::Issuer, "").into())
 /// #     }
 /// # }
@@ -84,6 +109,11 @@ struct Shared<V> {
     realm: Option<String>,
     /// Members of others that are not taken from outside, where requests come from outside.
     edge: Option<Vec<String>>,
+    spans: Option<Spans>,
+    route: Option<span::Route>,
+    /// Scheme and authority of our address, as clients know it.
+    origin: Option<String>,
+    keeps_token: bool,
 }
 
 // Not derived, which would ask the same of `V`.
@@ -98,6 +128,10 @@ impl<V> Clone for Shared<V> {
             mode: self.mode,
             realm: self.realm.clone(),
             edge: self.edge.clone(),
+            spans: self.spans.clone(),
+            route: self.route,
+            origin: self.origin.clone(),
+            keeps_token: self.keeps_token,
         }
     }
 }
@@ -126,6 +160,10 @@ impl<V: Validate> IdentityLayer<V> {
             mode: Mode::Optional,
             realm: None,
             edge: None,
+            spans: None,
+            route: None,
+            origin: None,
+            keeps_token: false,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -153,11 +191,38 @@ impl<V: Validate> IdentityLayer<V> {
         self.with(|shared| shared.realm = Some(realm.into()))
     }
 
-    /// For where strangers call: their trace is not continued, and of their baggage neither an identity nor members by these
-    /// names are taken.
+    /// For where strangers call: their trace is not continued but linked to, and of their baggage neither an identity nor members
+    /// by these names are taken.
     #[must_use]
     pub fn edge(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.with(|shared| shared.edge = Some(names.into_iter().map(Into::into).collect()))
+    }
+
+    /// Makes the entry span of each request, where there is none around this layer. Without, whoever makes it stands around this
+    /// layer or within.
+    #[must_use]
+    pub fn spans(self, tracer: BoxedTracer) -> Self {
+        self.with(|shared| shared.spans = Some(Spans::new(tracer)))
+    }
+
+    /// Says of which route a request is, by what a router left in its extensions (`hopseal::axum::route`): `http.route` of its span.
+    #[must_use]
+    pub fn routes(self, route: fn(&Extensions) -> Option<&str>) -> Self {
+        self.with(|shared| shared.route = Some(route))
+    }
+
+    /// Scheme and authority of our address as clients know it, `https://orders.example.com`: what DPoP proofs are made for (RFC
+    /// 9449 section 4.3). Without it proofs are not looked at, and tokens that need one are refused.
+    #[must_use]
+    pub fn origin(self, origin: impl Into<String>) -> Self {
+        self.with(|shared| shared.origin = Some(origin.into().trim_end_matches('/').to_owned()))
+    }
+
+    /// Keeps the credential for as long as the request is worked on, so that an [`EgressLayer`](crate::egress::EgressLayer) can
+    /// forward or exchange it. One that is bound to a key or a certificate is not kept: nobody else could use it.
+    #[must_use]
+    pub fn keep_token(self) -> Self {
+        self.with(|shared| shared.keeps_token = true)
     }
 
     /// Takes time from another clock.

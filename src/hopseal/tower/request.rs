@@ -6,7 +6,7 @@ use opentelemetry::propagation::Extractor;
 
 use crate::Reason;
 use crate::outcome::Refused;
-use crate::secret::Token;
+use crate::secret::{Scheme, Token};
 
 /// Headers for a propagator, every one of a name. A header that is not visible ASCII is passed over alone.
 pub(super) struct Headers<'r>(pub(super) &'r HeaderMap);
@@ -27,8 +27,67 @@ impl Extractor for Headers<'_> {
     }
 }
 
+/// A credential as it came, with what of its request a verifier needs besides.
+#[derive(Debug)]
+pub struct Presented {
+    pub(super) token: Token,
+    pub(super) proof: Option<Proof>,
+}
+
+/// A DPoP proof and what it must be a proof for.
+#[derive(Debug)]
+pub(super) struct Proof {
+    token: Token,
+    method: String,
+    uri: String,
+}
+
+impl Presented {
+    /// A credential that came under the scheme `Bearer`.
+    #[must_use]
+    pub const fn bearer(token: Token) -> Self {
+        Self { token, proof: None }
+    }
+
+    /// The credential.
+    #[must_use]
+    pub const fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The scheme it came under.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.token.scheme().unwrap_or(Scheme::Bearer)
+    }
+
+    /// The DPoP proof that came with it (RFC 9449), the method of the request and its address as the client knows it.
+    #[must_use]
+    pub fn proof(&self) -> Option<(&Token, &str, &str)> {
+        self.proof.as_ref().map(|proof| (&proof.token, proof.method.as_str(), proof.uri.as_str()))
+    }
+}
+
 /// The credential of a request, if it brings one. Of two, which is meant would depend on who looks.
-pub(super) fn token(headers: &HeaderMap) -> Result<Option<Token>, Refused> {
+pub(super) fn presented<B>(
+    request: &http::Request<B>,
+    origin: Option<&str>,
+) -> Result<Option<Presented>, Refused> {
+    let headers = request.headers();
+    let Some(token) = token(headers)? else { return Ok(None) };
+    // A proof beside the scheme `Bearer` is not to be looked at (RFC 9449 section 7.1).
+    let proof = match (token.scheme(), origin) {
+        (Some(Scheme::Dpop), Some(origin)) => proof(headers)?.map(|token| Proof {
+            token,
+            method: request.method().as_str().to_owned(),
+            uri: format!("{origin}{}", request.uri().path()),
+        }),
+        _ => None,
+    };
+    Ok(Some(Presented { token, proof }))
+}
+
+fn token(headers: &HeaderMap) -> Result<Option<Token>, Refused> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return match headers.contains_key(AUTHORIZATION) {
@@ -39,9 +98,22 @@ pub(super) fn token(headers: &HeaderMap) -> Result<Option<Token>, Refused> {
     let malformed = || Refused::new(Reason::Malformed, "no credential in `Authorization`");
     let text = value.to_str().map_err(|_| malformed())?;
     let scheme = text.split(' ').next().unwrap_or(text);
-    match scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("dpop") {
-        true => Token::from_authorization(text).map(Some).ok_or_else(malformed),
-        // Another scheme is for somebody else to judge.
-        false => Ok(None),
+    // Another scheme is for somebody else to judge.
+    if !["bearer", "dpop"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Ok(None);
+    }
+    Token::from_authorization(text).map(Some).ok_or_else(malformed)
+}
+
+/// The one `DPoP` header (RFC 9449 section 4.3, 1).
+fn proof(headers: &HeaderMap) -> Result<Option<Token>, Refused> {
+    let mut values = headers.get_all("dpop").iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => Ok(Some(Token::new(text))),
+            Err(_) => Err(Refused::new(Reason::Proof, "not visible ASCII")),
+        },
+        (Some(_), Some(_)) => Err(Refused::new(Reason::Proof, "more than one proof")),
     }
 }

@@ -6,19 +6,18 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use hopseal_identity::Assurance;
-use http::header::{CONTENT_LENGTH, HeaderValue, WWW_AUTHENTICATE};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tower_service::Service;
 
-use super::request::{Headers, token};
-use super::{Mode, Shared, Validate};
-use crate::challenge::Challenge;
-use crate::otel::{HopIdentity, Propagator, WithIdentity, stamp, with_identity, within};
-use crate::outcome::{Refused, Undecided, Validated};
+use super::answer::{Manner, Turned};
+use super::request::{Headers, presented};
+use super::{Mode, Presented, Shared, Validate, span};
+use crate::otel::{Before, HopIdentity, Propagator, WithIdentity, stamp, with_identity, within};
+use crate::outcome::{Refused, Validated};
 use crate::secret::Scheme;
 
 /// A service whose requests have an identity: see [`IdentityLayer`](super::IdentityLayer).
@@ -61,10 +60,10 @@ impl<V: Validate> Shared<V> {
     /// Who calls, or who is turned away for what.
     async fn find_out(
         &self,
-        token: Result<Option<crate::Token>, Refused>,
+        presented: Result<Option<Presented>, Refused>,
         arrived: Option<HopIdentity>,
     ) -> Result<HopIdentity, (HopIdentity, Turned)> {
-        let refused = match token {
+        let refused = match presented {
             Err(refused) => refused,
             Ok(None) => {
                 let identity = arrived.unwrap_or_else(HopIdentity::anonymous);
@@ -74,13 +73,17 @@ impl<V: Validate> Shared<V> {
                     _ => Err((identity, Turned::NoCredential)),
                 };
             }
-            Ok(Some(token)) => match self.validator.validate(token, self.clock.now()).await {
+            Ok(Some(presented)) => match self.validator.validate(&presented, self.clock.now()).await {
                 Err(undecided) => return Err((HopIdentity::unknown(), Turned::Undecided(undecided))),
                 Ok(Validated::Refused(refused)) => refused,
                 Ok(Validated::Verified(verified)) => {
+                    let kept = self.keeps_token && verified.evidence().confirmation.is_none();
                     let sealer = Arc::clone(&self.sealer);
-                    let found = HopIdentity::verified(verified, sealer, arrived.as_ref());
-                    return found.ok_or((HopIdentity::unknown(), Turned::Broken));
+                    return match HopIdentity::verified(verified, sealer, arrived.as_ref()) {
+                        None => Err((HopIdentity::unknown(), Turned::Broken)),
+                        Some(found) if kept => Ok(found.with_token(Arc::new(presented.token))),
+                        Some(found) => Ok(found),
+                    };
                 }
             },
         };
@@ -88,42 +91,17 @@ impl<V: Validate> Shared<V> {
         Err((identity, Turned::Refused(refused)))
     }
 
-    /// The answer, with what is not for clients in its extensions, for those who keep logs.
-    fn answer<B: Default>(&self, turned: Turned) -> Response<B> {
-        let mut challenge = Challenge::new(Scheme::Bearer);
-        if let Some(realm) = &self.realm {
-            challenge = challenge.realm(realm);
+    /// The context of a request, without the identity that came with it; the trace it came from, where that is not continued.
+    fn came(&self, headers: &Headers<'_>) -> (Context, Option<SpanContext>) {
+        let cx = TraceContextPropagator::new().extract_with_context(&Context::new(), headers);
+        match self.edge {
+            None => (cx, None),
+            Some(_) => {
+                let before = cx.span().span_context().clone();
+                (Context::new(), Some(before).filter(SpanContext::is_valid))
+            }
         }
-        let challenge = match &turned {
-            Turned::Undecided(_) | Turned::Broken => None,
-            Turned::NoCredential => Some(challenge),
-            Turned::Refused(refused) => Some(challenge.refused(refused.reason())),
-        };
-        let mut response = Response::new(B::default());
-        let status =
-            challenge.as_ref().map(Challenge::status).and_then(|status| StatusCode::from_u16(status).ok());
-        *response.status_mut() = status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let value = challenge.and_then(|challenge| HeaderValue::from_str(&challenge.to_string()).ok());
-        if let Some(value) = value {
-            response.headers_mut().insert(WWW_AUTHENTICATE, value);
-        }
-        match turned {
-            Turned::Refused(refused) => drop(response.extensions_mut().insert(refused)),
-            Turned::Undecided(undecided) => drop(response.extensions_mut().insert(undecided)),
-            Turned::NoCredential | Turned::Broken => {}
-        }
-        response
     }
-}
-
-/// Why a request is turned away.
-enum Turned {
-    NoCredential,
-    Refused(Refused),
-    Undecided(Undecided),
-    /// The system has no randomness.
-    Broken,
 }
 
 impl<S, V, B, R> Service<Request<B>> for IdentityService<S, V>
@@ -149,35 +127,65 @@ where
         let shared = Arc::clone(&self.shared);
         let current = Context::current();
         let headers = Headers(request.headers());
-        let cx = match shared.edge {
-            None => TraceContextPropagator::new().extract_with_context(&Context::new(), &headers),
-            Some(_) => Context::new(),
+        let (trace, before) = shared.came(&headers);
+        let cx = self.propagator.extract_with_context(&trace, &headers);
+        let presented = presented(&request, shared.origin.as_deref());
+        let scheme =
+            presented.as_ref().ok().and_then(Option::as_ref).map_or(Scheme::Bearer, Presented::scheme);
+        // A span that somebody made for this request before us stays its entry span.
+        let around = current.span().span_context().is_valid();
+        let entry = match (&shared.spans, around) {
+            (_, true) => {
+                if let Some(before) = before.clone() {
+                    current.span().add_link(before, Vec::new());
+                }
+                Some(current)
+            }
+            (None, false) => None,
+            (Some(spans), false) => {
+                let route = shared.route.and_then(|route| route(request.extensions()));
+                let (method, uri) = (request.method(), request.uri());
+                let span = span::entry(method, uri, request.headers(), route, before.as_ref());
+                // Without the identity that came: it is told once it is known which one counts.
+                Some(spans.start(span, &trace, &cx))
+            }
         };
-        let cx = self.propagator.extract_with_context(&cx, &headers);
-        let token = token(request.headers());
+        let ours = entry.is_some() && !around;
         Box::pin(async move {
             let arrived = cx.get::<HopIdentity>().cloned();
-            let found = shared.find_out(token, arrived).await;
+            let found = shared.find_out(presented, arrived).await;
             let (identity, turned) = match found {
                 Ok(identity) => (identity, None),
                 Err((identity, turned)) => (identity, Some(turned).filter(|_| shared.mode != Mode::Observe)),
             };
             let identity = if shared.mode == Mode::Observe { identity.observed() } else { identity };
-            // A span that somebody made for this request before us stays its entry span.
-            let traced = current.span().span_context().is_valid();
-            if traced {
-                stamp(&current, &identity, shared.clock.now(), &shared.workload);
+            if let Some(entry) = &entry {
+                stamp(entry, &identity, shared.clock.now(), &shared.workload);
             }
-            if let Some(turned) = turned {
-                return Ok(shared.answer(turned));
-            }
-            request.extensions_mut().insert(identity.clone());
-            let call = async move { inner.call(request).await };
-            let call: WithIdentity<_> = match traced {
-                true => with_identity(identity, call),
-                false => within(cx.with_value(identity.clone()), identity, call),
+            let result = match turned {
+                Some(turned) => {
+                    let manner = Manner::of(request.headers(), shared.realm.as_deref(), scheme);
+                    Ok(turned.answer(manner))
+                }
+                None => {
+                    request.extensions_mut().insert(identity.clone());
+                    let call = async move { inner.call(request).await };
+                    let call: WithIdentity<_> = match (&entry, before) {
+                        (Some(_), _) if around => with_identity(identity, call),
+                        (Some(entry), _) => within(entry.with_value(identity.clone()), identity, call),
+                        (None, Some(before)) => {
+                            let cx = cx.with_value(identity.clone()).with_value(Before(before));
+                            within(cx, identity, call)
+                        }
+                        (None, None) => within(cx.with_value(identity.clone()), identity, call),
+                    };
+                    call.await
+                }
             };
-            call.await
+            if let (true, Some(entry), Ok(response)) = (ours, &entry, &result) {
+                span::end(entry, &SpanKind::Server, response.status(), response.headers());
+            }
+            result
         })
     }
 }

@@ -1,0 +1,74 @@
+//! What of the headers of a request is somebody's identity.
+
+use hopseal_identity::baggage::{Baggage, Carried, Writer};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::propagation::Injector;
+
+use crate::secret::{Fingerprint, Token};
+
+pub(super) const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+/// Where a transaction token travels (draft-ietf-oauth-transaction-tokens section 9.3.1).
+const TXN_TOKEN: HeaderName = HeaderName::from_static("txn-token");
+/// Shorter words are no tokens.
+const MIN_TOKEN: usize = 16;
+
+/// Takes what a propagator writes.
+pub(super) struct Written<'h>(pub(super) &'h mut HeaderMap);
+
+impl Injector for Written<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+/// Takes off the identity that is there, and puts another, or none, in its place; members of others stay as they are. Whether an
+/// identity was there.
+pub(super) fn replace_identity(headers: &mut HeaderMap, identity: Option<&Carried>) -> bool {
+    let was = headers.get_all(BAGGAGE).iter().filter_map(|value| value.to_str().ok());
+    let read = Baggage::read(was);
+    let found = !matches!(read.identity, Ok(None));
+    let mut writer = Writer::new(identity);
+    for entry in &read.others {
+        writer.pass_on(entry);
+    }
+    let text = writer.finish();
+    headers.remove(BAGGAGE);
+    if let Some(value) = HeaderValue::try_from(text).ok().filter(|value| !value.is_empty()) {
+        headers.insert(BAGGAGE, value);
+    }
+    found
+}
+
+/// Takes off every header that holds the token of that fingerprint, and transaction tokens; whether there were any.
+pub(super) fn take_tokens(headers: &mut HeaderMap, token: Option<Fingerprint>) -> bool {
+    let mut found = headers.remove(TXN_TOKEN).is_some();
+    let Some(token) = token else { return found };
+    let holds = |value: &HeaderValue| {
+        let Ok(text) = value.to_str() else { return false };
+        // The whole of it, or what stands after a scheme.
+        text.split([' ', ',', ';', '=', '"'])
+            .chain([text])
+            .any(|word| word.len() >= MIN_TOKEN && Token::new(word).fingerprint() == token)
+    };
+    let names: Vec<HeaderName> =
+        headers.iter().filter(|(_, value)| holds(value)).map(|(name, _)| name.clone()).collect();
+    found |= !names.is_empty();
+    for name in names {
+        headers.remove(name);
+    }
+    found
+}
+
+/// Sends a token along, unless the application chose a credential itself.
+pub(super) fn authorize(headers: &mut HeaderMap, token: &Token) {
+    if headers.contains_key(AUTHORIZATION) {
+        return;
+    }
+    if let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", token.expose())) {
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+}

@@ -1,0 +1,98 @@
+//! What is done with a request before it goes.
+
+use std::sync::Arc;
+
+use hopseal_identity::attribute::LEAK_STOPPED;
+use http::HeaderMap;
+use opentelemetry::global::BoxedTracer;
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+
+use super::destination::Destination;
+use super::headers::{BAGGAGE, Written, authorize, replace_identity, take_tokens};
+use super::rule::{EgressRules, NotObtained, Sent};
+use crate::clock::Clock;
+use crate::observe::{Observed, Observer, Unobserved};
+use crate::otel::{Egress, HopIdentity, Leaving, Propagator};
+use crate::tower::Spans;
+
+/// Rules, and who applies them.
+#[derive(Debug, Clone)]
+pub(super) struct Sender {
+    rules: EgressRules,
+    propagator: Propagator,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) spans: Option<Spans>,
+}
+
+impl Sender {
+    pub(super) fn new(rules: EgressRules, workload: String) -> Self {
+        Self { rules, propagator: Propagator::new(workload), observer: Arc::new(Unobserved), spans: None }
+    }
+
+    pub(super) fn set_clock(&mut self, clock: Arc<dyn Clock>) {
+        self.propagator = self.propagator.clone().clock(clock);
+    }
+
+    pub(super) fn set_tracer(&mut self, tracer: BoxedTracer) {
+        self.spans = Some(Spans::new(tracer));
+    }
+
+    /// Makes the headers of a request what may go there. `cx` is that of the exit span.
+    pub(super) async fn prepare(
+        &self,
+        cx: &Context,
+        there: Option<&Destination>,
+        headers: &mut HeaderMap,
+    ) -> Result<(), NotObtained> {
+        let identity = HopIdentity::of(cx);
+        let sent = self.rules.for_destination(there);
+        let token = identity.as_ref().and_then(HopIdentity::principal).map(|it| it.evidence().fingerprint);
+        let mut stopped = Vec::new();
+        // A token of the caller goes where a rule sends it, and not wherever the application puts it.
+        if !matches!(sent, Some(Sent::Forwarded)) && take_tokens(headers, token) {
+            stopped.push("token");
+        }
+        if !headers.contains_key("traceparent") {
+            TraceContextPropagator::new().inject_context(cx, &mut Written(headers));
+        }
+        stopped.extend(self.baggage(cx, sent.is_some(), headers));
+        for what in &stopped {
+            self.observer.observe(&Observed::LeakStopped { what });
+        }
+        let span = cx.span();
+        if !stopped.is_empty() && span.is_recording() {
+            span.set_attribute(KeyValue::new(LEAK_STOPPED, true));
+        }
+        let held = identity.as_ref().and_then(HopIdentity::token);
+        let token = match sent {
+            None | Some(Sent::Seal) => None,
+            Some(Sent::Forwarded) => held.cloned(),
+            Some(Sent::Obtained(obtain)) => obtain.obtain(held).await?,
+        };
+        if let Some(token) = token {
+            authorize(headers, &token);
+        }
+        Ok(())
+    }
+
+    /// Writes the baggage; what of it was held back.
+    fn baggage(&self, cx: &Context, allowed: bool, headers: &mut HeaderMap) -> Option<&'static str> {
+        let egress = if allowed { Egress::Allowed } else { Egress::Denied };
+        let was_there = headers.contains_key(BAGGAGE);
+        let mut written = HeaderMap::new();
+        let leaving = self.propagator.inject(&cx.with_value(egress), &mut Written(&mut written));
+        // Where somebody else has written what he knows, his members stay, and only we say who it is.
+        let spoilt = was_there && replace_identity(headers, leaving.carried());
+        if !was_there {
+            headers.extend(written);
+        }
+        match leaving {
+            Leaving::HeldBack => Some("seal"),
+            _ if spoilt && !allowed => Some("baggage"),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Spans of requests, for those who have no other instrumentation: named and described after the semantic conventions for HTTP and RPC
+//! (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
+use opentelemetry::global::BoxedTracer;
+use opentelemetry::trace::{
+    Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
+};
+use opentelemetry::{Context, KeyValue};
+
+use super::answer::is_grpc;
+
+/// Makes spans. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Spans(Arc<BoxedTracer>);
+
+impl fmt::Debug for Spans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spans(..)")
+    }
+}
+
+/// The route of a request as it was declared (`/orders/{id}`), from what a router left in its extensions.
+pub(super) type Route = fn(&Extensions) -> Option<&str>;
+
+impl Spans {
+    pub(crate) fn new(tracer: BoxedTracer) -> Self {
+        Self(Arc::new(tracer))
+    }
+
+    /// A new span under a parent, in a context that may hold more.
+    pub(crate) fn start(&self, builder: SpanBuilder, parent: &Context, within: &Context) -> Context {
+        within.with_span(self.0.build_with_context(builder, parent))
+    }
+}
+
+/// The span of a request that came in.
+pub(super) fn entry(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    route: Option<&str>,
+    before: Option<&SpanContext>,
+) -> SpanBuilder {
+    let links = before.map(|before| vec![Link::with_context(before.clone())]).unwrap_or_default();
+    describe(SpanKind::Server, method, uri, headers, route).with_links(links)
+}
+
+/// The span of a request that goes out.
+pub(crate) fn exit(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    there: Option<(&str, u16)>,
+) -> SpanBuilder {
+    let mut span = describe(SpanKind::Client, method, uri, headers, None);
+    if let Some((host, port)) = there {
+        span.attributes.get_or_insert_default().extend([
+            KeyValue::new("server.address", host.to_owned()),
+            KeyValue::new("server.port", i64::from(port)),
+        ]);
+    }
+    span
+}
+
+fn describe(
+    kind: SpanKind,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    route: Option<&str>,
+) -> SpanBuilder {
+    let (name, attributes) = match is_grpc(headers) {
+        true => of_rpc(uri),
+        false => of_http(method, uri, route),
+    };
+    SpanBuilder::from_name(name).with_kind(kind).with_attributes(attributes)
+}
+
+fn of_rpc(uri: &Uri) -> (String, Vec<KeyValue>) {
+    let name = uri.path().trim_start_matches('/').to_owned();
+    let (service, method) = name.rsplit_once('/').unwrap_or(("", name.as_str()));
+    let attributes = vec![
+        KeyValue::new("rpc.system", "grpc"),
+        KeyValue::new("rpc.service", service.to_owned()),
+        KeyValue::new("rpc.method", method.to_owned()),
+    ];
+    (name, attributes)
+}
+
+fn of_http(method: &Method, uri: &Uri, route: Option<&str>) -> (String, Vec<KeyValue>) {
+    // A method of the caller's own would make names without end.
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::PATCH,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    let method = if known.contains(method) { method.as_str() } else { "_OTHER" };
+    let mut attributes = vec![
+        KeyValue::new("http.request.method", method.to_owned()),
+        KeyValue::new("url.path", uri.path().to_owned()),
+    ];
+    let name = match route {
+        Some(route) => {
+            attributes.push(KeyValue::new("http.route", route.to_owned()));
+            format!("{method} {route}")
+        }
+        None => method.to_owned(),
+    };
+    (name, attributes)
+}
+
+/// Says on the span of a context how the request ended, and ends it.
+pub(crate) fn end(cx: &Context, kind: &SpanKind, status: StatusCode, headers: &HeaderMap) {
+    let span = cx.span();
+    if span.is_recording() {
+        let code = headers.get("grpc-status").and_then(|code| code.to_str().ok()?.parse::<i64>().ok());
+        let failed = match code {
+            Some(code) => {
+                span.set_attribute(KeyValue::new("rpc.grpc.status_code", code));
+                // What is the caller's fault is no error of a server.
+                matches!(code, 2 | 4 | 12..=15) || (*kind == SpanKind::Client && code != 0)
+            }
+            None => {
+                span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
+                status.is_server_error() || (*kind == SpanKind::Client && status.is_client_error())
+            }
+        };
+        if failed {
+            span.set_status(Status::error(""));
+        }
+    }
+    span.end();
+}

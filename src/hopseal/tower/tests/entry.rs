@@ -1,0 +1,139 @@
+//! The entry span of a request: ours or another's.
+
+use super::*;
+
+/// An entry span that was there before the layer gets what it would have got, also when the request is turned away.
+#[tokio::test]
+async fn an_entry_span_around_the_layer_is_written_to() {
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(IdentityProcessor::new("orders"))
+        .with_simple_exporter(exporter.clone())
+        .build();
+    let edited = baggage().replace("acme", "umbrella");
+    for (layer, authorization, assurance, error, observed) in [
+        (layer(), "Bearer good", "verified", Some("signature"), None),
+        (layer(), "Bearer bad", "refused", None, None),
+        (layer().observe(), "Bearer bad", "refused", None, Some("true")),
+    ] {
+        let tracer = provider.tracer("test");
+        let cx = Context::new().with_span(tracer.start("entry"));
+        let call = {
+            let _entered = cx.clone().attach();
+            let headers = [
+                ("traceparent", TRACEPARENT),
+                ("baggage", edited.as_str()),
+                ("authorization", authorization),
+            ];
+            layer.layer(Inner::default()).call(request(&headers))
+        };
+        call.await.expect("infallible");
+        cx.span().end();
+        let span = exporter.get_finished_spans().expect("spans").pop().expect("one");
+        let found =
+            |name| span.attributes.iter().find(|it| it.key.as_str() == name).map(|it| it.value.to_string());
+        let found = [ASSURANCE, SEAL_ERROR, OBSERVE].map(found);
+        assert_eq!(found.each_ref().map(Option::as_deref), [Some(assurance), error, observed]);
+    }
+}
+
+fn recorded() -> (SdkTracerProvider, InMemorySpanExporter) {
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(IdentityProcessor::new("orders"))
+        .with_simple_exporter(exporter.clone())
+        .build();
+    (provider, exporter)
+}
+
+fn tracer(provider: &SdkTracerProvider) -> BoxedTracer {
+    BoxedTracer::new(Box::new(provider.tracer("test")))
+}
+
+/// Where no span is around, the layer makes one: under the caller's, with the identity that counts, told once.
+#[tokio::test]
+async fn the_layer_makes_the_entry_span() {
+    let (provider, exporter) = recorded();
+    let sealed = baggage();
+    for (headers, assurance, status) in [
+        (vec![("baggage", sealed.as_str())], "sealed", "200"),
+        (vec![("baggage", sealed.as_str()), ("authorization", "Bearer good")], "verified", "200"),
+        (vec![("authorization", "Bearer bad")], "refused", "401"),
+    ] {
+        let headers = [&[("traceparent", TRACEPARENT)], &headers[..]].concat();
+        answered(layer().spans(tracer(&provider)), &headers).await;
+        let spans = exporter.get_finished_spans().expect("spans");
+        exporter.reset();
+        let [span] = spans.as_slice() else { panic!("{spans:?}") };
+        let all = |name: &str| -> Vec<String> {
+            let of = span.attributes.iter().filter(|it| it.key.as_str() == name);
+            of.map(|it| it.value.to_string()).collect()
+        };
+        assert_eq!(span.span_kind, SpanKind::Server);
+        assert_eq!(span.parent_span_id.to_string(), "0909090909090909");
+        assert_eq!(all(ASSURANCE), [assurance], "once");
+        assert_eq!(all("http.response.status_code"), [status]);
+    }
+}
+
+/// What the handler makes stands under the entry span that the layer made.
+#[tokio::test]
+async fn what_is_made_within_is_a_child() {
+    let (provider, exporter) = recorded();
+    let inner = Inner::default();
+    let layer = layer().spans(tracer(&provider));
+    layer.layer(inner.clone()).call(request(&[])).await.expect("infallible");
+    let (.., trace) = inner.0.lock().expect("lock").pop().expect("reached");
+    let spans = exporter.get_finished_spans().expect("spans");
+    assert_eq!(spans.first().map(|span| span.span_context.trace_id().to_string()), Some(trace));
+}
+
+/// At the edge the old trace is linked to, whoever makes the entry span: the layer, somebody around it, somebody within.
+#[tokio::test]
+async fn a_trace_that_is_not_continued_is_linked_to() {
+    let (provider, exporter) = recorded();
+    let headers = [("traceparent", TRACEPARENT)];
+    answered(layer().edge([""; 0]).spans(tracer(&provider)), &headers).await;
+
+    let cx = Context::new().with_span(provider.tracer("test").start("around"));
+    let call = {
+        let _entered = cx.clone().attach();
+        layer().edge([""; 0]).layer(Inner::default()).call(request(&headers))
+    };
+    call.await.expect("infallible");
+    cx.span().end();
+
+    let within = Within(provider.tracer("test"));
+    layer().edge([""; 0]).layer(within).call(request(&headers)).await.expect("infallible");
+
+    let spans = exporter.get_finished_spans().expect("spans");
+    assert_eq!(spans.len(), 3);
+    for span in spans {
+        let linked: Vec<String> =
+            span.links.iter().map(|link| link.span_context.trace_id().to_string()).collect();
+        assert_eq!(linked, ["4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b"], "{}", span.name);
+        assert_ne!(span.span_context.trace_id().to_string(), linked[0]);
+    }
+}
+
+/// A service that makes its own entry span.
+#[derive(Clone)]
+struct Within(opentelemetry_sdk::trace::SdkTracer);
+
+impl Service<Request<()>> for Within {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        let tracer = self.0.clone();
+        Box::pin(async move {
+            tracer.start("within");
+            Ok(Response::new(String::new()))
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! The layer in front of a real validator.
+
+use super::*;
+use crate::Validator;
+use crate::keys::FixedKeys;
+use crate::testing::{self, Mint};
+
+fn layer() -> IdentityLayer<Arc<Validator<FixedKeys>>> {
+    let validator = Validator::fixed(testing::registry()).expect("keys").clock(testing::NOW);
+    IdentityLayer::new(Arc::new(validator), Arc::new(gateway()), Arc::new(checker()), "orders")
+        .clock(Arc::new(testing::NOW))
+        .origin("https://orders.example/")
+}
+
+/// Who was seen, or the status and what is wrong.
+async fn seen(headers: &[(&'static str, &str)]) -> Result<String, (u16, String)> {
+    let mut request = request(headers);
+    *request.uri_mut() = "/list?page=2".parse().expect("a path");
+    let inner = Inner::default();
+    let response = layer().layer(inner.clone()).call(request).await.expect("infallible");
+    if let Some((assurance, _, _)) = inner.0.lock().expect("lock").pop() {
+        return Ok(assurance);
+    }
+    let reason = response.extensions().get::<Refused>().map_or("none", |refused| refused.reason().as_str());
+    Err((response.status().as_u16(), reason.to_owned()))
+}
+
+#[tokio::test]
+async fn tokens_are_judged_by_their_form() {
+    let bearer = |mint: Mint| format!("Bearer {}", mint.text());
+    for (name, authorization, expected) in [
+        ("good", bearer(Mint::access()), Ok("verified")),
+        (
+            "expired",
+            bearer(Mint::access().set("iat", "1799990000").set("exp", "1799990600")),
+            Err((401, "expired")),
+        ),
+        ("of another", bearer(Mint::access().by(9)), Err((401, "signature"))),
+        ("for another", bearer(Mint::access().set("aud", r#""mail""#)), Err((401, "audience"))),
+        ("an ID token", bearer(Mint::id()), Err((401, "type"))),
+        ("opaque, and nobody issues such", "Bearer 2YotnFZFEjr1zCsicMWpAA".to_owned(), Err((401, "issuer"))),
+    ] {
+        let found = seen(&[("authorization", &authorization)]).await;
+        let found = found.as_deref().map_err(|(status, reason)| (*status, reason.as_str()));
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+/// RFC 9449 section 7.1: a token that is bound is good with a proof for this very address, under its own scheme.
+#[tokio::test]
+async fn bound_tokens_need_a_proof_for_our_address() {
+    let token = Mint::access().bound().token();
+    let proof = |htu: &str| Mint::proof(&token).set("htu", &format!("\"{htu}\"")).text();
+    let (dpop, bearer) = (format!("DPoP {}", token.expose()), format!("Bearer {}", token.expose()));
+    let (ours, other) = (proof("https://orders.example/list"), proof("https://evil.example/list"));
+    for (name, headers, expected) in [
+        ("a proof", vec![("authorization", dpop.as_str()), ("dpop", &ours)], Ok("verified")),
+        ("for another", vec![("authorization", &dpop), ("dpop", &other)], Err((401, "proof"))),
+        ("two", vec![("authorization", &dpop), ("dpop", &ours), ("dpop", &ours)], Err((401, "proof"))),
+        ("none", vec![("authorization", &dpop)], Err((401, "binding"))),
+        ("as a bearer", vec![("authorization", &bearer), ("dpop", &ours)], Err((401, "binding"))),
+    ] {
+        let found = seen(&headers).await;
+        let found = found.as_deref().map_err(|(status, reason)| (*status, reason.as_str()));
+        assert_eq!(found, expected, "{name}");
+    }
+}
