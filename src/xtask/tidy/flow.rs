@@ -20,6 +20,9 @@ use super::{Complaint, File};
 /// How the flow is announced.
 const ANNOUNCED: &str = "//! Each module names only those to its left";
 
+/// Folders of a crate that are beside it: programs of their own.
+const BESIDE: [&str; 4] = ["benches", "examples", "fuzz", "peers"];
+
 /// Modules at one place of the flow.
 #[derive(Debug)]
 struct Step<'a> {
@@ -82,7 +85,7 @@ fn declares_module(line: &str) -> bool {
 
 fn is_source(path: &Path, folder: &Path) -> bool {
     let inside =
-        path.strip_prefix(folder).is_ok_and(|rest| !rest.starts_with("fuzz") && !rest.starts_with("benches"));
+        path.strip_prefix(folder).is_ok_and(|rest| !BESIDE.iter().any(|beside| rest.starts_with(beside)));
     let test = path
         .iter()
         .any(|part| ["tests", "tests.rs", "testing.rs", "testing"].iter().any(|name| part == *name));
