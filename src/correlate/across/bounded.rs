@@ -1,9 +1,12 @@
 //! State that stays bounded whatever is sent, and the same whatever the order.
 
+use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 
 use rustc_hash::{FxHashMap, FxHasher};
 use sha2::Digest as _;
+
+use super::stored::Stored;
 
 /// 128 bits of SHA-256 over what is counted under.
 pub(crate) type Key = u128;
@@ -140,6 +143,34 @@ impl<V> Bounded<V> {
     }
 }
 
+impl<V: Stored> Stored for Bounded<V> {
+    fn write(&self, to: &mut Vec<u8>) {
+        (self.limit as u64, self.highest).write(to);
+        // In order, so that the same is written of the same.
+        let sorted: BTreeMap<&Key, &V> = self.kept.iter().collect();
+        (sorted.len() as u64).write(to);
+        for (key, value) in sorted {
+            key.write(to);
+            value.write(to);
+        }
+    }
+
+    fn read(at: &mut &[u8]) -> Option<Self> {
+        let (limit, highest) = <(u64, Key)>::read(at)?;
+        let kept = (0..u64::read(at)?).map(|_| <(Key, V)>::read(at)).collect::<Option<_>>()?;
+        Some(Self { kept, limit: usize::try_from(limit).ok()?, highest })
+    }
+}
+
+/// They are only remembered to be quick.
+impl Stored for Keys {
+    fn write(&self, _to: &mut Vec<u8>) {}
+
+    fn read(_at: &mut &[u8]) -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -178,7 +209,7 @@ mod tests {
                 .prop_flat_map(|keys| (Just(keys.clone()), Just(keys).prop_shuffle())),
             limit in 1_usize..20,
         ) {
-            let mut whole = std::collections::BTreeMap::new();
+            let mut whole = BTreeMap::new();
             keys.iter().for_each(|key| *whole.entry(*key).or_insert(0) += 1);
             let expected: Vec<(Key, usize)> = whole.iter().map(|(k, n)| (*k, *n)).take(limit).collect();
             prop_assert_eq!(counted(limit, &keys), (expected, whole.len() > limit));

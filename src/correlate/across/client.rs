@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bounded::{Key, key};
+use super::stored::{Stored, stored};
 use crate::field::Field;
 use crate::record::Span;
 
@@ -32,6 +33,18 @@ impl Family {
 /// When each client was first and last seen.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clients(BTreeMap<Family, (u64, u64)>);
+
+stored!(Family { address, program });
+
+impl Stored for Clients {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.0.write(to);
+    }
+
+    fn read(at: &mut &[u8]) -> Option<Self> {
+        Stored::read(at).map(Self)
+    }
+}
 
 impl Clients {
     pub(super) fn observe(&mut self, span: &Span<'_>) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hopseal_identity::Assurance;
 
 use super::bounded::{Bounded, Keys};
+use super::stored::stored;
 use super::{Example, OwnedService, add_counts, count};
 use crate::catalogue::Capability;
 use crate::field::Field;
@@ -60,6 +61,27 @@ pub(super) struct Endpoints {
     kept: Bounded<Endpoint>,
     keys: Keys,
 }
+
+stored!(Endpoints { kept, keys });
+stored!(Endpoint {
+    service,
+    operation,
+    window,
+    hops,
+    identified,
+    with,
+    without,
+    anonymous,
+    nobody_above,
+    nobody_said,
+    writes,
+    write,
+    quiet,
+    quieted,
+    capability,
+    callers,
+    example,
+});
 
 impl Default for Endpoints {
     fn default() -> Self {

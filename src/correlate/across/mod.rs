@@ -18,12 +18,15 @@ mod once;
 mod reach;
 mod resource;
 mod session;
+mod stored;
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use once::{Kind as OnceKind, Seen};
 pub(crate) use reach::{Reach, Unverified, Way};
 pub(crate) use resource::{OwnedService, ResourceLeak};
 pub(crate) use session::Session;
+
+use stored::{Stored, stored};
 
 use crate::catalogue::Catalogue;
 use crate::field::Field;
@@ -65,7 +68,27 @@ pub(crate) struct Example {
     pub(crate) span_id: SpanId,
 }
 
+stored!(Example { at, trace_id, span_id });
+stored!(Across { endpoints, sightings, reaches, resource_leaks, sessions });
+
+/// What [`Across::write`] writes.
+const FORM: u32 = 1;
+
 impl Across {
+    /// Appends what was gathered as bytes, for [`read`](Self::read) alone.
+    pub fn write(&self, to: &mut Vec<u8>) {
+        FORM.write(to);
+        Stored::write(self, to);
+    }
+
+    /// Reads what [`write`](Self::write) wrote; `None` for anything else, what another version wrote included.
+    #[must_use]
+    pub fn read(mut bytes: &[u8]) -> Option<Self> {
+        (u32::read(&mut bytes)? == FORM).then_some(())?;
+        let read = Stored::read(&mut bytes)?;
+        bytes.is_empty().then_some(read)
+    }
+
     /// Counts one trace.
     pub fn observe(&mut self, cx: &Cx<'_>) {
         let cut_off = cut_off(cx);
@@ -253,6 +276,14 @@ mod tests {
             let mut verdict = all.clone().finish(&policy, None);
             verdict.findings.extend(verdict.suppressed.into_iter().map(|suppressed| suppressed.finding));
             assert_eq!(verdict.findings, whole);
+            let mut bytes = Vec::new();
+            all.write(&mut bytes);
+            let mut verdict = Across::read(&bytes).expect("as written").finish(&policy, None);
+            verdict.findings.extend(verdict.suppressed.into_iter().map(|suppressed| suppressed.finding));
+            assert_eq!(verdict.findings, whole);
+            for len in (0..bytes.len()).step_by(97) {
+                assert!(Across::read(bytes.get(..len).expect("shorter")).is_none(), "{len}");
+            }
             let window = window_of(crate::testing::EPOCH, &policy);
             assert!(all.clone().finish_window(window, &policy, None).findings.len() > 3);
             // Only what is of no window is told of in any.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::bounded::{Bounded, key};
 use super::client::Clients;
+use super::stored::{Stored, read_word, stored, write_word};
 use super::{Example, OwnedService};
 use crate::field::Field;
 use crate::hop::{Hop, HopKind, HopLink};
@@ -118,6 +119,31 @@ impl Seen {
 
 #[derive(Debug, Clone)]
 pub(super) struct Sightings(Bounded<Seen>);
+
+stored!(Seen { kind, first, service, operation, digest, traces, clients });
+stored!(Sighting { at, links, torn });
+
+const KINDS: [Kind; 3] = [Kind::OneTime, Kind::Transaction, Kind::Bearer];
+
+impl Stored for Kind {
+    fn write(&self, to: &mut Vec<u8>) {
+        write_word(&KINDS, self, to);
+    }
+
+    fn read(at: &mut &[u8]) -> Option<Self> {
+        read_word(&KINDS, at)
+    }
+}
+
+impl Stored for Sightings {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.0.write(to);
+    }
+
+    fn read(at: &mut &[u8]) -> Option<Self> {
+        Stored::read(at).map(Self)
+    }
+}
 
 impl Default for Sightings {
     fn default() -> Self {

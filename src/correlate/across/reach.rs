@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hopseal_identity::Assurance;
 
 use super::bounded::{Bounded, Keys};
+use super::stored::{Stored, stored};
 use super::{Example, OwnedService};
 use crate::field::Field;
 use crate::hop::{Hop, HopKind, is_own_work};
@@ -89,6 +90,27 @@ pub(crate) struct Reach {
 pub(super) struct Reaches {
     kept: Bounded<Reach>,
     keys: Keys,
+}
+
+stored!(Reaches { kept, keys });
+stored!(Reach { window, service, ways });
+stored!(Came { hops, unverified });
+stored!(Unverified { hops, quiet, quieted, example, address });
+
+impl Stored for Way {
+    fn write(&self, to: &mut Vec<u8>) {
+        match self {
+            Self::Through(name) => (true, Some(name.clone())).write(to),
+            Self::Directly(name) => (false, name.clone()).write(to),
+        }
+    }
+
+    fn read(at: &mut &[u8]) -> Option<Self> {
+        Some(match <(bool, Option<String>)>::read(at)? {
+            (true, name) => Self::Through(name?),
+            (false, name) => Self::Directly(name),
+        })
+    }
 }
 
 impl Default for Reaches {

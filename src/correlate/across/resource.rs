@@ -1,6 +1,7 @@
 //! Credentials in resource attributes: each once, however many spans carry it.
 
 use super::bounded::{Bounded, key};
+use super::stored::{Stored, stored};
 use crate::credential::{Leak, Origin};
 use crate::field::Field;
 use crate::record::{Service, Span};
@@ -44,6 +45,19 @@ pub(crate) struct ResourceLeak {
 
 #[derive(Debug, Clone)]
 pub(super) struct ResourceLeaks(Bounded<ResourceLeak>);
+
+stored!(OwnedService { name, namespace, environment });
+stored!(ResourceLeak { service, text, at });
+
+impl Stored for ResourceLeaks {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.0.write(to);
+    }
+
+    fn read(at: &mut &[u8]) -> Option<Self> {
+        Stored::read(at).map(Self)
+    }
+}
 
 impl Default for ResourceLeaks {
     fn default() -> Self {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::bounded::{Bounded, Key, key};
 use super::client::Clients;
+use super::stored::{Stored, stored};
 use super::{Example, OwnedService};
 use crate::field::Field;
 use crate::hop::{Hop, HopKind};
@@ -83,6 +84,18 @@ impl Session {
 
 #[derive(Debug, Clone)]
 pub(super) struct Sessions(Bounded<Session>);
+
+stored!(Session { window, first, service, operation, digest, principals, switches, clients });
+
+impl Stored for Sessions {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.0.write(to);
+    }
+
+    fn read(at: &mut &[u8]) -> Option<Self> {
+        Stored::read(at).map(Self)
+    }
+}
 
 impl Default for Sessions {
     fn default() -> Self {

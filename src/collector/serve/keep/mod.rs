@@ -144,6 +144,7 @@ impl Keeper {
         let left = Left::open(&folder.join("journal.sqlite"))?;
         let given = catalogue.clone();
         let baseline = learned.catalogue.clone();
+        let over_time = OverTime::recall(&learned.windows, clock.now());
         let mut survey = Survey { catalogue: catalogue.unwrap_or(learned.catalogue), ..Survey::default() };
         learned.validating.iter().for_each(|service| survey.validating.add(service));
         let count = settings.shards.get().min(64);
@@ -181,7 +182,7 @@ impl Keeper {
             waiting: Arc::default(),
             stopping: AtomicBool::new(false),
             full: AtomicBool::new(false),
-            turn: Mutex::new(Unsaved { baseline, ..Unsaved::default() }),
+            turn: Mutex::new(Unsaved { baseline, over_time, ..Unsaved::default() }),
         };
         keeper.recall()?;
         keeper.look_at_disk(&mut keeper.unsaved().counts);
@@ -255,6 +256,8 @@ impl Keeper {
             }
         }
         self.judge_windows(&mut unsaved, now)?;
+        let windows = unsaved.over_time.save(now);
+        unsaved.batch.windows = windows.or(unsaved.batch.windows.take());
         unsaved.batch.at = now;
         if !unsaved.batch.is_empty()
             && let Err(error) = self.store.commit(&unsaved.batch)

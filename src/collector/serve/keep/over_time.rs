@@ -24,7 +24,17 @@ struct Window {
 
 /// See the [module](self).
 #[derive(Debug, Default)]
-pub(crate) struct OverTime(BTreeMap<u64, Window>);
+pub(crate) struct OverTime {
+    windows: BTreeMap<u64, Window>,
+    /// Whether there is something to save, when it was last saved, and in how many bytes.
+    changed: bool,
+    saved: (u64, usize),
+}
+
+/// State of more bytes than this is not saved with each turn, but only this often, in nanoseconds: a process that is killed
+/// forgets what was counted since.
+const OFTEN: usize = 1 << 20;
+const SELDOM: u64 = 30_000_000_000;
 
 /// The state for the window that begins then, new or not, of at most [`MAX_WINDOWS`].
 pub(crate) fn window<T: Default>(windows: &mut BTreeMap<u64, T>, begin: u64) -> &mut T {
@@ -36,9 +46,38 @@ pub(crate) fn window<T: Default>(windows: &mut BTreeMap<u64, T>, begin: u64) -> 
 impl OverTime {
     /// Adds what was gathered of traces that begin in the window that begins then.
     pub(crate) fn add(&mut self, begin: u64, across: Across, now: u64) {
-        let window = window(&mut self.0, begin);
+        let window = window(&mut self.windows, begin);
         window.across.merge(across);
         (window.touched, window.judged) = (now, false);
+        self.changed = true;
+    }
+
+    /// What an earlier process had gathered. What another version wrote is left out.
+    pub(crate) fn recall(kept: &[(u64, Vec<u8>)], now: u64) -> Self {
+        let mut windows = Self::default();
+        for (begin, bytes) in kept {
+            if let Some(across) = Across::read(bytes) {
+                windows.add(*begin, across, now);
+            }
+        }
+        windows
+    }
+
+    /// All that was gathered, if it is time to save it.
+    pub(crate) fn save(&mut self, now: u64) -> Option<Vec<(u64, Vec<u8>)>> {
+        let (at, bytes) = self.saved;
+        if !self.changed || (bytes > OFTEN && now < at.saturating_add(SELDOM)) {
+            return None;
+        }
+        let write = |(begin, window): (&u64, &Window)| {
+            let mut bytes = Vec::new();
+            window.across.write(&mut bytes);
+            (*begin, bytes)
+        };
+        let all: Vec<(u64, Vec<u8>)> = self.windows.iter().map(write).collect();
+        self.changed = false;
+        self.saved = (now, all.iter().map(|(_, bytes)| bytes.len()).sum());
+        Some(all)
     }
 
     /// Judges the windows that are over. `grace`: how long after its end, and after the last addition.
@@ -56,23 +95,24 @@ impl OverTime {
                 && window.touched.saturating_add(grace) <= now
         };
         let over: Vec<u64> = self
-            .0
+            .windows
             .iter()
             .filter(|(begin, window)| is_over(**begin, window))
             .map(|(begin, _)| *begin)
             .collect();
         let mut verdicts = Vec::new();
+        self.changed |= !over.is_empty();
         for begin in over {
-            let before = begin.checked_sub(length).and_then(|before| self.0.get(&before));
+            let before = begin.checked_sub(length).and_then(|before| self.windows.get(&before));
             let mut whole = before.map(|before| before.across.clone()).unwrap_or_default();
-            let Some(window) = self.0.get_mut(&begin) else { continue };
+            let Some(window) = self.windows.get_mut(&begin) else { continue };
             whole.merge(window.across.clone());
             window.judged = true;
             verdicts.push(whole.finish_window(begin, policy, baseline));
         }
         // The last one that is over is needed with the next.
-        let last = self.0.iter().filter(|(_, window)| window.judged).map(|(begin, _)| *begin).max();
-        self.0.retain(|begin, window| !window.judged || Some(*begin) == last);
+        let last = self.windows.iter().filter(|(_, window)| window.judged).map(|(begin, _)| *begin).max();
+        self.windows.retain(|begin, window| !window.judged || Some(*begin) == last);
         verdicts
     }
 }
@@ -97,7 +137,7 @@ mod tests {
             (20 * HOUR, 0, 1),
         ] {
             assert_eq!(windows.judge(now, 10, &policy, None).len(), judged, "{now}");
-            assert_eq!(windows.0.len(), kept, "{now}");
+            assert_eq!(windows.windows.len(), kept, "{now}");
         }
         // Late, and counted again.
         windows.add(11 * HOUR, Across::default(), 20 * HOUR);
@@ -106,9 +146,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_large_is_saved_less_often() {
+        let mut windows = OverTime::default();
+        assert_eq!(windows.save(0), None);
+        windows.add(HOUR, Across::default(), 0);
+        let saved = windows.save(0).expect("changed");
+        assert_eq!(windows.save(1), None);
+        assert_eq!(OverTime::recall(&saved, 5).save(5), Some(saved));
+        windows.saved.1 = OFTEN + 1;
+        windows.add(HOUR, Across::default(), 1);
+        assert_eq!(windows.save(SELDOM - 1), None);
+        assert!(windows.save(SELDOM).is_some());
+    }
+
+    #[test]
     fn nobody_makes_windows_without_end() {
         let mut windows = OverTime::default();
         (0..100).for_each(|number| windows.add(number * HOUR, Across::default(), 0));
-        assert_eq!(windows.0.len(), MAX_WINDOWS);
+        assert_eq!(windows.windows.len(), MAX_WINDOWS);
     }
 }

@@ -82,6 +82,8 @@ pub(crate) struct Batch {
     pub(crate) shown: Catalogue,
     /// Services that were seen to have credentials validated.
     pub(crate) validating: Services,
+    /// What rules over many traces rest on, by when the window begins: all of it, in place of what was kept before.
+    pub(crate) windows: Option<Vec<(u64, Vec<u8>)>>,
 }
 
 impl Batch {
@@ -93,6 +95,7 @@ impl Batch {
             && self.quieted.is_empty()
             && self.shown.is_empty()
             && self.validating.is_empty()
+            && self.windows.is_none()
     }
 
     /// Adds everything of another.
@@ -105,6 +108,7 @@ impl Batch {
         }
         self.shown.merge(&other.shown);
         other.validating.iter().for_each(|service| self.validating.add(service));
+        self.windows = other.windows.or(self.windows.take());
     }
 }
 
@@ -115,6 +119,8 @@ pub(crate) struct Learned {
     pub(crate) catalogue: Catalogue,
     /// Services that were seen to have credentials validated.
     pub(crate) validating: Services,
+    /// What rules over many traces rest on, by when the window begins.
+    pub(crate) windows: Vec<(u64, Vec<u8>)>,
 }
 
 /// What was done to the files.

@@ -22,6 +22,7 @@ struct Kept {
     findings: BTreeMap<FindingId, FindingRecord>,
     shown: Catalogue,
     validating: Services,
+    windows: Vec<(u64, Vec<u8>)>,
     version: u64,
 }
 
@@ -98,13 +99,20 @@ impl Store for Model {
         }
         kept.shown.merge(&batch.shown);
         batch.validating.iter().for_each(|service| kept.validating.add(service));
+        if let Some(windows) = &batch.windows {
+            kept.windows.clone_from(windows);
+        }
         kept.version += 1;
         Ok(())
     }
 
     fn learned(&self, _now: u64) -> Result<Learned, StoreError> {
         let kept = self.kept();
-        Ok(Learned { catalogue: kept.shown.clone(), validating: kept.validating.clone() })
+        Ok(Learned {
+            catalogue: kept.shown.clone(),
+            validating: kept.validating.clone(),
+            windows: kept.windows.clone(),
+        })
     }
 
     fn judged(&self, trace_id: TraceId) -> Result<Option<Judged>, StoreError> {

@@ -5,6 +5,8 @@
 //! says which row groups may hold a trace.
 
 mod columns;
+#[cfg(test)]
+mod foreign;
 mod read;
 mod write;
 

@@ -44,6 +44,13 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
     for ((rule, reason, service), count) in &batch.quieted {
         quieted.execute(params![day, rule.as_str(), reason.as_str(), service, int(*count)])?;
     }
+    if let Some(windows) = &batch.windows {
+        transaction.execute("DELETE FROM over_time", [])?;
+        let mut insert = transaction.prepare_cached("INSERT INTO over_time VALUES (?1, ?2)")?;
+        for (begin, body) in windows {
+            insert.execute(params![int(*begin), lz4_flex::compress_prepend_size(body)])?;
+        }
+    }
     Ok(())
 }
 
@@ -79,5 +86,12 @@ pub(super) fn read(connection: &Connection, now: u64, days: u32) -> Result<Learn
             (row.get(0)?, row.get(1)?, row.get(2)?);
         validating.add(Service { name: &name, namespace: &namespace, environment: &environment });
     }
-    Ok(Learned { catalogue, validating })
+    let mut windows = Vec::new();
+    let mut statement = connection.prepare_cached("SELECT begin, body FROM over_time ORDER BY begin")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let body = lz4_flex::decompress_size_prepended(&row.get::<_, Vec<u8>>(1)?);
+        windows.push((uint(row.get(0)?), body.map_err(|_| StoreError::Broken("windows"))?));
+    }
+    Ok(Learned { catalogue, validating, windows })
 }

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS quieted (
     day INTEGER NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL, service TEXT NOT NULL, count INTEGER NOT NULL,
     PRIMARY KEY (day, rule, reason, service)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS over_time (begin INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 -- Closed segments: visible once they are here.
 CREATE TABLE IF NOT EXISTS segment (
     name TEXT PRIMARY KEY, day INTEGER NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL, hops INTEGER NOT NULL,
