@@ -24,9 +24,9 @@
 //! | `otel` | identity within OpenTelemetry 0.33: context, baggage on the wire, attributes on spans; with `tracing` too | 71 |
 //! | `tokio` | `otel::spawn` and `otel::spawn_blocking` | 74 |
 //! | `tower` | a layer for servers that finds out who calls, and one for clients that says what may leave: `tower`, `egress` | 75 |
-//! | `axum` | who calls as an argument of a handler, guards, a route for public keys | 99 |
-//! | `tonic` | the same for gRPC | 99 |
-//! | `reqwest-middleware` | the layer for clients for `reqwest`: `egress::EgressMiddleware` | 99 |
+//! | `axum` | who calls as an argument of a handler, guards, a route for public keys | 96 |
+//! | `tonic` | the same for gRPC | 90 |
+//! | `reqwest-middleware` | the layer for clients for `reqwest`: `egress::EgressMiddleware` | 136 |
 //!
 //! Each module names only those to its left:
 //!
