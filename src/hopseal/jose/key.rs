@@ -23,10 +23,14 @@ pub enum KeyFault {
     /// Its `kty` and `crv` are not those of its algorithm (RFC 7518 section 6, RFC 8037 section 2).
     #[error("not a key of its algorithm")]
     Type,
-    /// Its `use` or `key_ops` is not for verifying signatures (RFC 7517 sections 4.2 and 4.3); or it is of a SPIFFE bundle and
-    /// does not say that it is for JWT-SVIDs.
+    /// Its `use` or `key_ops` is not for verifying signatures (RFC 7517 sections 4.2 and 4.3), or in a SPIFFE bundle not for
+    /// JWT-SVIDs.
     #[error("not meant for verifying signatures")]
     Use,
+    /// It is of a SPIFFE bundle and does not say what it is for. Those of the Workload API do not: they are of JWT-SVIDs alone, and
+    /// have to be marked so where they are made part of a bundle.
+    #[error("does not say what it is for")]
+    NoUse,
     /// It holds a private half: whoever could read it can sign.
     #[error("holds a private key")]
     Private,
@@ -65,10 +69,11 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    fn allows(self, said: Option<&str>) -> bool {
-        match self {
-            Self::Signatures => matches!(said, None | Some("sig")),
-            Self::JwtSvids => said == Some("jwt-svid"),
+    fn check(self, said: Option<&str>) -> Result<(), KeyFault> {
+        match (self, said) {
+            (Self::Signatures, None | Some("sig")) | (Self::JwtSvids, Some("jwt-svid")) => Ok(()),
+            (Self::JwtSvids, None) => Err(KeyFault::NoUse),
+            _ => Err(KeyFault::Use),
         }
     }
 }
@@ -112,9 +117,7 @@ impl Key {
         let text = |name: &str| text(jwk, name);
         let kty = text("kty")?.ok_or(KeyFault::Shape)?;
         let kid = text("kid")?.filter(|kid| !kid.is_empty()).map(str::to_owned);
-        if !purpose.allows(text("use")?) {
-            return Err(KeyFault::Use);
-        }
+        purpose.check(text("use")?)?;
         let verifies = |operations: &[Json]| operations.iter().any(|name| name.as_text() == Some("verify"));
         match jwk.get("key_ops") {
             None => {}

@@ -138,7 +138,10 @@ impl KeySet {
         // A bad twin counts too, as it may be the one that was meant; but not one that is for something else.
         let rivals: Vec<(&str, Option<Algorithm>)> = skipped
             .iter()
-            .filter(|key| !matches!(key.fault, KeyFault::Use | KeyFault::Algorithm | KeyFault::Secret))
+            .filter(|key| {
+                use KeyFault::{Algorithm, NoUse, Secret, Use};
+                !matches!(key.fault, Algorithm | NoUse | Secret | Use)
+            })
             .filter_map(|key| {
                 let jwk = jwks.get(key.index)?;
                 Some((jwk.get("kid")?.as_text()?, key::algorithm(jwk, allowed).ok()))

@@ -344,7 +344,7 @@ fn a_key_of_a_bundle_says_that_it_is_for_jwt_svids() {
         (r#""use":"jwt-svid","#, None),
         (r#""use":"x509-svid","#, Some(KeyFault::Use)),
         (r#""use":"sig","#, Some(KeyFault::Use)),
-        ("", Some(KeyFault::Use)),
+        ("", Some(KeyFault::NoUse)),
     ] {
         let bundle = format!(r#"{{"keys":[{}]}}"#, P256.replacen('{', &format!("{{{member}"), 1));
         let (keys, skipped) =
