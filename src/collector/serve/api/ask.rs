@@ -170,12 +170,14 @@ pub(super) fn state_of(text: &str) -> Result<State, Problem> {
 }
 
 pub(super) fn cursor_text(cursor: Cursor) -> String {
-    format!("{}-{:032x}-{}", cursor.at, u128::from_be_bytes(cursor.id), cursor.place)
+    let Cursor { at, id, place, span } = cursor;
+    format!("{at}-{:032x}-{place}-{:016x}", u128::from_be_bytes(id), u64::from_be_bytes(span))
 }
 
 fn cursor(text: &str) -> Option<Cursor> {
     let mut parts = text.split('-');
-    let (at, own, place) = (parts.next()?, parts.next()?, parts.next()?);
-    let cursor = Cursor { at: at.parse().ok()?, id: id(own)?, place: place.parse().ok()? };
+    let (at, own, place, span) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let span = u64::from_str_radix(span, 16).ok()?.to_be_bytes();
+    let cursor = Cursor { at: at.parse().ok()?, id: id(own)?, place: place.parse().ok()?, span };
     parts.next().is_none().then_some(cursor)
 }

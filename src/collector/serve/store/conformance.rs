@@ -92,7 +92,7 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
     some(HopQuery { assurance: Some(hopseal_identity::Assurance::Unknown), ..all() })?;
     let minute = Interval { from: EPOCH + MINUTE, to: EPOCH + 2 * MINUTE };
     some(HopQuery { interval: minute, ..all() })?;
-    let middle = Cursor { at: EPOCH + 2 * MINUTE, id: trace_id(3).0, place: 1 };
+    let middle = Cursor { at: EPOCH + 2 * MINUTE, id: trace_id(3).0, place: 1, span: [0; 8] };
     some(HopQuery { after: Some(middle), ..HopQuery::any(4) })?;
     for query in [
         FindingQuery { limit: 100, ..FindingQuery::default() },
@@ -105,7 +105,7 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
         },
         FindingQuery { service: Some("stock".to_owned()), limit: 9, ..FindingQuery::default() },
         FindingQuery {
-            after: Some(Cursor { at: EPOCH + MINUTE, id: [0x80; 16], place: 0 }),
+            after: Some(Cursor { at: EPOCH + MINUTE, id: [0x80; 16], place: 0, span: [0; 8] }),
             limit: 9,
             ..FindingQuery::default()
         },

@@ -31,6 +31,8 @@ pub(crate) struct Cursor {
     pub(crate) at: u64,
     pub(crate) id: [u8; 16],
     pub(crate) place: u32,
+    /// Tells hops apart that came when the rest of their trace was gone: places of those begin anew.
+    pub(crate) span: [u8; 8],
 }
 
 /// Which hops.
@@ -138,7 +140,7 @@ pub(crate) fn top(found: &mut Vec<HopRecord>, limit: usize) {
 }
 
 fn cursor(judged: &Judged, hop: &Hop, place: u32) -> Cursor {
-    Cursor { at: hop.start, id: judged.trace_id.0, place }
+    Cursor { at: hop.start, id: judged.trace_id.0, place, span: hop.span_id.0 }
 }
 
 /// One hop, with its texts.
@@ -207,7 +209,7 @@ impl HopRecord {
 
     /// Its place in the order of answers.
     pub(crate) const fn cursor(&self) -> Cursor {
-        Cursor { at: self.start, id: self.trace_id.0, place: self.place }
+        Cursor { at: self.start, id: self.trace_id.0, place: self.place, span: self.span_id.0 }
     }
 }
 
@@ -317,7 +319,7 @@ pub(crate) struct FindingRecord {
 impl FindingRecord {
     /// Its place in the order of answers.
     pub(crate) const fn cursor(&self) -> Cursor {
-        Cursor { at: self.at, id: self.id.0, place: 0 }
+        Cursor { at: self.at, id: self.id.0, place: 0, span: [0; 8] }
     }
 }
 

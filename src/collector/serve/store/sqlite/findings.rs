@@ -27,7 +27,8 @@ pub(super) fn raise(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
     }
     let mut insert = transaction.prepare_cached(
         "INSERT INTO finding VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?7, '', ?8) ON CONFLICT DO UPDATE SET \
-         severity = ?3, at = ?6, body = ?8, changed = iif(state = 3, ?7, changed), state = iif(state = 3, 0, state)",
+         severity = ?3, at = ?6, body = ?8, changed = CASE state WHEN 3 THEN ?7 ELSE changed END, \
+         state = CASE state WHEN 3 THEN 0 ELSE state END",
     )?;
     for finding in &batch.raised {
         let body = output::finding(finding).map_err(|_| StoreError::Broken("a finding"))?;

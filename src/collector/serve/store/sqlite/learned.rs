@@ -12,8 +12,8 @@ use super::{int, uint};
 pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
     let day = int(batch.at / DAY);
     let mut shown = transaction.prepare_cached(
-        "INSERT INTO shown VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, iif(?6 > 0, ?7, 0)) ON CONFLICT DO UPDATE SET \
-         hops = hops + ?5, identified = identified + ?6, seen = ?7, shown = iif(?6 > 0, ?7, shown)",
+        "INSERT INTO shown VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, CASE WHEN ?6 > 0 THEN ?7 ELSE 0 END) ON CONFLICT DO UPDATE SET \
+         hops = hops + ?5, identified = identified + ?6, seen = ?7, shown = CASE WHEN ?6 > 0 THEN ?7 ELSE shown END",
     )?;
     for (Service { name, namespace, environment }, operations) in batch.shown.services() {
         for (operation, Shown { hops, identified }) in operations {
@@ -60,7 +60,7 @@ pub(super) fn read(connection: &Connection, now: u64, days: u32) -> Result<Learn
     let since = int((now / DAY).saturating_sub(u64::from(days)));
     let mut catalogue = Catalogue::default();
     let mut statement = connection.prepare_cached(
-        "SELECT service, namespace, environment, operation, hops, iif(shown >= ?1, identified, 0) FROM shown \
+        "SELECT service, namespace, environment, operation, hops, CASE WHEN shown >= ?1 THEN identified ELSE 0 END FROM shown \
          WHERE seen >= ?1",
     )?;
     let mut rows = statement.query([since])?;
