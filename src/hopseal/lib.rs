@@ -26,6 +26,10 @@
 //! | `tower` | a layer for servers that finds out who calls, and one for clients that says what may leave: `tower`, `egress` | 75 |
 //! | `axum` | who calls as an argument of a handler, guards, a route for public keys | 96 |
 //! | `tonic` | the same for gRPC | 90 |
+//! | `messaging` | identity through queues, in batches, and for jobs: `messaging` | 71 |
+//! | `rdkafka`, `async-nats`, `lapin` | headers of Kafka, NATS and AMQP for it | 85, 132, 74 |
+//! | `neighbours` | headers of Zipkin, Sleuth, Micrometer and Datadog, and a table of them: `neighbours` | 71 |
+//! | `otlp` | everything set up in one call, with `tracing` and export by OTLP: `otlp::init` | 140 |
 //! | `reqwest-middleware` | the layer for clients for `reqwest`: `egress::EgressMiddleware` | 136 |
 //!
 //! Each module names only those to its left:
@@ -33,8 +37,9 @@
 //! ```text
 //! algorithm, clock, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation, jose, http,
 //! spiffe_id -> keys, client -> claims -> binding, cache, mesh, paseto -> svid, introspection -> validator, outgoing, events
-//! -> seal -> otel -> tower -> axum, egress, tonic
+//! -> seal -> otel -> tower, messaging, neighbours -> axum, egress, otlp, tonic
 //! ```
+#![cfg_attr(all(feature = "axum", feature = "jwt"), doc = include_str!("start.md"))]
 
 mod algorithm;
 #[cfg(feature = "axum")]
@@ -63,11 +68,17 @@ pub mod jose;
 pub mod keys;
 #[cfg(feature = "jwt")]
 mod mesh;
+#[cfg(feature = "messaging")]
+pub mod messaging;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "neighbours")]
+pub mod neighbours;
 mod observe;
 #[cfg(feature = "otel")]
 pub mod otel;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod outcome;
 #[cfg(feature = "outgoing")]
 pub mod outgoing;

@@ -73,6 +73,11 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
 
 fn fault(cx: &Cx<'_>, hop: &Hop<'_>, span: &Span<'_>) -> Option<Fault> {
     if let Some(SealVerdict::Broken(fault)) = hop.identity.seal {
+        // The seal of a message is of the trace that it came from, in which only the hop could check it.
+        let by_hop = span.get(Field::SealError).and_then(SealFault::parse).filter(|fault| told_here(*fault));
+        if let (SealFault::Trace, Some(fault)) = (fault, by_hop) {
+            return Some(Fault { word: fault.as_str(), seen_by: "the hop", member: None });
+        }
         return told_here(fault).then(|| Fault { word: fault.as_str(), seen_by: "this check", member: None });
     }
     let reverified = hop.identity.seal == Some(SealVerdict::Valid);
@@ -131,6 +136,11 @@ mod tests {
             ("hopseal.assurance=sealed hopseal.seal=broken-unknown__key", &["1: high likely"]),
             ("hopseal.assurance=sealed hopseal.seal=broken-expired", &[]),
             ("hopseal.assurance=sealed hopseal.seal=broken-trace", &[]),
+            ("hopseal.assurance=asserted hopseal.seal=broken-trace hopseal.seal_error=trace", &[]),
+            (
+                "hopseal.assurance=asserted hopseal.seal=broken-trace hopseal.seal_error=signature",
+                &["1: high certain"],
+            ),
             ("hopseal.assurance=asserted hopseal.seal=valid hopseal.seal_error=unknown__key", &[]),
             (
                 "hopseal.assurance=asserted hopseal.seal=valid hopseal.seal_error=mismatch",

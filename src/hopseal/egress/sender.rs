@@ -15,8 +15,7 @@ use super::headers::{BAGGAGE, Written, authorize, replace_identity, take_tokens}
 use super::rule::{EgressRules, NotObtained, Sent};
 use crate::clock::Clock;
 use crate::observe::{Observed, Observer, Unobserved};
-use crate::otel::{Egress, HopIdentity, Leaving, Propagator};
-use crate::tower::Spans;
+use crate::otel::{Egress, HopIdentity, Leaving, Propagator, Spans};
 
 /// Rules, and who applies them.
 #[derive(Debug, Clone)]

@@ -92,7 +92,7 @@ pub const fn with_identity<F: Future>(identity: HopIdentity, future: F) -> WithI
 }
 
 /// The current context, with the identity that is around in it.
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "messaging", feature = "tower"))]
 pub(crate) fn current() -> Context {
     let cx = Context::current();
     match HopIdentity::of(&cx) {
@@ -102,7 +102,7 @@ pub(crate) fn current() -> Context {
 }
 
 /// Runs a future in a context, with an identity.
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "messaging", feature = "tower"))]
 pub(crate) const fn within<F: Future>(context: Context, identity: HopIdentity, future: F) -> WithIdentity<F> {
     WithIdentity { future, identity: Some(identity), context: Some(context) }
 }

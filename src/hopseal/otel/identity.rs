@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hopseal_identity::attribute::{ACT, SUB};
 use hopseal_identity::baggage::Carried;
-use hopseal_identity::seal::SealFault;
+use hopseal_identity::seal::{SealFault, trace_prefix};
 use hopseal_identity::{Assurance, CrossingCount};
 
 use super::ambient;
@@ -90,6 +90,16 @@ impl HopIdentity {
     pub fn asserted(carried: Carried) -> Self {
         let mut inner = Self::inner(Assurance::Asserted, Source::Nobody);
         inner.arrived = carried.hop();
+        inner.source = Source::Carried(carried);
+        Self::from(inner)
+    }
+
+    /// An identity came, and its seal is not accepted, for that reason.
+    #[cfg(feature = "messaging")]
+    pub(crate) fn faulty(carried: Carried, fault: SealFault) -> Self {
+        let mut inner = Self::inner(Assurance::Asserted, Source::Nobody);
+        inner.arrived = carried.hop();
+        inner.fault = Some(fault);
         inner.source = Source::Carried(carried);
         Self::from(inner)
     }
@@ -251,16 +261,20 @@ impl HopIdentity {
 
     /// What travels on from here in a trace; `None` when nobody's identity does. A seal that was found broken is not passed on;
     /// one that has ended, or that only others may be able to check, is.
-    pub(super) fn leaving(&self, trace_id: [u8; 16], now: UnixTime) -> Option<Carried> {
+    pub(super) fn leaving(&self, trace_id: [u8; 16], now: UnixTime, fresh: bool) -> Option<Carried> {
         match &self.inner.source {
             Source::Nobody => None,
+            Source::Held(held) if fresh => held.sealed_now(trace_id, now).ok(),
             Source::Held(held) => held.carried(trace_id, now).ok(),
             Source::Sealed(sealed) => Some(sealed.carried().clone()),
             Source::Carried(carried) => {
                 use SealFault::{Expired, Missing, Premature, UnknownKey};
                 let harmless =
                     matches!(self.inner.fault, None | Some(Expired | Missing | Premature | UnknownKey));
-                harmless.then(|| carried.clone())
+                // A seal of another trace, as a message brings one, says nothing in this.
+                let here =
+                    carried.seal().is_none_or(|seal| trace_prefix(seal).as_ref() == trace_id.first_chunk());
+                (harmless && here).then(|| carried.clone())
             }
         }
     }

@@ -9,11 +9,13 @@ mod attributes;
 mod identity;
 mod processor;
 mod propagator;
+#[cfg(any(feature = "messaging", feature = "tower"))]
+mod spans;
 #[cfg(test)]
 mod tests;
 
 pub use ambient::{WithIdentity, carried, carried_fn, with_identity};
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "messaging", feature = "tower"))]
 pub(crate) use ambient::{current, within};
 #[cfg(feature = "tokio")]
 pub use ambient::{spawn, spawn_blocking};
@@ -22,8 +24,10 @@ pub use identity::HopIdentity;
 #[cfg(feature = "tower")]
 pub(crate) use processor::Before;
 pub use processor::IdentityProcessor;
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "messaging", feature = "tower"))]
 pub(crate) use processor::stamp;
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "messaging", feature = "tower"))]
 pub(crate) use propagator::Leaving;
 pub use propagator::{Egress, Propagator};
+#[cfg(any(feature = "messaging", feature = "tower"))]
+pub(crate) use spans::Spans;

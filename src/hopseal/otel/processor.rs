@@ -115,7 +115,7 @@ impl SpanProcessor for IdentityProcessor {
 }
 
 /// Writes an identity on the span of a context: an entry span that began before the identity was known.
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "messaging", feature = "tower"))]
 pub(crate) fn stamp(cx: &Context, identity: &HopIdentity, now: crate::clock::UnixTime, workload: &str) {
     let span = cx.span();
     if span.is_recording() {

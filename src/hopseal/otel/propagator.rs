@@ -54,6 +54,8 @@ pub struct Propagator {
     egress: Egress,
     untrusted: bool,
     dropped: Vec<String>,
+    /// Each identity leaves with a seal of this moment, if its credential is at hand.
+    fresh: bool,
 }
 
 /// Members of others as they came, with commas between them.
@@ -71,6 +73,7 @@ impl Propagator {
             egress: Egress::Denied,
             untrusted: false,
             dropped: Vec::new(),
+            fresh: false,
         }
     }
 
@@ -100,6 +103,13 @@ impl Propagator {
     pub fn untrusted(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.untrusted = true;
         self.dropped = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// For messages, which wait: a seal of which half is over would be worth little when one is read.
+    #[cfg(feature = "messaging")]
+    pub(crate) const fn fresh(mut self) -> Self {
+        self.fresh = true;
         self
     }
 
@@ -133,7 +143,7 @@ impl Propagator {
         if !exit.is_valid() {
             return Leaving::Nobody;
         }
-        let Some(carried) = identity.leaving(exit.trace_id().to_bytes(), self.clock.now()) else {
+        let Some(carried) = identity.leaving(exit.trace_id().to_bytes(), self.clock.now(), self.fresh) else {
             return Leaving::Nobody;
         };
         if cx.get::<Egress>().copied().unwrap_or(self.egress) == Egress::Denied {

@@ -5,17 +5,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 use hopseal_identity::attribute::{EXP, IAT};
 use hopseal_identity::baggage::Carried;
 use hopseal_identity::member;
-use hopseal_identity::seal::{Binding, Clock, KeySet, MAX_LIFETIME, SealFault, Verdict, check};
+use hopseal_identity::seal::{Binding, Clock, KeySet, MAX_LIFETIME, SealFault, Verdict, check, in_time};
 
 use super::sealers::Sealers;
+use super::seen::Seen;
 use crate::clock::UnixTime;
 
 /// Checks seals: the signature, the trace, the time, and whether who sealed may seal such an identity.
 #[derive(Debug)]
 pub struct SealChecker {
-    keys: RwLock<Arc<KeySet>>,
+    keys: RwLock<(u64, Arc<KeySet>)>,
     sealers: Arc<Sealers>,
     leeway: u64,
+    seen: Seen,
 }
 
 /// Proof that an identity carries a valid seal: only [`SealChecker`] makes one.
@@ -50,14 +52,16 @@ impl SealChecker {
     /// Checks with the public keys of a trust domain, by its rules. Clocks may be `leeway` seconds apart.
     #[must_use]
     pub fn new(keys: KeySet, sealers: Arc<Sealers>, leeway: u64) -> Self {
-        Self { keys: RwLock::new(Arc::new(keys)), sealers, leeway }
+        Self { keys: RwLock::new((0, Arc::new(keys))), sealers, leeway, seen: Seen::default() }
     }
 
     /// Takes other keys from now on. A set that is empty is not taken: good keys are never given up for none.
     pub fn replace_keys(&self, keys: KeySet) -> bool {
         let taken = !keys.is_empty();
         if taken {
-            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+            let mut now = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+            // What was good by the keys before has to show itself again.
+            *now = (now.0.wrapping_add(1), Arc::new(keys));
         }
         taken
     }
@@ -69,13 +73,23 @@ impl SealChecker {
     pub fn check(&self, carried: &Carried, trace_id: [u8; 16], at: UnixTime) -> Result<Sealed, SealFault> {
         let seal = carried.seal().ok_or(SealFault::Missing)?;
         let binding = Binding::new(self.sealers.trust_domain(), trace_id).ok_or(SealFault::Signature)?;
-        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
+        let (epoch, keys) = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
         let clock = Clock { at: at.0, leeway: self.leeway };
-        let kid = match check(&keys, &binding, &carried.members(), seal, clock) {
-            Verdict::Valid { kid } => kid,
-            Verdict::Broken(fault) => return Err(fault),
-            // Who could check it could have made it.
-            Verdict::Symmetric => return Err(SealFault::Algorithm),
+        let members = carried.members();
+        let kid = match self.seen.kid(trace_id, carried, epoch) {
+            Some(kid) => {
+                in_time(&members, clock)?;
+                (*kid).to_owned()
+            }
+            None => match check(&keys, &binding, &members, seal, clock) {
+                Verdict::Valid { kid } => {
+                    self.seen.put(trace_id, carried, epoch, &kid);
+                    kid
+                }
+                Verdict::Broken(fault) => return Err(fault),
+                // Who could check it could have made it.
+                Verdict::Symmetric => return Err(SealFault::Algorithm),
+            },
         };
         let rule = self.sealers.of_kid(&kid).filter(|rule| rule.permits(carried)).ok_or(SealFault::Sealer)?;
         Ok(Sealed { carried: carried.clone(), kid, workload: rule.workload().to_owned() })

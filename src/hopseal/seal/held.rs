@@ -77,6 +77,14 @@ impl Held {
             .of(&self.verified.principal().issuer, &format!("\0session\0{session}"))
     }
 
+    /// The identity, with a seal that was made in this second: it says that the credential was good now.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn sealed_now(&self, trace_id: [u8; 16], now: UnixTime) -> Result<Carried, SealError> {
+        self.sealer.seal(&self.verified, &self.txn, trace_id, now)
+    }
+
     /// The identity, sealed for a trace: the seal that was made before while more than half of its life is left, else a new one;
     /// and for as long as none can be made, the old one to its end.
     ///

@@ -8,6 +8,8 @@ mod held;
 mod keys;
 mod sealer;
 mod sealers;
+mod seals;
+mod seen;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -18,3 +20,4 @@ pub use held::Held;
 pub use keys::{SealingKeys, SealingKeysError, public_jwks};
 pub use sealer::{ResealError, SealError, Sealer, Txn};
 pub use sealers::{MayReseal, MaySeal, SealRule, Sealers, SealersError};
+pub use seals::{Seals, SealsError};

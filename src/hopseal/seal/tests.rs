@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use hopseal_identity::attribute::{ACT, EXP, IAT, RESEALED, SUB, TENANT, TXN};
-use hopseal_identity::baggage::Carried;
+use hopseal_identity::baggage::{Baggage, Carried, Writer};
 use hopseal_identity::member::Resealed;
 use hopseal_identity::seal::{KeySet, SealFault};
 use hopseal_identity::{Actor, Kind};
@@ -181,7 +181,7 @@ fn what_is_not_sealed_again() {
         let text = sealed()
             .as_str()
             .replace(&format!("{name}={}", sealed().get(name).expect("there")), &format!("{name}={value}"));
-        hopseal_identity::baggage::Baggage::read([text.as_str()]).identity.expect("legal").expect("one")
+        Baggage::read([text.as_str()]).identity.expect("legal").expect("one")
     };
     let allowed = ResealError::NotAllowed;
     for (name, sealer, carried, from, after, expected) in [
@@ -330,4 +330,33 @@ fn the_rules_of_a_registry_are_those_of_code() {
     assert_eq!(sealers.of_kid("gateway.1"), Some(&gateway));
     let bounds = MayReseal { max_wait: 3600, ..MayReseal::default() };
     assert_eq!(sealers.of_kid("worker").and_then(SealRule::reseals), Some(&bounds));
+}
+
+/// A checker that has seen it all before says what one says that has not: whatever came, in whatever trace and time, and once keys are
+/// replaced.
+#[test]
+fn what_is_remembered_changes_no_answer() {
+    let good = sealed();
+    let read = |text: &str| Baggage::read([text]).identity.expect("legal").expect("one");
+    let edited = read(&Writer::new(Some(&good)).finish().replace("acme", "evil"));
+    let longer = read(
+        &Writer::new(Some(&good))
+            .finish()
+            .replace("hopseal.iat=", "hopseal.resealed=1.1.AAAAAAAAAAAAAAAAAAAAAA,hopseal.iat="),
+    );
+    let remembers = checker();
+    for _ in 0..3 {
+        for carried in [&good, &edited, &longer, &good] {
+            for trace in [TRACE, OTHER] {
+                for at in [NOW, NOW.plus(125), NOW.plus(126), UnixTime(NOW.0 - 5), UnixTime(NOW.0 - 6)] {
+                    let fresh = checker().check(carried, trace, at);
+                    assert_eq!(remembers.check(carried, trace, at), fresh, "{carried:?} {at}");
+                }
+            }
+        }
+    }
+    assert!(remembers.check(&good, TRACE, NOW).is_ok());
+    let (others, _) = KeySet::from_jwks(&public_jwks([worker().keys()])).expect("a set");
+    assert!(remembers.replace_keys(others));
+    assert_eq!(remembers.check(&good, TRACE, NOW), Err(SealFault::UnknownKey));
 }

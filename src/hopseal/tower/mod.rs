@@ -14,8 +14,9 @@ use std::sync::Arc;
 use crate::clock::{Clock, SystemClock, UnixTime};
 use http::Extensions;
 use opentelemetry::global::BoxedTracer;
+use opentelemetry::propagation::TextMapPropagator;
 
-use crate::otel::Propagator;
+use crate::otel::{Propagator, Spans};
 use crate::outcome::{Undecided, Validated};
 use crate::seal::{SealChecker, Sealer};
 
@@ -26,7 +27,6 @@ pub use request::Presented;
 pub(crate) use scopes::with_scopes;
 pub use scopes::{Guarded, RequireScopes, RequireScopesService};
 pub use service::IdentityService;
-pub(crate) use span::Spans;
 
 /// Validates a credential. What makes a [`Verified`](crate::Verified) implements it.
 pub trait Validate: Send + Sync + 'static {
@@ -114,7 +114,13 @@ struct Shared<V> {
     /// Scheme and authority of our address, as clients know it.
     origin: Option<String>,
     keeps_token: bool,
+    /// What reads the trace in place of W3C's.
+    traces: Option<Further>,
+    also: Vec<Further>,
 }
+
+/// A propagator of somebody else's making.
+type Further = Arc<dyn TextMapPropagator + Send + Sync>;
 
 // Not derived, which would ask the same of `V`.
 impl<V> Clone for Shared<V> {
@@ -132,6 +138,8 @@ impl<V> Clone for Shared<V> {
             route: self.route,
             origin: self.origin.clone(),
             keeps_token: self.keeps_token,
+            traces: self.traces.clone(),
+            also: self.also.clone(),
         }
     }
 }
@@ -164,6 +172,8 @@ impl<V: Validate> IdentityLayer<V> {
             route: None,
             origin: None,
             keeps_token: false,
+            traces: None,
+            also: Vec::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -223,6 +233,18 @@ impl<V: Validate> IdentityLayer<V> {
     #[must_use]
     pub fn keep_token(self) -> Self {
         self.with(|shared| shared.keeps_token = true)
+    }
+
+    /// Reads the trace otherwise than W3C Trace Context has it, as with `neighbours::B3`.
+    #[must_use]
+    pub fn traces(self, propagator: impl TextMapPropagator + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.traces = Some(Arc::new(propagator)))
+    }
+
+    /// Also reads what this propagator does, after all else, as with those of `neighbours`. Not at an [edge](Self::edge).
+    #[must_use]
+    pub fn also(self, propagator: impl TextMapPropagator + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.also.push(Arc::new(propagator)))
     }
 
     /// Takes time from another clock.

@@ -93,7 +93,10 @@ impl<V: Validate> Shared<V> {
 
     /// The context of a request, without the identity that came with it; the trace it came from, where that is not continued.
     fn came(&self, headers: &Headers<'_>) -> (Context, Option<SpanContext>) {
-        let cx = TraceContextPropagator::new().extract_with_context(&Context::new(), headers);
+        let cx = match &self.traces {
+            None => TraceContextPropagator::new().extract_with_context(&Context::new(), headers),
+            Some(traces) => traces.extract_with_context(&Context::new(), headers),
+        };
         match self.edge {
             None => (cx, None),
             Some(_) => {
@@ -128,7 +131,12 @@ where
         let current = Context::current();
         let headers = Headers(request.headers());
         let (trace, before) = shared.came(&headers);
-        let cx = self.propagator.extract_with_context(&trace, &headers);
+        let mut cx = self.propagator.extract_with_context(&trace, &headers);
+        if shared.edge.is_none() {
+            for further in &shared.also {
+                cx = further.extract_with_context(&cx, &headers);
+            }
+        }
         let presented = presented(&request, shared.origin.as_deref());
         let scheme =
             presented.as_ref().ok().and_then(Option::as_ref).map_or(Scheme::Bearer, Presented::scheme);

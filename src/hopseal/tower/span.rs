@@ -1,41 +1,14 @@
 //! Spans of requests, for those who have no other instrumentation: named and described after the semantic conventions for HTTP and RPC
 //! (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
 
-use std::fmt;
-use std::sync::Arc;
-
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
-use opentelemetry::global::BoxedTracer;
-use opentelemetry::trace::{
-    Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
-};
+use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 
 use super::answer::is_grpc;
 
-/// Makes spans. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Spans(Arc<BoxedTracer>);
-
-impl fmt::Debug for Spans {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Spans(..)")
-    }
-}
-
 /// The route of a request as it was declared (`/orders/{id}`), from what a router left in its extensions.
 pub(super) type Route = fn(&Extensions) -> Option<&str>;
-
-impl Spans {
-    pub(crate) fn new(tracer: BoxedTracer) -> Self {
-        Self(Arc::new(tracer))
-    }
-
-    /// A new span under a parent, in a context that may hold more.
-    pub(crate) fn start(&self, builder: SpanBuilder, parent: &Context, within: &Context) -> Context {
-        within.with_span(self.0.build_with_context(builder, parent))
-    }
-}
 
 /// The span of a request that came in.
 pub(super) fn entry(

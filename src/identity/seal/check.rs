@@ -97,7 +97,11 @@ fn checked(
     })
 }
 
-fn in_time(members: &Members<'_>, clock: Clock) -> Result<(), SealFault> {
+/// Whether it is the time of a seal over these members: all that has to be looked at again of one whose signature was checked before.
+///
+/// # Errors
+/// [`SealFault::Malformed`] without plain times, [`SealFault::Premature`], [`SealFault::Expired`].
+pub fn in_time(members: &Members<'_>, clock: Clock) -> Result<(), SealFault> {
     let (iat, exp) = times(members).filter(|(iat, exp)| iat < exp).ok_or(SealFault::Malformed)?;
     if iat > clock.at.saturating_add(clock.leeway) {
         return Err(SealFault::Premature);

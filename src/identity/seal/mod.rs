@@ -40,7 +40,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 
 #[cfg(feature = "seal")]
-pub use check::{Clock, MAX_LIFETIME, Verdict, check};
+pub use check::{Clock, MAX_LIFETIME, Verdict, check, in_time};
 #[cfg(feature = "seal")]
 pub use key_set::{KeyFault, KeySet, KeySetError, SkippedKey};
 #[cfg(feature = "seal")]

@@ -116,6 +116,28 @@ async fn a_trace_that_is_not_continued_is_linked_to() {
     }
 }
 
+/// What other systems send is read where it is asked for, and not from strangers.
+#[cfg(feature = "neighbours")]
+#[tokio::test]
+async fn other_systems_are_read_where_that_is_asked_for() {
+    use crate::neighbours::{B3, DatadogUser};
+    let headers = [
+        ("b3", "4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b-0909090909090909-1"),
+        ("x-datadog-tags", "_dd.p.usr.id=YWxpY2U="),
+    ];
+    let user = || DatadogUser::new(crate::seal::testing::pseudonyms());
+    let none = "00000000000000000000000000000000";
+    for (layer, assurance, trace) in [
+        (layer(), "anonymous", none),
+        (layer().traces(B3::single()).also(user()), "asserted", "4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b"),
+        (layer().traces(B3::single()).also(user()).edge([""; 0]), "anonymous", none),
+    ] {
+        let (_, _, seen) = answered(layer, &headers).await;
+        let (word, _, found) = seen.expect("reached");
+        assert_eq!((word.as_str(), found.as_str()), (assurance, trace));
+    }
+}
+
 /// A service that makes its own entry span.
 #[derive(Clone)]
 struct Within(opentelemetry_sdk::trace::SdkTracer);

@@ -1,0 +1,155 @@
+//! Everything set up in one call: spans of OpenTelemetry and of `tracing`, with identities on them, sent by OTLP.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let _guard = hopseal::otlp::init("orders", "spiffe://example.org/orders")?; // sends what is left when it is dropped
+//! tracing::info_span!("work").in_scope(|| tracing::info!("done"));
+//! # Ok(()) }
+//! ```
+
+use std::time::Duration;
+
+use opentelemetry::propagation::TextMapCompositePropagator;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{InstrumentationScope, global};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkError;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use crate::otel::{Egress, IdentityProcessor, Propagator};
+
+/// How long the last spans may take.
+const LAST: Duration = Duration::from_secs(5);
+/// What sends the spans must not make spans of that.
+const SENDERS: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls"];
+
+/// Sets everything up as [`Otlp::new`] has it.
+///
+/// # Errors
+/// [`OtlpError`].
+pub fn init(service: impl Into<String>, workload: impl Into<String>) -> Result<Guard, OtlpError> {
+    Otlp::new(service, workload).init()
+}
+
+/// What is set up.
+#[derive(Debug)]
+#[must_use]
+pub struct Otlp {
+    service: String,
+    workload: String,
+    endpoint: Option<String>,
+    egress: Egress,
+    processor: Option<IdentityProcessor>,
+    targets: Targets,
+}
+
+/// Why nothing was set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OtlpError {
+    /// The exporter could not be made.
+    #[error("no exporter of spans")]
+    Exporter(#[source] ExporterBuildError),
+    /// Somebody else listens to `tracing` already.
+    #[error("`tracing` is set up already")]
+    Tracing(#[source] TryInitError),
+}
+
+impl Otlp {
+    /// For the service of that `service.name`, and the workload of that SPIFFE ID: identities on entry spans, levels down to `INFO`, and
+    /// no identity in what other instrumentations inject. Where spans go is said by `OTEL_EXPORTER_OTLP_ENDPOINT`, or it is
+    /// `http://localhost:4318`.
+    pub fn new(service: impl Into<String>, workload: impl Into<String>) -> Self {
+        let targets = Targets::new().with_default(LevelFilter::INFO);
+        Self {
+            service: service.into(),
+            workload: workload.into(),
+            endpoint: None,
+            egress: Egress::Denied,
+            processor: None,
+            targets: targets.with_targets(SENDERS.map(|sender| (sender, LevelFilter::OFF))),
+        }
+    }
+
+    /// Where spans go, without the path.
+    pub fn endpoint(self, address: &str) -> Self {
+        Self { endpoint: Some(format!("{}/v1/traces", address.trim_end_matches('/'))), ..self }
+    }
+
+    /// What holds for instrumentations that inject by the global propagator and know of no [`Egress`].
+    pub const fn egress(mut self, egress: Egress) -> Self {
+        self.egress = egress;
+        self
+    }
+
+    /// What is written of identities, and where, in place of what [`IdentityProcessor::new`] writes.
+    pub fn processor(self, processor: IdentityProcessor) -> Self {
+        Self { processor: Some(processor), ..self }
+    }
+
+    /// Which spans of `tracing` become spans.
+    pub fn targets(self, targets: Targets) -> Self {
+        Self { targets, ..self }
+    }
+
+    /// Sets it up, for the whole process.
+    ///
+    /// # Errors
+    /// [`OtlpError`]; then nothing was.
+    pub fn init(self) -> Result<Guard, OtlpError> {
+        let exporter = SpanExporter::builder().with_http();
+        let exporter = match self.endpoint {
+            Some(endpoint) => exporter.with_endpoint(endpoint),
+            None => exporter,
+        };
+        let exporter = exporter.build().map_err(OtlpError::Exporter)?;
+        let processor = self.processor.unwrap_or_else(|| IdentityProcessor::new(self.workload.as_str()));
+        let provider = SdkTracerProvider::builder()
+            .with_resource(Resource::builder().with_service_name(self.service).build())
+            // Before whoever exports: what is written afterwards would not be there.
+            .with_span_processor(processor)
+            .with_batch_exporter(exporter)
+            .build();
+        let tracer = provider.tracer_with_scope(InstrumentationScope::builder("hopseal").build());
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer).with_filter(self.targets);
+        // The only one of these that can fail comes first.
+        tracing_subscriber::registry().with(layer).try_init().map_err(OtlpError::Tracing)?;
+        global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
+            // The trace is there before the identity that is bound to it.
+            Box::new(TraceContextPropagator::new()),
+            Box::new(Propagator::new(self.workload).egress(self.egress)),
+        ]));
+        global::set_tracer_provider(provider.clone());
+        Ok(Guard { provider })
+    }
+}
+
+/// Sends what is left when it is dropped, which may take five seconds: keep it until the end of `main`.
+#[derive(Debug)]
+#[must_use = "spans are no longer sent once it is dropped"]
+pub struct Guard {
+    provider: SdkTracerProvider,
+}
+
+impl Guard {
+    /// Sends what there is so far.
+    ///
+    /// # Errors
+    /// What the exporter says.
+    pub fn flush(&self) -> Result<(), OTelSdkError> {
+        self.provider.force_flush()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a fault.
+        let _ = self.provider.shutdown_with_timeout(LAST);
+    }
+}
