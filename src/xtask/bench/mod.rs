@@ -14,7 +14,8 @@ use crate::task::{Repository, TaskError};
 use bulk::Encoding;
 use measure::Cost;
 
-/// Measures what `hopseal check` costs, and runs the benchmarks of the crates.
+/// Measures what `hopseal check` costs, and runs the benchmarks of the crates, a flood of tokens, and other libraries that validate
+/// tokens beside ours.
 ///
 /// Whole runs are of made files (traces of 20 spans, 12 attributes and some 550 bytes a span as protobuf), pinned to one
 /// core; of several runs the cheapest counts. CPU is user and system time. Fails where a limit is missed.
@@ -57,11 +58,31 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
             cargo.args(["bench", "--locked", "--all-features", "-p", package, "--bench", bench]);
             exec::run(&mut cargo, out)?;
         }
+        flood(repository, out)?;
+        peers(repository, out)?;
     }
     let mut cargo = exec::cargo();
     cargo.current_dir(repository.root()).args(["build", "--release", "--locked", "-p", "hopseal-collector"]);
     exec::run(&mut cargo, out)?;
     whole_runs(args, &metadata.target_directory, out)
+}
+
+/// A million tokens that are no good, in memory that does not grow.
+fn flood(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root());
+    cargo.args(["test", "--release", "--locked", "--all-features", "-p", "hopseal", "--lib"]);
+    exec::run(cargo.args(["flood_of_a_million", "--", "--ignored", "--nocapture"]), out)
+}
+
+/// `hopseal` beside other libraries, and its limits.
+fn peers(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    let folder = Path::new("src/hopseal/peers");
+    // The same versions as what is measured; the others are added.
+    fs::copy(repository.root().join("Cargo.lock"), repository.root().join(folder).join("Cargo.lock"))?;
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root()).args(["run", "--release", "--manifest-path"]);
+    exec::run(cargo.arg(folder.join("Cargo.toml")), out)
 }
 
 fn whole_runs(args: &Args, target: &Path, out: &mut dyn Write) -> Result<(), TaskError> {
