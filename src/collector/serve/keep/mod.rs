@@ -98,7 +98,8 @@ pub(crate) struct KeepCounts {
 pub(crate) struct Keeper {
     shards: Vec<Sender<ToShard>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    journal: Option<Journal>,
+    /// None where answers do not wait for the disk, and once it is stopped.
+    journal: Mutex<Option<Journal>>,
     store: Arc<SqliteStore>,
     clock: Arc<dyn Clock>,
     settings: KeepSettings,
@@ -173,7 +174,7 @@ impl Keeper {
         let keeper = Self {
             shards,
             threads: Mutex::new(threads),
-            journal,
+            journal: Mutex::new(journal),
             store,
             clock,
             settings,
@@ -222,6 +223,10 @@ impl Keeper {
         self.shards.iter().filter_map(ask).collect()
     }
 
+    fn journal(&self) -> MutexGuard<'_, Option<Journal>> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn unsaved(&self) -> MutexGuard<'_, Unsaved> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -266,7 +271,7 @@ impl Keeper {
             return Err(error);
         }
         unsaved.batch = Batch::default();
-        if let Some(journal) = self.journal.as_ref().filter(|_| needed != u64::MAX) {
+        if let Some(journal) = self.journal().as_ref().filter(|_| needed != u64::MAX) {
             journal.forget(needed);
         }
         drop(unsaved);
@@ -310,11 +315,11 @@ impl Keeper {
     }
 
     /// Takes nothing more, keeps what was found, and ends. Open traces are read back by the next process.
-    pub(crate) fn stop(mut self) -> Result<(), StoreError> {
+    pub(crate) fn stop(&self) -> Result<(), StoreError> {
         self.stopping.store(true, Ordering::Release);
         let turned = self.turn();
         self.shards.iter().for_each(|shard| _ = shard.send(ToShard::Stop));
-        self.journal = None;
+        *self.journal() = None;
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A thread that panicked has nothing more to say.
         threads.into_iter().for_each(|thread| _ = thread.join());

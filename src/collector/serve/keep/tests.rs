@@ -38,6 +38,7 @@ pub(super) struct Lab {
     catalogue: Option<Catalogue>,
     window: WindowSettings,
     refuse_under: u64,
+    durability: Durability,
 }
 
 impl Lab {
@@ -50,6 +51,7 @@ impl Lab {
             catalogue: None,
             window: WindowSettings::default(),
             refuse_under: 0,
+            durability: Durability::Disk,
         }
     }
 
@@ -57,6 +59,7 @@ impl Lab {
         let mut settings = KeepSettings::of(self.folder.path().to_owned());
         settings.shards = NonZeroUsize::new(self.shards).expect("some");
         settings.window = self.window;
+        settings.durability = self.durability;
         settings.store = StoreSettings { refuse_under: self.refuse_under, ..settings.store };
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         Keeper::start(settings, rules(), self.catalogue.clone(), clock).expect("a keeper")
@@ -329,5 +332,45 @@ fn what_there_is_no_room_for_is_judged_early_and_says_so() {
     assert!(trace.judged.closed_early && !trace.judged.complete);
     lab.settle(&keeper);
     same(but_asking(kept(&keeper)), but_asking(lines(&findings)));
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: a trace goes on and on, and is never quiet for as long as it takes.
+/// Guarantees: it is judged all the same, says that more may come, and is whole in the end.
+#[test]
+fn a_trace_that_is_never_quiet_is_judged_all_the_same() {
+    let spans = corpus(9, 30);
+    let of = |span: &Span| spans.iter().filter(|other| other.trace == span.trace).count();
+    let longest = spans.iter().max_by_key(|span| of(span)).expect("a span").trace;
+    let spans: Vec<Span> = spans.iter().filter(|span| span.trace == longest).cloned().collect();
+    assert!(spans.len() > 6);
+    let window = WindowSettings { max_age: Duration::from_secs(20), ..WindowSettings::default() };
+    let lab = Lab { window, ..Lab::new() };
+    let keeper = lab.start();
+    let trace = || keeper.store().trace(TraceId(longest.0)).expect("no error");
+    for span in &spans {
+        send(&keeper, delivery(otlp::encode(std::slice::from_ref(span)))).expect("taken");
+        lab.clock.advance(Duration::from_secs(6));
+        keeper.turn().expect("kept");
+    }
+    assert!(keeper.counts().windows.old > 0);
+    assert!(trace().expect("judged").judged.closed_early);
+    lab.settle(&keeper);
+    let judged = trace().expect("judged").judged;
+    assert!(!judged.closed_early && judged.version > 1);
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: the operator would rather have answers at once than spans that outlive the process.
+/// Guarantees: nothing is written before the answer, and what is judged is kept all the same.
+#[test]
+fn answers_need_not_wait_for_the_disk() {
+    let lab = Lab { durability: Durability::Memory, ..Lab::new() };
+    let keeper = lab.start();
+    send(&keeper, delivery(otlp::encode(&corpus(10, 3)))).expect("taken");
+    let left = Left::open(&lab.folder.path().join("journal.sqlite")).expect("a journal");
+    left.each(|run, _| panic!("run {run} was written")).expect("read");
+    lab.settle(&keeper);
+    assert!(!keeper.store().hops(&HopQuery::any(9)).expect("hops").is_empty());
     keeper.stop().expect("stopped");
 }
