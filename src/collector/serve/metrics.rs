@@ -1,18 +1,50 @@
 //! Every metric of `hopseal serve`, with its help and unit. Labels are words of closed sets: no identity, no name that a
 //! sender chooses.
 
+use std::fmt::{self, Debug, Formatter};
+use std::hash::Hash;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{AsyncInstrument, Meter};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 /// The media type of what [`Metrics::text`] writes.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Upper bounds of the histogram of times, in seconds.
 const SECONDS: [f64; 10] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0];
+
+/// Protocols by their words.
+const PROTOCOLS: [&str; 4] = ["otlp_grpc", "otlp_http", "zipkin", "admin"];
+/// What may become of a request: the labels of refusals, and `accepted`.
+pub(super) const RESULTS: [&str; 21] = [
+    "accepted",
+    "path",
+    "method",
+    "media_type",
+    "coding",
+    "too_large",
+    "no_room",
+    "too_slow",
+    "cut",
+    "damaged",
+    "framing",
+    "no_credential",
+    "bad_credential",
+    "stranger",
+    "undecided",
+    "lost",
+    "malformed",
+    "overloaded",
+    "disk_full",
+    "stopping",
+    "failed",
+];
 
 /// By which way something came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -42,7 +74,7 @@ pub(crate) struct Reloaded {
 /// What was counted.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    registry: Registry,
+    names: Names,
     /// Requests that ended.
     pub(crate) requests: Family<Ended, Counter>,
     /// Spans that are durable.
@@ -69,85 +101,241 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let mut registry = Registry::with_prefix("hopseal");
-        let metrics = Self {
-            requests: Family::default(),
-            spans: Family::default(),
-            rejected: Family::default(),
-            received: Family::default(),
-            inflated: Family::default(),
-            accepting: Histogram::new(SECONDS),
-            in_flight: Gauge::default(),
-            memory: Gauge::default(),
-            connections: Family::default(),
-            turned_away: Family::default(),
-            reloads: Family::default(),
-            registry: Registry::default(),
-        };
-        let of = &metrics;
-        registry.register(
-            "receive_requests",
-            "Requests with spans that ended, by result",
-            of.requests.clone(),
-        );
-        registry.register("receive_spans", "Spans received and durable", of.spans.clone());
-        registry.register(
-            "receive_rejected_spans",
-            "Spans of accepted requests that could not be read",
-            of.rejected.clone(),
-        );
-        registry.register_with_unit(
-            "receive_body",
-            "Bodies of requests as they came, compressed or not",
-            Unit::Bytes,
-            of.received.clone(),
-        );
-        registry.register_with_unit(
-            "receive_inflated_body",
-            "Bodies of requests after decompression",
-            Unit::Bytes,
-            of.inflated.clone(),
-        );
-        registry.register_with_unit(
-            "receive_accept",
-            "From a body that is here to its spans being durable",
-            Unit::Seconds,
-            of.accepting.clone(),
-        );
-        registry.register_with_unit(
-            "receive_in_flight",
-            "Memory taken by what is being received",
-            Unit::Bytes,
-            of.in_flight.clone(),
-        );
-        registry.register_with_unit(
-            "receive_memory_limit",
-            "Memory that there is for what is being received",
-            Unit::Bytes,
-            of.memory.clone(),
-        );
-        registry.register("connections", "Open connections", of.connections.clone());
-        registry.register(
-            "connections_turned_away",
-            "Connections closed at once, as there were too many",
-            of.turned_away.clone(),
-        );
-        registry.register("reloads", "Files of the configuration that were read again", of.reloads.clone());
-        Self { registry, ..metrics }
+        let mut all = Names::default();
+        Self {
+            requests: all.counter("receive_requests", "Requests with spans that ended, by result", None),
+            spans: all.counter("receive_spans", "Spans received and durable", None),
+            rejected: all.counter(
+                "receive_rejected_spans",
+                "Spans of accepted requests that could not be read",
+                None,
+            ),
+            received: all.counter(
+                "receive_body",
+                "Bodies of requests as they came, compressed or not",
+                Some(Unit::Bytes),
+            ),
+            inflated: all.counter(
+                "receive_inflated_body",
+                "Bodies of requests after decompression",
+                Some(Unit::Bytes),
+            ),
+            accepting: all.histogram(
+                "receive_accept",
+                "From a body that is here to its spans being durable",
+                Unit::Seconds,
+            ),
+            in_flight: all.gauge(
+                "receive_in_flight",
+                "Memory taken by what is being received",
+                Some(Unit::Bytes),
+            ),
+            memory: all.gauge(
+                "receive_memory_limit",
+                "Memory that there is for what is being received",
+                Some(Unit::Bytes),
+            ),
+            connections: all.gauges("connections", "Open connections"),
+            turned_away: all.counter(
+                "connections_turned_away",
+                "Connections closed at once, as there were too many",
+                None,
+            ),
+            reloads: all.counter("reloads", "Files of the configuration that were read again", None),
+            names: all,
+        }
     }
 
     /// All of them, as OpenMetrics text.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = text::encode(&mut text, &self.registry);
+        let _ = text::encode(&mut text, &self.names.registry);
         text
+    }
+
+    /// Lets a meter have them too, but for the histogram.
+    pub(crate) fn export(&self, meter: &Meter) {
+        self.names.exports.iter().for_each(|export| export(meter));
+    }
+}
+
+/// Labels of which every set that there can be is known.
+trait Closed: EncodeLabelSet + Clone + Eq + Hash + Debug + Send + Sync + 'static {
+    fn all() -> Vec<Self>;
+    fn attributes(&self) -> Vec<KeyValue>;
+}
+
+impl Closed for By {
+    fn all() -> Vec<Self> {
+        PROTOCOLS.map(|protocol| Self { protocol }).to_vec()
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("protocol", self.protocol)]
+    }
+}
+
+impl Closed for Ended {
+    fn all() -> Vec<Self> {
+        let of = |protocol| RESULTS.map(|result| Self { protocol, result });
+        PROTOCOLS.into_iter().flat_map(of).collect()
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("protocol", self.protocol), KeyValue::new("result", self.result)]
+    }
+}
+
+impl Closed for Reloaded {
+    fn all() -> Vec<Self> {
+        let of = |what| ["ok", "failed"].map(|result| Self { what, result });
+        ["certificates", "senders", "rules"].into_iter().flat_map(of).collect()
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("what", self.what), KeyValue::new("result", self.result)]
+    }
+}
+
+type Export = Box<dyn Fn(&Meter) + Send + Sync>;
+
+/// What metrics are called, for those who ask and for those who are told.
+#[derive(Default)]
+struct Names {
+    registry: Registry,
+    exports: Vec<Export>,
+}
+
+impl Debug for Names {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").finish_non_exhaustive()
+    }
+}
+
+impl Names {
+    fn register<M: Metric + Clone>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        unit: Option<&Unit>,
+        metric: &M,
+    ) {
+        let name = format!("hopseal_{name}");
+        match unit {
+            None => self.registry.register(name, help, metric.clone()),
+            Some(unit) => self.registry.register_with_unit(name, help, unit.clone(), metric.clone()),
+        }
+    }
+
+    fn counter<L: Closed>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        unit: Option<Unit>,
+    ) -> Family<L, Counter> {
+        let family = Family::<L, Counter>::default();
+        self.register(name, help, unit.as_ref(), &family);
+        let (read, unit) = (family.clone(), word(unit.as_ref()));
+        self.exports.push(Box::new(move |meter| {
+            let read = read.clone();
+            let counter = meter.u64_observable_counter(dotted(name)).with_description(help).with_unit(unit);
+            let callback = move |to: &dyn AsyncInstrument<u64>| {
+                for labels in L::all() {
+                    if let Some(counter) = read.get(&labels) {
+                        to.observe(counter.get(), &labels.attributes());
+                    }
+                }
+            };
+            let _ = counter.with_callback(callback).build();
+        }));
+        family
+    }
+
+    fn gauges<L: Closed>(&mut self, name: &'static str, help: &'static str) -> Family<L, Gauge> {
+        let family = Family::<L, Gauge>::default();
+        self.register(name, help, None, &family);
+        let read = family.clone();
+        self.exports.push(Box::new(move |meter| {
+            let read = read.clone();
+            let gauge = meter.i64_observable_gauge(dotted(name)).with_description(help);
+            let callback = move |to: &dyn AsyncInstrument<i64>| {
+                for labels in L::all() {
+                    if let Some(gauge) = read.get(&labels) {
+                        to.observe(gauge.get(), &labels.attributes());
+                    }
+                }
+            };
+            let _ = gauge.with_callback(callback).build();
+        }));
+        family
+    }
+
+    fn gauge(&mut self, name: &'static str, help: &'static str, unit: Option<Unit>) -> Gauge {
+        let gauge = Gauge::default();
+        self.register(name, help, unit.as_ref(), &gauge);
+        let (read, unit) = (gauge.clone(), word(unit.as_ref()));
+        self.exports.push(Box::new(move |meter| {
+            let read = read.clone();
+            let gauge = meter.i64_observable_gauge(dotted(name)).with_description(help).with_unit(unit);
+            let _ = gauge.with_callback(move |to| to.observe(read.get(), &[])).build();
+        }));
+        gauge
+    }
+
+    fn histogram(&mut self, name: &'static str, help: &'static str, unit: Unit) -> Histogram {
+        let histogram = Histogram::new(SECONDS);
+        self.register(name, help, Some(&unit), &histogram);
+        histogram
+    }
+}
+
+/// The name as OpenTelemetry writes them.
+fn dotted(name: &str) -> String {
+    format!("hopseal.{}", name.replace('_', "."))
+}
+
+/// The unit as OpenTelemetry writes it (UCUM).
+fn word(unit: Option<&Unit>) -> &'static str {
+    match unit {
+        Some(Unit::Bytes) => "By",
+        Some(Unit::Seconds) => "s",
+        _ => "",
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+
     use super::*;
+
+    #[test]
+    fn what_is_exported_is_what_is_shown() {
+        let exporter = InMemoryMetricExporter::default();
+        let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+        let metrics = Metrics::new();
+        metrics.export(&provider.meter("hopseal"));
+        for result in RESULTS {
+            metrics.requests.get_or_create(&Ended { protocol: "zipkin", result }).inc();
+        }
+        metrics.memory.set(5);
+        metrics.connections.get_or_create(&By { protocol: "admin" }).set(3);
+        provider.force_flush().expect("flushed");
+        let exported = exporter.get_finished_metrics().expect("metrics");
+        let found: Vec<_> = exported[0].scope_metrics().flat_map(|scope| scope.metrics()).collect();
+        let points = |name: &str| match found.iter().find(|metric| metric.name() == name)?.data() {
+            AggregatedMetrics::U64(MetricData::Sum(sum)) => Some(sum.data_points().count()),
+            AggregatedMetrics::I64(MetricData::Gauge(gauge)) => Some(gauge.data_points().count()),
+            _ => None,
+        };
+        assert_eq!(points("hopseal.receive.requests"), Some(RESULTS.len()));
+        assert_eq!(points("hopseal.connections"), Some(1));
+        let memory = found.iter().find(|metric| metric.name() == "hopseal.receive.memory.limit");
+        assert_eq!(memory.map(|metric| metric.unit()), Some("By"));
+    }
 
     #[test]
     fn every_metric_has_help_and_bytes_and_seconds_are_units() {

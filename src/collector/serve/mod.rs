@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! delivery, budget, clock, metrics, reply -> refusal -> status, body, senders, admin -> inflate -> receiver
-//!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live -> service -> run
+//!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live, telemetry -> service -> run
 //! delivery, clock, people -> store -> keep, shape -> api -> trail
 //! ```
 
@@ -37,6 +37,7 @@ mod service;
 mod shape;
 mod status;
 mod store;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -182,3 +182,49 @@ impl From<Refused> for Refusal {
         Self::Given(refused)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::metrics::RESULTS;
+
+    #[test]
+    fn what_may_be_sent_again_is_the_same_in_both_protocols_and_every_label_is_known() {
+        let all = [
+            Refusal::Path,
+            Refusal::Method,
+            Refusal::MediaType,
+            Refusal::Coding,
+            Refusal::TooLarge { limit: 7 },
+            Refusal::NoRoom,
+            Refusal::TooSlow,
+            Refusal::Cut,
+            Refusal::Damaged(String::new()),
+            Refusal::Framing("x"),
+            Refusal::NoCredential,
+            Refusal::BadCredential(String::new()),
+            Refusal::Stranger,
+            Refusal::Undecided,
+            Refusal::Lost,
+            Refused::Malformed(String::new()).into(),
+            Refused::Overloaded { retry_after: SOON }.into(),
+            Refused::DiskFull { retry_after: SOON }.into(),
+            Refused::Stopping.into(),
+            Refused::Failed.into(),
+        ];
+        let labels: Vec<&str> = all.iter().map(Refusal::label).collect();
+        assert_eq!(RESULTS, [&["accepted"], labels.as_slice()].concat().as_slice());
+        for refusal in all {
+            let by_http = matches!(refusal.http().as_u16(), 429 | 502 | 503 | 504);
+            let by_grpc = match refusal.code() {
+                Code::Unavailable => true,
+                Code::ResourceExhausted => refusal.retry_after().is_some(),
+                // Whoever is gone does not hear it.
+                Code::Cancelled => by_http,
+                _ => false,
+            };
+            assert_eq!(by_http, by_grpc, "{refusal:?}");
+            assert!(by_http || refusal.retry_after().is_none(), "{refusal:?}");
+        }
+    }
+}

@@ -158,11 +158,21 @@ pub(crate) struct JudgingFile {
 }
 
 /// What is said of the service itself.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TelemetryFile {
     /// What is logged to standard error. Default info.
     pub(crate) log: LogLevel,
+    /// Where metrics are sent by OTLP over HTTP, such as `http://127.0.0.1:14318`; not at all when left out.
+    pub(crate) otlp_endpoint: Option<At<String>>,
+    /// How often. Default 60s.
+    pub(crate) otlp_interval: At<String>,
+}
+
+impl Default for TelemetryFile {
+    fn default() -> Self {
+        Self { log: LogLevel::default(), otlp_endpoint: None, otlp_interval: at("60s") }
+    }
 }
 
 /// How much is logged.

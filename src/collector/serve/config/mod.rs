@@ -15,7 +15,7 @@ use super::receiver::RequestLimits;
 use super::tls::TlsFiles;
 pub(crate) use error::ConfigError;
 pub(crate) use file::ConfigFile;
-use file::LogLevel;
+pub(crate) use file::LogLevel;
 pub(crate) use resolve::SenderSettings;
 
 /// What `hopseal serve` was told, resolved.
@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) drain: Duration,
     pub(crate) judging: JudgingSettings,
     pub(crate) log: LogLevel,
+    /// Where metrics are sent, and how often.
+    pub(crate) otlp: Option<(String, Duration)>,
 }
 
 /// What traces are judged by.

@@ -10,7 +10,7 @@ use hopseal::SpiffeId;
 use hopseal_correlate::policy::file::At;
 use hopseal_correlate::policy::{PolicyError, nanos};
 
-use super::file::{ConfigFile, LimitsFile, ListenFile, SenderFile, SendersFile, TlsFile};
+use super::file::{ConfigFile, LimitsFile, ListenFile, SenderFile, SendersFile, TelemetryFile, TlsFile};
 use super::{Config, JudgingSettings};
 use crate::serve::delivery::{SenderId, ServicePattern};
 use crate::serve::listen::{ConnectionLimits, Port};
@@ -68,6 +68,7 @@ pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, Policy
             keys: judging,
         },
         log: file.telemetry.log,
+        otlp: otlp(&file.telemetry)?,
     })
 }
 
@@ -188,6 +189,15 @@ fn requests(file: &LimitsFile) -> Result<(RequestLimits, usize), PolicyError> {
         return Err(wrong(at, "less than twice `request`: one of that size, compressed, would never get in"));
     }
     Ok((RequestLimits { body, time: time(&file.receive)? }, memory))
+}
+
+fn otlp(file: &TelemetryFile) -> Result<Option<(String, Duration)>, PolicyError> {
+    let every = time(&file.otlp_interval)?;
+    let Some(at) = &file.otlp_endpoint else { return Ok(None) };
+    match at.value.parse::<http::Uri>().ok().as_ref().and_then(http::Uri::scheme_str) {
+        Some("http" | "https") => Ok(Some((format!("{}/v1/metrics", at.value.trim_end_matches('/')), every))),
+        _ => Err(wrong(at, "no address to send to; write `http://127.0.0.1:14318`")),
+    }
 }
 
 fn connections(file: &LimitsFile) -> Result<ConnectionLimits, PolicyError> {

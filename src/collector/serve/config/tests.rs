@@ -82,6 +82,15 @@ fn without_configuration_it_listens_on_this_machine_alone() {
     assert!(config.listen.iter().all(|(_, address)| address.ip().is_loopback()));
 }
 
+/// Guarantees: systemd waits longer than the service takes to end.
+#[test]
+fn the_unit_waits_for_the_end() {
+    let unit = include_str!("../../hopseal.service");
+    let stop = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")?.strip_suffix('s'));
+    let stop: u64 = stop.expect("a time").parse().expect("seconds");
+    assert!(Duration::from_secs(stop) > read("").expect("usable").drain);
+}
+
 #[test]
 fn what_is_wrong_is_said_with_its_place() {
     let tls = "tls: {certificate: a, key: b}\n";
@@ -130,6 +139,7 @@ fn what_is_wrong_is_said_with_its_place() {
              senders: {known: [{name: a, services: [b], dns_names: [X]}, {name: d, services: [b], dns_names: [x]}]}",
             "`d`: the sender `a` is known by the same",
         ),
+        ("telemetry: {otlp_endpoint: localhost}", "`localhost`: no address to send to"),
         ("telemetry: {log: loud}", "there is no value `loud`"),
     ] {
         let error = read(text).expect_err(text);
