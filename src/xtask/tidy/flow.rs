@@ -81,8 +81,9 @@ fn declares_module(line: &str) -> bool {
 }
 
 fn is_source(path: &Path, folder: &Path) -> bool {
-    let inside =
-        path.strip_prefix(folder).is_ok_and(|rest| !rest.starts_with("fuzz") && !rest.starts_with("benches"));
+    let inside = path
+        .strip_prefix(folder)
+        .is_ok_and(|rest| !["fuzz", "benches", "examples"].iter().any(|beside| rest.starts_with(beside)));
     let test = path
         .iter()
         .any(|part| ["tests", "tests.rs", "testing.rs", "testing"].iter().any(|name| part == *name));
