@@ -29,7 +29,7 @@ enum Command {
                             0 otherwise."
     )]
     Check(CheckArgs),
-    /// Checks configurations of the service.
+    /// Takes spans by OTLP and Zipkin, judges every hop, and keeps what was found, until a signal says to stop.
     Serve(ServeArgs),
     /// Explains rules; writes, checks and proposes policies.
     #[command(subcommand)]
@@ -102,7 +102,7 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Says whether the configuration and the files that it names can be used, and ends.
-    #[arg(long, required_unless_present = "schema")]
+    #[arg(long)]
     check_config: bool,
     /// Prints the JSON Schema of configurations, for editors, and ends.
     #[arg(long, conflicts_with_all = ["config", "check_config"])]
@@ -131,7 +131,11 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
     let args = match cli.command {
         Command::Check(args) => args,
         Command::Serve(args) => {
-            let what = if args.schema { serve::Task::Schema } else { serve::Task::Check };
+            let what = match (args.schema, args.check_config) {
+                (true, _) => serve::Task::Schema,
+                (false, true) => serve::Task::Check,
+                (false, false) => serve::Task::Serve,
+            };
             return match serve::run(what, args.config.as_deref(), out) {
                 Ok(()) => Exit::Clean,
                 Err(error) => failed(&error, error.exit(), err),

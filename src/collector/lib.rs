@@ -11,6 +11,5 @@ pub mod cli;
 pub mod output;
 pub mod policy;
 pub mod seal_check;
-#[expect(dead_code, reason = "nothing keeps what is received yet")]
 mod serve;
 pub mod size;

@@ -28,7 +28,7 @@ pub(crate) struct Meaning {
 }
 
 /// A compiled dialect map.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dialects {
     exact: FxHashMap<Box<str>, Meaning>,
     prefixes: Vec<(Box<str>, Meaning)>,

@@ -12,3 +12,5 @@ mod program;
 mod readme;
 #[cfg(test)]
 mod real_traces;
+#[cfg(test)]
+mod serve;

@@ -26,8 +26,6 @@ pub(crate) struct Delivery {
     pub(crate) body: Bytes,
     /// Who sent them.
     pub(crate) sender: Sender,
-    /// When they were here whole, in nanoseconds since the Unix epoch.
-    pub(crate) received_unix_nano: u64,
 }
 
 /// Who sent it, and for which services it may speak.

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum::Router;
 use http::{Request, Response};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
+use tower_service::Service as _;
 
 use super::admin::Admin;
 use super::delivery::Accept;
@@ -52,6 +55,8 @@ const BUFFER: usize = 256 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Port {
     Spans(Protocol),
+    /// The query API.
+    Api,
     Admin,
 }
 
@@ -60,6 +65,7 @@ impl Port {
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Spans(protocol) => protocol.label(),
+            Self::Api => "api",
             Self::Admin => "admin",
         }
     }
@@ -79,6 +85,7 @@ pub(crate) struct ConnectionLimits {
 /// What answers on all ports.
 pub(crate) struct Server<A> {
     pub(crate) receiver: Receiver<A>,
+    pub(crate) api: Router,
     pub(crate) admin: Admin,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: ConnectionLimits,
@@ -132,7 +139,7 @@ impl<A: Accept> Server<A> {
     ) {
         let open = self.metrics.connections.get_or_create_owned(&By { protocol: port.label() });
         open.inc();
-        match self.tls.as_ref().filter(|_| port != Port::Admin) {
+        match self.tls.as_ref().filter(|_| matches!(port, Port::Spans(_))) {
             None => self.serve(stream, Peer::default(), port, stop).await,
             Some(tls) => {
                 let acceptor = TlsAcceptor::from(tls.load_full());
@@ -203,10 +210,18 @@ impl<A: Accept> Server<A> {
         }
     }
 
-    async fn respond(&self, port: Port, peer: &Peer, request: Request<Incoming>) -> Response<Reply> {
+    async fn respond(
+        &self,
+        port: Port,
+        peer: &Peer,
+        request: Request<Incoming>,
+    ) -> Response<Either<Reply, axum::body::Body>> {
         match port {
-            Port::Spans(protocol) => self.receiver.answer(protocol, peer, request).await,
-            Port::Admin => self.admin.answer(&request.into_parts().0),
+            Port::Spans(protocol) => self.receiver.answer(protocol, peer, request).await.map(Either::Left),
+            Port::Api => match self.api.clone().call(request).await {
+                Ok(response) => response.map(Either::Right),
+            },
+            Port::Admin => self.admin.answer(&request.into_parts().0).map(Either::Left),
         }
     }
 }

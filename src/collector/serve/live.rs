@@ -89,7 +89,16 @@ impl Live {
             told("senders", read, metrics);
         }
         if (self.watches.rules.changed() || all) && !self.watches.rules.files.is_empty() {
-            let read = rules(&config.judging).map(|rules| self.rules.store(Arc::new(rules)));
+            let read = rules(&config.judging).and_then(|mut rules| {
+                // What is held in memory was read by them.
+                let dialects = Arc::clone(&self.rules.load().dialects);
+                if *rules.dialects != *dialects {
+                    return Err(ConfigError::Dialects);
+                }
+                rules.dialects = dialects;
+                self.rules.store(Arc::new(rules));
+                Ok(())
+            });
             told("rules", read, metrics);
         }
     }
@@ -167,5 +176,5 @@ fn rules(settings: &JudgingSettings) -> Result<Rules, ConfigError> {
     for line in String::from_utf8_lossy(&skipped).lines() {
         tracing::warn!("{line}");
     }
-    Ok(Rules { policy, dialects, seals })
+    Ok(Rules { policy, dialects: Arc::new(dialects), seals })
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Debug, Formatter};
 use std::hash::Hash;
+use std::sync::atomic::Ordering;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
@@ -14,13 +15,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
+use super::keep::{Counts, KeepCounts};
+
 /// The media type of what [`Metrics::text`] writes.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Upper bounds of the histogram of times, in seconds.
 const SECONDS: [f64; 10] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0];
 
 /// Protocols by their words.
-const PROTOCOLS: [&str; 4] = ["otlp_grpc", "otlp_http", "zipkin", "admin"];
+const PROTOCOLS: [&str; 5] = ["otlp_grpc", "otlp_http", "zipkin", "api", "admin"];
 /// What may become of a request: the labels of refusals, and `accepted`.
 pub(super) const RESULTS: [&str; 21] = [
     "accepted",
@@ -49,7 +52,7 @@ pub(super) const RESULTS: [&str; 21] = [
 /// By which way something came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct By {
-    /// `otlp_grpc`, `otlp_http`, `zipkin`, `admin`.
+    /// `otlp_grpc`, `otlp_http`, `zipkin`, `api`, `admin`.
     pub(crate) protocol: &'static str,
 }
 
@@ -70,6 +73,17 @@ pub(crate) struct Reloaded {
     /// `ok`, or `failed`: what was read before stays in force.
     pub(crate) result: &'static str,
 }
+
+/// What became of a trace, or of spans of one, besides being judged once it was quiet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Judged {
+    /// One of [`WINDOWS`].
+    pub(crate) what: &'static str,
+}
+
+/// Judged early for want of memory; judged while spans still came; opened again by late spans; spans whose trace was gone;
+/// spans beyond what is judged of one trace.
+const WINDOWS: [&str; 5] = ["crowded", "old", "reopened", "stragglers", "left_out"];
 
 /// What was counted.
 #[derive(Debug)]
@@ -97,6 +111,12 @@ pub(crate) struct Metrics {
     pub(crate) turned_away: Family<By, Counter>,
     /// Files that were read again.
     pub(crate) reloads: Family<Reloaded, Counter>,
+    windows: Family<Judged, Counter>,
+    open_traces: Gauge,
+    open: Gauge,
+    failed_turns: Gauge,
+    disk_free: Gauge,
+    disk_low: Gauge,
 }
 
 impl Metrics {
@@ -142,8 +162,36 @@ impl Metrics {
                 None,
             ),
             reloads: all.counter("reloads", "Files of the configuration that were read again", None),
+            windows: all.counter(
+                "windows",
+                "Traces, and spans of traces, that were not judged once and whole",
+                None,
+            ),
+            open_traces: all.gauge("open_traces", "Traces that are not judged yet", None),
+            open: all.gauge("open", "Memory of spans of traces that are not judged yet", Some(Unit::Bytes)),
+            failed_turns: all.gauge(
+                "store_failed_turns",
+                "Times since the start that what was found could not be kept at once",
+                None,
+            ),
+            disk_free: all.gauge("disk_free", "Free room on the disk of the store", Some(Unit::Bytes)),
+            disk_low: all.gauge("disk_low", "1 where that is less than `store.alarm_under`", None),
             names: all,
         }
+    }
+
+    /// Takes over what the keeper counted, all since the start.
+    pub(crate) fn keep(&self, counts: &KeepCounts) {
+        let Counts { crowded, old, reopened, stragglers, left_out } = counts.windows;
+        for (what, count) in WINDOWS.into_iter().zip([crowded, old, reopened, stragglers, left_out]) {
+            self.windows.get_or_create(&Judged { what }).inner().store(count, Ordering::Relaxed);
+        }
+        let set = |gauge: &Gauge, value: u64| _ = gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&self.open_traces, counts.open as u64);
+        set(&self.open, counts.open_bytes as u64);
+        set(&self.failed_turns, counts.failed_turns);
+        set(&self.disk_free, counts.free);
+        set(&self.disk_low, counts.alarm.into());
     }
 
     /// All of them, as OpenMetrics text.
@@ -184,6 +232,16 @@ impl Closed for Ended {
 
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("protocol", self.protocol), KeyValue::new("result", self.result)]
+    }
+}
+
+impl Closed for Judged {
+    fn all() -> Vec<Self> {
+        WINDOWS.map(|what| Self { what }).to_vec()
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("what", self.what)]
     }
 }
 
@@ -349,6 +407,8 @@ mod tests {
         }
         metrics.accepting.observe(0.003);
         metrics.reloads.get_or_create(&Reloaded { what: "rules", result: "ok" }).inc();
+        let windows = Counts { crowded: 3, ..Counts::default() };
+        metrics.keep(&KeepCounts { windows, alarm: true, ..KeepCounts::default() });
         let text = metrics.text();
         let mut described = 0;
         for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
@@ -360,11 +420,13 @@ mod tests {
             }
             described += 1;
         }
-        assert_eq!(described, 11);
+        assert_eq!(described, 17);
         for line in [
             "hopseal_receive_requests_total{protocol=\"otlp_http\",result=\"accepted\"} 1",
             "hopseal_receive_body_bytes_total{protocol=\"otlp_http\"} 7",
             "hopseal_receive_accept_seconds_bucket{le=\"0.005\"} 1",
+            "hopseal_windows_total{what=\"crowded\"} 3",
+            "hopseal_disk_low 1",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::body::{Charged, Reader};
 use super::budget::Budget;
-use super::clock::Clock;
 use super::delivery::{Accept, Accepted, Delivery, Encoding, Sender};
 use super::inflate::{Coding, Inflater};
 use super::metrics::{By, Ended, Metrics};
@@ -56,7 +55,6 @@ pub(crate) struct Receiver<A> {
     inflater: Inflater,
     metrics: Arc<Metrics>,
     senders: Arc<ArcSwap<Senders>>,
-    clock: Arc<dyn Clock>,
 }
 
 /// What a receiver is made of.
@@ -68,14 +66,13 @@ pub(crate) struct Parts<A> {
     pub(crate) inflating: usize,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) senders: Arc<ArcSwap<Senders>>,
-    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl<A: Accept> Receiver<A> {
     pub(crate) fn new(parts: Parts<A>) -> Self {
-        let Parts { accept, limits, budget, inflating, metrics, senders, clock } = parts;
+        let Parts { accept, limits, budget, inflating, metrics, senders } = parts;
         let inflater = Inflater::new(limits.body, inflating);
-        Self { accept, limits, budget, inflater, metrics, senders, clock }
+        Self { accept, limits, budget, inflater, metrics, senders }
     }
 
     /// Answers a request.
@@ -158,7 +155,7 @@ impl<A: Accept> Receiver<A> {
         sender: Sender,
     ) -> Result<Accepted, Refusal> {
         let began = Instant::now();
-        let delivery = Delivery { encoding, body, sender, received_unix_nano: self.clock.now() };
+        let delivery = Delivery { encoding, body, sender };
         let accepted = self.accept.accept(delivery).await;
         self.metrics.accepting.observe(began.elapsed().as_secs_f64());
         Ok(accepted?)

@@ -2,10 +2,29 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
+use hopseal_correlate::catalogue::Catalogue;
+use opentelemetry_otlp::ExporterBuildError;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, watch};
+
+use super::api::{self, Api};
+use super::clock::{Clock, SystemClock};
 use super::config::{self, Config, ConfigError};
-use super::live::Live;
-use crate::check::Exit;
+use super::keep::{KeepError, Keeper};
+use super::live::{Live, chain};
+use super::metrics::Metrics;
+use super::service::{BindError, Service};
+use super::store::StoreError;
+use super::telemetry;
+use crate::check::{self, Exit};
+
+/// How often what is due is judged, and what was found is kept.
+const TURN: Duration = Duration::from_secs(1);
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +33,8 @@ pub(crate) enum Task {
     Schema,
     /// Whether a configuration can be used.
     Check,
+    /// To serve, until a signal says to stop.
+    Serve,
 }
 
 /// It could not be done.
@@ -26,14 +47,31 @@ pub(crate) enum ServeError {
     /// The result cannot be written.
     #[error("cannot write the result")]
     Output(#[source] io::Error),
+    /// Metrics cannot be sent.
+    #[error("cannot send metrics")]
+    Export(#[from] ExporterBuildError),
+    /// What is kept cannot be opened.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+    /// A port cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The machine gives no thread or no signals.
+    #[error("cannot start")]
+    Start(#[source] io::Error),
+    /// What was found last could not be kept. Its spans are read back from the journal by the next process.
+    #[error("cannot keep what was found last")]
+    Stop(#[source] StoreError),
 }
 
 impl ServeError {
     /// The exit status: configuration is 2, what the machine refuses is 3.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) => Exit::Usage,
-            Self::Output(_) => Exit::Unreadable,
+            Self::Config(_) | Self::Export(_) => Exit::Usage,
+            Self::Output(_) | Self::Keep(_) | Self::Bind(_) | Self::Start(_) | Self::Stop(_) => {
+                Exit::Unreadable
+            }
         }
     }
 }
@@ -46,9 +84,76 @@ pub(crate) fn run(task: Task, path: Option<&Path>, out: &mut dyn Write) -> Resul
     match task {
         Task::Schema => out.write_all(config::schema().as_bytes()).map_err(ServeError::Output),
         Task::Check => {
-            Live::load(&Config::load(path)?)?;
+            let config = Config::load(path)?;
+            Live::load(&config)?;
+            catalogue(&config)?;
             let name = path.unwrap_or(Path::new("the default configuration")).display();
             writeln!(out, "{name}: can be used").map_err(ServeError::Output)
         }
+        Task::Serve => serve(Config::load(path)?),
     }
+}
+
+fn catalogue(config: &Config) -> Result<Option<Catalogue>, ConfigError> {
+    let path = config.judging.catalogue.as_deref();
+    path.map(check::load_catalogue).transpose().map_err(ConfigError::Judging)
+}
+
+/// Serves until SIGTERM or SIGINT. SIGHUP has all files read again.
+fn serve(config: Config) -> Result<(), ServeError> {
+    telemetry::log(config.log);
+    let live = Live::load(&config)?;
+    let catalogue = catalogue(&config)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let metrics = Arc::new(Metrics::new());
+    let _exporting = telemetry::export(&config, &metrics)?;
+    let rules = Arc::clone(&live.rules);
+    let keeper = Arc::new(Keeper::start(config.keep.clone(), rules, catalogue, Arc::clone(&clock))?);
+    let api = api::router(Api { store: keeper.store(), clock, people: None });
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Start)?;
+    let (end, ended) = channel::<()>();
+    let turning = {
+        let (keeper, metrics) = (Arc::clone(&keeper), Arc::clone(&metrics));
+        std::thread::Builder::new().name("turn".to_owned()).spawn(move || {
+            while ended.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
+                if let Err(error) = keeper.turn() {
+                    tracing::error!(error = chain(&error), "what was found is not kept yet");
+                }
+                metrics.keep(&keeper.counts());
+            }
+        })
+    };
+    let turning = turning.map_err(ServeError::Start)?;
+    let served = runtime.block_on(async {
+        let service = Service::bind(config, live, Arc::clone(&keeper), metrics, api).await?;
+        let (stop, stopped) = watch::channel(false);
+        let reload = Arc::<Notify>::default();
+        let heed = heed(&stop, Arc::clone(&reload)).map_err(ServeError::Start)?;
+        tokio::spawn(heed);
+        service.run(stopped, reload).await;
+        Ok(())
+    });
+    drop(end);
+    // It does not panic, and if it did there is nothing left to do for it.
+    let _ = turning.join();
+    let kept = keeper.stop().map_err(ServeError::Stop);
+    served.and(kept)
+}
+
+/// Heeds signals from now on.
+fn heed(stop: &watch::Sender<bool>, reload: Arc<Notify>) -> io::Result<impl Future<Output = ()> + use<>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let stop = stop.clone();
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => reload.notify_one(),
+            }
+        }
+        stop.send_replace(true);
+    })
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -12,7 +13,6 @@ use tokio::time::{interval, timeout};
 
 use super::admin::{Admin, Phase};
 use super::budget::Budget;
-use super::clock::Clock;
 use super::config::Config;
 use super::delivery::Accept;
 use super::listen::{Port, Server};
@@ -55,7 +55,7 @@ impl<A: Accept> Service<A> {
         live: Live,
         accept: Arc<A>,
         metrics: Arc<Metrics>,
-        clock: Arc<dyn Clock>,
+        api: Router,
     ) -> Result<Self, BindError> {
         let budget = Budget::new(config.memory);
         metrics.memory.set(i64::try_from(config.memory).unwrap_or(i64::MAX));
@@ -68,8 +68,8 @@ impl<A: Accept> Service<A> {
                 inflating: cores,
                 metrics: Arc::clone(&metrics),
                 senders: Arc::clone(&live.senders),
-                clock,
             }),
+            api,
             admin: Admin::new(Arc::clone(&metrics), budget),
             metrics: Arc::clone(&metrics),
             limits: config.connections,
@@ -87,6 +87,7 @@ impl<A: Accept> Service<A> {
     }
 
     /// Where it listens.
+    #[cfg(test)]
     pub(crate) fn addresses(&self) -> impl Iterator<Item = (Port, SocketAddr)> {
         self.ports.iter().map(|(port, address, _)| (*port, *address))
     }
@@ -104,7 +105,7 @@ impl<A: Accept> Service<A> {
                 Port::Spans(_) => {
                     receiving.spawn(Arc::clone(&server).listen(listener, port, stopped.clone()))
                 }
-                Port::Admin => {
+                Port::Api | Port::Admin => {
                     asking.spawn(Arc::clone(&server).listen(listener, port, admin_stopped.clone()))
                 }
             };

@@ -59,6 +59,9 @@ pub(crate) enum ConfigError {
     /// Certificate, key or authorities cannot be used.
     #[error("TLS")]
     Tls(#[source] TlsError),
+    /// Spans are read by what the policy says of attributes, so that does not change while the service runs.
+    #[error("`dialects` of the policy changed: that takes a restart")]
+    Dialects,
     /// What traces are judged by cannot be used.
     #[error("judging")]
     Judging(#[source] CheckError),

@@ -23,6 +23,10 @@ pub(crate) struct ConfigFile {
     pub(crate) limits: LimitsFile,
     /// What traces are judged by.
     pub(crate) judging: JudgingFile,
+    /// When a trace is judged.
+    pub(crate) windows: WindowsFile,
+    /// Where spans and what was found are kept, and for how long.
+    pub(crate) store: StoreFile,
     /// What is said of the service itself.
     pub(crate) telemetry: TelemetryFile,
 }
@@ -37,6 +41,8 @@ pub(crate) struct ListenFile {
     pub(crate) otlp_http: Option<At<String>>,
     /// Zipkin v2: `/api/v2/spans`. Default 127.0.0.1:9411.
     pub(crate) zipkin: Option<At<String>>,
+    /// The query API, which asks nobody who they are: on this machine alone. Default 127.0.0.1:8317.
+    pub(crate) api: Option<At<String>>,
     /// `/healthz`, `/readyz` and `/metrics`, without TLS, for whoever asks. Default 127.0.0.1:9464.
     pub(crate) admin: Option<At<String>>,
     /// Allows addresses beyond this machine where spans come without TLS or from senders that nobody knows, and `admin`
@@ -50,6 +56,7 @@ impl Default for ListenFile {
             otlp_grpc: Some(at("127.0.0.1:4317")),
             otlp_http: Some(at("127.0.0.1:4318")),
             zipkin: Some(at("127.0.0.1:9411")),
+            api: Some(at("127.0.0.1:8317")),
             admin: Some(at("127.0.0.1:9464")),
             unprotected: false,
         }
@@ -155,6 +162,85 @@ pub(crate) struct JudgingFile {
     pub(crate) keys: Option<At<String>>,
     /// The trust domain that seals are bound to.
     pub(crate) trust_domain: Option<At<String>>,
+    /// What services show of identities, as `hopseal check --write-catalogue` writes it. Left out, it is learned.
+    pub(crate) catalogue: Option<At<String>>,
+}
+
+/// When a trace is judged, and how much is kept in memory meanwhile. The memory is shared out over `store.threads`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WindowsFile {
+    /// Quiet time after its last span. Default 10s.
+    pub(crate) settle: At<String>,
+    /// Age at which one that is never quiet is judged, and again each time it has passed. Default 2m.
+    pub(crate) max_age: At<String>,
+    /// How long a judged trace is kept, to be judged together with late spans. Default 2m.
+    pub(crate) late: At<String>,
+    /// Memory for spans of open traces. Past it the oldest are judged early, and say so. Default 512M.
+    pub(crate) open: At<String>,
+    /// Memory for judged traces that are kept. Default 256M.
+    pub(crate) judged: At<String>,
+    /// Spans judged of one trace, in bytes. Default 64M.
+    pub(crate) trace: At<String>,
+}
+
+impl Default for WindowsFile {
+    fn default() -> Self {
+        Self {
+            settle: at("10s"),
+            max_age: at("2m"),
+            late: at("2m"),
+            open: at("512M"),
+            judged: at("256M"),
+            trace: at("64M"),
+        }
+    }
+}
+
+/// Where spans and what was found are kept, and for how long.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StoreFile {
+    /// The directory, made if it is not there; looked for in the working directory, as `hopseal trail` does. Default
+    /// hopseal-data.
+    pub(crate) folder: String,
+    /// When a request is answered. Default disk.
+    pub(crate) durability: DurabilityFile,
+    /// Threads that read and judge: 1 to 64. Default 1.
+    pub(crate) threads: At<usize>,
+    /// Days that hops are kept; `null` is for ever. Default 400.
+    pub(crate) days: Option<u32>,
+    /// Bytes of hops kept, the oldest days go first; `null` is without a bound. Default null.
+    pub(crate) room: Option<At<String>>,
+    /// Free bytes of the disk under which an alarm is raised. Default 5G.
+    pub(crate) alarm_under: At<String>,
+    /// Free bytes of the disk under which nothing is taken any more. Default 1G.
+    pub(crate) refuse_under: At<String>,
+}
+
+impl Default for StoreFile {
+    fn default() -> Self {
+        Self {
+            folder: "hopseal-data".to_owned(),
+            durability: DurabilityFile::default(),
+            threads: At { value: 1, place: Place::default() },
+            days: Some(400),
+            room: None,
+            alarm_under: at("5G"),
+            refuse_under: at("1G"),
+        }
+    }
+}
+
+/// When a request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DurabilityFile {
+    /// Once its spans are on the disk.
+    #[default]
+    Disk,
+    /// Once its spans are in memory: what is not yet judged is lost with the process.
+    Memory,
 }
 
 /// What is said of the service itself.

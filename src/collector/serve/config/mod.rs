@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::keep::KeepSettings;
 use super::listen::{ConnectionLimits, Port};
 use super::receiver::RequestLimits;
 use super::tls::TlsFiles;
@@ -32,6 +33,7 @@ pub(crate) struct Config {
     /// Longest time to answer what is open at the end.
     pub(crate) drain: Duration,
     pub(crate) judging: JudgingSettings,
+    pub(crate) keep: KeepSettings,
     pub(crate) log: LogLevel,
     /// Where metrics are sent, and how often.
     pub(crate) otlp: Option<(String, Duration)>,
@@ -43,6 +45,8 @@ pub(crate) struct JudgingSettings {
     pub(crate) policy: Option<PathBuf>,
     /// A key set, and the trust domain that its seals are bound to.
     pub(crate) keys: Option<(PathBuf, String)>,
+    /// What services show, where that is given. Read once.
+    pub(crate) catalogue: Option<PathBuf>,
 }
 
 impl Config {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,13 @@ use hopseal::SpiffeId;
 use hopseal_correlate::policy::file::At;
 use hopseal_correlate::policy::{PolicyError, nanos};
 
-use super::file::{ConfigFile, LimitsFile, ListenFile, SenderFile, SendersFile, TelemetryFile, TlsFile};
+use super::file::{
+    ConfigFile, DurabilityFile, LimitsFile, ListenFile, SenderFile, SendersFile, StoreFile, TelemetryFile,
+    TlsFile, WindowsFile,
+};
 use super::{Config, JudgingSettings};
 use crate::serve::delivery::{SenderId, ServicePattern};
+use crate::serve::keep::{Durability, KeepSettings, WindowSettings};
 use crate::serve::listen::{ConnectionLimits, Port};
 use crate::serve::receiver::{Protocol, RequestLimits};
 use crate::serve::senders::KnownBy;
@@ -66,7 +71,9 @@ pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, Policy
         judging: JudgingSettings {
             policy: file.judging.policy.as_ref().map(|path| beside.join(&path.value)),
             keys: judging,
+            catalogue: file.judging.catalogue.as_ref().map(|path| beside.join(&path.value)),
         },
+        keep: keep(&file.store, &file.windows)?,
         log: file.telemetry.log,
         otlp: otlp(&file.telemetry)?,
     })
@@ -82,6 +89,7 @@ fn listen(
         (Port::Spans(Protocol::OtlpGrpc), &file.otlp_grpc),
         (Port::Spans(Protocol::OtlpHttp), &file.otlp_http),
         (Port::Spans(Protocol::Zipkin), &file.zipkin),
+        (Port::Api, &file.api),
         (Port::Admin, &file.admin),
     ] {
         let Some(at) = at else { continue };
@@ -89,9 +97,13 @@ fn listen(
             .value
             .parse()
             .map_err(|_| wrong(at, "no address to listen at; write `127.0.0.1:4317` or `[::1]:4317`"))?;
+        if !address.ip().is_loopback() && port == Port::Api {
+            let reason = "the API does not ask who asks, and is had on this machine alone: put what does in front of it";
+            return Err(wrong(at, reason));
+        }
         if !address.ip().is_loopback() && !file.unprotected {
             let what = match port {
-                Port::Admin => "`admin` has neither TLS nor authentication",
+                Port::Admin | Port::Api => "`admin` has neither TLS nor authentication",
                 Port::Spans(_) if !has_tls => "spans would come without TLS",
                 Port::Spans(_) if !senders.required => "spans would be taken from anyone",
                 Port::Spans(_) => "",
@@ -198,6 +210,31 @@ fn otlp(file: &TelemetryFile) -> Result<Option<(String, Duration)>, PolicyError>
         Some("http" | "https") => Ok(Some((format!("{}/v1/metrics", at.value.trim_end_matches('/')), every))),
         _ => Err(wrong(at, "no address to send to; write `http://127.0.0.1:14318`")),
     }
+}
+
+fn keep(store: &StoreFile, windows: &WindowsFile) -> Result<KeepSettings, PolicyError> {
+    let shards = NonZeroUsize::new(store.threads.value)
+        .filter(|threads| threads.get() <= 64)
+        .ok_or_else(|| wrong(&words(&store.threads), "write a number from 1 to 64"))?;
+    let mut settings = KeepSettings::of(PathBuf::from(&store.folder));
+    settings.durability = match store.durability {
+        DurabilityFile::Disk => Durability::Disk,
+        DurabilityFile::Memory => Durability::Memory,
+    };
+    settings.shards = shards;
+    settings.window = WindowSettings {
+        settle: time(&windows.settle)?,
+        max_age: time(&windows.max_age)?,
+        late: time(&windows.late)?,
+        open_bytes: bytes(&windows.open)? / shards,
+        judged_bytes: bytes(&windows.judged)? / shards,
+        trace_bytes: bytes(&windows.trace)?,
+    };
+    settings.store.days = store.days;
+    settings.store.bytes = store.room.as_ref().map(bytes).transpose()?.map(|bytes| bytes as u64);
+    settings.store.alarm_under = bytes(&store.alarm_under)? as u64;
+    settings.store.refuse_under = bytes(&store.refuse_under)? as u64;
+    Ok(settings)
 }
 
 fn connections(file: &LimitsFile) -> Result<ConnectionLimits, PolicyError> {

@@ -62,7 +62,8 @@ fn keeper(folder: &Path) -> Keeper {
     };
     settings.store = StoreSettings { refuse_under: 0, segment_hops: 500, ..settings.store };
     let (policy, dialects) = crate::check::load_policy(None).expect("the default policy");
-    let rules = Arc::new(Rules { policy, dialects, seals: None });
+    let rules = Rules { policy, dialects: Arc::new(dialects), seals: None };
+    let rules = Arc::new(ArcSwap::from_pointee(rules));
     Keeper::start(settings, rules, None, Arc::new(SystemClock)).expect("a keeper")
 }
 
@@ -86,7 +87,6 @@ fn victim() {
             encoding: Encoding::OtlpProtobuf,
             body: Bytes::from(body(number)),
             sender: From::Unauthenticated,
-            received_unix_nano: 0,
         };
         let accepted = runtime.block_on(keeper.accept(delivery)).expect("taken");
         assert_eq!(accepted.spans, SPANS);

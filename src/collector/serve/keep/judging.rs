@@ -3,41 +3,16 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use hopseal_correlate::catalogue::Capability;
-use hopseal_correlate::dialect::Dialects;
 use hopseal_correlate::hop::{Hop as Crossing, HopIx};
-use hopseal_correlate::judge::{Judge, Verdict};
-use hopseal_correlate::policy::Policy;
-use hopseal_correlate::record::{Service, Span};
+use hopseal_correlate::judge::Verdict;
+use hopseal_correlate::record::Service;
 use hopseal_correlate::rule::Cx;
-use hopseal_correlate::sink::{SpanId, TraceId};
+use hopseal_correlate::sink::SpanId;
 use hopseal_correlate::trace::Trace;
-use hopseal_correlate::who::SealVerdict;
 use hopseal_identity::{Assurance, Kind};
 use rustc_hash::FxHashMap;
 
-use crate::seal_check::SealCheck;
 use crate::serve::store::{Block, Hop, HopTexts, Judged};
-
-/// What traces are judged by.
-#[derive(Debug)]
-pub(crate) struct Rules {
-    /// What is declared.
-    pub(crate) policy: Policy,
-    /// What attribute keys mean.
-    pub(crate) dialects: Dialects,
-    /// Checks seals again.
-    pub(crate) seals: Option<SealCheck>,
-}
-
-impl Rules {
-    /// The judge of `check`, with these rules.
-    pub(crate) fn with_judge<T>(&self, judged: impl FnOnce(&Judge<'_>) -> T) -> T {
-        let seal = |trace_id: TraceId, span: &Span<'_>| -> Option<SealVerdict> {
-            self.seals.as_ref().and_then(|seals| seals.verdict(trace_id, span))
-        };
-        judged(&Judge { dialects: &self.dialects, policy: &self.policy, seal: &seal })
-    }
-}
 
 /// Adds the hops of a trace to a block, and returns what tells its verdict from another.
 pub(crate) fn record(cx: &Cx<'_>, verdict: &Verdict, version: u32, block: &mut Block) -> u64 {

@@ -28,22 +28,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hopseal_correlate::catalogue::Catalogue;
+use hopseal_correlate::dialect::Dialects;
 use hopseal_correlate::record::packed::unpack;
 use hopseal_correlate::sink::TraceId;
 use hopseal_correlate::survey::Survey;
 
-pub(crate) use self::judging::Rules;
-pub(crate) use self::settings::{Durability, KeepSettings};
+pub(crate) use self::settings::{Durability, KeepSettings, WindowSettings};
 
 use self::answer::answer;
 use self::journal::{Journal, JournalError, Left};
 use self::over_time::OverTime;
 use self::reading::Share;
 use self::shard::{Found, Parts, ToShard};
-use self::windows::{Counts, Last};
+pub(crate) use self::windows::Counts;
+
+use self::windows::Last;
 use crate::serve::clock::Clock;
 use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
+use crate::serve::rules::Rules;
 use crate::serve::store::{Batch, FindingQuery, Judged, SqliteStore, Store, StoreError};
 
 /// When to try again after too much was on its way.
@@ -103,7 +107,7 @@ pub(crate) struct Keeper {
     store: Arc<SqliteStore>,
     clock: Arc<dyn Clock>,
     settings: KeepSettings,
-    rules: Arc<Rules>,
+    rules: Arc<ArcSwap<Rules>>,
     /// The catalogue, where it is given.
     given: Option<Catalogue>,
     waiting: Arc<AtomicUsize>,
@@ -133,7 +137,7 @@ impl Keeper {
     /// show, where that is given; else it is learned and kept.
     pub(crate) fn start(
         settings: KeepSettings,
-        rules: Arc<Rules>,
+        rules: Arc<ArcSwap<Rules>>,
         catalogue: Option<Catalogue>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, KeepError> {
@@ -151,7 +155,7 @@ impl Keeper {
         let count = settings.shards.get().min(64);
         let (shards, receivers): (Vec<_>, Vec<Receiver<_>>) = (0..count).map(|_| channel()).unzip();
         let shares = Share::all(count);
-        recover(&left, &shares, &shards, &rules)?;
+        recover(&left, &shares, &shards, &rules.load().dialects)?;
         let runs = Arc::new(AtomicU64::new(left.next));
         let (journal, writer) = left.start()?;
         let journal = (settings.durability == Durability::Disk).then_some(journal);
@@ -285,7 +289,7 @@ impl Keeper {
         let grace = u64::try_from((window.settle + window.max_age).as_nanos()).unwrap_or(u64::MAX);
         let Unsaved { over_time, baseline, batch, .. } = unsaved;
         let baseline_of_all = self.given.as_ref().unwrap_or(baseline);
-        let verdicts = over_time.judge(now, grace, &self.rules.policy, Some(baseline_of_all));
+        let verdicts = over_time.judge(now, grace, &self.rules.load().policy, Some(baseline_of_all));
         if verdicts.is_empty() {
             return Ok(());
         }
@@ -332,14 +336,14 @@ fn recover(
     left: &Left,
     shares: &[Share],
     shards: &[Sender<ToShard>],
-    rules: &Rules,
+    dialects: &Dialects,
 ) -> Result<(), KeepError> {
     let mut waiting: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     let Some(share) = shares.first() else { return Ok(()) };
     left.each(|run, body| {
         let Ok(packed) = lz4_flex::decompress_size_prepended(body) else { return };
         // SQLite answers for whole runs; a broken one would be a fault of ours, and costs itself.
-        let _ = unpack(&packed, &rules.dialects, |trace_id: TraceId, record| {
+        let _ = unpack(&packed, dialects, |trace_id: TraceId, record| {
             let shard = share.of(trace_id);
             let records = waiting.entry(shard).or_default();
             records.extend_from_slice(record);

@@ -16,7 +16,7 @@ pub(crate) enum Durability {
 }
 
 /// Everything the keeper has to be told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeepSettings {
     /// The one directory that everything is kept in. Made if it is not there.
     pub(crate) folder: PathBuf,

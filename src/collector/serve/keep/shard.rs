@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 
+use arc_swap::ArcSwap;
 use hopseal_correlate::across::{Across, window_of};
 use hopseal_correlate::catalogue::Catalogue;
 use hopseal_correlate::hop::{HopKind, Hops};
@@ -21,13 +22,14 @@ use hopseal_correlate::words::Words;
 
 use super::answer::Answer;
 use super::journal::{Journal, Run};
-use super::judging::{Rules, forget_last, least_trusted, record, trust};
+use super::judging::{forget_last, least_trusted, record, trust};
 use super::over_time::window;
 use super::reading::{LinkAway, Share, Stage, read};
 use super::settings::WindowSettings;
 use super::windows::{Counts, Due, Last, Windows};
 use crate::serve::clock::Clock;
 use crate::serve::delivery::Delivery;
+use crate::serve::rules::Rules;
 use crate::serve::store::Batch;
 
 /// Bytes of records that go into one run of the journal.
@@ -108,7 +110,8 @@ pub(crate) struct Found {
 /// What a shard is made of.
 pub(crate) struct Parts {
     pub(crate) share: Share,
-    pub(crate) rules: Arc<Rules>,
+    /// As they are now: each trace is judged by those that are in force then.
+    pub(crate) rules: Arc<ArcSwap<Rules>>,
     pub(crate) window: WindowSettings,
     pub(crate) clock: Arc<dyn Clock>,
     /// `None` where answers do not wait for the disk.
@@ -121,9 +124,9 @@ pub(crate) struct Parts {
 
 /// Runs a shard until everybody who could tell it something is gone.
 pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
-    let rules = Arc::clone(&parts.rules);
+    let dialects = Arc::clone(&parts.rules.load().dialects);
     let mut words = Words::default();
-    let mut intake = Intake::new(&rules.dialects, &mut words, Stage::new(parts.share.clone()));
+    let mut intake = Intake::new(&dialects, &mut words, Stage::new(parts.share.clone()));
     let mut shard = Shard {
         windows: Windows::new(parts.window),
         packer: Packer::default(),
@@ -215,7 +218,8 @@ impl Shard {
         match &self.parts.journal {
             Some(journal) if !records.is_empty() => {
                 self.packed.clear();
-                self.packer.pack(&records, intake.words(), &self.parts.rules.dialects, &mut self.packed);
+                let rules = self.parts.rules.load();
+                self.packer.pack(&records, intake.words(), &rules.dialects, &mut self.packed);
                 journal.append(Run {
                     seq: run,
                     body: lz4_flex::compress_prepend_size(&self.packed),
@@ -333,7 +337,7 @@ impl Shard {
     }
 
     fn judge(&mut self, intake: &Intake<'_, Stage>, trace_id: TraceId, due: Due, now: u64) {
-        let rules = Arc::clone(&self.parts.rules);
+        let rules = self.parts.rules.load_full();
         let Some(kept) = self.windows.get(trace_id) else { return };
         let records = each(&kept.records).map(|(_, record)| record);
         let mut trace = Trace::from_records(trace_id, records, intake.words());

@@ -25,9 +25,9 @@ use crate::serve::store::{FindingQuery, HopQuery, State, StoreSettings};
 /// 2026-01-01T00:00:00Z.
 const NOW: u64 = 1_767_225_600_000_000_000;
 
-fn rules() -> Arc<Rules> {
+fn rules() -> Arc<ArcSwap<Rules>> {
     let (policy, dialects) = check::load_policy(None).expect("the default policy");
-    Arc::new(Rules { policy, dialects, seals: None })
+    Arc::new(ArcSwap::from_pointee(Rules { policy, dialects: Arc::new(dialects), seals: None }))
 }
 
 /// A keeper with a folder and a clock of its own.
@@ -75,12 +75,7 @@ impl Lab {
 }
 
 pub(super) fn delivery(body: Vec<u8>) -> Delivery {
-    Delivery {
-        encoding: Encoding::OtlpProtobuf,
-        body: Bytes::from(body),
-        sender: From::Unauthenticated,
-        received_unix_nano: NOW,
-    }
+    Delivery { encoding: Encoding::OtlpProtobuf, body: Bytes::from(body), sender: From::Unauthenticated }
 }
 
 fn send(keeper: &Keeper, delivery: Delivery) -> Result<Accepted, Refused> {

@@ -171,9 +171,6 @@ pub(crate) trait Store: Send + Sync {
         minutes: u64,
     ) -> Result<Vec<CoveragePoint>, StoreError>;
 
-    /// A number that changes whenever an answer may.
-    fn version(&self) -> u64;
-
     /// Closes a segment if it is time, and removes what is kept no longer.
     fn tend(&self, now: u64) -> Result<Tended, StoreError>;
 }

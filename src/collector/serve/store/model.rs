@@ -23,7 +23,6 @@ struct Kept {
     shown: Catalogue,
     validating: Services,
     windows: Vec<(u64, Vec<u8>)>,
-    version: u64,
 }
 
 /// See the [module](self). Keeps for ever.
@@ -57,6 +56,16 @@ impl Kept {
     }
 }
 
+/// What somebody said of a finding stays said; only what was taken back on its own comes back on its own.
+fn raised_again(state: State) -> State {
+    if state == State::Retracted { State::Open } else { state }
+}
+
+/// The state once later spans showed that it was none.
+fn taken_back(state: State) -> State {
+    if [State::Open, State::Acknowledged].contains(&state) { State::Retracted } else { state }
+}
+
 impl Store for Model {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut kept = self.kept();
@@ -84,17 +93,17 @@ impl Store for Model {
                 body: crate::output::finding(finding).expect("a finding"),
             };
             let known = kept.findings.entry(finding.id).or_insert_with(|| new.clone());
-            if known.state.raised() != known.state {
+            if raised_again(known.state) != known.state {
                 known.changed = batch.at;
             }
             let FindingRecord { state, note, raised, changed, .. } = known.clone();
-            *known = FindingRecord { state: state.raised(), note, raised, changed, ..new };
+            *known = FindingRecord { state: raised_again(state), note, raised, changed, ..new };
         }
         for id in &batch.retracted {
             if let Some(known) = kept.findings.get_mut(id)
-                && known.state.retracted() != known.state
+                && taken_back(known.state) != known.state
             {
-                (known.state, known.changed) = (known.state.retracted(), batch.at);
+                (known.state, known.changed) = (taken_back(known.state), batch.at);
             }
         }
         kept.shown.merge(&batch.shown);
@@ -102,7 +111,6 @@ impl Store for Model {
         if let Some(windows) = &batch.windows {
             kept.windows.clone_from(windows);
         }
-        kept.version += 1;
         Ok(())
     }
 
@@ -188,7 +196,6 @@ impl Store for Model {
         let mut kept = self.kept();
         let Some(finding) = kept.findings.get_mut(&id) else { return Ok(false) };
         (finding.state, finding.note, finding.changed) = (state, note.to_owned(), at);
-        kept.version += 1;
         Ok(true)
     }
 
@@ -240,10 +247,6 @@ impl Store for Model {
             point.uncovered += u64::from(hop.uncovered);
         }
         Ok(points.into_values().collect())
-    }
-
-    fn version(&self) -> u64 {
-        self.kept().version
     }
 
     fn tend(&self, _now: u64) -> Result<Tended, StoreError> {

@@ -262,23 +262,6 @@ impl State {
     pub(crate) fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == word)
     }
-
-    /// The state once the finding was raised again.
-    pub(crate) const fn raised(self) -> Self {
-        match self {
-            // What somebody said of it stays said; only what was taken back on its own comes back on its own.
-            Self::Retracted => Self::Open,
-            other => other,
-        }
-    }
-
-    /// The state once later spans showed that it was none.
-    pub(crate) const fn retracted(self) -> Self {
-        match self {
-            Self::Open | Self::Acknowledged => Self::Retracted,
-            other => other,
-        }
-    }
 }
 
 /// Which findings.

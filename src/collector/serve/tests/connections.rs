@@ -35,6 +35,7 @@ fn connect(port: Port) -> Connected {
     let limits = ConnectionLimits { open: 1, idle: Duration::from_secs(120), age: Duration::from_secs(3600) };
     let server = Arc::new(Server {
         receiver: lab.receiver,
+        api: axum::Router::new(),
         admin: Admin::new(Arc::clone(&lab.metrics), lab.budget),
         metrics: lab.metrics,
         limits,

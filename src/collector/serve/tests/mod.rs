@@ -23,7 +23,6 @@ use http_body_util::{BodyExt as _, Full};
 use tokio::sync::Notify;
 
 use super::budget::Budget;
-use super::clock::TestClock;
 use super::delivery::{Accept, Accepted, Delivery, Refused};
 use super::metrics::Metrics;
 use super::receiver::{Parts, Protocol, Receiver, RequestLimits};
@@ -71,7 +70,6 @@ impl Lab {
             inflating: 1,
             metrics: Arc::clone(&metrics),
             senders: Arc::default(),
-            clock: TestClock::at(7),
         });
         Self { receiver, kept, budget, metrics }
     }

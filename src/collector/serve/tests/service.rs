@@ -18,7 +18,6 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 use super::Kept;
-use crate::serve::clock::TestClock;
 use crate::serve::config::Config;
 use crate::serve::delivery::Sender;
 use crate::serve::listen::Port;
@@ -82,8 +81,8 @@ impl Running {
         let (kept, metrics, reload) =
             (Arc::<Kept>::default(), Arc::new(Metrics::new()), Arc::<Notify>::default());
         let (stop, stopped) = watch::channel(false);
-        let clock = TestClock::at(7);
-        let service = Service::bind(config, live, Arc::clone(&kept), Arc::clone(&metrics), clock).await;
+        let service =
+            Service::bind(config, live, Arc::clone(&kept), Arc::clone(&metrics), axum::Router::new()).await;
         let service = service.expect("ports");
         let addresses = service.addresses().collect();
         let running = tokio::spawn(service.run(stopped, Arc::clone(&reload)));

@@ -4,7 +4,7 @@ use hopseal_correlate::finding::{FindingId, Severity};
 use hopseal_correlate::rule::Rule;
 use hopseal_correlate::sink::TraceId;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter};
+use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
 
 use super::super::query::{FindingQuery, FindingRecord, State};
 use super::super::{Batch, StoreError};
@@ -110,15 +110,6 @@ pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<
         found.push(record(row)?);
     }
     Ok(found)
-}
-
-/// One finding.
-pub(super) fn get(connection: &Connection, id: FindingId) -> Result<Option<FindingRecord>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, rule, severity, service, trace, at, state, note, raised, changed, body FROM finding WHERE id = ?1",
-    )?;
-    let found = statement.query_row([id.0], |row| Ok(record(row))).optional()?;
-    found.transpose()
 }
 
 fn record(row: &Row<'_>) -> Result<FindingRecord, StoreError> {

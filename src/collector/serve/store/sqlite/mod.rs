@@ -10,7 +10,7 @@ mod recent;
 mod tend;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hopseal_correlate::finding::FindingId;
@@ -36,7 +36,6 @@ pub(crate) struct SqliteStore {
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
     recent: RwLock<Recent>,
-    version: AtomicU64,
     /// The first day that was kept when it was last looked at.
     forgotten: AtomicU64,
 }
@@ -83,7 +82,6 @@ impl SqliteStore {
             reader: Mutex::new(connect(&path)?),
             writer: Mutex::new(writer),
             recent: RwLock::new(recent),
-            version: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
         })
     }
@@ -193,7 +191,6 @@ impl Store for SqliteStore {
         if let Some(seq) = seq {
             self.recent_mut().add(uint(seq), batch.at, block);
         }
-        self.version.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -239,7 +236,6 @@ impl Store for SqliteStore {
 
     fn set_state(&self, id: FindingId, state: State, note: &str, at: u64) -> Result<bool, StoreError> {
         let is_there = findings::set_state(&self.writer(), id, state, note, at)?;
-        self.version.fetch_add(1, Ordering::Release);
         Ok(is_there)
     }
 
@@ -256,15 +252,7 @@ impl Store for SqliteStore {
         counts::coverage(&self.reader(), interval, service, minutes)
     }
 
-    fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
-    }
-
     fn tend(&self, now: u64) -> Result<Tended, StoreError> {
-        let tended = Tended { sealed: self.seal(now)?, removed: self.forget(now)? };
-        if tended != Tended::default() {
-            self.version.fetch_add(1, Ordering::Release);
-        }
-        Ok(tended)
+        Ok(Tended { sealed: self.seal(now)?, removed: self.forget(now)? })
     }
 }

@@ -1,0 +1,143 @@
+//! The service, in a process of its own.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::program::{hopseal, report};
+
+/// Tells the process that is started where its configuration is.
+const CONFIG: &str = "HOPSEAL_TEST_CONFIG";
+const EXAMPLE: &str = "examples/checkout.otlp.json";
+
+/// What is started.
+#[test]
+#[ignore = "run by the test beside it, in a process of its own"]
+fn serving() {
+    let config = std::env::var(CONFIG).expect("told");
+    let run = hopseal(&["serve", "--config", &config]);
+    assert_eq!((run.status, run.err.as_str()), (0, ""));
+}
+
+/// A service, and where it listens.
+struct Serving {
+    process: Child,
+    spans: String,
+    api: String,
+    admin: String,
+}
+
+impl Serving {
+    fn start(config: &Path) -> Self {
+        let mut process = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "serve::serving", "--ignored", "--nocapture"])
+            .env(CONFIG, config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("started");
+        let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+        let mut address = |of: &str| loop {
+            let line = lines.next().expect("it listens").expect("a line");
+            if line.contains(&format!("listening for {of}")) {
+                break line.split("address=").nth(1).expect("an address").trim().to_owned();
+            }
+        };
+        let (spans, api, admin) = (address("otlp_http"), address("api"), address("admin"));
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { process, spans, api, admin }
+    }
+
+    async fn get(&self, at: &str, path: &str) -> String {
+        let response = reqwest::get(format!("http://{at}{path}")).await.expect("an answer");
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        response.text().await.expect("text")
+    }
+
+    async fn json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.get(&self.api, path).await).expect("JSON")
+    }
+
+    /// The signal to stop, and its end.
+    fn stop(mut self) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("sent").success());
+        assert!(self.process.wait().expect("ended").success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // A test that failed leaves nothing behind.
+        let _ = self.process.kill();
+    }
+}
+
+fn ids(findings: &Value) -> BTreeSet<String> {
+    let findings = findings["findings"].as_array().expect("a list");
+    findings.iter().map(|finding| finding["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+/// Scenario: the example is posted to a running service, twice; then the signal to stop, and a second process in its place.
+/// Guarantees: the findings are those of `hopseal check` with the same catalogue, the trail has every hop once, metrics count
+/// what was received, and both outlive the process.
+#[tokio::test]
+async fn what_is_received_is_judged_as_check_does_and_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let (config, catalogue, data) = (at("hopseal.yaml"), at("catalogue.json"), at("data"));
+    hopseal(&["check", "--write-catalogue", &catalogue, EXAMPLE]);
+    let checked = report(&["check", "--catalogue", &catalogue, "--format", "json", EXAMPLE]);
+    let expected = ids(&checked);
+    assert!(!expected.is_empty());
+    let text = format!(
+        "listen: {{otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: 127.0.0.1:0, admin: 127.0.0.1:0}}
+windows: {{settle: 100ms}}
+judging: {{catalogue: catalogue.json}}
+store: {{folder: '{data}', alarm_under: '1', refuse_under: '1'}}
+"
+    );
+    std::fs::write(&config, text).expect("written");
+
+    let serving = Serving::start(Path::new(&config));
+    let body = std::fs::read(EXAMPLE).expect("the example");
+    for _ in 0..2 {
+        let request = reqwest::Client::new()
+            .post(format!("http://{}/v1/traces", serving.spans))
+            .header("content-type", "application/json")
+            .body(body.clone());
+        assert_eq!(request.send().await.expect("an answer").status(), 200);
+    }
+    let mut found = BTreeSet::new();
+    for _ in 0..600 {
+        found = ids(&serving.json("/api/v1/findings?limit=1000").await);
+        if found.len() >= expected.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(found, expected);
+    let metrics = serving.get(&serving.admin, "/metrics").await;
+    let spans = 2 * checked["input"]["spans"].as_u64().expect("a number");
+    let counted = format!("hopseal_receive_spans_total{{protocol=\"otlp_http\"}} {spans}");
+    assert!(metrics.lines().any(|line| line == counted), "{counted} in {metrics}");
+    serving.stop();
+
+    let serving = Serving::start(Path::new(&config));
+    assert_eq!(ids(&serving.json("/api/v1/findings?limit=1000").await), expected);
+    for trace in checked["traces"].as_array().expect("traces") {
+        let id = trace["trace_id"].as_str().expect("an id");
+        let kept = hopseal(&["trail", "trace", id, "--data", &data, "--format", "json"]);
+        let kept: Value = serde_json::from_str(&kept.out).expect("JSON");
+        let spans = |hops: &Value| -> Vec<Value> {
+            let hops = hops["hops"].as_array().expect("hops");
+            hops.iter().map(|hop| hop["span_id"].clone()).collect()
+        };
+        assert_eq!(spans(&kept), spans(trace), "{id}");
+    }
+    serving.stop();
+}
