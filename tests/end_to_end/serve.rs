@@ -58,8 +58,9 @@ impl Serving {
         response.text().await.expect("text")
     }
 
-    async fn json(&self, path: &str) -> Value {
-        serde_json::from_str(&self.get(&self.api, path).await).expect("JSON")
+    async fn findings(&self) -> BTreeSet<String> {
+        let text = self.get(&self.api, "/api/v1/findings?limit=1000").await;
+        ids(&serde_json::from_str(&text).expect("JSON"), "/finding/id")
     }
 
     /// The signal to stop, and its end.
@@ -77,9 +78,10 @@ impl Drop for Serving {
     }
 }
 
-fn ids(findings: &Value) -> BTreeSet<String> {
-    let findings = findings["findings"].as_array().expect("a list");
-    findings.iter().map(|finding| finding["id"].as_str().expect("an id").to_owned()).collect()
+/// The ids of findings, each at this place of its entry.
+fn ids(findings: &Value, place: &str) -> BTreeSet<String> {
+    let id = |entry: &Value| entry.pointer(place).and_then(Value::as_str).expect("an id").to_owned();
+    findings["findings"].as_array().expect("a list").iter().map(id).collect()
 }
 
 /// Scenario: the example is posted to a running service, twice; then the signal to stop, and a second process in its place.
@@ -92,7 +94,7 @@ async fn what_is_received_is_judged_as_check_does_and_kept() {
     let (config, catalogue, data) = (at("hopseal.yaml"), at("catalogue.json"), at("data"));
     hopseal(&["check", "--write-catalogue", &catalogue, EXAMPLE]);
     let checked = report(&["check", "--catalogue", &catalogue, "--format", "json", EXAMPLE]);
-    let expected = ids(&checked);
+    let expected = ids(&checked, "/id");
     assert!(!expected.is_empty());
     let text = format!(
         "listen: {{otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: 127.0.0.1:0, admin: 127.0.0.1:0}}
@@ -114,7 +116,7 @@ store: {{folder: '{data}', alarm_under: '1', refuse_under: '1'}}
     }
     let mut found = BTreeSet::new();
     for _ in 0..600 {
-        found = ids(&serving.json("/api/v1/findings?limit=1000").await);
+        found = serving.findings().await;
         if found.len() >= expected.len() {
             break;
         }
@@ -128,16 +130,16 @@ store: {{folder: '{data}', alarm_under: '1', refuse_under: '1'}}
     serving.stop();
 
     let serving = Serving::start(Path::new(&config));
-    assert_eq!(ids(&serving.json("/api/v1/findings?limit=1000").await), expected);
+    assert_eq!(serving.findings().await, expected);
     for trace in checked["traces"].as_array().expect("traces") {
         let id = trace["trace_id"].as_str().expect("an id");
         let kept = hopseal(&["trail", "trace", id, "--data", &data, "--format", "json"]);
         let kept: Value = serde_json::from_str(&kept.out).expect("JSON");
-        let spans = |hops: &Value| -> Vec<Value> {
-            let hops = hops["hops"].as_array().expect("hops");
-            hops.iter().map(|hop| hop["span_id"].clone()).collect()
+        let hops = |of: &Value| -> Vec<(Value, Value)> {
+            let hops = of["hops"].as_array().expect("hops");
+            hops.iter().map(|hop| (hop["span_id"].clone(), hop["assurance"].clone())).collect()
         };
-        assert_eq!(spans(&kept), spans(trace), "{id}");
+        assert_eq!(hops(&kept), hops(trace), "{id}");
     }
     serving.stop();
 }
