@@ -78,7 +78,7 @@ fn the_shipped_examples_work() {
 #[test]
 fn without_configuration_it_listens_on_this_machine_alone() {
     let config = read("").expect("usable");
-    assert_eq!(config.listen.len(), 4);
+    assert_eq!(config.listen.len(), 5);
     assert!(config.listen.iter().all(|(_, address)| address.ip().is_loopback()));
 }
 
@@ -96,6 +96,11 @@ fn what_is_wrong_is_said_with_its_place() {
     let tls = "tls: {certificate: a, key: b}\n";
     for (text, said) in [
         ("listne: {}", "line 1, column 1: there is no key `listne`; did you mean `listen`?"),
+        (
+            "listen: {api: 0.0.0.0:8317, unprotected: true}",
+            "line 1, column 15: `0.0.0.0:8317`: the API does not ask who asks",
+        ),
+        ("store: {threads: 0}", "line 1, column 18: `0`: write a number from 1 to 64"),
         (
             "listen:\n  otlp_grpc: 4317",
             "line 2, column 14: `4317`: no address to listen at; write `127.0.0.1:4317` or `[::1]:4317`",
