@@ -89,6 +89,14 @@ pub(super) enum Unknown {
     Cooldown,
 }
 
+/// A fetch that has begun.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun {
+    /// How many were begun with it.
+    number: u64,
+    asked: UnixTime,
+}
+
 /// What came of a fetch.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
@@ -206,21 +214,23 @@ impl State {
         }
     }
 
-    /// A fetch begins. The number is for [`Self::end`].
-    pub(super) fn begin(&mut self, now: UnixTime, why: Why, settings: &KeySettings) -> u64 {
+    /// A fetch begins. What is returned is for [`Self::end`].
+    pub(super) fn begin(&mut self, now: UnixTime, why: Why, settings: &KeySettings) -> Begun {
         if why == Why::UnknownKid {
             self.unknown_due = self.unknown_due(now, settings).plus(settings.unknown_kid_cooldown);
         }
         self.begun += 1;
-        self.begun
+        Begun { number: self.begun, asked: now }
     }
 
-    /// A fetch that was begun came to an end. Good keys are never replaced by none.
-    pub(super) fn end(&mut self, now: UnixTime, fetch: u64, outcome: Outcome, settings: &KeySettings) {
-        self.ended = self.ended.max(fetch);
+    /// A fetch that was begun came to an end. Good keys are never replaced by none. Their age counts from when they were asked
+    /// for, since a slow answer does not know what changed in between.
+    pub(super) fn end(&mut self, now: UnixTime, fetch: Begun, outcome: Outcome, settings: &KeySettings) {
+        let Begun { number, asked } = fetch;
+        self.ended = self.ended.max(number);
         let soft = |max_age: Option<u64>| {
             let age = max_age.unwrap_or(settings.soft_age);
-            now.plus(age.clamp(settings.soft_age_least, settings.soft_age_most))
+            asked.plus(age.clamp(settings.soft_age_least, settings.soft_age_most))
         };
         match (outcome, &mut self.held) {
             (Outcome::New { set, max_age }, held) if !set.is_empty() => {
@@ -233,11 +243,11 @@ impl State {
                     self.absent.clear();
                 }
                 let keys = Keys { set: Arc::new(set), epoch };
-                *held = Some(Held { keys, confirmed: now, soft: soft(max_age) });
+                *held = Some(Held { keys, confirmed: asked, soft: soft(max_age) });
                 self.succeeded();
             }
             (Outcome::Same { max_age }, Some(held)) => {
-                held.confirmed = now;
+                held.confirmed = asked;
                 held.soft = soft(max_age);
                 self.succeeded();
             }

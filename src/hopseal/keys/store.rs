@@ -369,14 +369,14 @@ impl Line {
 
     async fn fetch(&self, _flight: OwnedMutexGuard<()>, why: Why) {
         let Shared { settings, client, clock, .. } = &*self.shared;
-        let now = clock.now();
-        let (number, known) = {
+        let asked = clock.now();
+        let (begun, known) = {
             let mut inner = self.inner();
-            (inner.state.begin(now, why, settings), inner.known.clone())
+            (inner.state.begin(asked, why, settings), inner.known.clone())
         };
-        let began = Instant::now();
-        let fetched = fetch(&self.origin, client.as_ref(), known, now, settings).await;
-        let took = began.elapsed();
+        let sent = Instant::now();
+        let fetched = fetch(&self.origin, client.as_ref(), known, asked, settings).await;
+        let took = sent.elapsed();
         let mut skipped = 0;
         let outcome = {
             let mut inner = self.inner();
@@ -400,7 +400,7 @@ impl Line {
                     (Outcome::Failed, word)
                 }
             };
-            inner.state.end(clock.now(), number, outcome, settings);
+            inner.state.end(clock.now(), begun, outcome, settings);
             self.publish(&inner);
             word
         };

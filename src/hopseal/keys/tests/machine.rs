@@ -48,14 +48,14 @@ proptest! {
         for event in events {
             let fetch = |state: &mut State, why, answer: Option<u8>| {
                 let before = state.held().map(|held| held.keys.clone());
-                let number = state.begin(now, why, &settings);
+                let begun = state.begin(now, why, &settings);
                 let outcome = match answer {
                     Some(version) => {
                         Outcome::New { set: sets[usize::from(version)].clone(), max_age: None }
                     }
                     None => Outcome::Failed,
                 };
-                state.end(now, number, outcome, &settings);
+                state.end(now, begun, outcome, &settings);
                 let after = state.held().map(|held| held.keys.clone());
                 if let Some(before) = before {
                     let after = after.expect("keys are never lost");
@@ -111,8 +111,8 @@ fn absent_keys_are_few_and_forgotten() {
     let mut state = State::new();
     let now = UnixTime(START);
     let fetch = |state: &mut State, set| {
-        let number = state.begin(now, Why::Refresh, &settings);
-        state.end(now, number, Outcome::New { set, max_age: None }, &settings);
+        let begun = state.begin(now, Why::Refresh, &settings);
+        state.end(now, begun, Outcome::New { set, max_age: None }, &settings);
     };
     let first = set(&["k"]);
     fetch(&mut state, first.clone());

@@ -221,6 +221,22 @@ async fn a_slow_provider_costs_no_more_than_the_wait() {
     assert!(lab.store.in_hand("idp").is_some());
 }
 
+/// What an answer says was so when it was asked for: by the time it is here, the keys may have been withdrawn.
+#[tokio::test(start_paused = true)]
+async fn a_slow_answer_is_as_old_as_its_question() {
+    let lab = Lab::new(Says::Late(Duration::from_secs(1), jwks(&[&jwk("k1")])));
+    let (answer, ()) = tokio::join!(lab.ask("k1"), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        lab.clock.forward(700); // past the soft age
+    });
+    assert_eq!(answer, 200);
+    assert_eq!(lab.store.status()[0].age, Some(700));
+    lab.idp.says(Says::Keys(jwks(&[&jwk("k2")])));
+    assert_eq!(lab.ask("k1").await, 200, "and is refreshed behind");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(lab.ask("k1").await, 401);
+}
+
 /// Where nothing runs between requests, the request refreshes, and does not wait long for it.
 #[tokio::test(start_paused = true)]
 async fn without_a_background_requests_refresh() {

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::*;
 use crate::http::{Answer, Fetch, Fetching, HttpFault, Request};
@@ -183,10 +184,15 @@ async fn rotation_under_load() {
         let epoch = world.keys.in_hand("idp").expect("keys").epoch;
         world.idp.publishes(&[new]);
         world.clock.set(NOW.plus(u64::from(round) * 2000 + 1000)); // past the soft age
-        while world.keys.in_hand("idp").is_none_or(|keys| keys.epoch == epoch) {
-            let _ = world.judge(&token(new.0, new.1), Credential::AccessToken).await;
-            tokio::task::yield_now().await;
-        }
+        let refreshed = async {
+            while world.keys.in_hand("idp").is_none_or(|keys| keys.epoch == epoch) {
+                let _ = world.judge(&token(new.0, new.1), Credential::AccessToken).await;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), refreshed)
+            .await
+            .expect("keys past their soft age are refreshed");
         assert_eq!(
             world.judge(&token(old.0, old.1), Credential::AccessToken).await,
             "unknown_key",
