@@ -1,0 +1,220 @@
+//! What `hopseal serve` costs: the whole path, from the request to the store.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde::Deserialize;
+use wait4::Wait4;
+
+use super::Args;
+use super::bulk::{self, Encoding};
+use crate::exec;
+use crate::task::{Repository, TaskError};
+
+/// How spans come.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    name: &'static str,
+    port: &'static str,
+    /// Seconds of CPU that a million spans may cost, segments closed.
+    limit: f64,
+}
+
+const WAYS: [Way; 2] = [
+    Way { name: "http", port: "otlp_http", limit: 2.0 },
+    Way { name: "grpc", port: "otlp_grpc", limit: 2.4 },
+];
+
+/// What the program that sends says.
+#[derive(Debug, Deserialize)]
+struct Report {
+    refused: usize,
+    seconds: f64,
+    p50: f64,
+    p99: f64,
+}
+
+/// Times that it is asked whether all traces are judged, and the pause between, before that is given up.
+const PATIENCE: (u32, Duration) = (1200, Duration::from_millis(250));
+
+/// Sends the largest file to a service on a core of its own, and prints what that cost it. Returns how many limits are missed.
+pub(super) fn runs(
+    args: &Args,
+    repository: &Repository,
+    target: &Path,
+    out: &mut dyn Write,
+) -> Result<usize, TaskError> {
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root()).args(["build", "--release", "--locked", "-p", "hopseal-xtask"]);
+    exec::run(cargo.args(["--features", "load", "--bin", "load"]), out)?;
+    let blocks = args.spans.iter().max().map_or(0, |spans| spans.div_ceil(bulk::BLOCK));
+    let folder = target.join("bench");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join("serve.otlp.protobuf");
+    bulk::write(Encoding::Protobuf, blocks, &mut BufWriter::new(File::create(&file)?))?;
+    writeln!(
+        out,
+        "{:>10}  {:<8} {:>9} {:>12} {:>7} {:>10} {:>9} {:>8} {:>8} {:>8}",
+        "spans", "serve", "spans/s", "CPU-s/M", "limit", "peak MiB", "B/span", "p50 ms", "p99 ms", "refused"
+    )?;
+    let mut over = 0;
+    for way in WAYS {
+        let cost = Run { args, target, folder: &folder, file: &file, blocks, way }.cost()?;
+        let spans = blocks * bulk::BLOCK;
+        let per_million = cost.cpu.as_secs_f64() * 1e6 / spans as f64;
+        let missed = per_million > way.limit;
+        over += usize::from(missed);
+        let Report { refused, seconds, p50, p99 } = cost.report;
+        writeln!(
+            out,
+            "{spans:>10}  {:<8} {:>9.0} {per_million:>12.3} {:>7.1} {:>10.1} {:>9.1} {p50:>8.1} {p99:>8.1} {refused:>8}{}",
+            way.name,
+            spans as f64 / seconds,
+            way.limit,
+            cost.peak as f64 / f64::from(1 << 20),
+            cost.kept as f64 / spans as f64,
+            if missed { "  over the limit" } else { "" },
+        )?;
+        out.flush()?;
+    }
+    if !args.keep {
+        fs::remove_file(&file)?;
+    }
+    Ok(over)
+}
+
+/// What one run cost.
+struct Cost {
+    cpu: Duration,
+    peak: u64,
+    /// Bytes of the store.
+    kept: u64,
+    report: Report,
+}
+
+struct Run<'r> {
+    args: &'r Args,
+    target: &'r Path,
+    folder: &'r Path,
+    file: &'r Path,
+    blocks: u64,
+    way: Way,
+}
+
+impl Run<'_> {
+    fn cost(&self) -> Result<Cost, TaskError> {
+        let store = self.folder.join("serve-store");
+        match fs::remove_dir_all(&store) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let config = self.folder.join("serve.yaml");
+        fs::write(&config, self.config(&store))?;
+        let mut serve = self.pinned(self.args.core, "hopseal");
+        serve.args(["serve", "--config"]).arg(&config).stdout(Stdio::null()).stderr(Stdio::piped());
+        let shown = exec::shown(&serve);
+        let failed = |source| TaskError::Start { command: shown.clone(), source };
+        let mut process = serve.spawn().map_err(failed)?;
+        let report = self.load(&mut process);
+        // Whatever came of it, nothing is left running.
+        let stopped = Command::new("kill").arg(process.id().to_string()).status();
+        let ended = process.wait4().map_err(failed)?;
+        let report = report?;
+        stopped?;
+        if !ended.status.success() {
+            return Err(TaskError::Failed { command: shown, status: ended.status });
+        }
+        let kept = size(&store)?;
+        fs::remove_dir_all(&store)?;
+        let cpu = ended.rusage.utime + ended.rusage.stime;
+        Ok(Cost { cpu, peak: ended.rusage.maxrss, kept, report })
+    }
+
+    fn config(&self, store: &Path) -> String {
+        format!(
+            "listen: {{otlp_grpc: null, otlp_http: null, zipkin: null, api: null, {}: 127.0.0.1:0, admin: 127.0.0.1:0}}\n\
+             windows: {{settle: 1s}}\n\
+             store: {{folder: '{}', days: null, alarm_under: '1', refuse_under: '1'}}\n",
+            self.way.port,
+            store.display()
+        )
+    }
+
+    /// A program of ours on a core.
+    fn pinned(&self, core: usize, program: &str) -> Command {
+        let mut command = Command::new("taskset");
+        command.arg("--cpu-list").arg(core.to_string()).arg(self.target.join("release").join(program));
+        command
+    }
+
+    /// Sends everything and waits until it is judged.
+    fn load(&self, process: &mut Child) -> Result<Report, TaskError> {
+        let mut lines = BufReader::new(process.stderr.take().ok_or_else(silent)?);
+        let spans = listens(&mut lines, self.way.port)?;
+        let admin = listens(&mut lines, "admin")?;
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        let other = usize::from(self.args.core == 0);
+        let mut load = self.pinned(other, "load");
+        load.arg(self.file).args(["--protocol", self.way.name, "--to", &format!("http://{spans}")]);
+        let said = exec::read(load.args(["--batches", &self.blocks.to_string()]))?;
+        let report =
+            serde_json::from_str(&said).map_err(|source| TaskError::Output { command: "load", source })?;
+        for _ in 0..PATIENCE.0 {
+            if open_traces(&admin)? == Some(0) {
+                return Ok(report);
+            }
+            sleep(PATIENCE.1);
+        }
+        Err(std::io::Error::other("the traces that were sent are never all judged").into())
+    }
+}
+
+fn silent() -> TaskError {
+    std::io::Error::other("the service ended before it listened").into()
+}
+
+/// The address that the service says it listens at.
+fn listens(lines: &mut BufReader<ChildStderr>, port: &str) -> Result<String, TaskError> {
+    loop {
+        let mut line = String::new();
+        if lines.read_line(&mut line)? == 0 {
+            return Err(silent());
+        }
+        if line.contains(&format!("listening for {port}"))
+            && let Some((_, address)) = line.split_once("address=")
+        {
+            return Ok(address.trim().to_owned());
+        }
+    }
+}
+
+/// What the service says of its open traces.
+fn open_traces(admin: &str) -> Result<Option<u64>, TaskError> {
+    let mut stream = TcpStream::connect(admin)?;
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let line = answer.lines().find_map(|line| line.strip_prefix("hopseal_open_traces "));
+    Ok(line.and_then(|count| count.trim().parse().ok()))
+}
+
+/// The bytes of all files under a folder.
+fn size(folder: &Path) -> std::io::Result<u64> {
+    let mut total = 0;
+    let mut folders = vec![PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => folders.push(entry.path()),
+                false => total += entry.metadata()?.len(),
+            }
+        }
+    }
+    Ok(total)
+}

@@ -1,0 +1,183 @@
+//! Sends a file of batches to a service, and says how it was answered. A program of its own, so that its cost is not counted as
+//! that of the service.
+#![expect(clippy::disallowed_methods, reason = "it measures how long answers take")]
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use clap::Parser;
+use http::{HeaderMap, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+/// Sends a file that `cargo xtask bench` made.
+#[derive(Debug, Parser)]
+struct Args {
+    /// OTLP protobuf, of batches of the same length each.
+    file: PathBuf,
+    /// How many batches it has.
+    #[arg(long)]
+    batches: usize,
+    /// Where to, such as `http://127.0.0.1:4318`.
+    #[arg(long)]
+    to: Uri,
+    #[arg(long)]
+    protocol: Protocol,
+    /// Requests under way at once.
+    #[arg(long, default_value_t = 8)]
+    at_once: usize,
+    /// Batches a second; as many as are taken, unless it is said.
+    #[arg(long)]
+    rate: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Protocol {
+    Http,
+    Grpc,
+}
+
+/// How a batch was answered.
+enum Answer {
+    Taken,
+    /// To come again after a while.
+    Later,
+}
+
+/// What was sent and how it was answered.
+#[derive(Debug, Default, serde::Serialize)]
+struct Report {
+    /// Batches taken.
+    taken: usize,
+    /// Times that a batch had to come again.
+    refused: usize,
+    /// From the first to the last answer, in seconds.
+    seconds: f64,
+    /// From a batch that is sent to its answer, in milliseconds.
+    p50: f64,
+    p99: f64,
+}
+
+struct Load {
+    client: Client<HttpConnector, Full<Bytes>>,
+    to: Uri,
+    protocol: Protocol,
+    /// Batches that wait, with the time they are to be sent at.
+    waiting: Mutex<VecDeque<(Bytes, Duration)>>,
+    began: Instant,
+}
+
+type AnyError = Box<dyn Error + Send + Sync>;
+
+impl Load {
+    fn next(&self) -> Option<(Bytes, Duration)> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    async fn send(&self, body: Bytes) -> Result<Answer, AnyError> {
+        let request = Request::post(self.to.clone());
+        let request = match self.protocol {
+            Protocol::Http => request.header("content-type", "application/x-protobuf"),
+            Protocol::Grpc => request.header("content-type", "application/grpc").header("te", "trailers"),
+        };
+        let response = self.client.request(request.body(Full::new(body))?).await?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?;
+        let status =
+            |headers: &HeaderMap| headers.get("grpc-status").map(|status| status.as_bytes().to_vec());
+        let grpc = body.trailers().and_then(status).or_else(|| status(&parts.headers));
+        match (self.protocol, parts.status, grpc.as_deref()) {
+            (Protocol::Http, StatusCode::OK, _) | (Protocol::Grpc, StatusCode::OK, Some(b"0")) => {
+                Ok(Answer::Taken)
+            }
+            (Protocol::Http, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, _)
+            | (Protocol::Grpc, StatusCode::OK, Some(b"8" | b"14")) => Ok(Answer::Later),
+            (_, status, grpc) => Err(format!("answered with {status}, {grpc:?}").into()),
+        }
+    }
+
+    /// Sends until nothing waits. Returns how long each took, and how often one had to come again.
+    async fn work(&self) -> Result<(Vec<Duration>, usize), AnyError> {
+        let (mut took, mut refused) = (Vec::new(), 0);
+        while let Some((body, at)) = self.next() {
+            tokio::time::sleep_until((self.began + at).into()).await;
+            // From when it was to be sent: what waits because others do counts too.
+            let sent = if at.is_zero() { Instant::now() } else { self.began + at };
+            while let Answer::Later = self.send(body.clone()).await? {
+                refused += 1;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            took.push(sent.elapsed());
+        }
+        Ok((took, refused))
+    }
+}
+
+/// The bodies of the requests.
+fn bodies(args: &Args) -> Result<VecDeque<(Bytes, Duration)>, AnyError> {
+    let file = Bytes::from(std::fs::read(&args.file)?);
+    let length = file.len() / args.batches.max(1);
+    let place = |batch: usize| {
+        let body = file.slice(batch * length..(batch + 1) * length);
+        let body = match args.protocol {
+            Protocol::Http => body,
+            Protocol::Grpc => {
+                let mut framed = BytesMut::with_capacity(body.len() + 5);
+                framed.put_u8(0);
+                framed.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
+                framed.extend_from_slice(&body);
+                framed.freeze()
+            }
+        };
+        (body, Duration::from_secs_f64(args.rate.map_or(0.0, |rate| batch as f64 / rate)))
+    };
+    Ok((0..args.batches).map(place).collect())
+}
+
+async fn send(args: &Args) -> Result<Report, AnyError> {
+    let path = match args.protocol {
+        Protocol::Http => "/v1/traces",
+        Protocol::Grpc => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    };
+    let mut client = Client::builder(TokioExecutor::new());
+    client.http2_only(matches!(args.protocol, Protocol::Grpc));
+    let load = Arc::new(Load {
+        client: client.build_http(),
+        to: format!("{}{path}", args.to.to_string().trim_end_matches('/')).parse()?,
+        protocol: args.protocol,
+        waiting: Mutex::new(bodies(args)?),
+        began: Instant::now(),
+    });
+    let workers = (0..args.at_once).map(|_| {
+        let load = Arc::clone(&load);
+        tokio::spawn(async move { load.work().await })
+    });
+    let workers: Vec<_> = workers.collect();
+    let (mut took, mut refused) = (Vec::new(), 0);
+    for worker in workers {
+        let (some, again) = worker.await??;
+        took.extend(some);
+        refused += again;
+    }
+    took.sort_unstable();
+    let share = |share: f64| {
+        let at = (took.len() as f64 * share) as usize;
+        took.get(at).map_or(0.0, |took| took.as_secs_f64() * 1e3)
+    };
+    let seconds = load.began.elapsed().as_secs_f64();
+    Ok(Report { taken: took.len(), refused, seconds, p50: share(0.5), p99: share(0.99) })
+}
+
+fn main() -> Result<(), AnyError> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(send(&args))?;
+    serde_json::to_writer(std::io::stdout(), &report)?;
+    Ok(())
+}
