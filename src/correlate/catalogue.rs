@@ -27,11 +27,21 @@ pub struct Shown {
 /// Hops counted of one service.
 pub type Operations = BTreeMap<String, Shown>;
 
+/// What is known of one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    namespace: String,
+    environment: String,
+    operations: Operations,
+    /// Hops with an identity, of all operations.
+    identified: u64,
+}
+
 /// What is known of the services.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Catalogue {
     /// By name; a name may belong to several namespaces and environments.
-    services: BTreeMap<String, Vec<(String, String, Operations)>>,
+    services: BTreeMap<String, Vec<Known>>,
     /// Names of services of which spans were seen and no hop: at most [`MAX_SENDERS`], the first by spelling.
     senders: BTreeSet<String>,
 }
@@ -47,7 +57,34 @@ pub enum Capability {
     Never,
 }
 
+/// Something that a catalogue may come to say, and that verdicts rest on. It is never taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lesson<'c> {
+    /// A service by that name sends spans.
+    Sends(&'c str),
+    /// The service shows identities.
+    Service(Service<'c>),
+    /// That operation of it does.
+    Operation(Service<'c>, &'c str),
+}
+
 impl Catalogue {
+    /// What another says and this one does not, so far.
+    pub fn news<'c>(&'c self, other: &'c Self) -> impl Iterator<Item = Lesson<'c>> {
+        let names = other.services.keys().chain(&other.senders).map(String::as_str);
+        let senders = names.filter(|name| !self.knows(name)).map(Lesson::Sends);
+        let services = other.services().flat_map(move |(service, operations)| {
+            let shown = operations.iter().filter(|(_, shown)| shown.identified > 0);
+            let shown =
+                shown.filter(move |(name, _)| self.capability(service, name) != Capability::Operation);
+            let is_first = self.known(service).is_none_or(|known| known.identified == 0);
+            let mut shown = shown.map(move |(name, _)| Lesson::Operation(service, name)).peekable();
+            let first = shown.peek().filter(|_| is_first).map(|_| Lesson::Service(service));
+            first.into_iter().chain(shown)
+        });
+        senders.chain(services)
+    }
+
     /// Names of services of which spans were seen and no hop.
     pub fn senders(&self) -> impl Iterator<Item = &str> {
         self.senders.iter().map(String::as_str).filter(|name| !self.services.contains_key(*name))
@@ -86,35 +123,25 @@ impl Catalogue {
     /// Adds counts of one operation.
     pub fn add(&mut self, service: Service<'_>, operation: &str, shown: Shown) {
         let Service { name, namespace, environment } = service;
-        let count = |operations: &mut Operations| {
-            let count = |counts: &mut Shown| {
-                counts.hops += shown.hops;
-                counts.identified += shown.identified;
-            };
-            if let Some(counts) = operations.get_mut(operation) {
-                return count(counts);
-            }
-            let operation = if operations.len() >= MAX_OPERATIONS { "" } else { operation };
-            count(operations.entry(operation.to_owned()).or_default());
+        let all = match self.services.get_mut(name) {
+            Some(all) => all,
+            None => self.services.entry(name.to_owned()).or_default(),
         };
-        if let Some(kept) = self.services.get_mut(name) {
-            let known = kept.iter_mut().find(|kept| (&*kept.0, &*kept.1) == (namespace, environment));
-            if let Some((_, _, operations)) = known {
-                return count(operations);
+        let known = match all.iter().position(|known| known.is_of(service)) {
+            Some(place) => all.get_mut(place),
+            None => {
+                let (namespace, environment) = (namespace.to_owned(), environment.to_owned());
+                all.push(Known { namespace, environment, operations: Operations::new(), identified: 0 });
+                all.last_mut()
             }
+        };
+        if let Some(known) = known {
+            known.add(operation, shown);
         }
-        let mut operations = Operations::new();
-        count(&mut operations);
-        let kept = self.services.entry(name.to_owned()).or_default();
-        kept.push((namespace.to_owned(), environment.to_owned(), operations));
     }
 
-    fn operations(&self, service: Service<'_>) -> Option<&Operations> {
-        let kept = self.services.get(service.name)?;
-        let key = (service.namespace, service.environment);
-        kept.iter()
-            .find(|(namespace, environment, _)| (&**namespace, &**environment) == key)
-            .map(|(_, _, operations)| operations)
+    fn known(&self, service: Service<'_>) -> Option<&Known> {
+        self.services.get(service.name)?.iter().find(|known| known.is_of(service))
     }
 
     /// Whether anything of a service by that name was seen.
@@ -126,19 +153,21 @@ impl Catalogue {
     /// Hops counted of an operation; `None` for one that was never seen.
     #[must_use]
     pub fn shown(&self, service: Service<'_>, operation: &str) -> Option<Shown> {
-        self.operations(service)?.get(operation).copied()
+        self.known(service)?.operations.get(operation).copied()
     }
 
     /// What is known of an operation.
     #[must_use]
     pub fn capability(&self, service: Service<'_>, operation: &str) -> Capability {
-        let Some(operations) = self.operations(service) else { return Capability::Never };
-        if operations.get(operation).is_some_and(|shown| shown.identified > 0) {
-            return Capability::Operation;
-        }
-        match operations.values().any(|shown| shown.identified > 0) {
-            true => Capability::Service,
-            false => Capability::Never,
+        match self.known(service) {
+            Some(known) if known.identified > 0 => {
+                let own = known.operations.get(operation);
+                match own.is_some_and(|shown| shown.identified > 0) {
+                    true => Capability::Operation,
+                    false => Capability::Service,
+                }
+            }
+            _ => Capability::Never,
         }
     }
 
@@ -146,10 +175,89 @@ impl Catalogue {
     pub fn services(&self) -> impl Iterator<Item = (Service<'_>, &Operations)> {
         self.services.iter().flat_map(|(name, kept)| {
             let mut kept: Vec<_> = kept.iter().collect();
-            kept.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-            kept.into_iter().map(move |(namespace, environment, operations)| {
+            kept.sort_by_key(|known| (&known.namespace, &known.environment));
+            kept.into_iter().map(move |Known { namespace, environment, operations, .. }| {
                 (Service { name, namespace, environment }, operations)
             })
         })
+    }
+}
+
+impl Known {
+    fn is_of(&self, service: Service<'_>) -> bool {
+        (&*self.namespace, &*self.environment) == (service.namespace, service.environment)
+    }
+
+    fn add(&mut self, operation: &str, shown: Shown) {
+        self.identified = self.identified.saturating_add(shown.identified);
+        let counts = match self.operations.get_mut(operation) {
+            Some(counts) => counts,
+            None => {
+                let operation = if self.operations.len() >= MAX_OPERATIONS { "" } else { operation };
+                self.operations.entry(operation.to_owned()).or_default()
+            }
+        };
+        counts.hops = counts.hops.saturating_add(shown.hops);
+        counts.identified = counts.identified.saturating_add(shown.identified);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(name: &str) -> Service<'_> {
+        Service { name, ..Service::default() }
+    }
+
+    fn catalogue(shown: &[(&str, &str, u64)], senders: &[&str]) -> Catalogue {
+        let mut catalogue = Catalogue::default();
+        for (name, operation, identified) in shown {
+            catalogue.add(service(name), operation, Shown { hops: 2, identified: *identified });
+        }
+        senders.iter().for_each(|name| catalogue.sends(name));
+        catalogue
+    }
+
+    #[test]
+    fn capability_of_operations_and_services() {
+        let known = catalogue(&[("a", "GET /", 1), ("a", "POST /", 0), ("b", "GET /", 0)], &[]);
+        for (name, operation, expected) in [
+            ("a", "GET /", Capability::Operation),
+            ("a", "POST /", Capability::Service),
+            ("a", "never seen", Capability::Service),
+            ("b", "GET /", Capability::Never),
+            ("c", "GET /", Capability::Never),
+        ] {
+            assert_eq!(known.capability(service(name), operation), expected, "{name} {operation}");
+        }
+        let elsewhere = Service { namespace: "test", ..service("a") };
+        assert_eq!(known.capability(elsewhere, "GET /"), Capability::Never);
+    }
+
+    #[test]
+    fn only_what_is_new_is_news() {
+        let known = catalogue(&[("a", "GET /", 1), ("a", "POST /", 0), ("b", "GET /", 0)], &["quiet"]);
+        let (a, b, c) = (service("a"), service("b"), service("c"));
+        for (shown, senders, expected) in [
+            (&[("a", "GET /", 2)][..], &["quiet", "b"][..], &[][..]),
+            (&[("a", "POST /", 1)], &[], &[Lesson::Operation(a, "POST /")]),
+            (&[("b", "PUT /", 1)], &[], &[Lesson::Service(b), Lesson::Operation(b, "PUT /")]),
+            (&[("c", "GET /", 0)], &[], &[Lesson::Sends("c")]),
+            (&[], &["loud"], &[Lesson::Sends("loud")]),
+            (
+                &[("c", "GET /", 1)],
+                &[],
+                &[Lesson::Sends("c"), Lesson::Service(c), Lesson::Operation(c, "GET /")],
+            ),
+        ] {
+            let other = catalogue(shown, senders);
+            let mut news: Vec<_> = known.news(&other).collect();
+            assert_eq!(news, expected);
+            let mut merged = known.clone();
+            merged.merge(&other);
+            news = merged.news(&other).collect();
+            assert_eq!(news, [], "once it is merged");
+        }
     }
 }

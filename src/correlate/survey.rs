@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Capability, Catalogue, Lesson};
 use crate::field::Field;
 use crate::finding::Who;
 use crate::hop::{HopKind, HopLink, Hops};
@@ -50,6 +50,22 @@ pub fn rests_on_others(trace: &Trace<'_>, hops: &Hops<'_>, known: Option<&Survey
     hops.iter().any(|hop| !hop.identity.assurance.is_identified())
         || trace.spans().iter().any(links_away)
         || blind_hop::rests_on_others(trace, known.map(|known| &known.catalogue))
+}
+
+/// What a catalogue does not say so far and would change the verdict on a trace. Those who judge traces before they have seen all
+/// of them judge such a trace again once one of these is learned.
+pub fn unlearned<'t>(
+    trace: &'t Trace<'t>,
+    hops: &'t Hops<'t>,
+    known: &'t Catalogue,
+) -> impl Iterator<Item = Lesson<'t>> {
+    let unidentified = hops.iter().filter(|hop| !hop.identity.assurance.is_identified());
+    let lessons = unidentified.filter_map(|hop| match known.capability(hop.service, &hop.operation) {
+        Capability::Operation => None,
+        Capability::Service => Some(Lesson::Operation(hop.service, &hop.operation)),
+        Capability::Never => Some(Lesson::Service(hop.service)),
+    });
+    lessons.chain(blind_hop::unseen(trace, known).map(Lesson::Sends))
 }
 
 /// Services that name a user in a trace with nothing behind it, and were not seen to ask anybody so far. Should another trace
@@ -260,6 +276,29 @@ mod tests {
             with_hops(&trace, |trace, hops| {
                 assert_eq!(rests_on_others(trace, hops, None), at_first, "{name}");
                 assert_eq!(rests_on_others(trace, hops, Some(&seen)), later, "{name}, later");
+            });
+        }
+    }
+
+    #[test]
+    fn what_is_not_learned_yet() {
+        let mut known = Catalogue::default();
+        let shown = crate::catalogue::Shown { hops: 1, identified: 1 };
+        let service = |name| Service { name, ..Service::default() };
+        known.add(service("gw"), "GET /", shown);
+        let post = Lesson::Operation(service("gw"), "POST /");
+        for (trace, expected) in [
+            ("gw SERVER GET /", &[][..]),
+            ("gw SERVER POST /", &[post]),
+            ("gw SERVER POST / user.id=al", &[]),
+            ("new SERVER GET /", &[Lesson::Service(service("new"))]),
+            (
+                "gw SERVER GET /\n  gw CLIENT GET http.method=GET server.address=vault.shop.svc",
+                &[Lesson::Sends("vault.shop.svc"), Lesson::Sends("vault")],
+            ),
+        ] {
+            with_hops(trace, |trace, hops| {
+                assert_eq!(unlearned(trace, hops, &known).collect::<Vec<_>>(), expected);
             });
         }
     }

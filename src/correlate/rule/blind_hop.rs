@@ -37,6 +37,12 @@ pub(crate) fn rests_on_others(trace: &Trace<'_>, known: Option<&Catalogue>) -> b
     unanswered_calls(trace).any(|(_, host)| is_new(host))
 }
 
+/// Names of services of which nothing was seen, each of which would explain a call should it turn up.
+pub(crate) fn unseen<'a>(trace: &'a Trace<'a>, known: &Catalogue) -> impl Iterator<Item = &'a str> {
+    let calls = unanswered_calls(trace).filter(|(_, host)| !is_known(known, host) && !is_seen(trace, host));
+    calls.flat_map(|(_, host)| [host, first_label(host)])
+}
+
 /// Calls to services of the house that no span answers, with the hosts called.
 fn unanswered_calls<'a>(trace: &'a Trace<'a>) -> impl Iterator<Item = (SpanIx, &'a str)> {
     trace.indices().filter_map(move |ix| {

@@ -94,7 +94,6 @@ fn row(cx: &Cx<'_>, hop: &Crossing<'_>, places: &FxHashMap<HopIx, u32>, block: &
     }
 }
 
-/// Whether a service is capable is not of the trace, and left out.
 fn digest(hop: &Hop, block: &Block, hash: &mut DefaultHasher) {
     let Hop {
         span_id,
@@ -108,9 +107,9 @@ fn digest(hop: &Hop, block: &Block, hash: &mut DefaultHasher) {
         basis,
         outcome,
         principal_kind,
-        ..
+        uncovered,
     } = hop;
-    (span_id, parent, start, end, caller, kind, assurance, basis, outcome).hash(hash);
+    (span_id, parent, start, end, caller, kind, assurance, basis, outcome, uncovered).hash(hash);
     principal_kind.as_str().hash(hash);
     texts.all().iter().for_each(|text| block.texts.get(*text).hash(hash));
 }

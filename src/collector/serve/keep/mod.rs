@@ -18,6 +18,7 @@ mod settings;
 mod shard;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod windows;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@
 //! service has credentials validated, what services have shown.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
@@ -16,7 +17,7 @@ use hopseal_correlate::intake::Intake;
 use hopseal_correlate::record::packed::{Packer, each};
 use hopseal_correlate::record::{Service, Span};
 use hopseal_correlate::sink::TraceId;
-use hopseal_correlate::survey::{Sent, Survey, unasked};
+use hopseal_correlate::survey::{Sent, Survey, unasked, unlearned};
 use hopseal_correlate::trace::Trace;
 use hopseal_correlate::words::Words;
 
@@ -26,6 +27,7 @@ use super::judging::{forget_last, least_trusted, record, trust};
 use super::over_time::window;
 use super::reading::{LinkAway, Share, Stage, read};
 use super::settings::WindowSettings;
+use super::waiting::Waiting;
 use super::windows::{Counts, Due, Last, Windows};
 use crate::serve::clock::Clock;
 use crate::serve::delivery::Delivery;
@@ -36,7 +38,7 @@ use crate::serve::store::Batch;
 const RUN_BYTES: usize = 1 << 20;
 /// Bytes of records judged between two runs, beyond as many as were read.
 const JUDGE_BYTES: usize = 64 << 10;
-/// Traces of which it is remembered that they wait for a service to be seen asking, and links that wait for their sender.
+/// Links that wait for their sender.
 const MAX_WAITING: usize = 1 << 18;
 
 /// What a shard is told.
@@ -134,8 +136,9 @@ pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
         batch: Batch::default(),
         across: BTreeMap::new(),
         told: parts.survey.validating.iter().map(OwnedService::from).collect(),
-        unasked: HashMap::new(),
-        unasked_count: 0,
+        unasked: Waiting::default(),
+        unlearned: Waiting::default(),
+        hasher: RandomState::new(),
         waiting: HashMap::new(),
         waiting_count: 0,
         parts,
@@ -166,8 +169,11 @@ struct Shard {
     /// Services that others know to have credentials validated.
     told: HashSet<OwnedService>,
     /// Judged traces that have more to say should a service be seen to ask.
-    unasked: HashMap<OwnedService, Vec<TraceId>>,
-    unasked_count: usize,
+    unasked: Waiting<OwnedService>,
+    /// Judged traces that have more to say should the catalogue come to say something, by its hash.
+    unlearned: Waiting<u64>,
+    /// Names are the senders' choice: hashed with a secret.
+    hasher: RandomState,
     /// Links to spans of traces of this shard, by that trace: who wants to know.
     waiting: HashMap<TraceId, Vec<(LinkAway, usize)>>,
     waiting_count: usize,
@@ -262,7 +268,13 @@ impl Shard {
             }
             ToShard::Which(to) => _ = to.send(Recovered { kept: self.windows.ids().collect() }),
             ToShard::Turn(to) => self.turn(intake, &to),
-            ToShard::Shown(shown) => self.parts.survey.catalogue.merge(&shown),
+            ToShard::Shown(shown) => {
+                let known = &mut self.parts.survey.catalogue;
+                for lesson in known.news(&shown) {
+                    self.unlearned.end(&self.hasher.hash_one(lesson), &mut self.windows);
+                }
+                known.merge(&shown);
+            }
             ToShard::Linked(link, shard) => self.wanted(link, shard),
             ToShard::Sent(link, sent) => {
                 self.parts.survey.linked.learn(link.to, link.span_id, *sent);
@@ -271,7 +283,7 @@ impl Shard {
             ToShard::Validating(service) => {
                 if self.told.insert((*service).clone()) {
                     self.parts.survey.validating.add(service.as_service());
-                    self.asks(&service);
+                    self.unasked.end(&service, &mut self.windows);
                 }
             }
         }
@@ -311,14 +323,6 @@ impl Shard {
         self.waiting_count -= self.waiting.remove(&trace_id).map_or(0, |waiting| waiting.len());
     }
 
-    /// A service is known to ask: traces that were judged before have more to say.
-    fn asks(&mut self, service: &OwnedService) {
-        for trace_id in self.unasked.remove(service).unwrap_or_default() {
-            self.unasked_count -= 1;
-            self.windows.again(trace_id);
-        }
-    }
-
     fn turn(&mut self, intake: &Intake<'_, Stage>, to: &Sender<Found>) {
         let now = self.parts.clock.now();
         while let Some((trace_id, due)) = self.windows.due(now) {
@@ -330,6 +334,8 @@ impl Shard {
                 self.parts.survey.linked.forget(link.to, link.span_id);
             }
         }
+        self.unasked.sweep(&self.windows);
+        self.unlearned.sweep(&self.windows);
         let needed = self.windows.first_run().unwrap_or_else(|| self.parts.runs.load(Ordering::Relaxed));
         let (batch, counts) = (std::mem::take(&mut self.batch), self.windows.counts);
         let across = std::mem::take(&mut self.across);
@@ -348,7 +354,7 @@ impl Shard {
         let last = kept.last.clone();
         let new = kept.records.get(kept.judged..).unwrap_or(&[]);
         let (straggling, new) = (kept.straggling, least_trusted(new));
-        let (mut validates, mut asked_by) = (Vec::new(), Vec::new());
+        let (mut validates, mut asked_by, mut lessons) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = last.clone();
         rules.with_judge(|judge| {
             let hops = judge.hops(&trace);
@@ -363,6 +369,9 @@ impl Shard {
                 validates.extend(survey.validating.iter().filter(is_new).map(OwnedService::from));
             }
             asked_by.extend(unasked(&trace, &hops, &survey.validating).map(OwnedService::from));
+            lessons.extend(
+                unlearned(&trace, &hops, &survey.catalogue).map(|lesson| self.hasher.hash_one(lesson)),
+            );
             let cx = judge.cx(&trace, &hops, survey);
             // Once, when all of it is there: what is counted cannot be taken back.
             if !is_early && !last.counted {
@@ -400,17 +409,12 @@ impl Shard {
             self.windows.without_copies(trace_id);
         }
         self.answer(trace_id);
-        for service in asked_by {
-            if self.unasked_count >= MAX_WAITING {
-                break;
-            }
-            self.unasked.entry(service).or_default().push(trace_id);
-            self.unasked_count += 1;
-        }
+        asked_by.into_iter().for_each(|service| self.unasked.add(service, trace_id));
+        lessons.into_iter().for_each(|lesson| self.unlearned.add(lesson, trace_id));
         for service in validates {
             self.batch.validating.add(service.as_service());
             self.told.insert(service.clone());
-            self.asks(&service);
+            self.unasked.end(&service, &mut self.windows);
             let service = Arc::new(service);
             for (shard, at) in self.parts.shards.iter().zip(0..) {
                 if at != self.parts.share.own() {
