@@ -27,9 +27,9 @@ use tower_service::Service as _;
 use super::admin::Admin;
 use super::delivery::Accept;
 use super::metrics::{By, Metrics};
+use super::proof::Peer;
 use super::receiver::{Protocol, Receiver};
 use super::reply::Reply;
-use super::senders::Peer;
 
 /// Longest time for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -92,6 +92,8 @@ pub(crate) struct Server<A> {
     pub(crate) places: Arc<Semaphore>,
     /// TLS, on ports for spans. Replaced when certificates are.
     pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    /// Whether it is on the port of the API, too.
+    pub(crate) tls_for_api: bool,
 }
 
 impl<A: Accept> Server<A> {
@@ -139,7 +141,12 @@ impl<A: Accept> Server<A> {
     ) {
         let open = self.metrics.connections.get_or_create_owned(&By { protocol: port.label() });
         open.inc();
-        match self.tls.as_ref().filter(|_| matches!(port, Port::Spans(_))) {
+        let wants_tls = match port {
+            Port::Spans(_) => true,
+            Port::Api => self.tls_for_api,
+            Port::Admin => false,
+        };
+        match self.tls.as_ref().filter(|_| wants_tls) {
             None => self.serve(stream, Peer::default(), port, stop).await,
             Some(tls) => {
                 let acceptor = TlsAcceptor::from(tls.load_full());
@@ -213,14 +220,17 @@ impl<A: Accept> Server<A> {
     async fn respond(
         &self,
         port: Port,
-        peer: &Peer,
-        request: Request<Incoming>,
+        peer: &Arc<Peer>,
+        mut request: Request<Incoming>,
     ) -> Response<Either<Reply, axum::body::Body>> {
         match port {
             Port::Spans(protocol) => self.receiver.answer(protocol, peer, request).await.map(Either::Left),
-            Port::Api => match self.api.clone().call(request).await {
-                Ok(response) => response.map(Either::Right),
-            },
+            Port::Api => {
+                request.extensions_mut().insert(Arc::clone(peer));
+                match self.api.clone().call(request).await {
+                    Ok(response) => response.map(Either::Right),
+                }
+            }
             Port::Admin => self.admin.answer(&request.into_parts().0).map(Either::Left),
         }
     }

@@ -1,4 +1,4 @@
-//! What files hold, as it is now: certificates, senders, what traces are judged by. They are read again when they change, and
+//! What files hold, as it is now: certificates, senders, who may ask, what traces are judged by. They are read again when they change, and
 //! one that cannot be used leaves the last good one in force.
 
 use std::path::{Path, PathBuf};
@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use hopseal::Registry;
+use hopseal::keys::KeyStore;
+use hopseal::{Registry, Validator};
 use rustls::ServerConfig;
 
-use super::config::{Config, ConfigError, JudgingSettings, SenderSettings};
+use super::access::Access;
+use super::config::{AccessSettings, Config, ConfigError, JudgingSettings, SenderSettings};
 use super::metrics::{Metrics, Reloaded};
+use super::proof::{KnownBy, validator};
 use super::rules::Rules;
-use super::senders::{KnownBy, Senders, validator};
+use super::senders::Senders;
 use super::tls;
 use crate::check;
 
@@ -21,6 +24,7 @@ use crate::check;
 pub(crate) struct Live {
     pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
     pub(crate) senders: Arc<ArcSwap<Senders>>,
+    pub(crate) access: Arc<ArcSwap<Access>>,
     pub(crate) rules: Arc<ArcSwap<Rules>>,
     watches: Watches,
 }
@@ -30,6 +34,7 @@ pub(crate) struct Live {
 struct Watches {
     tls: Watch,
     senders: Watch,
+    access: Watch,
     rules: Watch,
 }
 
@@ -71,6 +76,7 @@ impl Live {
         Ok(Self {
             tls: tls.map(|tls| Arc::new(ArcSwap::new(tls))),
             senders: Arc::new(ArcSwap::from_pointee(senders(&config.senders)?)),
+            access: Arc::new(ArcSwap::from_pointee(access(&config.access)?)),
             rules: Arc::new(ArcSwap::from_pointee(rules(&config.judging)?)),
             watches,
         })
@@ -87,6 +93,10 @@ impl Live {
         if (self.watches.senders.changed() || all) && config.senders.registry.is_some() {
             let read = senders(&config.senders).map(|senders| self.senders.store(Arc::new(senders)));
             told("senders", read, metrics);
+        }
+        if (self.watches.access.changed() || all) && config.access.registry.is_some() {
+            let read = access(&config.access).map(|access| self.access.store(Arc::new(access)));
+            told("access", read, metrics);
         }
         if (self.watches.rules.changed() || all) && !self.watches.rules.files.is_empty() {
             let read = rules(&config.judging).and_then(|mut rules| {
@@ -116,6 +126,7 @@ impl Watches {
         Self {
             tls: Watch::new(tls.cloned()),
             senders: Watch::new(config.senders.registry.clone()),
+            access: Watch::new(config.access.registry.clone()),
             rules: Watch::new(rules.cloned()),
         }
     }
@@ -148,23 +159,36 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn senders(settings: &SenderSettings) -> Result<Senders, ConfigError> {
-    let tokens = settings.registry.as_ref().map(|path| {
-        let open = |source| ConfigError::Open { what: "trust registry", path: path.clone(), source };
-        let text = std::fs::read_to_string(path).map_err(open)?;
-        let refuse = |source| ConfigError::Registry { path: path.clone(), source };
-        let registry = Registry::from_yaml(&text).map_err(refuse)?;
-        for (by, id) in &settings.known {
-            if let KnownBy::Token { issuer, .. } = by
-                && registry.issuer(issuer).is_none()
-            {
-                let (issuer, sender) = (issuer.clone(), id.name.clone());
-                return Err(ConfigError::Issuer { path: path.clone(), issuer, sender });
-            }
+    let SenderSettings { required, registry, known } = settings;
+    let issuers = known.iter().map(|(by, id)| (by, format!("the sender `{}` is", id.name)));
+    let tokens = registry.as_deref().map(|path| tokens(path, issuers)).transpose()?;
+    Ok(Senders { required: *required, known: known.clone(), tokens })
+}
+
+fn access(settings: &AccessSettings) -> Result<Access, ConfigError> {
+    let AccessSettings { required, registry, known } = settings;
+    let issuers = known.iter().map(|(by, role)| (by, format!("some with the role `{}` are", role.as_str())));
+    let tokens = registry.as_deref().map(|path| tokens(path, issuers)).transpose()?;
+    Ok(Access { required: *required, known: known.clone(), tokens })
+}
+
+/// Validates tokens by that trust registry. `known`: by what who is known.
+fn tokens<'k>(
+    path: &Path,
+    known: impl Iterator<Item = (&'k KnownBy, String)>,
+) -> Result<Validator<KeyStore>, ConfigError> {
+    let open = |source| ConfigError::Open { what: "trust registry", path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(open)?;
+    let refuse = |source| ConfigError::Registry { path: path.to_owned(), source };
+    let registry = Registry::from_yaml(&text).map_err(refuse)?;
+    for (by, who) in known {
+        if let Some(issuer) = by.issuer()
+            && registry.issuer(issuer).is_none()
+        {
+            return Err(ConfigError::Issuer { path: path.to_owned(), issuer: issuer.to_owned(), who });
         }
-        validator(registry).map_err(ConfigError::Senders)
-    });
-    let (required, known) = (settings.required, settings.known.clone());
-    Ok(Senders { required, known, tokens: tokens.transpose()? })
+    }
+    validator(registry).map_err(|source| ConfigError::Tokens { path: path.to_owned(), source })
 }
 
 fn rules(settings: &JudgingSettings) -> Result<Rules, ConfigError> {

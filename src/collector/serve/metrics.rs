@@ -68,7 +68,7 @@ pub(crate) struct Ended {
 /// What was read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Reloaded {
-    /// `certificates`, `senders`, `rules`.
+    /// `certificates`, `senders`, `access`, `rules`.
     pub(crate) what: &'static str,
     /// `ok`, or `failed`: what was read before stays in force.
     pub(crate) result: &'static str,
@@ -248,7 +248,7 @@ impl Closed for Judged {
 impl Closed for Reloaded {
     fn all() -> Vec<Self> {
         let of = |what| ["ok", "failed"].map(|result| Self { what, result });
-        ["certificates", "senders", "rules"].into_iter().flat_map(of).collect()
+        ["certificates", "senders", "access", "rules"].into_iter().flat_map(of).collect()
     }
 
     fn attributes(&self) -> Vec<KeyValue> {

@@ -7,11 +7,12 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! delivery, budget, clock, metrics, reply -> refusal -> status, body, senders, admin -> inflate -> receiver
+//! delivery, budget, clock, metrics, reply -> refusal -> proof -> status, body, senders, admin -> inflate -> receiver
 //!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live, telemetry -> service -> run
-//! delivery, clock, people -> store -> keep, shape -> api -> trail
+//! delivery, clock, people -> store -> keep, shape -> api -> access, trail
 //! ```
 
+mod access;
 mod admin;
 mod api;
 mod body;
@@ -27,6 +28,7 @@ mod metrics;
 mod otlp_grpc;
 mod otlp_http;
 mod people;
+mod proof;
 mod receiver;
 mod refusal;
 mod reply;

@@ -20,10 +20,10 @@ use prost::Message as _;
 
 use super::delivery::{Accept, Accepted, Encoding};
 use super::inflate::Coding;
+use super::proof::Peer;
 use super::receiver::{Protocol, Receiver, coding, media_type, posted};
 use super::refusal::{Code, Refusal};
 use super::reply::{Reply, response, set};
-use super::senders::Peer;
 use super::status::{self, Status, Wire};
 
 const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";

@@ -6,10 +6,10 @@ use http::{Response, StatusCode};
 use http_body::Body;
 
 use super::delivery::{Accept, Accepted, Encoding};
+use super::proof::Peer;
 use super::receiver::{Protocol, Receiver, explain, media_type, posted};
 use super::refusal::Refusal;
 use super::reply::{Reply, response};
-use super::senders::Peer;
 use super::status::{self, Wire};
 
 const PATH: &str = "/v1/traces";

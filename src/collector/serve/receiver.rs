@@ -15,9 +15,10 @@ use super::budget::Budget;
 use super::delivery::{Accept, Accepted, Delivery, Encoding, Sender};
 use super::inflate::{Coding, Inflater};
 use super::metrics::{By, Ended, Metrics};
+use super::proof::Peer;
 use super::refusal::Refusal;
 use super::reply::{Reply, set};
-use super::senders::{Peer, Senders};
+use super::senders::Senders;
 
 /// By which protocol spans come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
+use super::access::gate;
 use super::admin::{Admin, Phase};
 use super::budget::Budget;
 use super::config::Config;
@@ -46,7 +48,7 @@ pub(crate) struct Service<A> {
 }
 
 impl<A: Accept> Service<A> {
-    /// Binds the ports.
+    /// Binds the ports. `api` is had by those who may.
     ///
     /// # Errors
     /// [`BindError`] for the first that cannot be had.
@@ -69,12 +71,14 @@ impl<A: Accept> Service<A> {
                 metrics: Arc::clone(&metrics),
                 senders: Arc::clone(&live.senders),
             }),
-            api,
+            // Nobody is answered who may not be, whatever is behind it.
+            api: api.layer(from_fn_with_state(Arc::clone(&live.access), gate)),
             admin: Admin::new(Arc::clone(&metrics), budget),
             metrics: Arc::clone(&metrics),
             limits: config.connections,
             places: Arc::new(Semaphore::new(config.connections.open.min(Semaphore::MAX_PERMITS))),
             tls: live.tls.clone(),
+            tls_for_api: config.access.required,
         });
         let mut ports = Vec::new();
         for &(port, address) in &config.listen {

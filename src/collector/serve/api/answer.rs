@@ -21,6 +21,15 @@ pub(crate) enum Problem {
     /// It could not be answered.
     #[error("it could not be answered")]
     Failed,
+    /// Whoever asks is known, and may not.
+    #[error("you may not ask that: it takes another role")]
+    Forbidden,
+    /// Whoever asks is not let in.
+    #[error("{1}")]
+    Refused(StatusCode, String),
+    /// It was asked for under a name that is not of this machine.
+    #[error("this is had on this machine alone, as localhost; `access.required` is for more")]
+    OtherName,
 }
 
 impl From<StoreError> for Problem {
@@ -42,6 +51,9 @@ impl IntoResponse for Problem {
             Self::Asked(_) => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Refused(status, _) => *status,
+            Self::OtherName => StatusCode::MISDIRECTED_REQUEST,
         };
         (status, axum::Json(ProblemShape { error: self.to_string() })).into_response()
     }

@@ -1,6 +1,6 @@
 //! The query API: JSON over HTTP.
 //!
-//! Nothing here says who may ask: [`router`] is put behind whatever does, and without it serves loopback alone.
+//! Nothing here says who may ask: [`gate`](super::access::gate) stands before it.
 
 mod answer;
 mod ask;

@@ -7,7 +7,7 @@ use hopseal::RegistryError;
 use hopseal_correlate::policy::PolicyError;
 
 use crate::check::CheckError;
-use crate::serve::senders::SendersError;
+use crate::serve::proof::ProofError;
 use crate::serve::tls::TlsError;
 
 /// The configuration, or a file that it names, cannot be used. Nothing was started.
@@ -43,19 +43,25 @@ pub(crate) enum ConfigError {
         #[source]
         source: RegistryError,
     },
-    /// A sender's issuer is not in the trust registry.
-    #[error("trust registry `{}` has no issuer `{issuer}`, whose tokens the sender `{sender}` is known by", path.display())]
+    /// An issuer is not in the trust registry.
+    #[error("trust registry `{}` has no issuer `{issuer}`, whose tokens {who} known by", path.display())]
     Issuer {
         /// The registry.
         path: PathBuf,
         /// The name that it does not give.
         issuer: String,
-        /// The sender.
-        sender: String,
+        /// Who is.
+        who: String,
     },
-    /// Tokens of senders cannot be validated by that registry.
-    #[error("tokens of senders")]
-    Senders(#[source] SendersError),
+    /// Tokens cannot be validated by that registry.
+    #[error("trust registry `{}`", path.display())]
+    Tokens {
+        /// The registry.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ProofError,
+    },
     /// Certificate, key or authorities cannot be used.
     #[error("TLS")]
     Tls(#[source] TlsError),

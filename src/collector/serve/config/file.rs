@@ -9,16 +9,20 @@ use hopseal_correlate::policy::file::At;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::serve::access::Role;
+
 /// What `hopseal serve` is told. Every key may be left out.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ConfigFile {
     /// Addresses to listen at.
     pub(crate) listen: ListenFile,
-    /// TLS on the ports for spans.
+    /// TLS on the ports for spans, and on that of the API where `access.required` is set.
     pub(crate) tls: TlsFile,
     /// Who may send, and for which services.
     pub(crate) senders: SendersFile,
+    /// Who may ask the API and see the pages, and what.
+    pub(crate) access: AccessFile,
     /// How much may be on its way.
     pub(crate) limits: LimitsFile,
     /// What traces are judged by.
@@ -41,7 +45,7 @@ pub(crate) struct ListenFile {
     pub(crate) otlp_http: Option<At<String>>,
     /// Zipkin v2: `/api/v2/spans`. Default 127.0.0.1:9411.
     pub(crate) zipkin: Option<At<String>>,
-    /// The query API, which asks nobody who they are: on this machine alone. Default 127.0.0.1:8317.
+    /// The query API and the pages; on this machine alone, unless `access.required` is set. Default 127.0.0.1:8317.
     pub(crate) api: Option<At<String>>,
     /// `/healthz`, `/readyz` and `/metrics`, without TLS, for whoever asks. Default 127.0.0.1:9464.
     pub(crate) admin: Option<At<String>>,
@@ -63,7 +67,7 @@ impl Default for ListenFile {
     }
 }
 
-/// TLS on the ports for spans: files in PEM, read again when they change.
+/// TLS: files in PEM, read again when they change.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TlsFile {
@@ -116,6 +120,48 @@ pub(crate) struct TokenFile {
     pub(crate) issuer: At<String>,
     /// The subject (`sub`, or the claim that the registry maps).
     pub(crate) subject: String,
+}
+
+/// Who may ask the API and see the pages.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AccessFile {
+    /// Turns away whoever is none of `known`. Default false: whoever is on this machine may do everything.
+    pub(crate) required: bool,
+    /// A trust registry: whose access tokens are validated, and how. Without one, tokens are not looked at.
+    pub(crate) registry: Option<At<String>>,
+    /// Who is known. Whoever is known by several has the highest of their roles.
+    pub(crate) known: Vec<AskerFile>,
+}
+
+/// Who may ask, by their certificates or tokens.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskerFile {
+    /// What they may do: `reader` sees services, traces, findings and coverage; `auditor` may ask what one principal did, too;
+    /// `admin` may say what became of a finding, too.
+    pub(crate) role: At<Role>,
+    /// SPIFFE IDs of their certificates.
+    #[serde(default)]
+    pub(crate) spiffe_ids: Vec<At<String>>,
+    /// DNS names of their certificates.
+    #[serde(default)]
+    pub(crate) dns_names: Vec<At<String>>,
+    /// Subjects of their tokens, or roles that these name.
+    #[serde(default)]
+    pub(crate) tokens: Vec<AskerTokenFile>,
+}
+
+/// Whose tokens. Either a `subject` or a `role`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskerTokenFile {
+    /// The issuer, by the name that the registry gives it.
+    pub(crate) issuer: At<String>,
+    /// The subject (`sub`, or the claim that the registry maps).
+    pub(crate) subject: Option<String>,
+    /// One of the roles (`roles`, or the claim that the registry maps).
+    pub(crate) role: Option<String>,
 }
 
 /// How much may be on its way. Past it clients are told to come again.

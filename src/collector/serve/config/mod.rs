@@ -17,7 +17,7 @@ use super::tls::TlsFiles;
 pub(crate) use error::ConfigError;
 pub(crate) use file::ConfigFile;
 pub(crate) use file::LogLevel;
-pub(crate) use resolve::SenderSettings;
+pub(crate) use resolve::{AccessSettings, SenderSettings};
 
 /// What `hopseal serve` was told, resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) listen: Vec<(Port, SocketAddr)>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) senders: SenderSettings,
+    pub(crate) access: AccessSettings,
     pub(crate) requests: RequestLimits,
     pub(crate) connections: ConnectionLimits,
     /// Bytes for all requests together.

@@ -12,15 +12,16 @@ use hopseal_correlate::policy::file::At;
 use hopseal_correlate::policy::{PolicyError, nanos};
 
 use super::file::{
-    ConfigFile, DurabilityFile, LimitsFile, ListenFile, SenderFile, SendersFile, StoreFile, TelemetryFile,
-    TlsFile, WindowsFile,
+    AccessFile, AskerTokenFile, ConfigFile, DurabilityFile, LimitsFile, ListenFile, SendersFile, StoreFile,
+    TelemetryFile, TlsFile, TokenFile, WindowsFile,
 };
 use super::{Config, JudgingSettings};
+use crate::serve::access::Role;
 use crate::serve::delivery::{SenderId, ServicePattern};
 use crate::serve::keep::{Durability, KeepSettings, WindowSettings};
 use crate::serve::listen::{ConnectionLimits, Port};
+use crate::serve::proof::KnownBy;
 use crate::serve::receiver::{Protocol, RequestLimits};
-use crate::serve::senders::KnownBy;
 use crate::serve::tls::TlsFiles;
 use crate::size;
 
@@ -33,6 +34,14 @@ pub(crate) struct SenderSettings {
     pub(crate) required: bool,
     pub(crate) registry: Option<PathBuf>,
     pub(crate) known: HashMap<KnownBy, Arc<SenderId>>,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AccessSettings {
+    pub(crate) required: bool,
+    pub(crate) registry: Option<PathBuf>,
+    pub(crate) known: HashMap<KnownBy, Role>,
 }
 
 impl ConfigFile {
@@ -52,6 +61,7 @@ impl ConfigFile {
 pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, PolicyError> {
     let tls = tls(&file.tls, beside)?;
     let senders = senders(&file.senders, tls.as_ref(), beside)?;
+    let access = access(&file.access, tls.as_ref(), beside)?;
     let (requests, memory) = requests(&file.limits)?;
     let judging = match (&file.judging.keys, &file.judging.trust_domain) {
         (Some(keys), Some(domain)) => Some((beside.join(&keys.value), domain.value.clone())),
@@ -61,9 +71,10 @@ pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, Policy
         (None, None) => None,
     };
     Ok(Config {
-        listen: listen(&file.listen, tls.is_some(), &senders)?,
+        listen: listen(&file.listen, tls.is_some(), &senders, &access)?,
         tls,
         senders,
+        access,
         requests,
         connections: connections(&file.limits)?,
         memory,
@@ -83,6 +94,7 @@ fn listen(
     file: &ListenFile,
     has_tls: bool,
     senders: &SenderSettings,
+    access: &AccessSettings,
 ) -> Result<Vec<(Port, SocketAddr)>, PolicyError> {
     let mut ports = Vec::new();
     for (port, at) in [
@@ -97,13 +109,15 @@ fn listen(
             .value
             .parse()
             .map_err(|_| wrong(at, "no address to listen at; write `127.0.0.1:4317` or `[::1]:4317`"))?;
-        if !address.ip().is_loopback() && port == Port::Api {
-            let reason = "the API does not ask who asks, and is had on this machine alone: put what does in front of it";
+        if !address.ip().is_loopback() && port == Port::Api && !access.required {
+            let reason = "beyond this machine the API asks who asks: set `access.required` and who is known";
             return Err(wrong(at, reason));
         }
         if !address.ip().is_loopback() && !file.unprotected {
             let what = match port {
-                Port::Admin | Port::Api => "`admin` has neither TLS nor authentication",
+                Port::Admin => "`admin` has neither TLS nor authentication",
+                Port::Api if !has_tls => "the API would be without TLS",
+                Port::Api => "",
                 Port::Spans(_) if !has_tls => "spans would come without TLS",
                 Port::Spans(_) if !senders.required => "spans would be taken from anyone",
                 Port::Spans(_) => "",
@@ -153,7 +167,13 @@ fn senders(file: &SendersFile, tls: Option<&TlsFiles>, beside: &Path) -> Result<
             name: sender.name.value.clone(),
             may_speak_for: sender.services.iter().map(pattern).collect::<Result<_, _>>()?,
         });
-        let known_by = known_by(sender, file, tls)?;
+        let mut known_by = by_certificates(&sender.spiffe_ids, &sender.dns_names, tls)?;
+        for TokenFile { issuer, subject } in &sender.tokens {
+            if file.registry.is_none() {
+                return Err(wrong(issuer, "no token is validated; set `senders.registry`"));
+            }
+            known_by.push(KnownBy::Token { issuer: issuer.value.clone(), subject: subject.clone() });
+        }
         if known_by.is_empty() {
             let reason = "nobody can be this sender; give it `spiffe_ids`, `dns_names` or `tokens`";
             return Err(wrong(&sender.name, reason));
@@ -169,28 +189,50 @@ fn senders(file: &SendersFile, tls: Option<&TlsFiles>, beside: &Path) -> Result<
     Ok(SenderSettings { required: file.required, registry, known })
 }
 
-fn known_by(
-    sender: &SenderFile,
-    file: &SendersFile,
+fn access(file: &AccessFile, tls: Option<&TlsFiles>, beside: &Path) -> Result<AccessSettings, PolicyError> {
+    let mut known: HashMap<KnownBy, Role> = HashMap::new();
+    for asker in &file.known {
+        let mut by = by_certificates(&asker.spiffe_ids, &asker.dns_names, tls)?;
+        for AskerTokenFile { issuer, subject, role } in &asker.tokens {
+            if file.registry.is_none() {
+                return Err(wrong(issuer, "no token is validated; set `access.registry`"));
+            }
+            let name = issuer.value.clone();
+            by.push(match (subject, role) {
+                (Some(subject), None) => KnownBy::Token { issuer: name, subject: subject.clone() },
+                (None, Some(role)) => KnownBy::Role { issuer: name, role: role.clone() },
+                _ => return Err(wrong(issuer, "give it either a `subject` or a `role`")),
+            });
+        }
+        let role = asker.role.value;
+        if by.is_empty() {
+            let at = At { value: role.as_str().to_owned(), place: asker.role.place };
+            return Err(wrong(&at, "nobody can be that; give it `spiffe_ids`, `dns_names` or `tokens`"));
+        }
+        for by in by {
+            let most = known.entry(by).or_insert(role);
+            *most = role.max(*most);
+        }
+    }
+    let registry = file.registry.as_ref().map(|path| beside.join(&path.value));
+    Ok(AccessSettings { required: file.required, registry, known })
+}
+
+fn by_certificates(
+    spiffe_ids: &[At<String>],
+    dns_names: &[At<String>],
     tls: Option<&TlsFiles>,
 ) -> Result<Vec<KnownBy>, PolicyError> {
     let certificates = tls.is_some_and(|files| files.client_authorities.is_some());
-    if let Some(at) = sender.spiffe_ids.iter().chain(&sender.dns_names).next().filter(|_| !certificates) {
+    if let Some(at) = spiffe_ids.iter().chain(dns_names).next().filter(|_| !certificates) {
         return Err(wrong(at, "no client is asked for its certificate; set `tls.client_authorities`"));
     }
     let mut by = Vec::new();
-    for at in &sender.spiffe_ids {
+    for at in spiffe_ids {
         SpiffeId::parse(&at.value).map_err(|_| wrong(at, "no SPIFFE ID of a workload"))?;
         by.push(KnownBy::Uri(at.value.clone()));
     }
-    by.extend(sender.dns_names.iter().map(|at| KnownBy::Dns(at.value.to_ascii_lowercase())));
-    for token in &sender.tokens {
-        if file.registry.is_none() {
-            return Err(wrong(&token.issuer, "no token is validated; set `senders.registry`"));
-        }
-        let (issuer, subject) = (token.issuer.value.clone(), token.subject.clone());
-        by.push(KnownBy::Token { issuer, subject });
-    }
+    by.extend(dns_names.iter().map(|at| KnownBy::Dns(at.value.to_ascii_lowercase())));
     Ok(by)
 }
 

@@ -98,7 +98,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ("listne: {}", "line 1, column 1: there is no key `listne`; did you mean `listen`?"),
         (
             "listen: {api: 0.0.0.0:8317, unprotected: true}",
-            "line 1, column 15: `0.0.0.0:8317`: the API does not ask who asks",
+            "line 1, column 15: `0.0.0.0:8317`: beyond this machine the API asks who asks",
         ),
         ("store: {threads: 0}", "line 1, column 18: `0`: write a number from 1 to 64"),
         (
@@ -144,6 +144,16 @@ fn what_is_wrong_is_said_with_its_place() {
              senders: {known: [{name: a, services: [b], dns_names: [X]}, {name: d, services: [b], dns_names: [x]}]}",
             "`d`: the sender `a` is known by the same",
         ),
+        ("access: {known: [{role: auditor}]}", "line 1, column 25: `auditor`: nobody can be that"),
+        ("access: {known: [{role: boss, dns_names: [a]}]}", "there is no value `boss`"),
+        (
+            "access: {known: [{role: reader, tokens: [{issuer: i, subject: s}]}]}",
+            "`i`: no token is validated; set `access.registry`",
+        ),
+        (
+            "access: {registry: r, known: [{role: reader, tokens: [{issuer: i, subject: s, role: r}]}]}",
+            "`i`: give it either a `subject` or a `role`",
+        ),
         ("telemetry: {otlp_endpoint: localhost}", "`localhost`: no address to send to"),
         ("telemetry: {log: loud}", "there is no value `loud`"),
     ] {
@@ -163,6 +173,9 @@ fn beyond_this_machine_is_protected_or_an_error() {
         (required, "zipkin: 192.0.2.1:9411", Some("spans would come without TLS")),
         (tls, "otlp_grpc: 0.0.0.0:4317", Some("spans would be taken from anyone")),
         (&format!("{tls}{required}"), "otlp_grpc: 0.0.0.0:4317", None),
+        ("access: {required: true}\n", "api: 0.0.0.0:8317", Some("the API would be without TLS")),
+        (&format!("{tls}access: {{required: true}}\n"), "api: 0.0.0.0:8317", None),
+        ("access: {required: true}\n", "api: 0.0.0.0:8317, unprotected: true", None),
         (&format!("{tls}{required}"), "admin: 0.0.0.0:9464", Some("`admin` has neither")),
         ("", "otlp_grpc: 0.0.0.0:4317, unprotected: true", None),
         ("", "otlp_grpc: 127.8.0.1:4317, otlp_http: '[::1]:0', zipkin: null", None),

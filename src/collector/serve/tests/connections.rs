@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout};
 use super::{Kept, Lab, SPANS};
 use crate::serve::admin::Admin;
 use crate::serve::listen::{ConnectionLimits, Port, Server};
+use crate::serve::proof::Peer;
 use crate::serve::receiver::Protocol;
-use crate::serve::senders::Peer;
 
 const HTTP: Port = Port::Spans(Protocol::OtlpHttp);
 const GRPC: Port = Port::Spans(Protocol::OtlpGrpc);
@@ -41,6 +41,7 @@ fn connect(port: Port) -> Connected {
         limits,
         places: Arc::new(Semaphore::new(1)),
         tls: None,
+        tls_for_api: false,
     });
     let (client, end) = duplex(1 << 20);
     let (stop, stopped) = watch::channel(false);

@@ -25,9 +25,9 @@ use tokio::sync::Notify;
 use super::budget::Budget;
 use super::delivery::{Accept, Accepted, Delivery, Refused};
 use super::metrics::Metrics;
+use super::proof::Peer;
 use super::receiver::{Parts, Protocol, Receiver, RequestLimits};
 use super::reply::Reply;
-use super::senders::Peer;
 
 /// Keeps what it is given, and answers with what it was told, or else that all is well.
 #[derive(Debug, Default)]

@@ -1,12 +1,15 @@
-//! Who sends: by tokens, and by what is required.
+//! Who sends and who asks: by tokens, and by what is required.
 
 use std::sync::Arc;
 
 use ::http::HeaderMap;
-use hopseal::{Registry, UnixTime};
+use hopseal::keys::KeyStore;
+use hopseal::{Registry, UnixTime, Validator};
 
+use crate::serve::access::{Access, Role};
 use crate::serve::delivery::{Sender, SenderId, ServicePattern};
-use crate::serve::senders::{KnownBy, Peer, Senders, validator};
+use crate::serve::proof::{KnownBy, Peer, validator};
+use crate::serve::senders::Senders;
 
 /// Good for ten minutes from [`NOW`] on, of `alice`.
 const TOKEN: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOiJvcmRlcn\
@@ -15,17 +18,19 @@ const TOKEN: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJodHRwcz
                      RL3B0gxwBTDKbLsFRHkSf656nRDwmAtDw";
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
-fn senders(required: bool, known: &str, registry: bool, now: UnixTime) -> Senders {
+fn validates(now: UnixTime) -> Validator<KeyStore> {
     let keys =
         r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
     let yaml = format!(
         "issuers: [{{name: staff, kind: static, issuer: 'https://id.example', jwks: '{keys}', audiences: [orders], \
          algorithms: [EdDSA]}}]"
     );
-    let tokens = registry.then(|| {
-        let registry = Registry::from_yaml(&yaml).expect("a registry");
-        validator(registry).expect("a validator").clock(now)
-    });
+    let registry = Registry::from_yaml(&yaml).expect("a registry");
+    validator(registry).expect("a validator").clock(now)
+}
+
+fn senders(required: bool, known: &str, registry: bool, now: UnixTime) -> Senders {
+    let tokens = registry.then(|| validates(now));
     let id = SenderId {
         name: "agent".to_owned(),
         may_speak_for: vec![ServicePattern::parse("shop").expect("a pattern")],
@@ -85,4 +90,26 @@ async fn a_refusal_says_what_was_wrong_and_not_with_what() {
         senders(false, "alice", true, NOW).identify(&map, &Peer::default()).await.expect_err("forged");
     let said = format!("{refusal:?}");
     assert!(said.contains("invalid_token") && !said.contains("eyJ"), "{said}");
+}
+
+#[tokio::test]
+async fn roles_of_who_asks() {
+    let good = format!("Bearer {TOKEN}");
+    let by = |subject: &str| KnownBy::Token { issuer: "staff".to_owned(), subject: subject.to_owned() };
+    for (what, required, known, header, expected) in [
+        ("good", true, "alice", Some(good.as_str()), Ok(Role::Auditor)),
+        ("a stranger's", true, "bob", Some(&good), Err("stranger")),
+        ("forged", true, "alice", Some(&format!("{good}A")), Err("bad_credential")),
+        ("none", true, "alice", None, Err("no_credential")),
+        ("none, and none needed", false, "alice", None, Ok(Role::Admin)),
+    ] {
+        let known = [(by(known), Role::Auditor)].into();
+        let access = Access { required, known, tokens: Some(validates(NOW)) };
+        let mut map = HeaderMap::new();
+        if let Some(header) = header {
+            map.insert("authorization", header.parse().expect("a value"));
+        }
+        let found = access.role(&map, &Peer::default()).await;
+        assert_eq!(found.map_err(|refusal| refusal.label()), expected, "{what}");
+    }
 }

@@ -16,8 +16,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::Kept;
+use crate::serve::access::Role;
 use crate::serve::config::Config;
 use crate::serve::delivery::Sender;
 use crate::serve::listen::Port;
@@ -64,6 +66,32 @@ fn pem(path: &Path, label: &str, der: &[u8]) {
         .expect("written");
 }
 
+/// Answers with the role of whoever asks.
+fn shows_role() -> axum::Router {
+    axum::Router::new().fallback(async |role: axum::Extension<Role>| role.as_str())
+}
+
+/// Connects by TLS, with or without a certificate.
+async fn connect(
+    tcp: TcpStream,
+    authority: &Authority,
+    client: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority.0.der().clone()).expect("an authority");
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().expect("versions");
+    let builder = builder.with_root_certificates(roots);
+    let config = match client {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            builder.with_client_auth_cert(vec![certificate], key).expect("a certificate")
+        }
+    };
+    let name = ServerName::try_from("collector").expect("a name");
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+}
+
 /// A service, running.
 struct Running {
     kept: Arc<Kept>,
@@ -82,7 +110,7 @@ impl Running {
             (Arc::<Kept>::default(), Arc::new(Metrics::new()), Arc::<Notify>::default());
         let (stop, stopped) = watch::channel(false);
         let service =
-            Service::bind(config, live, Arc::clone(&kept), Arc::clone(&metrics), axum::Router::new()).await;
+            Service::bind(config, live, Arc::clone(&kept), Arc::clone(&metrics), shows_role()).await;
         let service = service.expect("ports");
         let addresses = service.addresses().collect();
         let running = tokio::spawn(service.run(stopped, Arc::clone(&reload)));
@@ -183,22 +211,7 @@ senders:
 ";
     std::fs::write(&config, text).expect("written");
     let running = Running::start(&config).await;
-    let connect = async |client: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>| {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(authority.0.der().clone()).expect("an authority");
-        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().expect("versions");
-        let builder = builder.with_root_certificates(roots);
-        let config = match client {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                builder.with_client_auth_cert(vec![certificate], key).expect("a certificate")
-            }
-        };
-        let name = ServerName::try_from("collector").expect("a name");
-        let tcp = running.tcp(HTTP).await;
-        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
-    };
+    let connect = async |client| connect(running.tcp(HTTP).await, &authority, client).await;
     for (client, status, sender) in [
         (Some(authority.issue(vec![uri("spiffe://prod.example/cart"), dns("x")])), "200", Some("cart")),
         (Some(authority.issue(vec![dns("agent.shop")])), "200", Some("shop")),
@@ -234,6 +247,58 @@ senders:
     running.reload.notify_one();
     running.reloaded("failed", 1).await;
     assert_eq!(serial().await, renewed);
+    running.stop.send_replace(true);
+    running.running.await.expect("ends well");
+}
+
+/// Scenario: mTLS; somebody of each role asks, a stranger, and a client without a certificate.
+/// Guarantees: each is answered what their role may see, and nobody else anything; without TLS there is no answer.
+#[tokio::test]
+async fn who_asks_by_their_certificates() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue(vec![dns("collector")]);
+    pem(&folder.path().join("server.pem"), "CERTIFICATE", &certificate);
+    pem(&folder.path().join("server.key"), "PRIVATE KEY", key.secret_der());
+    pem(&folder.path().join("ca.pem"), "CERTIFICATE", authority.0.der());
+    let config = folder.path().join("hopseal.yaml");
+    let text = "\
+listen: {otlp_grpc: null, otlp_http: null, zipkin: null, api: 127.0.0.1:0, admin: null}
+tls: {certificate: server.pem, key: server.key, client_authorities: ca.pem}
+access:
+  required: true
+  known:
+    - {role: reader, dns_names: [Board.Shop, audit.shop]}
+    - {role: auditor, dns_names: [audit.shop]}
+    - {role: admin, spiffe_ids: ['spiffe://prod.example/security']}
+";
+    std::fs::write(&config, text).expect("written");
+    let running = Running::start(&config).await;
+    let (board, audit) = (vec![dns("board.shop")], vec![dns("audit.shop")]);
+    let (security, stranger) = (vec![uri("spiffe://prod.example/security")], vec![dns("x")]);
+    for (who, what, expected) in [
+        (Some(&board), "GET /api/v1/edges", (200, "reader")),
+        (Some(&board), "GET /api/v1/hops?user=alice", (403, "another role")),
+        (Some(&board), "PATCH /api/v1/findings/00", (403, "another role")),
+        (Some(&audit), "GET /api/v1/hops?user=alice", (200, "auditor")),
+        (Some(&audit), "PATCH /api/v1/findings/00", (403, "another role")),
+        (Some(&security), "PATCH /api/v1/findings/00", (200, "admin")),
+        (Some(&stranger), "GET /api/v1/edges", (403, "")),
+        (None, "GET /api/v1/edges", (401, "www-authenticate: Bearer")),
+    ] {
+        let client = who.map(|names| authority.issue(names.clone()));
+        let stream = connect(running.tcp(Port::Api).await, &authority, client).await.expect("connects");
+        let request = format!("{what} HTTP/1.1\r\nhost: hopseal.shop\r\nconnection: close\r\n\r\n");
+        let answer = ask(stream, &request).await;
+        assert_eq!(
+            answer.get(9..12).and_then(|status| status.parse().ok()),
+            Some(expected.0),
+            "{what}: {answer}"
+        );
+        assert!(answer.contains(expected.1), "{what}: {answer}");
+    }
+    let plain = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    assert!(!ask(running.tcp(Port::Api).await, plain).await.starts_with("HTTP/1.1"));
     running.stop.send_replace(true);
     running.running.await.expect("ends well");
 }
@@ -288,6 +353,10 @@ fn files_that_cannot_be_used_are_said_with_their_names() {
         (
             "senders: {registry: trust.yaml, known: [{name: a, services: [b], tokens: [{issuer: i, subject: s}]}]}",
             "has no issuer `i`, whose tokens the sender `a` is known by",
+        ),
+        (
+            "access: {registry: trust.yaml, known: [{role: reader, tokens: [{issuer: i, role: s}]}]}",
+            "has no issuer `i`, whose tokens some with the role `reader` are known by",
         ),
     ] {
         std::fs::write(path("hopseal.yaml"), text).expect("written");

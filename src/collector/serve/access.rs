@@ -1,0 +1,217 @@
+//! Who may ask the API and see the pages, and what.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::extract::{Request, State};
+use axum::http::header::{HOST, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use hopseal::Validator;
+use hopseal::keys::KeyStore;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::api::Problem;
+use super::proof::{KnownBy, Peer, Proof, prove};
+use super::refusal::Refusal;
+
+/// What somebody may do. Each may what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// See services, traces, findings and coverage.
+    Reader,
+    /// Ask what one principal did.
+    Auditor,
+    /// Say what became of a finding.
+    Admin,
+}
+
+impl Role {
+    /// The word of configurations.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Auditor => "auditor",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Who may ask.
+#[derive(Debug, Default)]
+pub(crate) struct Access {
+    /// Whether nobody else may. Where nobody needs to be known, everybody may do everything.
+    pub(crate) required: bool,
+    pub(crate) known: HashMap<KnownBy, Role>,
+    pub(crate) tokens: Option<Validator<KeyStore>>,
+}
+
+impl Access {
+    /// The most that whoever sent this may do.
+    ///
+    /// # Errors
+    /// [`Refusal`]: a bad credential, none, or a stranger's.
+    pub(crate) async fn role(&self, headers: &HeaderMap, peer: &Peer) -> Result<Role, Refusal> {
+        if !self.required {
+            return Ok(Role::Admin);
+        }
+        match prove(self.tokens.as_ref(), headers, peer).await? {
+            Proof::Shown(proofs) => {
+                let roles = proofs.iter().filter_map(|by| self.known.get(by));
+                roles.max().copied().ok_or(Refusal::Stranger)
+            }
+            Proof::Nothing => Err(Refusal::NoCredential),
+        }
+    }
+}
+
+/// What it takes to be answered.
+fn needed(method: &Method, path: &str, query: &str) -> Role {
+    let is_of = |name: &str| query.split('&').any(|part| part.split('=').next() == Some(name));
+    // A name may be written with escapes, too, and what it is then is for others to find out.
+    let names_somebody = is_of("principal") || is_of("user") || query.split('&').any(is_escaped);
+    match method {
+        &Method::GET | &Method::HEAD if path.starts_with("/principals") || names_somebody => Role::Auditor,
+        &Method::GET | &Method::HEAD => Role::Reader,
+        _ => Role::Admin,
+    }
+}
+
+fn is_escaped(part: &str) -> bool {
+    part.split('=').next().is_some_and(|name| name.contains('%'))
+}
+
+/// Stands before all that answers: lets through who may be answered, with their [`Role`] among the extensions.
+pub(crate) async fn gate(
+    State(access): State<Arc<ArcSwap<Access>>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let access = access.load_full();
+    if !access.required && !is_local(&request) {
+        return Problem::OtherName.into_response();
+    }
+    let stranger = Peer::default();
+    let peer = request.extensions().get::<Arc<Peer>>().map_or(&stranger, |peer| peer);
+    let role = match access.role(request.headers(), peer).await {
+        Ok(role) => role,
+        Err(refusal) => return refused(&refusal),
+    };
+    let uri = request.uri();
+    if role < needed(request.method(), uri.path(), uri.query().unwrap_or("")) {
+        return Problem::Forbidden.into_response();
+    }
+    request.extensions_mut().insert(role);
+    next.run(request).await
+}
+
+/// Whether it was asked for under a name of this machine. A page of somebody else that got its own name to mean this machine is
+/// not answered (DNS rebinding).
+fn is_local(request: &Request) -> bool {
+    let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let Some(host) = named.or_else(|| request.uri().authority().map(|authority| authority.as_str())) else {
+        return false;
+    };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let challenge = match refusal {
+        Refusal::NoCredential => Some(HeaderValue::from_static("Bearer")),
+        Refusal::BadCredential(challenge) => HeaderValue::try_from(challenge).ok(),
+        _ => None,
+    };
+    let mut response = Problem::Refused(refusal.http(), refusal.message().into_owned()).into_response();
+    if let Some(challenge) = challenge.filter(|_| response.status() == StatusCode::UNAUTHORIZED) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower_service::Service as _;
+
+    use super::*;
+
+    #[test]
+    fn what_it_takes() {
+        for (method, path, query, expected) in [
+            (Method::GET, "/api/v1/findings", "severity=high", Role::Reader),
+            (Method::GET, "/api/v1/hops", "service=a&limit=9", Role::Reader),
+            (Method::GET, "/api/v1/hops", "service=a&user=alice", Role::Auditor),
+            (Method::GET, "/api/v1/hops", "principal=alice", Role::Auditor),
+            (Method::GET, "/api/v1/hops", "princip%61l=alice", Role::Auditor),
+            (Method::GET, "/api/v1/hops", "service=user%3D", Role::Reader),
+            (Method::HEAD, "/principals", "", Role::Auditor),
+            (Method::PATCH, "/api/v1/findings/00", "", Role::Admin),
+            (Method::from_bytes(b"QUERY").expect("a method"), "/", "", Role::Admin),
+        ] {
+            assert_eq!(needed(&method, path, query), expected, "{method} {path}?{query}");
+        }
+    }
+
+    async fn asked(access: Access, host: Option<&str>, path: &str, token: Option<&str>) -> (u16, String) {
+        let shown = |role: axum::Extension<Role>| async move { format!("{:?}", role.0) };
+        let access = Arc::new(ArcSwap::from_pointee(access));
+        let mut router = Router::new()
+            .route("/principals", get(shown))
+            .route("/", get(shown).patch(shown))
+            .layer(axum::middleware::from_fn_with_state(access, gate));
+        let mut request = Request::get(path);
+        if let Some(host) = host {
+            request = request.header(HOST, host);
+        }
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let response = router.call(request.body(Body::empty()).expect("a request")).await.expect("an answer");
+        let status = response.status().as_u16();
+        let challenge =
+            response.headers().get(WWW_AUTHENTICATE).map(|value| value.to_str().expect("text").to_owned());
+        let body = axum::body::to_bytes(response.into_body(), 1000).await.expect("a body");
+        let body = String::from_utf8(body.to_vec()).expect("text");
+        (status, challenge.unwrap_or(body))
+    }
+
+    #[tokio::test]
+    async fn without_roles_it_is_answered_under_the_names_of_this_machine_alone() {
+        for (host, expected) in [
+            (Some("localhost:8317"), 200),
+            (Some("LocalHost"), 200),
+            (Some("127.0.0.1:8317"), 200),
+            (Some("[::1]:8317"), 200),
+            (Some("evil.example:8317"), 421),
+            (Some("localhost.evil.example"), 421),
+            (Some("127.0.0.1.evil.example"), 421),
+            (Some("10.0.0.7"), 421),
+            (None, 421),
+        ] {
+            let (status, said) = asked(Access::default(), host, "/principals", None).await;
+            assert_eq!(status, expected, "{host:?}");
+            assert!(status != 200 || said == "Admin", "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_must_be_known_is_asked() {
+        let access = || Access { required: true, ..Access::default() };
+        let challenge = (401, "Bearer".to_owned());
+        assert_eq!(asked(access(), Some("localhost"), "/", None).await, challenge);
+        // Nobody validates tokens here.
+        assert_eq!(asked(access(), Some("localhost"), "/", Some("abc")).await, challenge);
+    }
+}
