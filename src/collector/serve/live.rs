@@ -166,7 +166,7 @@ fn senders(settings: &SenderSettings) -> Result<Senders, ConfigError> {
 }
 
 fn access(settings: &AccessSettings) -> Result<Access, ConfigError> {
-    let AccessSettings { required, registry, known } = settings;
+    let AccessSettings { required, registry, known, .. } = settings;
     let issuers = known.iter().map(|(by, role)| (by, format!("some with the role `{}` are", role.as_str())));
     let tokens = registry.as_deref().map(|path| tokens(path, issuers)).transpose()?;
     Ok(Access { required: *required, known: known.clone(), tokens })

@@ -18,6 +18,7 @@ use super::config::{self, Config, ConfigError};
 use super::keep::{KeepError, Keeper};
 use super::live::{Live, chain};
 use super::metrics::Metrics;
+use super::people::{self, People};
 use super::service::{BindError, Service};
 use super::store::StoreError;
 use super::telemetry;
@@ -87,6 +88,7 @@ pub(crate) fn run(task: Task, path: Option<&Path>, out: &mut dyn Write) -> Resul
             let config = Config::load(path)?;
             Live::load(&config)?;
             catalogue(&config)?;
+            people(&config)?;
             let name = path.unwrap_or(Path::new("the default configuration")).display();
             writeln!(out, "{name}: can be used").map_err(ServeError::Output)
         }
@@ -99,17 +101,22 @@ fn catalogue(config: &Config) -> Result<Option<Catalogue>, ConfigError> {
     path.map(check::load_catalogue).transpose().map_err(ConfigError::Judging)
 }
 
+fn people(config: &Config) -> Result<Option<People>, ConfigError> {
+    let (files, issuers) = &config.access.people;
+    Ok(people::keys(files)?.map(|keys| Arc::new((keys, issuers.clone()))))
+}
+
 /// Serves until SIGTERM or SIGINT. SIGHUP has all files read again.
 fn serve(config: Config) -> Result<(), ServeError> {
     telemetry::log(config.log);
     let live = Live::load(&config)?;
-    let catalogue = catalogue(&config)?;
+    let (catalogue, people) = (catalogue(&config)?, people(&config)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::new());
     let _exporting = telemetry::export(&config, &metrics)?;
     let rules = Arc::clone(&live.rules);
     let keeper = Arc::new(Keeper::start(config.keep.clone(), rules, catalogue, Arc::clone(&clock))?);
-    let api = api::router(Api { store: keeper.store(), clock, people: None });
+    let api = api::router(Api { store: keeper.store(), clock, people });
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Start)?;
     let (end, ended) = channel::<()>();
     let turning = {

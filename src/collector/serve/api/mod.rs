@@ -14,7 +14,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, patch};
-use hopseal_identity::pseudonym::Pseudonyms;
 use utoipa::OpenApi;
 
 pub(crate) use self::answer::Problem;
@@ -27,6 +26,7 @@ use crate::output::trail::{
     HopsShape, ProblemShape, StateShape, TraceShape,
 };
 use crate::serve::clock::Clock;
+use crate::serve::people::People;
 use crate::serve::store::{FindingQuery, Store, StoreError};
 
 /// What the API answers from.
@@ -34,8 +34,7 @@ use crate::serve::store::{FindingQuery, Store, StoreError};
 pub(crate) struct Api {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Keys of pseudonyms, and the issuers whose subjects are looked for under them.
-    pub(crate) people: Option<Arc<(Pseudonyms, Vec<String>)>>,
+    pub(crate) people: Option<People>,
 }
 
 #[derive(OpenApi)]

@@ -7,6 +7,7 @@ use hopseal::RegistryError;
 use hopseal_correlate::policy::PolicyError;
 
 use crate::check::CheckError;
+use crate::serve::people::PeopleError;
 use crate::serve::proof::ProofError;
 use crate::serve::tls::TlsError;
 
@@ -62,6 +63,9 @@ pub(crate) enum ConfigError {
         #[source]
         source: ProofError,
     },
+    /// Keys of pseudonyms cannot be had.
+    #[error(transparent)]
+    People(#[from] PeopleError),
     /// Certificate, key or authorities cannot be used.
     #[error("TLS")]
     Tls(#[source] TlsError),

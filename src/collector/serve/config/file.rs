@@ -132,6 +132,28 @@ pub(crate) struct AccessFile {
     pub(crate) registry: Option<At<String>>,
     /// Who is known. Whoever is known by several has the highest of their roles.
     pub(crate) known: Vec<AskerFile>,
+    /// How a person who is asked for by name is found under their pseudonyms.
+    pub(crate) pseudonyms: PseudonymsFile,
+}
+
+/// How people are found under their pseudonyms.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PseudonymsFile {
+    /// Keys of the trust domain, the current one first.
+    pub(crate) keys: Vec<PseudonymKeyFile>,
+    /// Issuers (`iss`) whose subjects are looked for.
+    pub(crate) issuers: Vec<String>,
+}
+
+/// A key of pseudonyms.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PseudonymKeyFile {
+    /// Its id, as pseudonyms name it.
+    pub(crate) id: String,
+    /// The file that holds it as base64url.
+    pub(crate) file: At<String>,
 }
 
 /// Who may ask, by their certificates or tokens.

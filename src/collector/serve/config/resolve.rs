@@ -12,14 +12,15 @@ use hopseal_correlate::policy::file::At;
 use hopseal_correlate::policy::{PolicyError, nanos};
 
 use super::file::{
-    AccessFile, AskerTokenFile, ConfigFile, DurabilityFile, LimitsFile, ListenFile, SendersFile, StoreFile,
-    TelemetryFile, TlsFile, TokenFile, WindowsFile,
+    AccessFile, AskerTokenFile, ConfigFile, DurabilityFile, LimitsFile, ListenFile, PseudonymsFile,
+    SendersFile, StoreFile, TelemetryFile, TlsFile, TokenFile, WindowsFile,
 };
 use super::{Config, JudgingSettings};
 use crate::serve::access::Role;
 use crate::serve::delivery::{SenderId, ServicePattern};
 use crate::serve::keep::{Durability, KeepSettings, WindowSettings};
 use crate::serve::listen::{ConnectionLimits, Port};
+use crate::serve::people::KeyFile;
 use crate::serve::proof::KnownBy;
 use crate::serve::receiver::{Protocol, RequestLimits};
 use crate::serve::tls::TlsFiles;
@@ -42,6 +43,8 @@ pub(crate) struct AccessSettings {
     pub(crate) required: bool,
     pub(crate) registry: Option<PathBuf>,
     pub(crate) known: HashMap<KnownBy, Role>,
+    /// Keys of pseudonyms, and the issuers whose subjects are looked for under them.
+    pub(crate) people: (Vec<KeyFile>, Vec<String>),
 }
 
 impl ConfigFile {
@@ -215,7 +218,14 @@ fn access(file: &AccessFile, tls: Option<&TlsFiles>, beside: &Path) -> Result<Ac
         }
     }
     let registry = file.registry.as_ref().map(|path| beside.join(&path.value));
-    Ok(AccessSettings { required: file.required, registry, known })
+    let PseudonymsFile { keys, issuers } = &file.pseudonyms;
+    let keys: Vec<_> =
+        keys.iter().map(|key| KeyFile { kid: key.id.clone(), path: beside.join(&key.file.value) }).collect();
+    if let Some(key) = file.pseudonyms.keys.first().filter(|_| issuers.is_empty()) {
+        return Err(wrong(&key.file, "nobody's pseudonyms are looked for; name `issuers`"));
+    }
+    let people = (keys, issuers.clone());
+    Ok(AccessSettings { required: file.required, registry, known, people })
 }
 
 fn by_certificates(

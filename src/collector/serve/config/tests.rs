@@ -154,6 +154,7 @@ fn what_is_wrong_is_said_with_its_place() {
             "access: {registry: r, known: [{role: reader, tokens: [{issuer: i, subject: s, role: r}]}]}",
             "`i`: give it either a `subject` or a `role`",
         ),
+        ("access: {pseudonyms: {keys: [{id: k, file: a}]}}", "`a`: nobody's pseudonyms are looked for"),
         ("telemetry: {otlp_endpoint: localhost}", "`localhost`: no address to send to"),
         ("telemetry: {log: loud}", "there is no value `loud`"),
     ] {

@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use hopseal_correlate::policy::Date;
-use hopseal_identity::pseudonym::{PseudonymKey, PseudonymKeyError, Pseudonyms};
 
 use super::api::{self, Problem};
 use super::clock::Clock;
-use super::people::spellings;
+use super::people::{self, KeyFile, PeopleError, spellings};
 use super::store::{DAY, HopQuery, Interval, SqliteStore, Store as _, StoreError, StoreSettings};
 use crate::check::Exit;
 use crate::output::trail::{HopShape, HopsShape, TraceShape};
@@ -132,18 +131,9 @@ pub(crate) enum TrailError {
     /// There is no trail.
     #[error("no trail in `{}`", .0.display())]
     NoTrail(PathBuf),
-    /// A key of pseudonyms cannot be read.
-    #[error("key for pseudonyms `{}`", path.display())]
-    ReadKey {
-        /// Its file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A key of pseudonyms cannot be used.
-    #[error("key for pseudonyms")]
-    Key(#[source] PseudonymKeyError),
+    /// Keys of pseudonyms cannot be had.
+    #[error(transparent)]
+    People(#[from] PeopleError),
     /// The trail cannot be read.
     #[error("cannot read the trail in `{}`", path.display())]
     Read {
@@ -163,7 +153,7 @@ impl TrailError {
     #[must_use]
     pub(crate) const fn exit(&self) -> Exit {
         match self {
-            Self::Asked(_) | Self::NoTrail(_) | Self::ReadKey { .. } | Self::Key(_) => Exit::Usage,
+            Self::Asked(_) | Self::NoTrail(_) | Self::People(_) => Exit::Usage,
             Self::NoTrace(_) => Exit::Findings,
             Self::Read { .. } | Self::Output(_) => Exit::Unreadable,
         }
@@ -211,7 +201,8 @@ fn write<T: serde::Serialize>(
 
 fn find(args: &FindArgs, now: u64, out: &mut dyn Write) -> Result<(), TrailError> {
     let store = open(&args.from.data)?;
-    let keys = keys(&args.pseudonym_key)?;
+    let files: Vec<KeyFile> = args.pseudonym_key.iter().map(key_file).collect::<Result<_, _>>()?;
+    let keys = people::keys(&files)?;
     let principals = match &args.user {
         Some(user) => spellings(user, &args.issuer, keys.as_ref()),
         None => Vec::new(),
@@ -238,17 +229,9 @@ fn trace(args: &TraceArgs, out: &mut dyn Write) -> Result<(), TrailError> {
     write(args.from.format, &answer, |out| table::trace(&answer, out), out)
 }
 
-/// Keys of pseudonyms from `ID=FILE`.
-fn keys(files: &[String]) -> Result<Option<Pseudonyms>, TrailError> {
-    let mut keys = Vec::new();
-    for file in files {
-        let wrong = || TrailError::Asked(format!("`{file}` is not the id of a key, `=` and its file"));
-        let (kid, path) = file.split_once('=').ok_or_else(wrong)?;
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| TrailError::ReadKey { path: path.into(), source })?;
-        keys.push(PseudonymKey::from_base64url(kid, text.trim()).map_err(TrailError::Key)?);
-    }
-    let mut keys = keys.into_iter();
-    let Some(current) = keys.next() else { return Ok(None) };
-    Pseudonyms::new(current, keys).map(Some).map_err(TrailError::Key)
+/// A file of a key from `ID=FILE`.
+fn key_file(text: &String) -> Result<KeyFile, TrailError> {
+    let wrong = || TrailError::Asked(format!("`{text}` is not the id of a key, `=` and its file"));
+    let (kid, path) = text.split_once('=').ok_or_else(wrong)?;
+    Ok(KeyFile { kid: kid.to_owned(), path: path.into() })
 }
