@@ -18,6 +18,7 @@ use super::config::{self, Config, ConfigError};
 use super::keep::{KeepError, Keeper};
 use super::live::{Live, chain};
 use super::metrics::Metrics;
+use super::pages::{self, Pages};
 use super::service::{BindError, Service};
 use super::store::StoreError;
 use super::telemetry;
@@ -109,7 +110,8 @@ fn serve(config: Config) -> Result<(), ServeError> {
     let _exporting = telemetry::export(&config, &metrics)?;
     let rules = Arc::clone(&live.rules);
     let keeper = Arc::new(Keeper::start(config.keep.clone(), rules, catalogue, Arc::clone(&clock))?);
-    let api = api::router(Api { store: keeper.store(), clock, people: None });
+    let api = Api { store: keeper.store(), clock, people: None };
+    let api = api::router(api.clone()).merge(pages::router(Pages { api, tail: keeper.tail() }));
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Start)?;
     let (end, ended) = channel::<()>();
     let turning = {
