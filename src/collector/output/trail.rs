@@ -1,5 +1,7 @@
 //! The trail as JSON: what the query API answers, and `hopseal trail --format json` prints.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -112,6 +114,99 @@ pub(crate) struct FindingShape {
     /// The finding as `hopseal check --format json` writes it.
     #[schema(value_type = Object)]
     pub(crate) finding: Box<RawValue>,
+}
+
+/// A finding as `output::finding` wrote it, read back.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ReadFinding {
+    /// 32 hex digits.
+    pub(crate) id: String,
+    /// The rule, by its name.
+    pub(crate) rule: String,
+    /// `high`, `medium`, `low` or `info`.
+    pub(crate) severity: String,
+    /// `certain`, `likely` or `hint`.
+    pub(crate) confidence: String,
+    /// The trace, unless it is about many.
+    pub(crate) trace_id: Option<String>,
+    /// The hop's entry span, or the span it is about.
+    pub(crate) span_id: Option<String>,
+    /// The calling service.
+    pub(crate) caller: Option<String>,
+    /// The service it is about.
+    pub(crate) service: String,
+    /// The operation it is about.
+    pub(crate) operation: String,
+    /// The identities it is about.
+    pub(crate) principals: ReadPrincipals,
+    /// What else could explain it.
+    pub(crate) why_not_sure: Vec<String>,
+    /// One sentence.
+    pub(crate) message: String,
+    /// The facts it rests on.
+    pub(crate) evidence: BTreeMap<String, String>,
+    /// What to do about it.
+    pub(crate) fix: String,
+}
+
+/// The identities that a finding is about.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ReadPrincipals {
+    /// Before the hop.
+    pub(crate) before: Option<ReadPrincipal>,
+    /// At the hop.
+    pub(crate) here: Option<ReadPrincipal>,
+}
+
+/// A principal, read back.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ReadPrincipal {
+    /// The id, or pseudonym, as the span says it.
+    pub(crate) id: String,
+    /// `user`, `service` or `agent`.
+    pub(crate) kind: String,
+    /// Who issued the credential.
+    pub(crate) issuer: Option<String>,
+    /// The tenant.
+    pub(crate) tenant: Option<String>,
+    /// Who acts for it, outermost first.
+    pub(crate) actors: Vec<ReadActor>,
+}
+
+/// Who acts for a principal, read back.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ReadActor {
+    /// The id.
+    pub(crate) id: String,
+    /// `user`, `service` or `agent`.
+    pub(crate) kind: String,
+}
+
+/// A finding as it is told to those who watch. Names no principal; long texts are cut.
+#[derive(Debug, Serialize)]
+pub(crate) struct LiveShape<'a> {
+    /// 32 hex digits.
+    pub(crate) id: String,
+    /// The rule, by its name.
+    pub(crate) rule: &'a str,
+    /// `high`, `medium`, `low` or `info`.
+    pub(crate) severity: &'a str,
+    /// `certain`, `likely` or `hint`.
+    pub(crate) confidence: &'a str,
+    /// The calling service.
+    pub(crate) caller: Option<&'a str>,
+    /// The service it is about.
+    pub(crate) service: &'a str,
+    /// The operation it is about.
+    pub(crate) operation: &'a str,
+    /// One sentence.
+    pub(crate) message: &'a str,
+    /// When the hop began, as ISO 8601 writes it.
+    pub(crate) at: Option<String>,
+    /// The trace, unless it is about many.
+    pub(crate) trace_id: Option<&'a str>,
+    /// The hop's entry span, or the span it is about.
+    pub(crate) span_id: Option<&'a str>,
 }
 
 /// Hops of one caller into one service.

@@ -9,13 +9,14 @@ use axum::extract::{Request, State};
 use axum::http::header::{HOST, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use hopseal::Validator;
 use hopseal::keys::KeyStore;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::api::Problem;
+use super::pages::wrong;
 use super::proof::{KnownBy, Peer, Proof, prove};
 use super::refusal::Refusal;
 
@@ -94,17 +95,17 @@ pub(crate) async fn gate(
 ) -> Response {
     let access = access.load_full();
     if !access.required && !is_local(&request) {
-        return Problem::OtherName.into_response();
+        return wrong(request.uri().path(), Problem::OtherName);
     }
     let stranger = Peer::default();
     let peer = request.extensions().get::<Arc<Peer>>().map_or(&stranger, |peer| peer);
     let role = match access.role(request.headers(), peer).await {
         Ok(role) => role,
-        Err(refusal) => return refused(&refusal),
+        Err(refusal) => return refused(request.uri().path(), &refusal),
     };
     let uri = request.uri();
     if role < needed(request.method(), uri.path(), uri.query().unwrap_or("")) {
-        return Problem::Forbidden.into_response();
+        return wrong(uri.path(), Problem::Forbidden);
     }
     request.extensions_mut().insert(role);
     next.run(request).await
@@ -125,13 +126,13 @@ fn is_local(request: &Request) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-fn refused(refusal: &Refusal) -> Response {
+fn refused(path: &str, refusal: &Refusal) -> Response {
     let challenge = match refusal {
         Refusal::NoCredential => Some(HeaderValue::from_static("Bearer")),
         Refusal::BadCredential(challenge) => HeaderValue::try_from(challenge).ok(),
         _ => None,
     };
-    let mut response = Problem::Refused(refusal.http(), refusal.message().into_owned()).into_response();
+    let mut response = wrong(path, Problem::Refused(refusal.http(), refusal.message().into_owned()));
     if let Some(challenge) = challenge.filter(|_| response.status() == StatusCode::UNAUTHORIZED) {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
@@ -182,7 +183,7 @@ mod tests {
         let status = response.status().as_u16();
         let challenge =
             response.headers().get(WWW_AUTHENTICATE).map(|value| value.to_str().expect("text").to_owned());
-        let body = axum::body::to_bytes(response.into_body(), 1000).await.expect("a body");
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
         let body = String::from_utf8(body.to_vec()).expect("text");
         (status, challenge.unwrap_or(body))
     }

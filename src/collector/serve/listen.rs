@@ -2,14 +2,17 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -177,8 +180,8 @@ impl<A: Accept> Server<A> {
         let service = service_fn(|request: Request<Incoming>| {
             let (server, peer, activity) = (Arc::clone(self), Arc::clone(&peer), Arc::clone(&activity));
             async move {
-                let _busy = activity.begin();
-                Ok::<_, Infallible>(server.respond(port, &peer, request).await)
+                let busy = activity.begin();
+                Ok::<_, Infallible>(server.respond(port, &peer, request, busy).await)
             }
         });
         let builder = builder(port, self.limits.idle);
@@ -222,13 +225,14 @@ impl<A: Accept> Server<A> {
         port: Port,
         peer: &Arc<Peer>,
         mut request: Request<Incoming>,
-    ) -> Response<Either<Reply, axum::body::Body>> {
+        busy: Busy,
+    ) -> Response<Either<Reply, Held>> {
         match port {
             Port::Spans(protocol) => self.receiver.answer(protocol, peer, request).await.map(Either::Left),
             Port::Api => {
                 request.extensions_mut().insert(Arc::clone(peer));
                 match self.api.clone().call(request).await {
-                    Ok(response) => response.map(Either::Right),
+                    Ok(response) => response.map(|body| Either::Right(Held { body, _busy: busy })),
                 }
             }
             Port::Admin => self.admin.answer(&request.into_parts().0).map(Either::Left),
@@ -251,6 +255,32 @@ fn builder(port: Port, idle: Duration) -> Builder<TokioExecutor> {
         .keep_alive_interval(PING.0)
         .keep_alive_timeout(PING.1);
     if port == Port::Spans(Protocol::OtlpGrpc) { builder.http2_only() } else { builder }
+}
+
+/// The body of an answer that may go on for long: its connection is at work until it ends.
+struct Held {
+    body: axum::body::Body,
+    _busy: Busy,
+}
+
+impl Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// What happens on a connection.

@@ -9,7 +9,7 @@
 //! ```text
 //! delivery, budget, clock, metrics, reply -> refusal -> proof -> status, body, senders, admin -> inflate -> receiver
 //!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live, telemetry -> service -> run
-//! delivery, clock, people -> store -> keep, shape -> api -> access, trail
+//! delivery, clock, people -> store -> tail -> keep, shape -> api -> pages, trail -> access
 //! ```
 
 mod access;
@@ -27,6 +27,7 @@ mod live;
 mod metrics;
 mod otlp_grpc;
 mod otlp_http;
+mod pages;
 mod people;
 mod proof;
 mod receiver;
@@ -39,6 +40,7 @@ mod service;
 mod shape;
 mod status;
 mod store;
+mod tail;
 mod telemetry;
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ use super::config::{self, Config, ConfigError};
 use super::keep::{KeepError, Keeper};
 use super::live::{Live, chain};
 use super::metrics::Metrics;
+use super::pages::{self, Pages};
 use super::people::{self, People};
 use super::service::{BindError, Service};
 use super::store::StoreError;
@@ -116,7 +117,8 @@ fn serve(config: Config) -> Result<(), ServeError> {
     let _exporting = telemetry::export(&config, &metrics)?;
     let rules = Arc::clone(&live.rules);
     let keeper = Arc::new(Keeper::start(config.keep.clone(), rules, catalogue, Arc::clone(&clock))?);
-    let api = api::router(Api { store: keeper.store(), clock, people });
+    let api = Api { store: keeper.store(), clock, people };
+    let api = api::router(api.clone()).merge(pages::router(Pages { api, tail: keeper.tail() }));
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Start)?;
     let (end, ended) = channel::<()>();
     let turning = {

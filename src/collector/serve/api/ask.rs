@@ -17,51 +17,53 @@ const PAGE: usize = 100;
 const MOST: usize = 1000;
 
 /// Which hops.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct HopsAsk {
+pub(crate) struct HopsAsk {
     /// The id of a principal as it stands on spans.
-    principal: Option<String>,
+    pub(crate) principal: Option<String>,
     /// A person by name: looked for as it is, and under its pseudonyms.
-    user: Option<String>,
+    pub(crate) user: Option<String>,
     /// The principal's issuer.
-    issuer: Option<String>,
+    pub(crate) issuer: Option<String>,
     /// The service called.
-    service: Option<String>,
+    pub(crate) service: Option<String>,
     /// The service that called.
-    caller: Option<String>,
+    pub(crate) caller: Option<String>,
     /// `verified`, `sealed`, `asserted`, `refused`, `anonymous` or `unknown`.
-    assurance: Option<String>,
+    pub(crate) assurance: Option<String>,
     /// The first moment at which the hop may have begun, nanoseconds since the Unix epoch.
-    from_unix_nano: Option<u64>,
+    pub(crate) from_unix_nano: Option<u64>,
     /// The first moment at which it may not.
-    to_unix_nano: Option<u64>,
+    pub(crate) to_unix_nano: Option<u64>,
     /// `next` of the answer before.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
     /// Most hops in the answer: 1 to 1000. Default 100.
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
 }
 
 /// Which findings.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FindingsAsk {
+pub(crate) struct FindingsAsk {
     /// `open`, `acknowledged`, `resolved`, `retracted` or `suppressed`.
-    state: Option<String>,
+    pub(crate) state: Option<String>,
     /// The rule, by its name.
-    rule: Option<String>,
+    pub(crate) rule: Option<String>,
     /// `high`, `medium`, `low` or `info`.
-    severity: Option<String>,
+    pub(crate) severity: Option<String>,
     /// The service it is about.
-    service: Option<String>,
+    pub(crate) service: Option<String>,
+    /// The service that called it; empty for calls from outside.
+    pub(crate) caller: Option<String>,
     /// The trace it is about: 32 hex digits.
-    trace_id: Option<String>,
+    pub(crate) trace_id: Option<String>,
     /// `next` of the answer before.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
     /// Most findings in the answer: 1 to 1000. Default 100.
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
 }
 
 /// Which minutes.
@@ -105,7 +107,7 @@ fn word<T>(
 }
 
 impl HopsAsk {
-    pub(super) fn query(self, people: Option<&(Pseudonyms, Vec<String>)>) -> Result<HopQuery, Problem> {
+    pub(crate) fn query(self, people: Option<&(Pseudonyms, Vec<String>)>) -> Result<HopQuery, Problem> {
         let mut principals: Vec<String> = self.principal.into_iter().collect();
         if let Some(user) = &self.user {
             let issuers = self.issuer.as_ref().map_or_else(
@@ -128,12 +130,13 @@ impl HopsAsk {
 }
 
 impl FindingsAsk {
-    pub(super) fn query(self) -> Result<FindingQuery, Problem> {
+    pub(crate) fn query(self) -> Result<FindingQuery, Problem> {
         Ok(FindingQuery {
             state: word("state", self.state.as_deref(), State::parse)?,
             rule: word("rule", self.rule.as_deref(), Rule::parse)?,
             severity: word("severity", self.severity.as_deref(), Severity::parse)?,
             service: self.service,
+            caller: self.caller,
             trace_id: self.trace_id.as_deref().map(trace_id).transpose()?,
             after: word("cursor", self.cursor.as_deref(), cursor)?,
             limit: limit(self.limit)?,
@@ -169,7 +172,7 @@ pub(super) fn state_of(text: &str) -> Result<State, Problem> {
         .ok_or_else(|| Problem::Asked("`state` is open, acknowledged, resolved or suppressed".to_owned()))
 }
 
-pub(super) fn cursor_text(cursor: Cursor) -> String {
+pub(crate) fn cursor_text(cursor: Cursor) -> String {
     let Cursor { at, id, place, span } = cursor;
     format!("{at}-{:032x}-{place}-{:016x}", u128::from_be_bytes(id), u64::from_be_bytes(span))
 }

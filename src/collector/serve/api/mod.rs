@@ -17,10 +17,10 @@ use axum::routing::{get, patch};
 use utoipa::OpenApi;
 
 pub(crate) use self::answer::Problem;
-pub(crate) use self::ask::trace_id;
+pub(crate) use self::ask::{FindingsAsk, HopsAsk, cursor_text, trace_id};
 
 use self::answer::json;
-use self::ask::{EdgesAsk, FindingsAsk, HopsAsk, finding_id, state_of};
+use self::ask::{EdgesAsk, finding_id, state_of};
 use crate::output::trail::{
     CoverageOverTimeShape, CoverageShape, EdgeShape, EdgesShape, FindingShape, FindingsShape, HopShape,
     HopsShape, ProblemShape, StateShape, TraceShape,
@@ -68,7 +68,7 @@ pub(crate) fn router(api: Api) -> Router {
 }
 
 /// Asks the store from a thread that may block.
-async fn asked<T: Send + 'static>(
+pub(crate) async fn asked<T: Send + 'static>(
     api: &Api,
     ask: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Problem> {
@@ -109,7 +109,7 @@ async fn hops(
     let query = ask.query(api.people.as_deref())?;
     let limit = query.limit;
     let found = asked(&api, move |store| store.hops(&query)).await?;
-    let next = found.get(limit.saturating_sub(1)).map(|last| ask::cursor_text(last.cursor()));
+    let next = found.get(limit.saturating_sub(1)).map(|last| cursor_text(last.cursor()));
     json(&headers, &HopsShape { hops: found.into_iter().map(HopShape::from).collect(), next })
 }
 
@@ -126,7 +126,7 @@ async fn findings(
     let query: FindingQuery = ask.query()?;
     let limit = query.limit;
     let found = asked(&api, move |store| store.findings(&query)).await?;
-    let next = found.get(limit.saturating_sub(1)).map(|last| ask::cursor_text(last.cursor()));
+    let next = found.get(limit.saturating_sub(1)).map(|last| cursor_text(last.cursor()));
     let findings = found.into_iter().map(FindingShape::try_from).collect::<Result<_, _>>()?;
     json(&headers, &FindingsShape { findings, next })
 }

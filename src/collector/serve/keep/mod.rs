@@ -50,6 +50,7 @@ use crate::serve::clock::Clock;
 use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
 use crate::serve::rules::Rules;
 use crate::serve::store::{Batch, FindingQuery, Judged, SqliteStore, Store, StoreError};
+use crate::serve::tail::Tail;
 
 /// When to try again after too much was on its way.
 const WHEN_OVERLOADED: Duration = Duration::from_secs(1);
@@ -115,6 +116,7 @@ pub(crate) struct Keeper {
     stopping: AtomicBool,
     full: AtomicBool,
     turn: Mutex<Unsaved>,
+    tail: Tail,
 }
 
 /// What is between the shards and the store.
@@ -189,6 +191,7 @@ impl Keeper {
             stopping: AtomicBool::new(false),
             full: AtomicBool::new(false),
             turn: Mutex::new(Unsaved { baseline, over_time, ..Unsaved::default() }),
+            tail: Tail::default(),
         };
         keeper.recall()?;
         keeper.look_at_disk(&mut keeper.unsaved().counts);
@@ -198,6 +201,11 @@ impl Keeper {
     /// What was found.
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store) as Arc<dyn Store>
+    }
+
+    /// What is found from now on.
+    pub(crate) fn tail(&self) -> Tail {
+        self.tail.clone()
     }
 
     /// Tells shards how the traces that were read back had been judged.
@@ -275,6 +283,7 @@ impl Keeper {
             unsaved.counts.failed_turns += 1;
             return Err(error);
         }
+        self.tail.tell(&unsaved.batch);
         unsaved.batch = Batch::default();
         if let Some(journal) = self.journal().as_ref().filter(|_| needed != u64::MAX) {
             journal.forget(needed);

@@ -63,6 +63,8 @@ fn finding(number: u64) -> Finding {
     let rule = if number.is_multiple_of(2) { Rule::AuditGap } else { Rule::IdentityDropped };
     let mut finding = Finding::new(rule, subject, "").message("found").grouped();
     finding.service = "orders".to_owned();
+    finding.caller = (number > 1).then(|| "gateway".to_owned());
+    finding.severity = if number == 3 { Severity::Low } else { finding.severity };
     finding.at = EPOCH + number / 2 * MINUTE;
     finding
 }
@@ -104,6 +106,14 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
             ..Default::default()
         },
         FindingQuery { service: Some("stock".to_owned()), limit: 9, ..FindingQuery::default() },
+        FindingQuery { caller: Some("gateway".to_owned()), limit: 9, ..FindingQuery::default() },
+        FindingQuery { caller: Some(String::new()), limit: 9, ..FindingQuery::default() },
+        FindingQuery {
+            state: Some(State::Open),
+            severity: Some(Severity::High),
+            limit: 9,
+            ..FindingQuery::default()
+        },
         FindingQuery {
             after: Some(Cursor { at: EPOCH + MINUTE, id: [0x80; 16], place: 0, span: [0; 8] }),
             limit: 9,
@@ -123,7 +133,15 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
             );
             prop_assert_eq!(found, meant);
         }
+        for minutes in [1, 3] {
+            let (found, meant) = (
+                store.coverage_by_service(interval, minutes).expect("coverage"),
+                model.coverage_by_service(interval, minutes).expect("coverage"),
+            );
+            prop_assert_eq!(found, meant);
+        }
     }
+    prop_assert_eq!(store.open_findings().expect("counts"), model.open_findings().expect("counts"));
     Ok(())
 }
 

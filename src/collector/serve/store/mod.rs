@@ -29,8 +29,8 @@ use hopseal_correlate::validation::Services;
 
 pub(crate) use block::{Block, Hop, HopTexts, Judged};
 pub(crate) use query::{
-    CoveragePoint, Cursor, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, State,
-    TraceRecord,
+    CoveragePoint, Cursor, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow,
+    State, TraceRecord,
 };
 pub(crate) use settings::StoreSettings;
 pub(crate) use sqlite::SqliteStore;
@@ -170,6 +170,16 @@ pub(crate) trait Store: Send + Sync {
         service: Option<&str>,
         minutes: u64,
     ) -> Result<Vec<CoveragePoint>, StoreError>;
+
+    /// The same for each service called, by its name.
+    fn coverage_by_service(
+        &self,
+        interval: Interval,
+        minutes: u64,
+    ) -> Result<Vec<(String, CoveragePoint)>, StoreError>;
+
+    /// How many findings are open, by severity, the gravest first, and service.
+    fn open_findings(&self) -> Result<Vec<OpenRow>, StoreError>;
 
     /// Closes a segment if it is time, and removes what is kept no longer.
     fn tend(&self, now: u64) -> Result<Tended, StoreError>;

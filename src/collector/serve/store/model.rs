@@ -1,18 +1,19 @@
 //! The store as it is meant: everything in memory, every question answered by looking at all of it.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hopseal_correlate::catalogue::Catalogue;
-use hopseal_correlate::finding::FindingId;
+use hopseal_correlate::finding::{FindingId, Severity};
 use hopseal_correlate::hop::Outcome;
 use hopseal_correlate::sink::TraceId;
 use hopseal_correlate::validation::Services;
 
 use super::block::{Block, Hop, Judged};
 use super::query::{
-    CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, State, TraceRecord,
-    top,
+    CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow, State,
+    TraceRecord, top,
 };
 use super::{Batch, Learned, MINUTE, Store, StoreError, Tended};
 
@@ -32,6 +33,26 @@ pub(crate) struct Model(Mutex<Kept>);
 impl Model {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn points(&self, interval: Interval, minutes: u64, of: impl Fn(&str) -> bool) -> Vec<CoveragePoint> {
+        let kept = self.kept();
+        let mut points: BTreeMap<u64, CoveragePoint> = BTreeMap::new();
+        for (block, _, hop, _) in
+            kept.hops().filter(|(_, _, hop, _)| interval.has(hop.start / MINUTE * MINUTE))
+        {
+            if !of(block.texts.get(hop.texts.service)) {
+                continue;
+            }
+            let at = hop.start / MINUTE / minutes.max(1) * minutes.max(1) * MINUTE;
+            let point = points.entry(at).or_insert(CoveragePoint { at, ..CoveragePoint::default() });
+            let identified = hop.assurance.is_identified();
+            point.hops += 1;
+            point.identified += u64::from(identified);
+            point.proven += u64::from(identified && hop.basis.is_proven());
+            point.uncovered += u64::from(hop.uncovered);
+        }
+        points.into_values().collect()
     }
 }
 
@@ -64,6 +85,11 @@ fn raised_again(state: State) -> State {
 /// The state once later spans showed that it was none.
 fn taken_back(state: State) -> State {
     if [State::Open, State::Acknowledged].contains(&state) { State::Retracted } else { state }
+}
+
+fn caller_of(body: &str) -> String {
+    let body: serde_json::Value = serde_json::from_str(body).expect("a finding");
+    body["caller"].as_str().unwrap_or_default().to_owned()
 }
 
 impl Store for Model {
@@ -135,7 +161,7 @@ impl Store for Model {
                 (judged.version, HopRecord::of(&block.texts, judged, hop, place))
             })
             .collect();
-        hops.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+        hops.sort_by_key(|(version, _)| Reverse(*version));
         let mut once: Vec<HopRecord> = Vec::new();
         for (_, hop) in hops {
             if !once.iter().any(|known| known.span_id == hop.span_id) {
@@ -182,12 +208,13 @@ impl Store for Model {
                     && query.rule.is_none_or(|rule| rule == finding.rule)
                     && query.severity.is_none_or(|severity| severity == finding.severity)
                     && query.service.as_ref().is_none_or(|service| *service == finding.service)
+                    && query.caller.as_ref().is_none_or(|caller| *caller == caller_of(&finding.body))
                     && query.trace_id.is_none_or(|trace_id| finding.trace_id == Some(trace_id))
                     && query.after.is_none_or(|after| finding.cursor() < after)
             })
             .cloned()
             .collect();
-        found.sort_by_key(|finding| std::cmp::Reverse(finding.cursor()));
+        found.sort_by_key(|finding| Reverse(finding.cursor()));
         found.truncate(query.limit);
         Ok(found)
     }
@@ -230,23 +257,36 @@ impl Store for Model {
         service: Option<&str>,
         minutes: u64,
     ) -> Result<Vec<CoveragePoint>, StoreError> {
-        let kept = self.kept();
-        let mut points: BTreeMap<u64, CoveragePoint> = BTreeMap::new();
-        for (block, _, hop, _) in
-            kept.hops().filter(|(_, _, hop, _)| interval.has(hop.start / MINUTE * MINUTE))
-        {
-            if service.is_some_and(|service| block.texts.get(hop.texts.service) != service) {
-                continue;
-            }
-            let at = hop.start / MINUTE / minutes.max(1) * minutes.max(1) * MINUTE;
-            let point = points.entry(at).or_insert(CoveragePoint { at, ..CoveragePoint::default() });
-            let identified = hop.assurance.is_identified();
-            point.hops += 1;
-            point.identified += u64::from(identified);
-            point.proven += u64::from(identified && hop.basis.is_proven());
-            point.uncovered += u64::from(hop.uncovered);
+        Ok(self.points(interval, minutes, |name| service.is_none_or(|wanted| wanted == name)))
+    }
+
+    fn coverage_by_service(
+        &self,
+        interval: Interval,
+        minutes: u64,
+    ) -> Result<Vec<(String, CoveragePoint)>, StoreError> {
+        let services: BTreeSet<String> = {
+            let kept = self.kept();
+            kept.hops().map(|(block, _, hop, _)| block.texts.get(hop.texts.service).to_owned()).collect()
+        };
+        let each = services.into_iter().flat_map(|service| {
+            let points = self.points(interval, minutes, |name| name == service);
+            points.into_iter().map(move |point| (service.clone(), point))
+        });
+        Ok(each.collect())
+    }
+
+    fn open_findings(&self) -> Result<Vec<OpenRow>, StoreError> {
+        let mut counts: BTreeMap<(Reverse<Severity>, String), u64> = BTreeMap::new();
+        for finding in self.kept().findings.values().filter(|finding| finding.state == State::Open) {
+            *counts.entry((Reverse(finding.severity), finding.service.clone())).or_default() += 1;
         }
-        Ok(points.into_values().collect())
+        let row = |((severity, service), count): ((Reverse<Severity>, String), u64)| OpenRow {
+            severity: severity.0,
+            service,
+            count,
+        };
+        Ok(counts.into_iter().map(row).collect())
     }
 
     fn tend(&self, _now: u64) -> Result<Tended, StoreError> {

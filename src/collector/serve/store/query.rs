@@ -271,6 +271,8 @@ pub(crate) struct FindingQuery {
     pub(crate) rule: Option<Rule>,
     pub(crate) severity: Option<Severity>,
     pub(crate) service: Option<String>,
+    /// The service that called; empty for calls from outside.
+    pub(crate) caller: Option<String>,
     pub(crate) trace_id: Option<TraceId>,
     /// What was given already.
     pub(crate) after: Option<Cursor>,
@@ -330,4 +332,12 @@ pub(crate) struct CoveragePoint {
     pub(crate) identified: u64,
     pub(crate) proven: u64,
     pub(crate) uncovered: u64,
+}
+
+/// Findings of one severity and service that are open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OpenRow {
+    pub(crate) severity: Severity,
+    pub(crate) service: String,
+    pub(crate) count: u64,
 }

@@ -2,7 +2,7 @@
 
 use hopseal_correlate::hop::Outcome;
 use hopseal_identity::{Assurance, Basis};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use rustc_hash::FxHashMap;
 
 use super::super::block::{Block, Hop, basis_number, basis_of};
@@ -142,22 +142,59 @@ pub(super) fn coverage(
     let mut points: Vec<CoveragePoint> = Vec::new();
     while let Some(row) = rows.next()? {
         let at = uint(row.get(0)?).saturating_mul(step).saturating_mul(MINUTE);
-        let assurance = assurance_of(row.get(1)?)?;
-        let basis = basis_of(row.get(2)?).ok_or(StoreError::Broken("a basis"))?;
-        let (hops, uncovered) = (uint(row.get(3)?), uint(row.get(4)?));
         if points.last().is_none_or(|point| point.at != at) {
             points.push(CoveragePoint { at, ..CoveragePoint::default() });
         }
-        let Some(point) = points.last_mut() else { continue };
-        point.hops += hops;
-        point.uncovered += uncovered;
-        if assurance.is_identified() {
-            point.identified += hops;
-            point.proven += if basis.is_proven() { hops } else { 0 };
+        if let Some(point) = points.last_mut() {
+            cover(point, row, 1)?;
         }
     }
     points.retain(|point| point.hops > 0);
     Ok(points)
+}
+
+/// See [`Store::coverage_by_service`](super::super::Store::coverage_by_service).
+pub(super) fn coverage_by_service(
+    connection: &Connection,
+    interval: Interval,
+    step: u64,
+) -> Result<Vec<(String, CoveragePoint)>, StoreError> {
+    let step = step.max(1);
+    // Names are looked up once the minutes are added up.
+    let mut statement = connection.prepare_cached(
+        "SELECT text, step, assurance, basis, hops, uncovered FROM (SELECT service, minute / ?3 AS step, assurance, \
+         basis, sum(hops) AS hops, sum(uncovered) AS uncovered FROM edge WHERE minute >= ?1 AND minute < ?2 \
+         GROUP BY 1, 2, 3, 4) JOIN name ON id = service ORDER BY text, step",
+    )?;
+    let (from, to) = minutes(interval);
+    let mut rows = statement.query(params![from, to, int(step)])?;
+    let mut points: Vec<(String, CoveragePoint)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let service = row.get_ref(0)?.as_str().map_err(|_| StoreError::Broken("a name"))?;
+        let at = uint(row.get(1)?).saturating_mul(step).saturating_mul(MINUTE);
+        if points.last().is_none_or(|(last, point)| last != service || point.at != at) {
+            points.push((service.to_owned(), CoveragePoint { at, ..CoveragePoint::default() }));
+        }
+        if let Some((_, point)) = points.last_mut() {
+            cover(point, row, 2)?;
+        }
+    }
+    points.retain(|(_, point)| point.hops > 0);
+    Ok(points)
+}
+
+/// Adds assurance, basis, hops and uncovered, which stand in a row from `first` on.
+fn cover(point: &mut CoveragePoint, row: &Row<'_>, first: usize) -> Result<(), StoreError> {
+    let assurance = assurance_of(row.get(first)?)?;
+    let basis = basis_of(row.get(first + 1)?).ok_or(StoreError::Broken("a basis"))?;
+    let (hops, uncovered) = (uint(row.get(first + 2)?), uint(row.get(first + 3)?));
+    point.hops += hops;
+    point.uncovered += uncovered;
+    if assurance.is_identified() {
+        point.identified += hops;
+        point.proven += if basis.is_proven() { hops } else { 0 };
+    }
+    Ok(())
 }
 
 /// The minutes that begin within an interval.

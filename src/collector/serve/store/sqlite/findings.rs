@@ -6,7 +6,7 @@ use hopseal_correlate::sink::TraceId;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
 
-use super::super::query::{FindingQuery, FindingRecord, State};
+use super::super::query::{FindingQuery, FindingRecord, OpenRow, State};
 use super::super::{Batch, StoreError};
 use super::{int, uint};
 use crate::output;
@@ -81,7 +81,7 @@ pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<
         text.push_str(" AND ");
         text.push_str(&condition.replace('?', &format!("?{}", values.len())));
     };
-    let FindingQuery { state, rule, severity, service, trace_id, after, limit } = query;
+    let FindingQuery { state, rule, severity, service, caller, trace_id, after, limit } = query;
     if let Some(state) = state {
         only("state = ?", Value::Integer(state_number(*state).into()));
     }
@@ -93,6 +93,9 @@ pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<
     }
     if let Some(service) = service {
         only("service = ?", Value::Text(service.clone()));
+    }
+    if let Some(caller) = caller {
+        only("coalesce(json_extract(body, '$.caller'), '') = ?", Value::Text(caller.clone()));
     }
     if let Some(trace_id) = trace_id {
         only("trace = ?", Value::Blob(trace_id.0.to_vec()));
@@ -112,13 +115,35 @@ pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<
     Ok(found)
 }
 
+/// See [`Store::open_findings`](super::super::Store::open_findings).
+pub(super) fn open(connection: &Connection) -> Result<Vec<OpenRow>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT severity, service, count(*) FROM finding WHERE state = ?1 GROUP BY severity, service \
+         ORDER BY severity DESC, service",
+    )?;
+    let mut rows = statement.query([state_number(State::Open)])?;
+    let mut open = Vec::new();
+    while let Some(row) = rows.next()? {
+        open.push(OpenRow {
+            severity: severity_of(row.get(0)?)?,
+            service: row.get(1)?,
+            count: uint(row.get(2)?),
+        });
+    }
+    Ok(open)
+}
+
+fn severity_of(number: usize) -> Result<Severity, StoreError> {
+    SEVERITIES.get(number).copied().ok_or(StoreError::Broken("a severity"))
+}
+
 fn record(row: &Row<'_>) -> Result<FindingRecord, StoreError> {
     let rule: String = row.get(1)?;
     let (severity, state): (usize, usize) = (row.get(2)?, row.get(6)?);
     Ok(FindingRecord {
         id: FindingId(row.get(0)?),
         rule: Rule::parse(&rule).ok_or(StoreError::Broken("a rule"))?,
-        severity: SEVERITIES.get(severity).copied().ok_or(StoreError::Broken("a severity"))?,
+        severity: severity_of(severity)?,
         service: row.get(3)?,
         trace_id: row.get::<_, Option<[u8; 16]>>(4)?.map(TraceId),
         at: uint(row.get(5)?),

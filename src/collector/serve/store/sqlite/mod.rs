@@ -20,8 +20,8 @@ use rusqlite::{Connection, Transaction, params};
 use self::recent::Recent;
 use super::block::{Block, Judged};
 use super::query::{
-    CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, State, TraceRecord,
-    top,
+    CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow, State,
+    TraceRecord, top,
 };
 use super::{Batch, Learned, Store, StoreError, StoreSettings, Tended};
 
@@ -250,6 +250,18 @@ impl Store for SqliteStore {
         minutes: u64,
     ) -> Result<Vec<CoveragePoint>, StoreError> {
         counts::coverage(&self.reader(), interval, service, minutes)
+    }
+
+    fn coverage_by_service(
+        &self,
+        interval: Interval,
+        minutes: u64,
+    ) -> Result<Vec<(String, CoveragePoint)>, StoreError> {
+        counts::coverage_by_service(&self.reader(), interval, minutes)
+    }
+
+    fn open_findings(&self) -> Result<Vec<OpenRow>, StoreError> {
+        findings::open(&self.reader())
     }
 
     fn tend(&self, now: u64) -> Result<Tended, StoreError> {

@@ -10,6 +10,8 @@ CREATE TABLE IF NOT EXISTS finding (
     note TEXT NOT NULL, body TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS finding_by_state ON finding (state, at DESC, id DESC);
+-- With all that counting them by severity and service takes.
+CREATE INDEX IF NOT EXISTS finding_by_severity ON finding (state, severity, at DESC, id DESC, service);
 CREATE INDEX IF NOT EXISTS finding_by_trace ON finding (trace) WHERE trace IS NOT NULL;
 CREATE TABLE IF NOT EXISTS name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE IF NOT EXISTS edge (

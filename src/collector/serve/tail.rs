@@ -1,0 +1,181 @@
+//! Findings as they are committed, for whoever watches.
+//!
+//! What is told is kept once, however many watch, and no longer than the last [`KEPT`] of it: who is slower than that is
+//! told how much was missed.
+
+use std::sync::Arc;
+
+use hopseal_correlate::finding::{Finding, FindingId};
+use tokio::sync::broadcast::{Receiver, Sender, channel, error::RecvError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::store::Batch;
+
+/// What is kept for those who are slow.
+const KEPT: usize = 512;
+/// How many may watch at a time.
+const VIEWERS: usize = 256;
+/// Letters of a text that are told; the rest is on the page of the finding.
+const LETTERS: usize = 400;
+
+/// What is told.
+#[derive(Debug, Clone)]
+pub(crate) enum Told {
+    /// A finding stands, new or as before.
+    Raised(Arc<Noticed>),
+    /// It stands no more.
+    Retracted(FindingId),
+    /// So many were told while nobody read.
+    Missed(u64),
+}
+
+/// What is told of a finding. Names no principal.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Noticed {
+    pub(crate) id: FindingId,
+    pub(crate) rule: &'static str,
+    pub(crate) severity: &'static str,
+    pub(crate) confidence: &'static str,
+    pub(crate) caller: Option<String>,
+    pub(crate) service: String,
+    pub(crate) operation: String,
+    pub(crate) message: String,
+    /// Where it is looked at, as 32 and 16 hex digits.
+    pub(crate) place: Option<(String, Option<String>)>,
+    /// When the hop began; 0 when not known.
+    pub(crate) at: u64,
+}
+
+impl From<&Finding> for Noticed {
+    fn from(finding: &Finding) -> Self {
+        let span = finding.span_id.map(|span| span.to_string());
+        Self {
+            id: finding.id,
+            rule: finding.rule.as_str(),
+            severity: finding.severity.as_str(),
+            confidence: finding.confidence.as_str(),
+            caller: finding.caller.as_deref().map(cut),
+            service: cut(&finding.service),
+            operation: cut(&finding.operation),
+            message: cut(&finding.message),
+            place: finding.trace_id.map(|trace| (trace.to_string(), span)),
+            at: finding.at,
+        }
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LETTERS) {
+        Some((end, _)) => format!("{}\u{2026}", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug, Clone)]
+pub(crate) struct Tail {
+    told: Sender<Told>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self { told: channel(KEPT).0, places: Arc::new(Semaphore::new(VIEWERS)) }
+    }
+}
+
+impl Tail {
+    /// Tells what was committed.
+    pub(crate) fn tell(&self, batch: &Batch) {
+        if self.told.receiver_count() == 0 {
+            return;
+        }
+        // Nobody can read what came before these: it is told as a number.
+        let unread = batch.raised.len().saturating_sub(KEPT / 2);
+        let tell = |told| _ = self.told.send(told);
+        if unread > 0 {
+            tell(Told::Missed(unread as u64));
+        }
+        batch.raised.iter().skip(unread).for_each(|finding| tell(Told::Raised(Arc::new(finding.into()))));
+        batch.retracted.iter().take(KEPT / 4).for_each(|id| tell(Told::Retracted(*id)));
+    }
+
+    /// Watches from now on; none when too many do.
+    pub(crate) fn watch(&self) -> Option<Viewer> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Viewer { told: self.told.subscribe(), _place: place })
+    }
+}
+
+/// One who watches.
+#[derive(Debug)]
+pub(crate) struct Viewer {
+    told: Receiver<Told>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Viewer {
+    /// What is told next; none once nobody is left to tell.
+    pub(crate) async fn next(&mut self) -> Option<Told> {
+        match self.told.recv().await {
+            Ok(told) => Some(told),
+            Err(RecvError::Lagged(missed)) => Some(Told::Missed(missed)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hopseal_correlate::finding::Subject;
+    use hopseal_correlate::rule::Rule;
+
+    use super::*;
+    use crate::serve::store::testing::trace_id;
+
+    fn batch(findings: std::ops::Range<u64>) -> Batch {
+        let finding = |number| Finding::new(Rule::AuditGap, Subject::Trace(trace_id(number)), "");
+        Batch { raised: findings.map(finding).collect(), ..Batch::default() }
+    }
+
+    fn summed(viewer: &mut Viewer) -> (usize, u64) {
+        let (mut raised, mut missed) = (0, 0);
+        while let Ok(told) = viewer.told.try_recv().or_else(|error| match error {
+            tokio::sync::broadcast::error::TryRecvError::Lagged(missed) => Ok(Told::Missed(missed)),
+            error => Err(error),
+        }) {
+            match told {
+                Told::Raised(_) => raised += 1,
+                Told::Missed(number) => missed += number,
+                Told::Retracted(_) => {}
+            }
+        }
+        (raised, missed)
+    }
+
+    /// Scenario: as many watch as may; one reads nothing while findings come in dozens, and then one turn raises thousands.
+    /// Guarantees: what is kept is bounded; who was too slow is told how many were missed; one more is turned away until
+    /// somebody leaves.
+    #[test]
+    fn who_is_slow_is_told_what_was_missed() {
+        let tail = Tail::default();
+        let mut viewers: Vec<Viewer> = (0..VIEWERS).map(|_| tail.watch().expect("a place")).collect();
+        assert!(tail.watch().is_none());
+        let mut slow = viewers.pop().expect("a viewer");
+        drop(viewers.pop());
+        assert!(tail.watch().is_some());
+        for turn in 0..20 {
+            tail.tell(&batch(turn * 50..turn * 50 + 50));
+            assert!(viewers.iter_mut().all(|viewer| summed(viewer) == (50, 0)));
+        }
+        assert_eq!(summed(&mut slow), (KEPT, 1000 - KEPT as u64));
+        tail.tell(&batch(0..5000));
+        assert_eq!(summed(&mut slow), (KEPT / 2, 5000 - KEPT as u64 / 2));
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        assert_eq!(cut(&"\u{e9}".repeat(LETTERS)), "\u{e9}".repeat(LETTERS));
+        assert_eq!(cut(&"\u{e9}".repeat(LETTERS + 1)).chars().count(), LETTERS + 1);
+    }
+}
