@@ -39,6 +39,8 @@ struct Report {
     p99: f64,
 }
 
+/// By then the service has counted what was sent last: traces settle within a second, and are counted once a second.
+const SETTLED: Duration = Duration::from_secs(4);
 /// Times that it is asked whether all traces are judged, and the pause between, before that is given up.
 const PATIENCE: (u32, Duration) = (1200, Duration::from_millis(250));
 
@@ -136,8 +138,9 @@ impl Run<'_> {
     }
 
     fn config(&self, store: &Path) -> String {
+        let closed = if self.way.port == "otlp_http" { "otlp_grpc" } else { "otlp_http" };
         format!(
-            "listen: {{otlp_grpc: null, otlp_http: null, zipkin: null, api: null, {}: 127.0.0.1:0, admin: 127.0.0.1:0}}\n\
+            "listen: {{{closed}: null, {}: 127.0.0.1:0, zipkin: null, api: null, admin: 127.0.0.1:0}}\n\
              windows: {{settle: 1s}}\n\
              store: {{folder: '{}', days: null, alarm_under: '1', refuse_under: '1'}}\n",
             self.way.port,
@@ -164,6 +167,7 @@ impl Run<'_> {
         let said = exec::read(load.args(["--batches", &self.blocks.to_string()]))?;
         let report =
             serde_json::from_str(&said).map_err(|source| TaskError::Output { command: "load", source })?;
+        sleep(SETTLED);
         for _ in 0..PATIENCE.0 {
             if open_traces(&admin)? == Some(0) {
                 return Ok(report);

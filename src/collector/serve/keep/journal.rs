@@ -63,9 +63,11 @@ impl std::fmt::Debug for ToWriter {
 
 fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;
+    // A run is many times as large as the usual page, and each page is a call to the system.
+    connection.pragma_update(None, "page_size", 16384)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 1024)?;
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS run (seq INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",
     )?;

@@ -111,7 +111,7 @@ fn digest(hop: &Hop, block: &Block, hash: &mut DefaultHasher) {
     } = hop;
     (span_id, parent, start, end, caller, kind, assurance, basis, outcome, uncovered).hash(hash);
     principal_kind.as_str().hash(hash);
-    texts.all().iter().for_each(|text| block.texts.get(*text).hash(hash));
+    texts.to_array().iter().for_each(|text| hash.write_u64(block.texts.digest(*text)));
 }
 
 /// How much the sender of the span that a finding is about is to be trusted.

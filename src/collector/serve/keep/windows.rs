@@ -18,6 +18,8 @@ use super::settings::WindowSettings;
 
 /// Width of a step in which traces fall due, in nanoseconds.
 const STEP: u64 = 50_000_000;
+/// Room for the records of a new trace: a few spans.
+const FIRST_BYTES: usize = 512;
 /// Traces remembered once they are gone.
 const MAX_GONE: usize = 1 << 20;
 
@@ -147,7 +149,7 @@ impl Windows {
                 self.counts.stragglers += u64::from(gone.is_some());
                 self.steps.entry(step(now.saturating_add(settle))).or_default().push(trace_id);
                 self.traces.entry(trace_id).or_insert_with(|| Kept {
-                    records: Vec::new(),
+                    records: Vec::with_capacity(FIRST_BYTES),
                     judged: 0,
                     last: Last::default(),
                     straggling: gone.is_some(),

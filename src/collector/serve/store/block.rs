@@ -6,6 +6,8 @@
 //! ```
 //! Integers are little-endian. Text 0 is the empty one.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use hopseal_correlate::hop::{HopKind, Outcome};
 use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_identity::{Assurance, Basis, Kind};
@@ -19,13 +21,23 @@ pub(crate) struct Text(pub(crate) u32);
 #[derive(Debug, Clone)]
 pub(crate) struct Texts {
     all: Vec<Box<str>>,
+    /// Of each, what tells it from another.
+    digests: Vec<u64>,
     known: FxHashMap<Box<str>, Text>,
 }
 
 impl Default for Texts {
     fn default() -> Self {
-        Self { all: vec!["".into()], known: FxHashMap::from_iter([("".into(), Text(0))]) }
+        let known = FxHashMap::from_iter([("".into(), Text(0))]);
+        Self { all: vec!["".into()], digests: vec![digest("")], known }
     }
+}
+
+/// The same in every process: it goes into what is kept.
+fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Texts {
@@ -36,8 +48,14 @@ impl Texts {
         }
         let number = Text(u32::try_from(self.all.len()).unwrap_or(0));
         self.all.push(text.into());
+        self.digests.push(digest(text));
         self.known.insert(text.into(), number);
         number
+    }
+
+    /// What tells a text from another, in whatever block.
+    pub(crate) fn digest(&self, text: Text) -> u64 {
+        self.digests.get(text.0 as usize).copied().unwrap_or_default()
     }
 
     /// The text of that number; empty for one that is none.
@@ -79,11 +97,7 @@ impl HopTexts {
     const COUNT: usize = 11;
 
     /// Every one of them.
-    pub(crate) const fn all(&self) -> [Text; Self::COUNT] {
-        (*self).to_array()
-    }
-
-    const fn to_array(self) -> [Text; Self::COUNT] {
+    pub(crate) const fn to_array(self) -> [Text; Self::COUNT] {
         let Self {
             caller,
             service,
@@ -168,6 +182,11 @@ pub(crate) struct Judged {
     pub(crate) hops: u32,
 }
 
+/// Bytes of an encoded trace, without its hops.
+const TRACE_BYTES: usize = 16 + 4 + 8 + 4 + 1 + 4;
+/// Bytes of an encoded hop.
+const HOP_BYTES: usize = 8 + 8 + 8 + 8 + 4 + 4 * HopTexts::COUNT + 6;
+
 /// Hops of judged traces.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Block {
@@ -210,6 +229,8 @@ impl Block {
 
     /// Writes it.
     pub(crate) fn encode(&self, to: &mut Vec<u8>) {
+        let texts: usize = self.texts.all.iter().map(|text| text.len() + 4).sum();
+        to.reserve(texts + self.traces.len() * TRACE_BYTES + self.hops.len() * HOP_BYTES + 8);
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes();
         to.extend_from_slice(&number(self.texts.all.len()));
         for text in &self.texts.all {

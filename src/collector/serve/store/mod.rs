@@ -100,7 +100,10 @@ impl Batch {
 
     /// Adds everything of another.
     pub(crate) fn append(&mut self, mut other: Self) {
-        self.block.append(&other.block);
+        match self.block.traces.is_empty() {
+            true => self.block = other.block,
+            false => self.block.append(&other.block),
+        }
         self.raised.append(&mut other.raised);
         self.retracted.append(&mut other.retracted);
         for (key, count) in other.quieted {

@@ -52,7 +52,7 @@ columns! {
     Digest "required int64 trace_digest";
 }
 
-/// The columns of texts, in the order of [`HopTexts::all`](super::super::block::HopTexts::all).
+/// The columns of texts, in the order of [`HopTexts::to_array`](super::super::block::HopTexts::to_array).
 pub(super) const TEXTS: [Column; 11] = [
     Column::Caller,
     Column::Service,

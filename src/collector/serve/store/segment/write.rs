@@ -167,7 +167,7 @@ impl Group<'_, '_> {
 
     /// The text column at that place among the texts of a hop; an empty text is none.
     fn texts(&mut self, place: usize) -> Result<(), ParquetError> {
-        let text = |row: &Row| row.hop.texts.all().get(place).copied().unwrap_or_default();
+        let text = |row: &Row| row.hop.texts.to_array().get(place).copied().unwrap_or_default();
         let there: Vec<i16> = self.rows.iter().map(|(_, row)| i16::from(text(row).0 != 0)).collect();
         let texts = self.rows.iter().map(|(_, row)| text(row).0 as usize).filter(|number| *number != 0);
         let values: Vec<ByteArray> = texts.filter_map(|number| self.texts.all.get(number).cloned()).collect();
