@@ -41,7 +41,7 @@ pub(crate) struct ListenFile {
     pub(crate) otlp_http: Option<At<String>>,
     /// Zipkin v2: `/api/v2/spans`. Default 127.0.0.1:9411.
     pub(crate) zipkin: Option<At<String>>,
-    /// The query API, which asks nobody who they are: on this machine alone. Default 127.0.0.1:8317.
+    /// Pages and the query API, which ask nobody who they are: on this machine alone. Default 127.0.0.1:8317.
     pub(crate) api: Option<At<String>>,
     /// `/healthz`, `/readyz` and `/metrics`, without TLS, for whoever asks. Default 127.0.0.1:9464.
     pub(crate) admin: Option<At<String>>,
