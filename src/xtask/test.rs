@@ -8,8 +8,8 @@ use crate::exec;
 use crate::task::{Repository, TaskError};
 
 /// Runs every test of the workspace, with every feature. They need Rust, the C compiler that Rust links with, Python 3, and
-/// Node 20 or later with npm: for the identity provider of `tests/idp`, and for libraries that check our seals. What these
-/// need is fetched the first time.
+/// Node 20 or later with npm: for the identity provider of `tests/idp`, and for libraries that check our seals; and Chromium,
+/// which looks at our pages. What these need is fetched the first time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Passed on to `cargo test`.
@@ -17,8 +17,8 @@ pub(crate) struct Args {
     rest: Vec<String>,
 }
 
-/// A real identity provider, from npm.
-const PROVIDER: &str = "tests/idp/oidc-provider";
+/// From npm: a real identity provider, and what drives a browser over our pages and judges them.
+const PACKAGES: [&str; 2] = ["tests/idp/oidc-provider", "tests/pages"];
 
 /// What languages of `tests/interop` run on, and how Debian calls it.
 const NEEDED: [(&str, &str, &str); 3] = [
@@ -42,7 +42,7 @@ pub(crate) fn install_interop(
 }
 
 pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
-    install(repository, out)?;
+    PACKAGES.iter().try_for_each(|folder| install(folder, repository, out))?;
     install_interop(repository, &["python", "node"], out)?;
     let mut cargo = exec::cargo();
     cargo
@@ -52,15 +52,15 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     exec::run(&mut cargo, out)
 }
 
-/// Installs the provider, unless this very version is there.
-fn install(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+/// Installs the packages of a folder, unless these very versions are there.
+fn install(folder: &str, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
     for (what, install) in [("node", "apt-get install nodejs"), ("npm", "apt-get install npm")] {
         if !exec::succeeds(Command::new(what).arg("--version")) {
             return Err(TaskError::Missing { what, install });
         }
     }
-    let folder = repository.root().join(PROVIDER);
-    let lock = repository.read(format!("{PROVIDER}/package-lock.json"))?;
+    let lock = repository.read(format!("{folder}/package-lock.json"))?;
+    let folder = repository.root().join(folder);
     let installed = folder.join("node_modules/.installed");
     if fs::read(&installed).is_ok_and(|installed| installed == lock) {
         return Ok(());

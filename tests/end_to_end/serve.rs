@@ -12,7 +12,7 @@ use crate::program::{hopseal, report};
 
 /// Tells the process that is started where its configuration is.
 const CONFIG: &str = "HOPSEAL_TEST_CONFIG";
-const EXAMPLE: &str = "examples/checkout.otlp.json";
+pub(crate) const EXAMPLE: &str = "examples/checkout.otlp.json";
 
 /// What is started.
 #[test]
@@ -24,15 +24,15 @@ fn serving() {
 }
 
 /// A service, and where it listens.
-struct Serving {
+pub(crate) struct Serving {
     process: Child,
-    spans: String,
-    api: String,
+    pub(crate) spans: String,
+    pub(crate) api: String,
     admin: String,
 }
 
 impl Serving {
-    fn start(config: &Path) -> Self {
+    pub(crate) fn start(config: &Path) -> Self {
         let mut process = Command::new(std::env::current_exe().expect("this program"))
             .args(["--exact", "serve::serving", "--ignored", "--nocapture"])
             .env(CONFIG, config)
@@ -58,13 +58,22 @@ impl Serving {
         response.text().await.expect("text")
     }
 
-    async fn findings(&self) -> BTreeSet<String> {
+    /// Posts spans, which have to be taken.
+    pub(crate) async fn post(&self, kind: &str, body: Vec<u8>) {
+        let request = reqwest::Client::new()
+            .post(format!("http://{}/v1/traces", self.spans))
+            .header("content-type", kind)
+            .body(body);
+        assert_eq!(request.send().await.expect("an answer").status(), 200);
+    }
+
+    pub(crate) async fn findings(&self) -> BTreeSet<String> {
         let text = self.get(&self.api, "/api/v1/findings?limit=1000").await;
         ids(&serde_json::from_str(&text).expect("JSON"), "/finding/id")
     }
 
     /// The signal to stop, and its end.
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("sent").success());
         assert!(self.process.wait().expect("ended").success());
@@ -108,11 +117,7 @@ store: {{folder: '{data}', alarm_under: '1', refuse_under: '1'}}
     let serving = Serving::start(Path::new(&config));
     let body = std::fs::read(EXAMPLE).expect("the example");
     for _ in 0..2 {
-        let request = reqwest::Client::new()
-            .post(format!("http://{}/v1/traces", serving.spans))
-            .header("content-type", "application/json")
-            .body(body.clone());
-        assert_eq!(request.send().await.expect("an answer").status(), 200);
+        serving.post("application/json", body.clone()).await;
     }
     let mut found = BTreeSet::new();
     for _ in 0..600 {

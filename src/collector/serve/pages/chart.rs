@@ -91,18 +91,24 @@ impl Chart<'_> {
 
     fn svg(&self, of: &str, width: f64, height: f64, class: &str) -> Markup {
         let most = self.points.iter().map(|point| point.hops).max().unwrap_or(0).max(1);
+        let (identified, proven) =
+            (|point: &CoveragePoint| point.identified, |point: &CoveragePoint| point.proven);
         let bar = (width * self.step() / self.span()).clamp(1.0, width / 12.0);
         html! {
             svg class=(class) role="img" aria-label=(self.words(of)) viewBox={ "0 -2 " (width) " " (height + 4.0) }
                 width=(width) height=(height + 4.0) preserveAspectRatio="none" {
-                path.grid d={ "M0 0H" (width) "M0 " (height / 2.0) "H" (width) "M0 " (height) "H" (width) } {}
+                @if height > 100.0 {
+                    path.grid d={ "M0 0H" (width) "M0 " (height / 2.0) "H" (width) "M0 " (height) "H" (width) } {}
+                }
                 @for point in self.points {
                     @let tall = height * point.hops as f64 / most as f64 * 0.9;
                     rect.volume x=(short(self.x(point, width) - bar / 2.0)) y=(short(height - tall))
                         width=(short(bar * 0.8)) height=(short(tall)) {}
                 }
-                path.identified d=(self.line(width, height, |point| point.identified)) {}
-                path.proven d=(self.line(width, height, |point| point.proven)) {}
+                path.identified d=(self.line(width, height, identified)) {}
+                path.identified.dots d=(self.dots(width, height, identified)) {}
+                path.proven d=(self.line(width, height, proven)) {}
+                path.proven.dots d=(self.dots(width, height, proven)) {}
             }
         }
     }
@@ -122,21 +128,42 @@ impl Chart<'_> {
         (middle / self.span()).clamp(0.0, 1.0) * width
     }
 
+    fn y(point: &CoveragePoint, height: f64, part: impl Fn(&CoveragePoint) -> u64) -> f64 {
+        height * (1.0 - part(point) as f64 / point.hops.max(1) as f64)
+    }
+
     /// A line that breaks where there were no hops.
-    fn line(&self, width: f64, height: f64, part: impl Fn(&CoveragePoint) -> u64) -> String {
+    fn line(&self, width: f64, height: f64, part: impl Fn(&CoveragePoint) -> u64 + Copy) -> String {
         let mut path = String::new();
         let mut next = None;
         for point in self.points {
             let verb = if next == Some(point.at) { 'L' } else { 'M' };
-            let y = height * (1.0 - part(point) as f64 / point.hops.max(1) as f64);
-            path.push_str(&format!("{verb}{} {}", short(self.x(point, width)), short(y)));
-            // A point alone is a dot.
-            if verb == 'M' {
-                path.push_str("h.01");
-            }
-            next = point.at.checked_add(self.minutes.saturating_mul(MINUTE));
+            let (x, y) = (self.x(point, width), Self::y(point, height, part));
+            path.push_str(&format!("{verb}{} {}", short(x), short(y)));
+            next = self.after(point);
         }
         path
+    }
+
+    /// Points that no line goes to.
+    fn dots(&self, width: f64, height: f64, part: impl Fn(&CoveragePoint) -> u64 + Copy) -> String {
+        let mut path = String::new();
+        for (index, point) in self.points.iter().enumerate() {
+            let before = index.checked_sub(1).and_then(|index| self.points.get(index));
+            let joins_before = before.is_some_and(|before| self.after(before) == Some(point.at));
+            let joins_next =
+                self.points.get(index + 1).is_some_and(|next| self.after(point) == Some(next.at));
+            if !joins_before && !joins_next {
+                let (x, y) = (self.x(point, width), Self::y(point, height, part));
+                path.push_str(&format!("M{} {}h.01", short(x), short(y)));
+            }
+        }
+        path
+    }
+
+    /// When the point after one begins.
+    fn after(&self, point: &CoveragePoint) -> Option<u64> {
+        point.at.checked_add(self.minutes.saturating_mul(MINUTE))
     }
 }
 
@@ -157,7 +184,8 @@ mod tests {
     fn a_line_breaks_where_nothing_was() {
         let points = [point(0, 4, 4), point(1, 4, 2), point(8, 4, 0)];
         let chart = Chart { points: &points, from: 0, to: 10 * MINUTE, minutes: 1 };
-        assert_eq!(chart.line(100.0, 10.0, |point| point.identified), "M5 0h.01L15 5M85 10h.01");
+        assert_eq!(chart.line(100.0, 10.0, |point| point.identified), "M5 0L15 5M85 10");
+        assert_eq!(chart.dots(100.0, 10.0, |point| point.identified), "M85 10h.01");
         assert_eq!(
             chart.words("all"),
             "all: 12 hops; identified 50.0 %, lowest 0.0 % at 1970-01-01T00:08:00Z, last 0.0 %; proven 0.0 %"

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::parts::{caller, link, name, read_principal, severity, time, trace_link};
+use super::parts::{caller, link, name, prose, read_principal, severity, time, trace_link};
 use crate::output::trail::ReadFinding;
 use crate::serve::api::Problem;
 use crate::serve::store::FindingRecord;
@@ -33,7 +33,7 @@ pub(super) fn sureness(confidence: &str) -> &'static str {
 /// A finding whole. `heading`: which level its heading is of, 2 or 3.
 pub(super) fn card(shown: &Shown, heading: u8) -> Markup {
     let Shown { record, body } = shown;
-    let title = html! { (body.message) };
+    let title = prose(&body.message);
     html! {
         article.finding id={ "f-" (body.id) } aria-labelledby={ "t-" (body.id) } {
             div.line {
@@ -53,13 +53,13 @@ pub(super) fn card(shown: &Shown, heading: u8) -> Markup {
                 dt { "How sure" }
                 dd {
                     strong { (body.confidence) } ". " (sureness(&body.confidence))
-                    @if !body.why_not_sure.is_empty() { ul { @for why in &body.why_not_sure { li { (why) } } } }
+                    @if !body.why_not_sure.is_empty() { ul { @for why in &body.why_not_sure { li { (prose(why)) } } } }
                 }
                 @if body.principals.before.is_some() || body.principals.here.is_some() {
                     dt { "Before the hop" } dd { (read_principal(body.principals.before.as_ref())) }
                     dt { "At the hop" } dd { (read_principal(body.principals.here.as_ref())) }
                 }
-                dt { "What to do" } dd { (body.fix) }
+                dt { "What to do" } dd { (prose(&body.fix)) }
                 @if !record.note.is_empty() {
                     dt { "Note" } dd { (record.note) " " span.muted { (time(record.changed)) } }
                 }

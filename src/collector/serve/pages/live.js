@@ -24,6 +24,16 @@
 
   const entry = (id) => [...list.children].find((one) => one.dataset.id === id);
 
+  // What stands between backticks is a name.
+  const prose = (text) =>
+    text.split("`").map((part, number) => {
+      if (number % 2 === 0) return part;
+      const [code, name] = ["code", "bdi"].map((tag) => document.createElement(tag));
+      name.textContent = part;
+      code.append(name);
+      return code;
+    });
+
   const show = (finding) => {
     entry(finding.id)?.remove();
     by("live-none")?.remove();
@@ -39,7 +49,7 @@
     fill("confidence", finding.confidence);
     fill("at", finding.at ?? "time not known");
     if (finding.at) one.querySelector("time").dateTime = finding.at;
-    fill("message", finding.message);
+    fill("message", "").append(...prose(finding.message));
     fill("caller", finding.caller ?? "outside");
     fill("service", finding.service);
     fill("operation", finding.operation);
@@ -84,6 +94,7 @@
     miss(`${lost} came too fast to be shown here.`);
   });
 
+  by("live-still").hidden = true;
   pause.hidden = false;
   pause.addEventListener("click", () => {
     paused = !paused;

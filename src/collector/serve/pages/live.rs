@@ -12,7 +12,7 @@ use maud::html;
 
 use super::finding::{Shown, sureness};
 use super::frame::Page;
-use super::parts::{caller, iso, link, name, severity, time, trace_link};
+use super::parts::{caller, iso, link, name, prose, severity, time, trace_link};
 use super::{Answer, Pages};
 use crate::output::trail::LiveShape;
 use crate::serve::api::asked;
@@ -32,10 +32,10 @@ pub(super) async fn page(State(pages): State<Pages>) -> Answer {
     let content = html! {
         h1 { "Live" }
         p.lead { "Open findings, the newest first. New ones come in on their own, as they are committed." }
-        noscript { p.note {
+        p #live-still.note {
             "Without JavaScript this page stands still. " a href="/live" { "Load it again" } " for what is new, or read "
             code { "/live/events" } " with a program, as in " code { "curl --no-buffer" } "."
-        } }
+        }
         div.live-line {
             p #live-state role="status" hidden { "Connecting." }
             button #live-pause type="button" aria-pressed="false" hidden { "Pause" }
@@ -49,7 +49,7 @@ pub(super) async fn page(State(pages): State<Pages>) -> Answer {
                     a.rule href=(link("/findings", &[("rule", &body.rule)])) { (body.rule) } " "
                     span.confidence title=(sureness(&body.confidence)) { (body.confidence) } " "
                     span.when { (time(shown.record.at)) }
-                    p { (body.message) }
+                    p { (prose(&body.message)) }
                     p.place { (caller(body.caller.as_deref())) " \u{2192} " (name(&body.service)) " " span.operation { (name(&body.operation)) } }
                     @if let Some(trace) = &body.trace_id {
                         p.links { a href=(trace_link(trace, body.span_id.as_deref())) { "The hop" span.hidden { " of: " (body.message) } } }

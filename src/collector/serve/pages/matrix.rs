@@ -64,7 +64,7 @@ fn content(period: Period, cells: &Cells<'_>) -> Markup {
         } @else {
             (matrix(cells))
             ul.key aria-label="Signs" { @for word in Assurance::ALL.into_iter().rev() { li { (assurance(word)) } } }
-            section aria-labelledby="edges" {
+            section {
                 h2 id="edges" { "Edge by edge" }
                 (table(cells))
             }
@@ -103,24 +103,23 @@ fn matrix(cells: &Cells<'_>) -> Markup {
 }
 
 fn shown(from: &str, to: &str, cell: &Cell) -> Markup {
+    let address = findings(from, to);
     let most = cell.by.iter().max_by_key(|(_, hops)| **hops).map_or(Assurance::Unknown, |(word, _)| *word);
     let parts: Vec<String> =
         cell.by.iter().rev().map(|(word, hops)| format!("{} {}", number(*hops), word.as_str())).collect();
-    let from_name = if from.is_empty() { "outside" } else { from };
-    let label = format!(
-        "{from_name} to {to}: {}, {} identified: {}",
-        counted(cell.hops, "hop"),
-        percent(cell.identified(), cell.hops),
-        parts.join(", ")
-    );
+    let from = if from.is_empty() { "outside" } else { from };
+    let parts = parts.join(", ");
     html! {
-        a.cell href=(findings(from, to)) aria-label=(label) title=(label) {
+        a.cell href=(address) title={ (from) " to " (to) ": " (parts) } {
+            span.hidden { (from) " to " (to) ": " }
             span class={ "share a-" (most.as_str()) } {
                 svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true" { (figure(most)) }
                 (percent(cell.identified(), cell.hops))
             }
+            span.hidden { " identified of " }
             (bar(cell))
-            span.muted { (number(cell.hops)) }
+            span.muted { (counted(cell.hops, "hop")) }
+            span.hidden { ": " (parts) }
         }
     }
 }

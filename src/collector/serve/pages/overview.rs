@@ -69,7 +69,7 @@ fn content(period: Period, coverage: &Coverage, open: &[OpenRow]) -> Markup {
     html! {
         h1 { "Whose identity was it?" }
         (periods("/", period, &[]))
-        section aria-labelledby="coverage" {
+        section {
             h2 id="coverage" { "Coverage in " (period.name()) }
             @if all.hops == 0 {
                 p.empty {
@@ -84,6 +84,10 @@ fn content(period: Period, coverage: &Coverage, open: &[OpenRow]) -> Markup {
         }
         (findings(open))
         @if !coverage.services.is_empty() { (services(period, coverage, open)) }
+        section {
+            h2 { "Look up a trace" }
+            (super::trace::form())
+        }
     }
 }
 
@@ -102,7 +106,7 @@ pub(super) fn tiles(all: &CoveragePoint) -> Markup {
 fn findings(open: &[OpenRow]) -> Markup {
     let of = |severity| open.iter().filter(move |row| row.severity == severity).map(|row| row.count).sum();
     html! {
-        section aria-labelledby="open" {
+        section {
             h2 id="open" { "Open findings" }
             ul.severities {
                 @for severity in SEVERITIES {
@@ -122,10 +126,10 @@ fn services(period: Period, coverage: &Coverage, open: &[OpenRow]) -> Markup {
     let open_of =
         |service: &str| open.iter().filter(|row| row.service == service).map(|row| row.count).sum::<u64>();
     html! {
-        section aria-labelledby="services" {
+        section {
             h2 id="services" { "Services" }
             div.wide role="region" aria-labelledby="services" tabindex="0" {
-                table {
+                table.middle {
                     thead { tr {
                         th scope="col" { "Service" }
                         th.n scope="col" { "Hops" }

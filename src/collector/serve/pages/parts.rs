@@ -93,6 +93,15 @@ pub(super) fn name(text: &str) -> Markup {
     }
 }
 
+/// A sentence of ours: what stands in it between backticks is a name.
+pub(super) fn prose(text: &str) -> Markup {
+    html! {
+        @for (part, is_name) in text.split('`').zip([false, true].into_iter().cycle()) {
+            @if is_name { code { (name(part)) } } @else { (part) }
+        }
+    }
+}
+
 /// A service that calls; none is whoever is outside.
 pub(super) fn caller(caller: Option<&str>) -> Markup {
     match caller.filter(|caller| !caller.is_empty()) {

@@ -61,9 +61,9 @@ impl Period {
     pub(super) const fn minutes(self) -> Option<u64> {
         match self {
             Self::Hour => Some(1),
-            Self::Day => Some(15),
-            Self::Week => Some(120),
-            Self::Month => Some(480),
+            Self::Day => Some(60),
+            Self::Week => Some(360),
+            Self::Month => Some(1440),
             Self::All => None,
         }
     }
@@ -71,7 +71,8 @@ impl Period {
 
 /// Minutes of one point, for a chart of at most a hundred from `first` to `last`.
 pub(super) fn minutes_between(first: u64, last: u64) -> u64 {
-    const STEPS: [u64; 9] = [1, 5, 15, 30, 60, 120, 360, 720, 1440];
+    // Past a week by the day, which is added up already.
+    const STEPS: [u64; 7] = [1, 5, 15, 30, 60, 120, 1440];
     let minutes = last.saturating_sub(first) / MINUTE;
     let wanted = minutes.div_ceil(100);
     STEPS.into_iter().find(|step| *step >= wanted).unwrap_or_else(|| wanted.div_ceil(1440) * 1440)
@@ -92,7 +93,9 @@ mod tests {
 
     #[test]
     fn a_chart_has_a_hundred_points_at_most() {
-        for (minutes, step) in [(0, 1), (100, 1), (101, 5), (1440, 15), (43_200, 720), (400_000, 4320)] {
+        for (minutes, step) in
+            [(0, 1), (100, 1), (101, 5), (1440, 15), (12_000, 120), (43_200, 1440), (400_000, 4320)]
+        {
             assert_eq!(minutes_between(7 * MINUTE, (7 + minutes) * MINUTE), step, "{minutes}");
         }
     }

@@ -113,7 +113,7 @@ fn row(hop: &HopRecord) -> Markup {
             td { (assurance(hop.assurance)) }
             td { (basis(hop.basis)) }
             td.n { (duration(hop.end.saturating_sub(hop.start))) }
-            td { a.id href=(trace_link(&trace, Some(&span))) aria-label={ "Trace " (trace) } { (trace.get(..8).unwrap_or_default()) "\u{2026}" } }
+            td { a.id href=(trace_link(&trace, Some(&span))) title=(trace) { (trace.get(..8).unwrap_or_default()) "\u{2026}" } }
         }
     }
 }

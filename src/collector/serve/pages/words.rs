@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::finding::sureness;
 use super::frame::Page;
-use super::parts::{assurance, basis, basis_meaning, meaning, severity};
+use super::parts::{assurance, basis, basis_meaning, meaning, prose, severity};
 
 /// The page.
 pub(super) async fn page() -> Page {
@@ -16,21 +16,21 @@ pub(super) async fn page() -> Page {
 fn content() -> Markup {
     html! {
         h1 { "What the words mean" }
-        section aria-labelledby="assurance" {
+        section {
             h2 id="assurance" { "Assurance" }
             p { "How sure the identity of a hop is: one word a hop." }
             dl.words { @for word in Assurance::ALL.into_iter().rev() {
                 dt id=(word.as_str()) { (assurance(word)) } dd { (meaning(word)) }
             } }
         }
-        section aria-labelledby="basis" {
+        section {
             h2 id="basis" { "Why that word is believed" }
             p { "Anyone can send a span. So each hop says who vouches for its word as well." }
             dl.words { @for word in [Basis::AuthenticatedSender, Basis::Reverified, Basis::Claimed] {
                 dt id=(word.as_str()) { (basis(word)) } dd { (basis_meaning(word)) }
             } }
         }
-        section aria-labelledby="coverage" {
+        section {
             h2 id="coverage" { "Coverage" }
             dl.words {
                 dt id="hop" { "hop" } dd { "One crossing into a service, in one trace." }
@@ -43,7 +43,7 @@ fn content() -> Markup {
                 dt id="gap" { "gap" } dd { "A hop whose caller did not arrive, so that its identity cannot be carried back." }
             }
         }
-        section aria-labelledby="sureness" {
+        section {
             h2 id="sureness" { "Findings" }
             p { "How sure a finding is. Where something else could explain it, the finding says what." }
             dl.words { @for word in ["certain", "likely", "hint"] { dt { span.confidence { (word) } } dd { (sureness(word)) } } }
@@ -58,12 +58,12 @@ fn content() -> Markup {
                 ] { dt { (word) } dd { (meaning) } }
             }
         }
-        section aria-labelledby="rules" {
+        section {
             h2 id="rules" { "Rules" }
             dl.words.rules { @for rule in Rule::ALL {
                 @let spec = rule.spec();
                 dt id={ "rule-" (rule.as_str()) } { (rule.as_str()) " " (severity(spec.severity.as_str())) }
-                dd { p { (spec.meaning) } p { strong { "What to do: " } (spec.fix) } }
+                dd { p { (prose(spec.meaning)) } p { strong { "What to do: " } (prose(spec.fix)) } }
             } }
         }
     }

@@ -124,7 +124,8 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
             (store.findings(&query).expect("findings"), model.findings(&query).expect("findings"));
         prop_assert_eq!(found, meant, "{:?}", query);
     }
-    for interval in [Interval::ALWAYS, minute] {
+    let from_then_on = Interval { from: EPOCH + MINUTE, to: u64::MAX };
+    for interval in [Interval::ALWAYS, minute, from_then_on] {
         prop_assert_eq!(store.edges(interval).expect("edges"), model.edges(interval).expect("edges"));
         for (service, minutes) in [(None, 1), (Some("orders"), 3)] {
             let (found, meant) = (
@@ -133,7 +134,7 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
             );
             prop_assert_eq!(found, meant);
         }
-        for minutes in [1, 3] {
+        for minutes in [1, 3, 60, 1440] {
             let (found, meant) = (
                 store.coverage_by_service(interval, minutes).expect("coverage"),
                 model.coverage_by_service(interval, minutes).expect("coverage"),

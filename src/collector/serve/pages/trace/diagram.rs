@@ -13,10 +13,10 @@ use hopseal_identity::Assurance;
 
 /// Pixels of a box, of what lies between two columns and two rows, and of the margin.
 const BOX: (usize, usize) = (216, 84);
-const GAP: (usize, usize) = (84, 26);
+const GAP: (usize, usize) = (96, 26);
 const MARGIN: (usize, usize) = (84, 20);
 /// Columns of text that fit into a box.
-const COLUMNS: usize = 27;
+const COLUMNS: usize = 24;
 
 /// The drawing, and what its signs mean.
 pub(super) fn draw(hops: &[HopRecord], steps: &[Step], findings: &[Shown]) -> Markup {
@@ -111,7 +111,8 @@ impl Drawing<'_> {
             ),
         };
         let count = node.hops.len();
-        let sign = turn + 16;
+        // Beside the lane that goes down.
+        let sign = if from.1 == middle { turn } else { turn + 22 };
         html! {
             g.edge.proven[hop.basis.is_proven()] .{ "a-" (hop.assurance.as_str()) } {
                 path.line d=(path) {}
@@ -128,7 +129,7 @@ impl Drawing<'_> {
                     Change::Changed => text.small.changed x=(sign) y=(middle - 8) text-anchor="middle" { "changed" },
                     _ => {}
                 }
-                @if count > 1 { text.small x=(sign) y=(middle + 17) text-anchor="middle" { "\u{d7}" (count) } }
+                @if count > 1 { text.small x=(turn + 22) y=(middle + 17) text-anchor="middle" { "\u{d7}" (count) } }
             }
         }
     }
@@ -142,6 +143,7 @@ impl Drawing<'_> {
             each().filter_map(|hop| hop.principal.as_ref()).map(|who| &*who.id).collect();
         let operation = several(&operations, "operations");
         let who = match people.len() {
+            0 if hop.uncovered => "no principal (uncovered)".to_owned(),
             0 => "no principal".to_owned(),
             _ => several(&people, "principals"),
         };
@@ -164,14 +166,17 @@ impl Drawing<'_> {
             format!("{}{times}: {operation}, {who}, {word}, {vouched}{change}{found}", hop.service)
         };
         html! {
-            a class={ "node a-" (word) } href={ "#s-" (hop.span_id) } aria-label=(label) {
+            a class={ "node a-" (word) } href={ "#s-" (hop.span_id) } {
                 title { (label) }
                 rect.box.proven[hop.basis.is_proven()] x=(x) y=(y) width=(BOX.0) height=(BOX.1) rx="8" {}
-                text.service x=(x + 12) y=(y + 22) { (cut(&hop.service, COLUMNS - 2)) }
-                text.small x=(x + 12) y=(y + 39) { (cut(&operation, COLUMNS + 4)) }
-                svg x=(x + 12) y=(y + 47) width="14" height="14" viewBox="0 0 16 16" { (figure(hop.assurance)) }
-                text.word x=(x + 31) y=(y + 58) { (word) tspan.small { " \u{b7} " (vouched) } }
-                text.who.muted[people.is_empty()] x=(x + 12) y=(y + 75) { (cut(&who, COLUMNS + 3)) }
+                // What is too wide all the same is cut off by its own frame.
+                svg x=(x + 12) y=(y) width=(BOX.0 - 18) height=(BOX.1) {
+                    text.service y="22" { (cut(&hop.service, COLUMNS)) }
+                    text.small y="39" { (cut(&operation, COLUMNS + 5)) }
+                    svg y="47" width="14" height="14" viewBox="0 0 16 16" { (figure(hop.assurance)) }
+                    text.word x="19" y="58" { (word) tspan.small { " \u{b7} " (vouched) } }
+                    text.who.muted[people.is_empty()] y="75" { (cut(&who, COLUMNS + 4)) }
+                }
                 @if found > 0 {
                     g.flag {
                         rect x=(x + BOX.0 - 78) y=(y - 9) width="72" height="18" rx="9" {}

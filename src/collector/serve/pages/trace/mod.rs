@@ -31,15 +31,22 @@ pub(super) async fn look_up(Asked(ask): Asked<LookUp>) -> Result<Response, Wrong
     let Some(id) = ask.trace_id else {
         let content = html! {
             h1 { "Trace" }
-            form.filters method="get" action="/traces" {
-                label { "Trace id" input type="text" name="trace_id" required pattern="\\s*[0-9a-fA-F]{32}\\s*" size="34" autocomplete="off" spellcheck="false"; }
-                div.buttons { button type="submit" { "Show" } }
-            }
+            (form())
         };
         return Ok(Page::new("", "Trace", content).into_response());
     };
     let id = trace_id(id.trim())?;
     Ok(Redirect::to(&format!("/traces/{id}")).into_response())
+}
+
+/// Asks for a trace by its id.
+pub(super) fn form() -> Markup {
+    html! {
+        form.filters method="get" action="/traces" {
+            label { "Trace id" input.id type="text" name="trace_id" required pattern="\\s*[0-9a-fA-F]{32}\\s*" placeholder="32 hex digits" autocomplete="off" spellcheck="false"; }
+            div.buttons { button type="submit" { "Show" } }
+        }
+    }
 }
 
 /// The page.
@@ -71,16 +78,16 @@ pub(super) async fn page(State(pages): State<Pages>, Path(id): Path<String>) -> 
             }
         }
         @if hops.is_empty() { p.empty { "No hop of this trace is kept." } } @else {
-            section aria-labelledby="diagram" {
+            section {
                 h2 id="diagram" { "Hops" }
                 (diagram::draw(&hops, &steps, &findings))
             }
-            section aria-labelledby="table" {
+            section {
                 h2 id="table" { "The same as a table" }
                 (table(&hops, &steps, &findings, begin))
             }
         }
-        section aria-labelledby="findings" {
+        section {
             h2 id="findings" { "Findings" }
             @if findings.is_empty() { p.empty { "Nothing was found in this trace." } }
             @for shown in &findings { (card(shown, 3)) }
@@ -91,13 +98,13 @@ pub(super) async fn page(State(pages): State<Pages>, Path(id): Path<String>) -> 
 }
 
 /// What became of the identity at a hop, in words; nothing where it came on as it was.
-fn change(change: Change) -> Markup {
+fn change(step: &Step) -> Markup {
     html! {
-        @match change {
+        @match step.change {
             Change::Lost => span.change.lost { "identity lost" },
             Change::Changed => span.change.changed { "identity changed" },
-            Change::Shown => span.change { "first shown" },
-            Change::Same | Change::Never => {}
+            Change::Shown if step.parent.is_some() => span.change { "first shown" },
+            Change::Shown | Change::Same | Change::Never => {}
         }
     }
 }
@@ -123,7 +130,7 @@ fn table(hops: &[HopRecord], steps: &[Step], findings: &[Shown], begin: u64) -> 
                     th scope="row" { (service(hop)) }
                     td { (caller(hop.caller.as_deref())) @if let Some(parent) = step.parent { " " span.muted { "#" (parent + 1) } } }
                     td.operation { (name(&hop.operation)) @if hop.kind == HopKind::Messaging { " " span.kind { "message" } } }
-                    td { (principal(hop.principal.as_ref())) " " (change(step.change)) @if hop.uncovered { " " span.kind { "uncovered" } } }
+                    td { (principal(hop.principal.as_ref())) " " (change(step)) @if hop.uncovered { " " span.kind { "uncovered" } } }
                     td { (assurance(hop.assurance)) @if let Some(method) = &hop.method { " " span.muted { "by " (name(method)) } } }
                     td { (basis(hop.basis)) }
                     td { (outcome(hop.outcome)) }
@@ -141,9 +148,9 @@ fn table(hops: &[HopRecord], steps: &[Step], findings: &[Shown], begin: u64) -> 
 fn service(hop: &HopRecord) -> Markup {
     html! {
         (name(&hop.service))
-        @if let Some(namespace) = &hop.namespace { " " span.muted { "in " (name(namespace)) } }
-        @if let Some(environment) = &hop.environment { " " span.muted { (name(environment)) } }
-        @for via in &hop.via { " " span.muted { "via " (name(via)) } }
+        @if let Some(namespace) = &hop.namespace { " " span.note-on { "in " (name(namespace)) } }
+        @if let Some(environment) = &hop.environment { " " span.note-on { (name(environment)) } }
+        @for via in &hop.via { " " span.note-on { "via " (name(via)) } }
     }
 }
 

@@ -10,6 +10,10 @@ use super::super::query::{CoveragePoint, EdgeRow, Interval};
 use super::super::{MINUTE, StoreError};
 use super::{int, uint};
 
+/// Minutes that are added up.
+const HOUR: i64 = 60;
+const DAY: i64 = 1440;
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     minute: u64,
@@ -67,13 +71,24 @@ impl Counts {
             "INSERT INTO edge VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET \
              hops = hops + ?6, failed = failed + ?7, uncovered = uncovered + ?8",
         )?;
+        let mut sum = transaction.prepare_cached(
+            "INSERT INTO edge_sum VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO UPDATE SET \
+             hops = hops + ?7, failed = failed + ?8, uncovered = uncovered + ?9",
+        )?;
         let mut names = FxHashMap::default();
         for (key, count) in &self.0 {
             let caller = name(transaction, &mut names, &key.caller)?;
             let service = name(transaction, &mut names, &key.service)?;
-            let (minute, assurance, basis) = (int(key.minute), key.assurance as u8, basis_number(key.basis));
+            let (assurance, basis) = (key.assurance as u8, basis_number(key.basis));
             let Count { hops, failed, uncovered } = *count;
+            let minute = int(key.minute);
             upsert.execute(params![minute, caller, service, assurance, basis, hops, failed, uncovered])?;
+            for minutes in [HOUR, DAY] {
+                let minute = minute / minutes * minutes;
+                sum.execute(params![
+                    minutes, minute, caller, service, assurance, basis, hops, failed, uncovered
+                ])?;
+            }
         }
         Ok(())
     }
@@ -102,13 +117,12 @@ fn name<'n>(
 
 /// See [`Store::edges`](super::super::Store::edges).
 pub(super) fn edges(connection: &Connection, interval: Interval) -> Result<Vec<EdgeRow>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT c.text, s.text, assurance, basis, sum(hops), sum(failed), sum(uncovered) FROM edge \
-         JOIN name c ON c.id = caller JOIN name s ON s.id = service WHERE minute >= ?1 AND minute < ?2 \
-         GROUP BY c.text, s.text, assurance, basis HAVING sum(hops) > 0 ORDER BY 1, 2, 3, 4",
-    )?;
-    let (from, to) = minutes(interval);
-    let mut rows = statement.query(params![from, to])?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT c.text, s.text, assurance, basis, hops, failed, uncovered FROM (SELECT caller, service, assurance, basis, \
+         sum(hops) AS hops, sum(failed) AS failed, sum(uncovered) AS uncovered FROM {ROWS} GROUP BY 1, 2, 3, 4) \
+         JOIN name c ON c.id = caller JOIN name s ON s.id = service WHERE hops > 0 ORDER BY 1, 2, 3, 4",
+    ))?;
+    let mut rows = statement.query(rows(interval, DAY as u64))?;
     let mut edges = Vec::new();
     while let Some(row) = rows.next()? {
         edges.push(EdgeRow {
@@ -132,13 +146,12 @@ pub(super) fn coverage(
     step: u64,
 ) -> Result<Vec<CoveragePoint>, StoreError> {
     let step = step.max(1);
-    let mut statement = connection.prepare_cached(
-        "SELECT minute / ?3, assurance, basis, sum(hops), sum(uncovered) FROM edge \
-         WHERE minute >= ?1 AND minute < ?2 AND (?4 IS NULL OR service = (SELECT id FROM name WHERE text = ?4)) \
-         GROUP BY 1, 2, 3 ORDER BY 1",
-    )?;
-    let (from, to) = minutes(interval);
-    let mut rows = statement.query(params![from, to, int(step), service])?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT minute / ?7, assurance, basis, sum(hops), sum(uncovered) FROM {ROWS} \
+         WHERE ?8 IS NULL OR service = (SELECT id FROM name WHERE text = ?8) GROUP BY 1, 2, 3 ORDER BY 1",
+    ))?;
+    let [first, hour, day, day_end, hour_end, end] = rows(interval, step);
+    let mut rows = statement.query(params![first, hour, day, day_end, hour_end, end, int(step), service])?;
     let mut points: Vec<CoveragePoint> = Vec::new();
     while let Some(row) = rows.next()? {
         let at = uint(row.get(0)?).saturating_mul(step).saturating_mul(MINUTE);
@@ -161,13 +174,13 @@ pub(super) fn coverage_by_service(
 ) -> Result<Vec<(String, CoveragePoint)>, StoreError> {
     let step = step.max(1);
     // Names are looked up once the minutes are added up.
-    let mut statement = connection.prepare_cached(
-        "SELECT text, step, assurance, basis, hops, uncovered FROM (SELECT service, minute / ?3 AS step, assurance, \
-         basis, sum(hops) AS hops, sum(uncovered) AS uncovered FROM edge WHERE minute >= ?1 AND minute < ?2 \
-         GROUP BY 1, 2, 3, 4) JOIN name ON id = service ORDER BY text, step",
-    )?;
-    let (from, to) = minutes(interval);
-    let mut rows = statement.query(params![from, to, int(step)])?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT text, step, assurance, basis, hops, uncovered FROM (SELECT service, minute / ?7 AS step, assurance, basis, \
+         sum(hops) AS hops, sum(uncovered) AS uncovered FROM {ROWS} GROUP BY 1, 2, 3, 4) JOIN name ON id = service \
+         ORDER BY text, step",
+    ))?;
+    let [first, hour, day, day_end, hour_end, end] = rows(interval, step);
+    let mut rows = statement.query(params![first, hour, day, day_end, hour_end, end, int(step)])?;
     let mut points: Vec<(String, CoveragePoint)> = Vec::new();
     while let Some(row) = rows.next()? {
         let service = row.get_ref(0)?.as_str().map_err(|_| StoreError::Broken("a name"))?;
@@ -197,11 +210,61 @@ fn cover(point: &mut CoveragePoint, row: &Row<'_>, first: usize) -> Result<(), S
     Ok(())
 }
 
-/// The minutes that begin within an interval.
-fn minutes(interval: Interval) -> (i64, i64) {
-    (int(interval.from.div_ceil(MINUTE)), int(interval.to.div_ceil(MINUTE)))
+/// Rows of [`rows`]: days in the middle, hours around them, and minutes at both ends.
+const ROWS: &str = "(SELECT minute, caller, service, assurance, basis, hops, failed, uncovered FROM edge \
+    WHERE minute >= ?1 AND minute < ?2 UNION ALL \
+    SELECT minute, caller, service, assurance, basis, hops, failed, uncovered FROM edge_sum \
+    WHERE minutes = 60 AND minute >= ?2 AND minute < ?3 UNION ALL \
+    SELECT minute, caller, service, assurance, basis, hops, failed, uncovered FROM edge_sum \
+    WHERE minutes = 1440 AND minute >= ?3 AND minute < ?4 UNION ALL \
+    SELECT minute, caller, service, assurance, basis, hops, failed, uncovered FROM edge_sum \
+    WHERE minutes = 60 AND minute >= ?4 AND minute < ?5 UNION ALL \
+    SELECT minute, caller, service, assurance, basis, hops, failed, uncovered FROM edge \
+    WHERE minute >= ?5 AND minute < ?6)";
+
+/// Where minutes, hours, days, hours and minutes begin that together are an interval, and where it ends; in minutes since the
+/// Unix epoch. `step`: minutes that are told apart, which what is added up must not join.
+fn rows(interval: Interval, step: u64) -> [i64; 6] {
+    let (first, end) = (int(interval.from.div_ceil(MINUTE)), int(interval.to.div_ceil(MINUTE)));
+    // As many whole ones of that length as there are in between; none where they would join steps.
+    let whole = |from: i64, to: i64, minutes: i64| {
+        let (begin, over) = ((from + minutes - 1) / minutes * minutes, to / minutes * minutes);
+        let may = step.is_multiple_of(minutes.unsigned_abs()) && begin < over;
+        if may { (begin, over) } else { (to, to) }
+    };
+    let (hour, hour_end) = whole(first, end.max(first), HOUR);
+    let (day, day_end) = whole(hour, hour_end, DAY);
+    [first, hour, day, day_end, hour_end, end]
 }
 
 fn assurance_of(number: u8) -> Result<Assurance, StoreError> {
     Assurance::ALL.get(usize::from(number)).copied().ok_or(StoreError::Broken("an assurance"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_added_up_lies_within(from in 0..9000_u64, long in 1..9000_u64, step in prop::sample::select(vec![1_u64, 15, 60, 120, 1440, 2880])) {
+            let interval = Interval { from: from * MINUTE, to: (from + long) * MINUTE };
+            let [first, hour, day, day_end, hour_end, end] = rows(interval, step);
+            prop_assert_eq!((uint(first), uint(end)), (from, from + long));
+            prop_assert!([first, hour, day, day_end, hour_end, end].is_sorted());
+            for (begin, over, minutes) in [(hour, day, HOUR), (day, day_end, DAY), (day_end, hour_end, HOUR)] {
+                prop_assert!(begin == over || (begin % minutes == 0 && over % minutes == 0));
+                prop_assert!(begin == over || step.is_multiple_of(minutes.unsigned_abs()));
+            }
+            // As little as can be is left in minutes, and in hours.
+            if step.is_multiple_of(60) && long > 120 {
+                prop_assert!(hour - first < HOUR && end - hour_end < HOUR);
+            }
+            if step.is_multiple_of(1440) && long > 3000 {
+                prop_assert!(day - hour < DAY && hour_end - day_end < DAY);
+            }
+        }
+    }
 }

@@ -118,10 +118,9 @@ pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<
 /// See [`Store::open_findings`](super::super::Store::open_findings).
 pub(super) fn open(connection: &Connection) -> Result<Vec<OpenRow>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT severity, service, count(*) FROM finding WHERE state = ?1 GROUP BY severity, service \
-         ORDER BY severity DESC, service",
+        "SELECT severity, service, count FROM open WHERE count > 0 ORDER BY severity DESC, service",
     )?;
-    let mut rows = statement.query([state_number(State::Open)])?;
+    let mut rows = statement.query([])?;
     let mut open = Vec::new();
     while let Some(row) = rows.next()? {
         open.push(OpenRow {

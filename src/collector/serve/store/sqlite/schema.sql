@@ -10,15 +10,44 @@ CREATE TABLE IF NOT EXISTS finding (
     note TEXT NOT NULL, body TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS finding_by_state ON finding (state, at DESC, id DESC);
--- With all that counting them by severity and service takes.
-CREATE INDEX IF NOT EXISTS finding_by_severity ON finding (state, severity, at DESC, id DESC, service);
+CREATE INDEX IF NOT EXISTS finding_by_time ON finding (at DESC, id DESC);
+CREATE INDEX IF NOT EXISTS finding_by_severity ON finding (state, severity, at DESC, id DESC);
+CREATE INDEX IF NOT EXISTS finding_by_rule ON finding (rule, state, at DESC, id DESC);
+CREATE INDEX IF NOT EXISTS finding_by_service ON finding (service, state, at DESC, id DESC);
 CREATE INDEX IF NOT EXISTS finding_by_trace ON finding (trace) WHERE trace IS NOT NULL;
+-- How many are open (state 0), kept by what follows.
+CREATE TABLE IF NOT EXISTS open (
+    severity INTEGER NOT NULL, service TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (severity, service)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS finding_added AFTER INSERT ON finding WHEN new.state = 0 BEGIN
+    INSERT INTO open VALUES (new.severity, new.service, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER IF NOT EXISTS finding_removed AFTER DELETE ON finding WHEN old.state = 0 BEGIN
+    UPDATE open SET count = count - 1 WHERE severity = old.severity AND service = old.service;
+END;
+CREATE TRIGGER IF NOT EXISTS finding_changed AFTER UPDATE ON finding
+WHEN (old.state, old.severity) IS NOT (new.state, new.severity) BEGIN
+    UPDATE open SET count = count - 1 WHERE old.state = 0 AND severity = old.severity AND service = old.service;
+    INSERT INTO open SELECT new.severity, new.service, 1 WHERE new.state = 0
+        ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+INSERT INTO open SELECT severity, service, count(*) FROM finding
+    WHERE state = 0 AND NOT EXISTS (SELECT 1 FROM open) GROUP BY severity, service;
 CREATE TABLE IF NOT EXISTS name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE IF NOT EXISTS edge (
     minute INTEGER NOT NULL, caller INTEGER NOT NULL, service INTEGER NOT NULL, assurance INTEGER NOT NULL,
     basis INTEGER NOT NULL, hops INTEGER NOT NULL, failed INTEGER NOT NULL, uncovered INTEGER NOT NULL,
     PRIMARY KEY (minute, caller, service, assurance, basis)
 ) STRICT, WITHOUT ROWID;
+-- The same added up: by the hour and by the day, told apart by their minutes.
+CREATE TABLE IF NOT EXISTS edge_sum (
+    minutes INTEGER NOT NULL, minute INTEGER NOT NULL, caller INTEGER NOT NULL, service INTEGER NOT NULL,
+    assurance INTEGER NOT NULL, basis INTEGER NOT NULL, hops INTEGER NOT NULL, failed INTEGER NOT NULL,
+    uncovered INTEGER NOT NULL, PRIMARY KEY (minutes, minute, caller, service, assurance, basis)
+) STRICT, WITHOUT ROWID;
+INSERT INTO edge_sum SELECT m, minute / m * m, caller, service, assurance, basis, sum(hops), sum(failed), sum(uncovered)
+    FROM edge, (SELECT 60 AS m UNION ALL SELECT 1440) WHERE NOT EXISTS (SELECT 1 FROM edge_sum)
+    GROUP BY 1, 2, 3, 4, 5, 6;
 CREATE TABLE IF NOT EXISTS shown (
     service TEXT NOT NULL, namespace TEXT NOT NULL, environment TEXT NOT NULL, operation TEXT NOT NULL,
     hops INTEGER NOT NULL, identified INTEGER NOT NULL, seen INTEGER NOT NULL, shown INTEGER NOT NULL,

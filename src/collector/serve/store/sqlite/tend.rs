@@ -102,6 +102,10 @@ impl SqliteStore {
         transaction.execute("DELETE FROM segment WHERE day < ?1", [int(first)])?;
         transaction
             .execute("DELETE FROM edge WHERE minute < ?1", [int(first.saturating_mul(DAY) / MINUTE)])?;
+        transaction.execute(
+            "DELETE FROM edge_sum WHERE minutes IN (60, 1440) AND minute < ?1",
+            [int(first.saturating_mul(DAY) / MINUTE)],
+        )?;
         transaction.execute("DELETE FROM finding WHERE changed < ?1 AND at < ?1", [cut])?;
         transaction.execute("DELETE FROM quieted WHERE day < ?1", [int(first)])?;
         transaction.execute("DELETE FROM revised WHERE at < ?1", [cut])?;
