@@ -1,21 +1,29 @@
-//! Every metric of `hopseal serve`, with its help and unit. Labels are words of closed sets: no identity, no name that a
-//! sender chooses.
+//! Every metric of `hopseal serve`, with its help and unit. Labels are words of closed sets, and names of services, which senders
+//! choose, of so many edges and no more. No identity is among them.
 
+use std::collections::HashSet;
 use std::fmt::{self, Debug, Formatter};
 use std::hash::Hash;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hopseal_correlate::finding::Severity;
+use hopseal_correlate::rule::Rule;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::CounterWithExemplar;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
+use rustc_hash::FxHashMap;
 
 use super::keep::{Counts, KeepCounts};
+use super::store::{Batch, Changed};
 
 /// The media type of what [`Metrics::text`] writes.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -85,10 +93,47 @@ pub(crate) struct Judged {
 /// spans beyond what is judged of one trace.
 const WINDOWS: [&str; 5] = ["crowded", "old", "reopened", "stragglers", "left_out"];
 
+/// Edges that are counted apart; hops of further ones are counted as between services called [`OTHER`].
+const MOST_EDGES: usize = 1000;
+/// The name of services beyond those that are counted apart. No service is called so: resources name none that begins with a `_`.
+const OTHER: &str = "_other";
+/// Letters of a service's name that are shown.
+const LETTERS: usize = 100;
+
+/// Hops from one service to another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Edge {
+    /// The service that called; empty where none is known.
+    caller: String,
+    /// The service called.
+    service: String,
+    /// How sure the identity was: `verified`, `sealed`, `asserted`, `refused`, `anonymous`, `unknown`; or `uncovered`, where the
+    /// service never shows one.
+    assurance: &'static str,
+}
+
+/// Findings of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Kind {
+    /// Its name.
+    rule: &'static str,
+    /// `high`, `medium`, `low` or `info`.
+    severity: &'static str,
+}
+
+/// A trace in which to see it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Seen {
+    trace_id: String,
+}
+
 /// What was counted.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     names: Names,
+    hops: Edges,
+    findings: Family<Kind, CounterWithExemplar<Seen>>,
+    retracted: Counter,
     /// Requests that ended.
     pub(crate) requests: Family<Ended, Counter>,
     /// Spans that are durable.
@@ -119,10 +164,19 @@ pub(crate) struct Metrics {
     disk_low: Gauge,
 }
 
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut all = Names::default();
         Self {
+            hops: all.edges("hops", "Hops by who called whom, and how sure the identity was"),
+            findings: all.findings("findings", "Findings that were opened, by rule and severity"),
+            retracted: all.one("findings_retracted", "Findings that were taken back"),
             requests: all.counter("receive_requests", "Requests with spans that ended, by result", None),
             spans: all.counter("receive_spans", "Spans received and durable", None),
             rejected: all.counter(
@@ -194,6 +248,33 @@ impl Metrics {
         set(&self.disk_low, counts.alarm.into());
     }
 
+    /// Counts what was committed. A trace that is judged again counts as it was judged first.
+    pub(crate) fn found(&self, batch: &Batch, changed: &Changed) {
+        let texts = &batch.block.texts;
+        let mut edges: FxHashMap<_, u64> = FxHashMap::default();
+        for (_, hops) in batch.block.each().filter(|(judged, _)| judged.version <= 1) {
+            for hop in hops {
+                let edge = (hop.texts.caller, hop.texts.service, hop.assurance, hop.uncovered);
+                *edges.entry(edge).or_default() += 1;
+            }
+        }
+        for ((caller, service, assurance, uncovered), count) in edges {
+            let assurance = if uncovered { "uncovered" } else { assurance.as_str() };
+            let (caller, service) = (texts.get(caller), texts.get(service));
+            self.hops.add(Edge { caller: short(caller), service: short(service), assurance }, count);
+        }
+        let opened: HashSet<_> = changed.opened.iter().collect();
+        let mut counted = HashSet::new();
+        for finding in batch.raised.iter().filter(|finding| opened.contains(&finding.id)) {
+            if counted.insert(finding.id) {
+                let kind = Kind { rule: finding.rule.as_str(), severity: finding.severity.as_str() };
+                let seen = finding.trace_id.map(|id| Seen { trace_id: id.to_string() });
+                self.findings.get_or_create(&kind).inc_by(1, seen, None);
+            }
+        }
+        self.retracted.inc_by(changed.retracted.len() as u64);
+    }
+
     /// All of them, as OpenMetrics text.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
@@ -245,6 +326,19 @@ impl Closed for Judged {
     }
 }
 
+impl Closed for Kind {
+    fn all() -> Vec<Self> {
+        let of = |rule: Rule| {
+            Severity::ALL.map(|severity| Self { rule: rule.as_str(), severity: severity.as_str() })
+        };
+        Rule::ALL.iter().copied().flat_map(of).collect()
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("rule", self.rule), KeyValue::new("severity", self.severity)]
+    }
+}
+
 impl Closed for Reloaded {
     fn all() -> Vec<Self> {
         let of = |what| ["ok", "failed"].map(|result| Self { what, result });
@@ -253,6 +347,37 @@ impl Closed for Reloaded {
 
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("what", self.what), KeyValue::new("result", self.result)]
+    }
+}
+
+/// The first letters of a name.
+fn short(name: &str) -> String {
+    name.chars().take(LETTERS).collect()
+}
+
+/// Hops by edge: of so many edges, and the others as one.
+#[derive(Debug, Clone, Default)]
+struct Edges {
+    family: Family<Edge, Counter>,
+    known: Arc<Mutex<HashSet<Edge>>>,
+}
+
+impl Edges {
+    fn known(&self) -> MutexGuard<'_, HashSet<Edge>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, mut edge: Edge, count: u64) {
+        {
+            let mut known = self.known();
+            if !known.contains(&edge) {
+                if known.len() >= MOST_EDGES {
+                    (edge.caller, edge.service) = (OTHER.to_owned(), OTHER.to_owned());
+                }
+                known.insert(edge.clone());
+            }
+        }
+        self.family.get_or_create(&edge).inc_by(count);
     }
 }
 
@@ -310,6 +435,61 @@ impl Names {
         family
     }
 
+    fn edges(&mut self, name: &'static str, help: &'static str) -> Edges {
+        let edges = Edges::default();
+        self.register(name, help, None, &edges.family);
+        let read = edges.clone();
+        self.exports.push(Box::new(move |meter| {
+            let read = read.clone();
+            let counter = meter.u64_observable_counter(dotted(name)).with_description(help);
+            let callback = move |to: &dyn AsyncInstrument<u64>| {
+                for edge in read.known().iter() {
+                    let Some(counter) = read.family.get(edge) else { continue };
+                    let caller = KeyValue::new("caller", edge.caller.clone());
+                    let service = KeyValue::new("service", edge.service.clone());
+                    to.observe(counter.get(), &[caller, service, KeyValue::new("assurance", edge.assurance)]);
+                }
+            };
+            let _ = counter.with_callback(callback).build();
+        }));
+        edges
+    }
+
+    fn findings(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+    ) -> Family<Kind, CounterWithExemplar<Seen>> {
+        let family = Family::<Kind, CounterWithExemplar<Seen>>::default();
+        self.register(name, help, None, &family);
+        let read = family.clone();
+        self.exports.push(Box::new(move |meter| {
+            let read = read.clone();
+            let counter = meter.u64_observable_counter(dotted(name)).with_description(help);
+            let callback = move |to: &dyn AsyncInstrument<u64>| {
+                for kind in Kind::all() {
+                    if let Some(counter) = read.get(&kind) {
+                        to.observe(counter.get().0, &kind.attributes());
+                    }
+                }
+            };
+            let _ = counter.with_callback(callback).build();
+        }));
+        family
+    }
+
+    fn one(&mut self, name: &'static str, help: &'static str) -> Counter {
+        let counter = Counter::default();
+        self.register(name, help, None, &counter);
+        let read: Counter = counter.clone();
+        self.exports.push(Box::new(move |meter| {
+            let read = read.clone();
+            let counter = meter.u64_observable_counter(dotted(name)).with_description(help);
+            let _ = counter.with_callback(move |to| to.observe(read.get(), &[])).build();
+        }));
+        counter
+    }
+
     fn gauges<L: Closed>(&mut self, name: &'static str, help: &'static str) -> Family<L, Gauge> {
         let family = Family::<L, Gauge>::default();
         self.register(name, help, None, &family);
@@ -364,11 +544,14 @@ fn word(unit: Option<&Unit>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use hopseal_correlate::finding::{Finding, Subject};
+    use hopseal_identity::Assurance;
     use opentelemetry::metrics::MeterProvider as _;
     use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
     use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 
     use super::*;
+    use crate::serve::store::testing::{Sketch, add, trace_id};
 
     #[test]
     fn what_is_exported_is_what_is_shown() {
@@ -395,6 +578,56 @@ mod tests {
         assert_eq!(memory.map(|metric| metric.unit()), Some("By"));
     }
 
+    /// Guarantees: what senders call their services does not make ever more series.
+    #[test]
+    fn edges_are_bounded() {
+        let metrics = Metrics::new();
+        let edge = |number: usize| Edge {
+            caller: short(&"x".repeat(1000)),
+            service: number.to_string(),
+            assurance: "unknown",
+        };
+        (0..2 * MOST_EDGES).for_each(|number| metrics.hops.add(edge(number), 1));
+        metrics.hops.add(edge(0), 1);
+        let text = metrics.text();
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with("hopseal_hops_total")).collect();
+        assert_eq!(lines.len(), MOST_EDGES + 1);
+        assert!(text.contains(&format!("service=\"_other\",assurance=\"unknown\"}} {MOST_EDGES}")));
+        assert!(text.contains("service=\"0\",assurance=\"unknown\"} 2"));
+        assert!(lines.iter().all(|line| line.len() < 200));
+    }
+
+    /// Guarantees: hops count as they were judged first, findings once they are opened, with the trace to look at.
+    #[test]
+    fn what_is_committed_is_counted() {
+        let metrics = Metrics::new();
+        let mut batch = Batch::default();
+        let hop = |assurance| Sketch {
+            caller: "gateway",
+            service: "orders",
+            principal: "alice",
+            issuer: "",
+            assurance,
+            start: 0,
+        };
+        add(&mut batch.block, 1, 1, &[hop(Assurance::Verified), hop(Assurance::Unknown)]);
+        add(&mut batch.block, 2, 2, &[hop(Assurance::Verified)]);
+        let finding = |number| Finding::new(Rule::IdentityDropped, Subject::Trace(trace_id(number)), "");
+        batch.raised = vec![finding(1), finding(2), finding(1)];
+        let changed = Changed { opened: vec![batch.raised[0].id], retracted: vec![batch.raised[1].id] };
+        metrics.found(&batch, &changed);
+        let text = metrics.text();
+        for line in [
+            "hopseal_hops_total{caller=\"gateway\",service=\"orders\",assurance=\"verified\"} 1",
+            "hopseal_hops_total{caller=\"gateway\",service=\"orders\",assurance=\"uncovered\"} 1",
+            "hopseal_findings_retracted_total 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+        let seen = format!("severity=\"high\"}} 1 # {{trace_id=\"{}\"}} 1", trace_id(1));
+        assert!(text.contains(&seen) && !text.contains("alice"), "{seen} in {text}");
+    }
+
     #[test]
     fn every_metric_has_help_and_bytes_and_seconds_are_units() {
         let metrics = Metrics::new();
@@ -407,6 +640,9 @@ mod tests {
         }
         metrics.accepting.observe(0.003);
         metrics.reloads.get_or_create(&Reloaded { what: "rules", result: "ok" }).inc();
+        metrics.hops.add(Edge { caller: String::new(), service: "a".to_owned(), assurance: "sealed" }, 1);
+        let kind = Kind { rule: Rule::AuditGap.as_str(), severity: Severity::High.as_str() };
+        metrics.findings.get_or_create(&kind).inc_by(1, None, None);
         let windows = Counts { crowded: 3, ..Counts::default() };
         metrics.keep(&KeepCounts { windows, alarm: true, ..KeepCounts::default() });
         let text = metrics.text();
@@ -420,7 +656,7 @@ mod tests {
             }
             described += 1;
         }
-        assert_eq!(described, 17);
+        assert_eq!(described, 20);
         for line in [
             "hopseal_receive_requests_total{protocol=\"otlp_http\",result=\"accepted\"} 1",
             "hopseal_receive_body_bytes_total{protocol=\"otlp_http\"} 7",

@@ -116,7 +116,13 @@ fn serve(config: Config) -> Result<(), ServeError> {
     let metrics = Arc::new(Metrics::new());
     let _exporting = telemetry::export(&config, &metrics)?;
     let rules = Arc::clone(&live.rules);
-    let keeper = Arc::new(Keeper::start(config.keep.clone(), rules, catalogue, Arc::clone(&clock))?);
+    let keeper = Arc::new(Keeper::start(
+        config.keep.clone(),
+        rules,
+        catalogue,
+        Arc::clone(&clock),
+        Arc::clone(&metrics),
+    )?);
     let api = Api { store: keeper.store(), clock, people };
     let api = api::router(api.clone()).merge(pages::router(Pages { api, tail: keeper.tail() }));
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Start)?;

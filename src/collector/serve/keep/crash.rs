@@ -64,7 +64,7 @@ fn keeper(folder: &Path) -> Keeper {
     let (policy, dialects) = crate::check::load_policy(None).expect("the default policy");
     let rules = Rules { policy, dialects: Arc::new(dialects), seals: None };
     let rules = Arc::new(ArcSwap::from_pointee(rules));
-    Keeper::start(settings, rules, None, Arc::new(SystemClock)).expect("a keeper")
+    Keeper::start(settings, rules, None, Arc::new(SystemClock), Arc::default()).expect("a keeper")
 }
 
 /// What is killed: takes deliveries, says which it answered for, and tends the store meanwhile.

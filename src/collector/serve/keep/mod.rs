@@ -48,6 +48,7 @@ pub(crate) use self::windows::Counts;
 use self::windows::Last;
 use crate::serve::clock::Clock;
 use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
+use crate::serve::metrics::Metrics;
 use crate::serve::rules::Rules;
 use crate::serve::store::{Batch, FindingQuery, Judged, SqliteStore, Store, StoreError};
 use crate::serve::tail::Tail;
@@ -117,6 +118,7 @@ pub(crate) struct Keeper {
     full: AtomicBool,
     turn: Mutex<Unsaved>,
     tail: Tail,
+    metrics: Arc<Metrics>,
 }
 
 /// What is between the shards and the store.
@@ -143,6 +145,7 @@ impl Keeper {
         rules: Arc<ArcSwap<Rules>>,
         catalogue: Option<Catalogue>,
         clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, KeepError> {
         let folder = &settings.folder;
         std::fs::create_dir_all(folder)
@@ -192,6 +195,7 @@ impl Keeper {
             full: AtomicBool::new(false),
             turn: Mutex::new(Unsaved { baseline, over_time, ..Unsaved::default() }),
             tail: Tail::default(),
+            metrics,
         };
         keeper.recall()?;
         keeper.look_at_disk(&mut keeper.unsaved().counts);
@@ -277,13 +281,18 @@ impl Keeper {
         let windows = unsaved.over_time.save(now);
         unsaved.batch.windows = windows.or(unsaved.batch.windows.take());
         unsaved.batch.at = now;
-        if !unsaved.batch.is_empty()
-            && let Err(error) = self.store.commit(&unsaved.batch)
-        {
-            unsaved.counts.failed_turns += 1;
-            return Err(error);
+        if !unsaved.batch.is_empty() {
+            match self.store.commit(&unsaved.batch) {
+                Ok(changed) => {
+                    self.tail.tell(&unsaved.batch);
+                    self.metrics.found(&unsaved.batch, &changed);
+                }
+                Err(error) => {
+                    unsaved.counts.failed_turns += 1;
+                    return Err(error);
+                }
+            }
         }
-        self.tail.tell(&unsaved.batch);
         unsaved.batch = Batch::default();
         if let Some(journal) = self.journal().as_ref().filter(|_| needed != u64::MAX) {
             journal.forget(needed);

@@ -62,7 +62,8 @@ impl Lab {
         settings.durability = self.durability;
         settings.store = StoreSettings { refuse_under: self.refuse_under, ..settings.store };
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-        Keeper::start(settings, rules(), self.catalogue.clone(), clock).expect("a keeper")
+        Keeper::start(settings, rules(), self.catalogue.clone(), clock, Arc::new(Metrics::new()))
+            .expect("a keeper")
     }
 
     /// Lets every trace settle, be judged, and everything that follows from it.

@@ -115,6 +115,15 @@ impl Batch {
     }
 }
 
+/// What a batch changed of findings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Changed {
+    /// Those that did not stand before.
+    pub(crate) opened: Vec<FindingId>,
+    /// Those that stood before, and do no more.
+    pub(crate) retracted: Vec<FindingId>,
+}
+
 /// What a process that starts has to know of those before it.
 #[derive(Debug, Default)]
 pub(crate) struct Learned {
@@ -143,7 +152,7 @@ pub(crate) struct Tended {
 pub(crate) trait Store: Send + Sync {
     /// Keeps a batch. A trace that is there already with a lower version is replaced: its hops are no longer found, and
     /// counts by the minute no longer hold them.
-    fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+    fn commit(&self, batch: &Batch) -> Result<Changed, StoreError>;
 
     /// What a process that starts has to know. `now`: nanoseconds since the Unix epoch.
     fn learned(&self, now: u64) -> Result<Learned, StoreError>;

@@ -15,7 +15,7 @@ use super::query::{
     CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow, State,
     TraceRecord, top,
 };
-use super::{Batch, Learned, MINUTE, Store, StoreError, Tended};
+use super::{Batch, Changed, Learned, MINUTE, Store, StoreError, Tended};
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -93,7 +93,8 @@ fn caller_of(body: &str) -> String {
 }
 
 impl Store for Model {
-    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &Batch) -> Result<Changed, StoreError> {
+        let mut changed = Changed::default();
         let mut kept = self.kept();
         let mut block = Block { texts: batch.block.texts.clone(), ..Block::default() };
         for (judged, hops) in batch.block.each() {
@@ -118,6 +119,10 @@ impl Store for Model {
                 changed: batch.at,
                 body: crate::output::finding(finding).expect("a finding"),
             };
+            let before = kept.findings.get(&finding.id).map(|known| known.state);
+            if [None, Some(State::Retracted)].contains(&before) {
+                changed.opened.push(finding.id);
+            }
             let known = kept.findings.entry(finding.id).or_insert_with(|| new.clone());
             if raised_again(known.state) != known.state {
                 known.changed = batch.at;
@@ -130,6 +135,7 @@ impl Store for Model {
                 && taken_back(known.state) != known.state
             {
                 (known.state, known.changed) = (taken_back(known.state), batch.at);
+                changed.retracted.push(*id);
             }
         }
         kept.shown.merge(&batch.shown);
@@ -137,7 +143,7 @@ impl Store for Model {
         if let Some(windows) = &batch.windows {
             kept.windows.clone_from(windows);
         }
-        Ok(())
+        Ok(changed)
     }
 
     fn learned(&self, _now: u64) -> Result<Learned, StoreError> {

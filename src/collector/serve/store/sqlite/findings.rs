@@ -4,7 +4,7 @@ use hopseal_correlate::finding::{FindingId, Severity};
 use hopseal_correlate::rule::Rule;
 use hopseal_correlate::sink::TraceId;
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter};
 
 use super::super::query::{FindingQuery, FindingRecord, OpenRow, State};
 use super::super::{Batch, StoreError};
@@ -14,17 +14,17 @@ use crate::output;
 /// Findings in one answer, whatever was asked for.
 const MOST: usize = 100_000;
 
-const SEVERITIES: [Severity; 4] = [Severity::Info, Severity::Low, Severity::Medium, Severity::High];
-
 fn state_number(state: State) -> u8 {
     State::ALL.iter().zip(0..).find(|(known, _)| **known == state).map_or(0, |(_, number)| number)
 }
 
-/// Notes findings that stand.
-pub(super) fn raise(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
+/// Notes findings that stand. Returns those that did not before.
+pub(super) fn raise(transaction: &Transaction<'_>, batch: &Batch) -> Result<Vec<FindingId>, StoreError> {
+    let mut opened = Vec::new();
     if batch.raised.is_empty() {
-        return Ok(());
+        return Ok(opened);
     }
+    let mut before = transaction.prepare_cached("SELECT state FROM finding WHERE id = ?1")?;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO finding VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?7, '', ?8) ON CONFLICT DO UPDATE SET \
          severity = ?3, at = ?6, body = ?8, changed = CASE state WHEN 3 THEN ?7 ELSE changed END, \
@@ -32,6 +32,10 @@ pub(super) fn raise(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
     )?;
     for finding in &batch.raised {
         let body = output::finding(finding).map_err(|_| StoreError::Broken("a finding"))?;
+        let state: Option<u8> = before.query_row([finding.id.0], |row| row.get(0)).optional()?;
+        if state.is_none_or(|state| state == state_number(State::Retracted)) {
+            opened.push(finding.id);
+        }
         insert.execute(params![
             finding.id.0,
             finding.rule.as_str(),
@@ -43,17 +47,24 @@ pub(super) fn raise(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
             body,
         ])?;
     }
-    Ok(())
+    Ok(opened)
 }
 
-/// Notes that findings stand no more.
-pub(super) fn retract(transaction: &Transaction<'_>, ids: &[FindingId], at: u64) -> Result<(), StoreError> {
+/// Notes that findings stand no more. Returns those that did before.
+pub(super) fn retract(
+    transaction: &Transaction<'_>,
+    ids: &[FindingId],
+    at: u64,
+) -> Result<Vec<FindingId>, StoreError> {
+    let mut retracted = Vec::new();
     let mut update = transaction
         .prepare_cached("UPDATE finding SET state = 3, changed = ?2 WHERE id = ?1 AND state IN (0, 1)")?;
     for id in ids {
-        update.execute(params![id.0, int(at)])?;
+        if update.execute(params![id.0, int(at)])? == 1 {
+            retracted.push(*id);
+        }
     }
-    Ok(())
+    Ok(retracted)
 }
 
 /// See [`Store::set_state`](super::super::Store::set_state).
@@ -133,7 +144,7 @@ pub(super) fn open(connection: &Connection) -> Result<Vec<OpenRow>, StoreError> 
 }
 
 fn severity_of(number: usize) -> Result<Severity, StoreError> {
-    SEVERITIES.get(number).copied().ok_or(StoreError::Broken("a severity"))
+    Severity::ALL.get(number).copied().ok_or(StoreError::Broken("a severity"))
 }
 
 fn record(row: &Row<'_>) -> Result<FindingRecord, StoreError> {

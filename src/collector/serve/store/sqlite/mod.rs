@@ -23,7 +23,7 @@ use super::query::{
     CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow, State,
     TraceRecord, top,
 };
-use super::{Batch, Learned, Store, StoreError, StoreSettings, Tended};
+use super::{Batch, Changed, Learned, Store, StoreError, StoreSettings, Tended};
 
 /// What the catalog's tables are, so that a later version knows what it finds.
 const FORM: u32 = 1;
@@ -161,7 +161,7 @@ fn revise(transaction: &Transaction<'_>, block: &Block, at: u64) -> Result<(), r
 }
 
 impl Store for SqliteStore {
-    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &Batch) -> Result<Changed, StoreError> {
         let block = self.fresh(&batch.block);
         let mut counts = counts::Counts::default();
         counts.add(&block);
@@ -184,14 +184,14 @@ impl Store for SqliteStore {
             revise(&transaction, &block, batch.at)?;
             counts.write(&transaction)?;
         }
-        findings::raise(&transaction, batch)?;
-        findings::retract(&transaction, &batch.retracted, batch.at)?;
+        let opened = findings::raise(&transaction, batch)?;
+        let retracted = findings::retract(&transaction, &batch.retracted, batch.at)?;
         learned::write(&transaction, batch)?;
         transaction.commit()?;
         if let Some(seq) = seq {
             self.recent_mut().add(uint(seq), batch.at, block);
         }
-        Ok(())
+        Ok(Changed { opened, retracted })
     }
 
     fn learned(&self, now: u64) -> Result<Learned, StoreError> {
