@@ -23,7 +23,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 use rustc_hash::FxHashMap;
 
 use super::keep::{Counts, KeepCounts};
-use super::store::{Batch, Changed};
+use super::store::{Batch, Changed, OpenRow};
 
 /// The media type of what [`Metrics::text`] writes.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -121,6 +121,13 @@ pub(crate) struct Kind {
     severity: &'static str,
 }
 
+/// Open findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Open {
+    /// `high`, `medium`, `low` or `info`.
+    severity: &'static str,
+}
+
 /// A trace in which to see it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Seen {
@@ -134,6 +141,7 @@ pub(crate) struct Metrics {
     hops: Edges,
     findings: Family<Kind, CounterWithExemplar<Seen>>,
     retracted: Counter,
+    open_findings: Family<Open, Gauge>,
     /// Requests that ended.
     pub(crate) requests: Family<Ended, Counter>,
     /// Spans that are durable.
@@ -173,7 +181,11 @@ impl Default for Metrics {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut all = Names::default();
-        Self {
+        let metrics = Self {
+            open_findings: all.gauges(
+                "open_findings",
+                "Findings that stand and of which nobody said what became, by severity",
+            ),
             hops: all.edges("hops", "Hops by who called whom, and how sure the identity was"),
             findings: all.findings("findings", "Findings that were opened, by rule and severity"),
             retracted: all.one("findings_retracted", "Findings that were taken back"),
@@ -231,6 +243,22 @@ impl Metrics {
             disk_free: all.gauge("disk_free", "Free room on the disk of the store", Some(Unit::Bytes)),
             disk_low: all.gauge("disk_low", "1 where that is less than `store.alarm_under`", None),
             names: all,
+        };
+        // From nothing, so that the first is an increase to whoever asks for one.
+        for rule in Rule::ALL {
+            let kind = Kind { rule: rule.as_str(), severity: rule.spec().severity.as_str() };
+            drop(metrics.findings.get_or_create(&kind));
+        }
+        metrics
+    }
+
+    /// Says how many findings are open.
+    pub(crate) fn open(&self, rows: &[OpenRow]) {
+        for severity in Severity::ALL {
+            let of = rows.iter().filter(|row| row.severity == severity);
+            let count: u64 = of.map(|row| row.count).sum();
+            let gauge = self.open_findings.get_or_create(&Open { severity: severity.as_str() });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
@@ -336,6 +364,16 @@ impl Closed for Kind {
 
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("rule", self.rule), KeyValue::new("severity", self.severity)]
+    }
+}
+
+impl Closed for Open {
+    fn all() -> Vec<Self> {
+        Severity::ALL.map(|severity| Self { severity: severity.as_str() }).to_vec()
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("severity", self.severity)]
     }
 }
 
@@ -641,8 +679,7 @@ mod tests {
         metrics.accepting.observe(0.003);
         metrics.reloads.get_or_create(&Reloaded { what: "rules", result: "ok" }).inc();
         metrics.hops.add(Edge { caller: String::new(), service: "a".to_owned(), assurance: "sealed" }, 1);
-        let kind = Kind { rule: Rule::AuditGap.as_str(), severity: Severity::High.as_str() };
-        metrics.findings.get_or_create(&kind).inc_by(1, None, None);
+        metrics.open(&[OpenRow { severity: Severity::High, service: "a".to_owned(), count: 2 }]);
         let windows = Counts { crowded: 3, ..Counts::default() };
         metrics.keep(&KeepCounts { windows, alarm: true, ..KeepCounts::default() });
         let text = metrics.text();
@@ -656,13 +693,16 @@ mod tests {
             }
             described += 1;
         }
-        assert_eq!(described, 20);
+        assert_eq!(described, 21);
         for line in [
             "hopseal_receive_requests_total{protocol=\"otlp_http\",result=\"accepted\"} 1",
             "hopseal_receive_body_bytes_total{protocol=\"otlp_http\"} 7",
             "hopseal_receive_accept_seconds_bucket{le=\"0.005\"} 1",
             "hopseal_windows_total{what=\"crowded\"} 3",
             "hopseal_disk_low 1",
+            "hopseal_open_findings{severity=\"high\"} 2",
+            "hopseal_open_findings{severity=\"low\"} 0",
+            "hopseal_findings_total{rule=\"identity_dropped\",severity=\"high\"} 0",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");

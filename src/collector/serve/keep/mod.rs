@@ -298,6 +298,7 @@ impl Keeper {
             journal.forget(needed);
         }
         drop(unsaved);
+        self.metrics.open(&self.store.open_findings()?);
         self.store.tend(now)?;
         Ok(())
     }
