@@ -19,6 +19,8 @@ pub(crate) enum TaskError {
     Failed { command: String, status: ExitStatus },
     #[error("`{what}` is missing; install it with `{install}`")]
     Missing { what: &'static str, install: &'static str },
+    #[error("programs are missing that tests start; install them with `sudo apt-get install {0}`")]
+    Install(String),
     #[error("`{command}` wrote something unexpected")]
     Output {
         command: &'static str,

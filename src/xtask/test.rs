@@ -1,5 +1,6 @@
 //! `cargo xtask test`.
 
+use std::env;
 use std::fs;
 use std::io::Write;
 use std::process::Command;
@@ -9,7 +10,8 @@ use crate::task::{Repository, TaskError};
 
 /// Runs every test of the workspace, with every feature. They need Rust, the C compiler that Rust links with, Python 3, and
 /// Node 20 or later with npm: for the identity provider of `tests/idp`, and for libraries that check our seals; and Chromium,
-/// which looks at our pages. What these need is fetched the first time.
+/// which looks at our pages; and Prometheus with its Alertmanager. What these need is fetched the first time; programs of Debian
+/// are installed where we may, as in a container.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Passed on to `cargo test`.
@@ -19,6 +21,14 @@ pub(crate) struct Args {
 
 /// From npm: a real identity provider, and what drives a browser over our pages and judges them.
 const PACKAGES: [&str; 2] = ["tests/idp/oidc-provider", "tests/pages"];
+
+/// From Debian, with the names that each may be found under: what looks at our pages, and what asks for our metrics and wakes
+/// people.
+const PROGRAMS: [(&[&str], &str); 3] = [
+    (&["chromium", "chromium-browser", "google-chrome"], "chromium"),
+    (&["promtool"], "prometheus"),
+    (&["prometheus-alertmanager"], "prometheus-alertmanager"),
+];
 
 /// What languages of `tests/interop` run on, and how Debian calls it.
 const NEEDED: [(&str, &str, &str); 3] = [
@@ -44,12 +54,34 @@ pub(crate) fn install_interop(
 pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
     PACKAGES.iter().try_for_each(|folder| install(folder, repository, out))?;
     install_interop(repository, &["python", "node"], out)?;
+    install_programs(out)?;
     let mut cargo = exec::cargo();
     cargo
         .current_dir(repository.root())
         .args(["test", "--workspace", "--all-features", "--locked"])
         .args(&args.rest);
     exec::run(&mut cargo, out)
+}
+
+/// Installs what is missing of [`PROGRAMS`], where we may; else says how.
+fn install_programs(out: &mut dyn Write) -> Result<(), TaskError> {
+    let is_there = |program: &&str| {
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    };
+    let missing = PROGRAMS.iter().filter(|(names, _)| !names.iter().any(is_there));
+    let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let is_root = exec::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !is_root || !exec::succeeds(Command::new("apt-get").arg("--version")) {
+        return Err(TaskError::Install(packages.join(" ")));
+    }
+    exec::run(Command::new("apt-get").arg("update"), out)?;
+    let mut install = Command::new("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "--yes", "--no-install-recommends"]);
+    exec::run(install.args(packages), out)
 }
 
 /// Installs the packages of a folder, unless these very versions are there.

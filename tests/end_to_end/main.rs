@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod accuracy;
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod hostile;

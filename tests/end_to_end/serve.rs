@@ -28,7 +28,7 @@ pub(crate) struct Serving {
     process: Child,
     pub(crate) spans: String,
     pub(crate) api: String,
-    admin: String,
+    pub(crate) admin: String,
 }
 
 impl Serving {

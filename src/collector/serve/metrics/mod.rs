@@ -1,0 +1,220 @@
+//! Every metric of `hopseal serve`, with its help and unit. Labels are words of closed sets, and names of services, which senders
+//! choose, of so many edges and no more. No identity is among them.
+
+mod edges;
+mod labels;
+mod names;
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+use hopseal_correlate::finding::Severity;
+use hopseal_correlate::rule::Rule;
+use opentelemetry::metrics::Meter;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::CounterWithExemplar;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Unit;
+use rustc_hash::FxHashMap;
+
+#[cfg(test)]
+pub(super) use self::labels::RESULTS;
+pub(crate) use self::labels::{By, Ended, Reloaded};
+
+use self::edges::{Edge, Edges, short};
+use self::labels::{Judged, Kind, Open, Seen, WINDOWS};
+use self::names::Names;
+use super::keep::{Counts, KeepCounts};
+use super::store::{Batch, Changed, OpenRow};
+
+/// The media type of what [`Metrics::text`] writes.
+pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What was counted.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    names: Names,
+    hops: Edges,
+    findings: Family<Kind, CounterWithExemplar<Seen>>,
+    retracted: Counter,
+    open_findings: Family<Open, Gauge>,
+    /// Requests that ended.
+    pub(crate) requests: Family<Ended, Counter>,
+    /// Spans that are durable.
+    pub(crate) spans: Family<By, Counter>,
+    /// Spans of accepted requests that could not be read.
+    pub(crate) rejected: Family<By, Counter>,
+    /// Bytes of bodies as they came.
+    pub(crate) received: Family<By, Counter>,
+    /// Bytes of bodies once inflated.
+    pub(crate) inflated: Family<By, Counter>,
+    /// From a body that is here to its being durable.
+    pub(crate) accepting: Histogram,
+    /// Memory taken by what is being received.
+    pub(crate) in_flight: Gauge,
+    /// What there is of that.
+    pub(crate) memory: Gauge,
+    /// Open connections.
+    pub(crate) connections: Family<By, Gauge>,
+    /// Connections that were closed at once, as there were too many.
+    pub(crate) turned_away: Family<By, Counter>,
+    /// Files that were read again.
+    pub(crate) reloads: Family<Reloaded, Counter>,
+    windows: Family<Judged, Counter>,
+    open_traces: Gauge,
+    open: Gauge,
+    failed_turns: Gauge,
+    disk_free: Gauge,
+    disk_low: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut all = Names::default();
+        let metrics = Self {
+            open_findings: all.gauges(
+                "open_findings",
+                "Findings that stand and of which nobody said what became, by severity",
+            ),
+            hops: all.edges("hops", "Hops by who called whom, and how sure the identity was"),
+            findings: all.findings("findings", "Findings that were opened, by rule and severity"),
+            retracted: all.one("findings_retracted", "Findings that were taken back"),
+            requests: all.counter("receive_requests", "Requests with spans that ended, by result", None),
+            spans: all.counter("receive_spans", "Spans received and durable", None),
+            rejected: all.counter(
+                "receive_rejected_spans",
+                "Spans of accepted requests that could not be read",
+                None,
+            ),
+            received: all.counter(
+                "receive_body",
+                "Bodies of requests as they came, compressed or not",
+                Some(Unit::Bytes),
+            ),
+            inflated: all.counter(
+                "receive_inflated_body",
+                "Bodies of requests after decompression",
+                Some(Unit::Bytes),
+            ),
+            accepting: all.histogram(
+                "receive_accept",
+                "From a body that is here to its spans being durable",
+                Unit::Seconds,
+            ),
+            in_flight: all.gauge(
+                "receive_in_flight",
+                "Memory taken by what is being received",
+                Some(Unit::Bytes),
+            ),
+            memory: all.gauge(
+                "receive_memory_limit",
+                "Memory that there is for what is being received",
+                Some(Unit::Bytes),
+            ),
+            connections: all.gauges("connections", "Open connections"),
+            turned_away: all.counter(
+                "connections_turned_away",
+                "Connections closed at once, as there were too many",
+                None,
+            ),
+            reloads: all.counter("reloads", "Files of the configuration that were read again", None),
+            windows: all.counter(
+                "windows",
+                "Traces, and spans of traces, that were not judged once and whole",
+                None,
+            ),
+            open_traces: all.gauge("open_traces", "Traces that are not judged yet", None),
+            open: all.gauge("open", "Memory of spans of traces that are not judged yet", Some(Unit::Bytes)),
+            failed_turns: all.gauge(
+                "store_failed_turns",
+                "Times since the start that what was found could not be kept at once",
+                None,
+            ),
+            disk_free: all.gauge("disk_free", "Free room on the disk of the store", Some(Unit::Bytes)),
+            disk_low: all.gauge("disk_low", "1 where that is less than `store.alarm_under`", None),
+            names: all,
+        };
+        // From nothing, so that the first is an increase to whoever asks for one.
+        for rule in Rule::ALL {
+            let kind = Kind { rule: rule.as_str(), severity: rule.spec().severity.as_str() };
+            drop(metrics.findings.get_or_create(&kind));
+        }
+        metrics
+    }
+
+    /// Says how many findings are open.
+    pub(crate) fn open(&self, rows: &[OpenRow]) {
+        for severity in Severity::ALL {
+            let of = rows.iter().filter(|row| row.severity == severity);
+            let count: u64 = of.map(|row| row.count).sum();
+            let gauge = self.open_findings.get_or_create(&Open { severity: severity.as_str() });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Takes over what the keeper counted, all since the start.
+    pub(crate) fn keep(&self, counts: &KeepCounts) {
+        let Counts { crowded, old, reopened, stragglers, left_out } = counts.windows;
+        for (what, count) in WINDOWS.into_iter().zip([crowded, old, reopened, stragglers, left_out]) {
+            self.windows.get_or_create(&Judged { what }).inner().store(count, Ordering::Relaxed);
+        }
+        let set = |gauge: &Gauge, value: u64| _ = gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&self.open_traces, counts.open as u64);
+        set(&self.open, counts.open_bytes as u64);
+        set(&self.failed_turns, counts.failed_turns);
+        set(&self.disk_free, counts.free);
+        set(&self.disk_low, counts.alarm.into());
+    }
+
+    /// Counts what was committed. A trace that is judged again counts as it was judged first.
+    pub(crate) fn found(&self, batch: &Batch, changed: &Changed) {
+        let texts = &batch.block.texts;
+        let mut edges: FxHashMap<_, u64> = FxHashMap::default();
+        for (_, hops) in batch.block.each().filter(|(judged, _)| judged.version <= 1) {
+            for hop in hops {
+                let edge = (hop.texts.caller, hop.texts.service, hop.assurance, hop.uncovered);
+                *edges.entry(edge).or_default() += 1;
+            }
+        }
+        for ((caller, service, assurance, uncovered), count) in edges {
+            let assurance = if uncovered { "uncovered" } else { assurance.as_str() };
+            let (caller, service) = (texts.get(caller), texts.get(service));
+            self.hops.add(Edge { caller: short(caller), service: short(service), assurance }, count);
+        }
+        let opened: HashSet<_> = changed.opened.iter().collect();
+        let mut counted = HashSet::new();
+        for finding in batch.raised.iter().filter(|finding| opened.contains(&finding.id)) {
+            if counted.insert(finding.id) {
+                let kind = Kind { rule: finding.rule.as_str(), severity: finding.severity.as_str() };
+                let seen = finding.trace_id.map(|id| Seen { trace_id: id.to_string() });
+                self.findings.get_or_create(&kind).inc_by(1, seen, None);
+            }
+        }
+        self.retracted.inc_by(changed.retracted.len() as u64);
+    }
+
+    /// All of them, as OpenMetrics text.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = text::encode(&mut text, &self.names.registry);
+        text
+    }
+
+    /// Lets a meter have them too, but for the histogram.
+    pub(crate) fn export(&self, meter: &Meter) {
+        self.names.exports.iter().for_each(|export| export(meter));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! Real Prometheus and Alertmanager, by the configuration that is shipped.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::post;
+use serde_json::Value;
+
+use crate::program::hopseal;
+use crate::serve::{EXAMPLE, Serving};
+
+/// How to get what these tests start.
+const INSTALL: &str = "apt-get install prometheus prometheus-alertmanager";
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../collector-config")
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(shipped().join(name)).expect("shipped")
+}
+
+/// Guarantees: Prometheus takes the configuration and the rules, each alert fires when its test says so and no sooner, and
+/// Alertmanager takes what is for it.
+#[test]
+fn rules_do_what_their_tests_say() {
+    for (program, arguments) in [
+        ("promtool", ["check", "config", "prometheus.yaml"].as_slice()),
+        ("promtool", &["test", "rules", "prometheus-rules-test.yaml"]),
+        ("amtool", &["check-config", "alertmanager.yaml"]),
+    ] {
+        let run = Command::new(program).args(arguments).current_dir(shipped()).output();
+        let run = run.unwrap_or_else(|error| panic!("{program}, {INSTALL}: {error}"));
+        let said = [run.stdout, run.stderr].concat();
+        assert!(run.status.success(), "{program}: {}", String::from_utf8_lossy(&said));
+    }
+}
+
+#[test]
+fn every_alert_has_a_test_and_a_runbook() {
+    let (rules, tests) = (read("prometheus-rules.yaml"), read("prometheus-rules-test.yaml"));
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 8, "{alerts:?}");
+    assert_eq!(rules.matches("runbook: ").count(), alerts.len());
+    for alert in alerts {
+        assert!(tests.contains(&format!("alertname: {alert}")), "{alert}");
+    }
+}
+
+/// A program that ends with the test.
+struct Started(Child);
+
+impl Started {
+    fn new(program: &str, folder: &Path, arguments: &[String]) -> Self {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self(command.spawn().unwrap_or_else(|error| panic!("{program}, {INSTALL}: {error}")))
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+fn port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Alerts as they come: name and state.
+type Woken = Arc<Mutex<Vec<(String, String)>>>;
+
+/// Takes what Alertmanager sends.
+async fn on_call(woken: Woken) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let router = Router::new().fallback(post(async move |body: String| {
+        let told: Value = serde_json::from_str(&body).expect("JSON");
+        for alert in told["alerts"].as_array().expect("alerts") {
+            let text = |place: &str| alert.pointer(place).and_then(Value::as_str).expect("text").to_owned();
+            woken.lock().expect("no panic").push((text("/labels/alertname"), text("/status")));
+        }
+    }));
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
+    port
+}
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..600 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("never: {what}");
+}
+
+/// Scenario: Prometheus with the shipped rules asks a real service; spans with a dropped identity come; somebody says that each
+/// finding is resolved.
+/// Guarantees: whoever is on call is told of the dropped identity, and the ticket of open findings ends once none is open.
+#[tokio::test]
+async fn a_dropped_identity_wakes_somebody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let catalogue = at("catalogue.json");
+    hopseal(&["check", "--write-catalogue", catalogue.to_str().expect("text"), EXAMPLE]);
+    let text = format!(
+        "listen: {{otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: 127.0.0.1:0, admin: 127.0.0.1:0}}
+windows: {{settle: 100ms}}
+judging: {{catalogue: catalogue.json}}
+store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
+",
+        at("data").display()
+    );
+    std::fs::write(at("hopseal.yaml"), text).expect("written");
+    let serving = Serving::start(&at("hopseal.yaml"));
+
+    // As shipped, but for addresses and waits.
+    let (woken, managed, asked) = (Woken::default(), port(), port());
+    let on_call = on_call(Arc::clone(&woken)).await;
+    let prometheus = read("prometheus.yaml")
+        .replace("15s", "1s")
+        .replace("127.0.0.1:9093", &format!("127.0.0.1:{managed}"))
+        .replace("127.0.0.1:9464", &serving.admin);
+    let alertmanager = read("alertmanager.yaml")
+        .replace("127.0.0.1:9095", &format!("127.0.0.1:{on_call}"))
+        .replace("group_wait: 30s", "group_wait: 0s")
+        .replace("group_interval: 5m", "group_interval: 1s");
+    let rules = read("prometheus-rules.yaml").replace("for: 1d", "for: 0s");
+    for (name, text) in [
+        ("prometheus.yaml", prometheus),
+        ("alertmanager.yaml", alertmanager),
+        ("prometheus-rules.yaml", rules),
+    ] {
+        std::fs::write(at(name), text).expect("written");
+    }
+    let _manager = Started::new(
+        "prometheus-alertmanager",
+        folder.path(),
+        &[
+            "--config.file=alertmanager.yaml".to_owned(),
+            "--storage.path=alerts".to_owned(),
+            format!("--web.listen-address=127.0.0.1:{managed}"),
+            "--cluster.listen-address=".to_owned(),
+        ],
+    );
+    let _prometheus = Started::new(
+        "prometheus",
+        folder.path(),
+        &[
+            "--config.file=prometheus.yaml".to_owned(),
+            "--storage.tsdb.path=metrics".to_owned(),
+            "--enable-feature=exemplar-storage".to_owned(),
+            format!("--web.listen-address=127.0.0.1:{asked}"),
+        ],
+    );
+    let query = async |expression: &str| {
+        let url = format!("http://127.0.0.1:{asked}/api/v1/query");
+        let url = reqwest::Url::parse_with_params(&url, [("query", expression)]).expect("a URL");
+        let answer = reqwest::get(url).await.ok()?.text().await.ok()?;
+        let answer: Value = serde_json::from_str(&answer).ok()?;
+        answer.pointer("/data/result/0/value/1")?.as_str()?.parse::<f64>().ok()
+    };
+    // Twice at least, so that what comes is an increase.
+    let scraped = "count_over_time(hopseal_findings_total{rule=\"identity_dropped\"}[1m])";
+    until("two looks at the metrics", async || query(scraped).await >= Some(2.0)).await;
+
+    serving.post("application/json", std::fs::read(EXAMPLE).expect("the example")).await;
+    let is_told = |name: &str, state: &str| {
+        let told = woken.lock().expect("no panic");
+        told.iter().any(|(alert, now)| (alert.as_str(), now.as_str()) == (name, state))
+    };
+    until("the page", async || is_told("HopsealIdentityDropped", "firing")).await;
+    until("the ticket", async || is_told("HopsealOpenFindings", "firing")).await;
+    assert!(!is_told("HopsealOpenFindings", "resolved"));
+    assert!(query("sum(hopseal_hops_total)").await >= Some(7.0));
+    let url = format!("http://127.0.0.1:{asked}/api/v1/query_exemplars");
+    let period = [("start", "2020-01-01T00:00:00Z"), ("end", "2100-01-01T00:00:00Z")];
+    let url =
+        reqwest::Url::parse_with_params(&url, [("query", "hopseal_findings_total")].iter().chain(&period));
+    let exemplars = reqwest::get(url.expect("a URL")).await.expect("an answer").text().await.expect("text");
+    assert!(exemplars.contains("\"trace_id\":\"fb450e28d3afa623cb286238a74cee36\""), "{exemplars}");
+
+    for id in serving.findings().await {
+        let url = format!("http://{}/api/v1/findings/{id}", serving.api);
+        let said = reqwest::Client::new()
+            .patch(url)
+            .header("content-type", "application/json")
+            .body(r#"{"state": "resolved", "note": "mended"}"#);
+        assert!(said.send().await.expect("an answer").status().is_success());
+    }
+    until("the end of the ticket", async || is_told("HopsealOpenFindings", "resolved")).await;
+    serving.stop();
+}
