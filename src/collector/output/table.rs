@@ -33,6 +33,13 @@ pub(super) fn write(report: &Report, colour: bool, out: &mut dyn Write) -> io::R
     page.rejections(report)
 }
 
+/// Writes the traces of the report and what was found in them, and nothing that is added up.
+pub(super) fn write_traces(report: &Report, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+    let mut page = Page { out, colour };
+    page.traces(report)?;
+    page.findings(report)
+}
+
 struct Page<'o> {
     out: &'o mut dyn Write,
     colour: bool,
