@@ -18,7 +18,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hopseal::keys::FixedKeys;
 use hopseal::{
     Algorithm, Clock as _, Credential, IssuerBuilder, IssuerKind, Registry, SystemClock, Token, Validated,
-    Validator,
+    Validator, Verified,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -104,10 +104,10 @@ impl Authority {
         self.clients.iter().find(|client| client.id == id)
     }
 
-    /// A JWT of these claims and those that every one has.
-    fn sign(&self, client: &Client, claims: Value) -> Result<Issued, Denied> {
+    /// A token of these claims and those that every one has, which ends at `most` at the latest.
+    fn sign(&self, client: &Client, claims: Value, most: u64) -> Result<Issued, Denied> {
         let now = SystemClock.now().0;
-        let ends = now + client.lifetime;
+        let ends = most.min(now + client.lifetime);
         let mut all = json!({
             "iss": self.issuer, "aud": AUDIENCE, "client_id": client.id, "tid": "acme",
             "jti": random::<16>().map_err(|_| Denied("server_error"))?, "iat": now, "exp": ends,
@@ -119,7 +119,7 @@ impl Authority {
         let [header, payload] = [header, all].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
         let signed = format!("{header}.{payload}");
         let signature = URL_SAFE_NO_PAD.encode(self.key.sign(signed.as_bytes()));
-        Ok(Issued { token: format!("{signed}.{signature}"), lifetime: client.lifetime })
+        Ok(Issued { token: format!("{signed}.{signature}"), lifetime: ends.saturating_sub(now) })
     }
 
     async fn issue(&self, client: &Client, form: &TokenForm) -> Result<Issued, Denied> {
@@ -132,31 +132,30 @@ impl Authority {
                     .filter(|code| Some(&code.redirect) == form.redirect_uri.as_ref())
                     .filter(|code| code.challenge == URL_SAFE_NO_PAD.encode(digest))
                     .ok_or(Denied("invalid_grant"))?;
-                self.sign(client, json!({"sub": code.user, "kind": "user"}))
+                self.sign(client, json!({"sub": code.user, "kind": "user"}), u64::MAX)
             }
             CLIENT if client.secret.is_some() => {
-                self.sign(client, json!({"sub": client.id, "kind": "agent"}))
+                self.sign(client, json!({"sub": client.id, "kind": "agent"}), u64::MAX)
             }
             EXCHANGE if client.secret.is_some() => {
-                let (subject, actor) = (self.sent(&form.subject_token).await?, self.sent(&form.actor_token));
-                let actor = actor.await?;
+                let subject = self.sent(form.subject_token.as_deref()).await?;
+                let actor = self.sent(form.actor_token.as_deref()).await?;
                 let (subject, actor) = (subject.principal(), actor.principal());
+                // Who shows somebody else's token as its own, or acts for somebody who acts for a third, is turned away.
                 if actor.id != client.id || !subject.actors.is_empty() {
                     return Err(Denied("invalid_request"));
                 }
                 let act = json!({"sub": actor.id, "kind": actor.kind.as_str()});
-                let ends = (SystemClock.now().0 + client.lifetime).min(subject.expiry.0);
-                let claims =
-                    json!({"sub": subject.id, "kind": subject.kind.as_str(), "act": act, "exp": ends});
-                self.sign(client, claims)
+                let claims = json!({"sub": subject.id, "kind": subject.kind.as_str(), "act": act});
+                self.sign(client, claims, subject.expiry.0)
             }
             _ => Err(Denied("unsupported_grant_type")),
         }
     }
 
     /// A token of ours that came back.
-    async fn sent(&self, token: &Option<String>) -> Result<Arc<hopseal::Verified>, Denied> {
-        let token = Token::new(token.clone().ok_or(Denied("invalid_request"))?);
+    async fn sent(&self, token: Option<&str>) -> Result<Arc<Verified>, Denied> {
+        let token = Token::new(token.ok_or(Denied("invalid_request"))?);
         match self.own.validate(&token, Credential::AccessToken).await {
             Ok(Validated::Verified(verified)) => Ok(verified),
             Ok(Validated::Refused(_)) | Err(_) => Err(Denied("invalid_grant")),

@@ -40,7 +40,7 @@ use self::people::{BROWSER, KIOSK, KIOSK_SECONDS, People};
 use self::story::{STORIES, Stage, Story};
 use self::tell::{Teller, broken};
 use self::trail::Trail;
-use self::trust::{TRUST_DOMAIN, Trust, random};
+use self::trust::{SKEW, TRUST_DOMAIN, Trust, random};
 use crate::check::Exit;
 use crate::serve::Background;
 use crate::serve::clock::{Clock as _, SystemClock};
@@ -102,7 +102,7 @@ impl Folder {
     /// Writes what the collector is told: as little as it takes. Traces are judged soon, since nothing here is slow.
     fn configuration(&self, trust: &Trust) -> Result<PathBuf, DemoError> {
         self.write("seals.jwks.json", trust.published())?;
-        self.write("policy.yaml", b"# One machine, one clock.\nthresholds: {skew: 1s}\n")?;
+        self.write("policy.yaml", format!("thresholds: {{skew: {SKEW}s}}\n").as_bytes())?;
         // JSON's texts are YAML's too.
         let data = serde_json::Value::from(self.data().to_string_lossy()).to_string();
         let text = format!(
@@ -130,7 +130,7 @@ pub(crate) fn run(args: &DemoArgs, colour: bool, out: &mut dyn Write) -> Result<
     let authority = Arc::new(Authority::new(address, clients)?);
     let mut trust = Trust::new(authority.issuer())?;
     let collector = Background::start(&folder.configuration(&trust)?).map_err(DemoError::Collector)?;
-    let (Some(spans), Some(api)) = (collector.address("otlp_http"), collector.address("api")) else {
+    let (Some(spans), Some(api)) = (collector.otlp_http(), collector.api()) else {
         return Err(DemoError::Collector(crate::serve::ServeError::Ended));
     };
     let runtime = Builder::new_multi_thread().enable_all().build();
@@ -141,14 +141,15 @@ pub(crate) fn run(args: &DemoArgs, colour: bool, out: &mut dyn Write) -> Result<
     }
     let fleet = Fleet::open(&runtime, &mut trust, spans, (authority.issuer(), &secret))?;
     let people = People::new(authority.issuer())?;
-    let trail = Trail::of(folder.data());
-    let teller = Teller { out, colour, api };
-    let told = play(
-        &runtime,
-        args.keep,
-        Cast { fleet: &fleet, people: &people, trust: &trust, trail: &trail, spans },
-        teller,
-    );
+    let cast = Cast {
+        fleet: &fleet,
+        people: &people,
+        trust: &trust,
+        trail: &Trail::of(folder.data()),
+        spans,
+        folder: args.data.is_some().then(|| folder.path()),
+    };
+    let told = play(&runtime, args.keep, &cast, Teller { out, colour, api });
     fleet.close();
     drop(runtime);
     collector.stop().map_err(DemoError::Collector)?;
@@ -163,10 +164,12 @@ struct Cast<'a> {
     trail: &'a Trail,
     /// Where spans go.
     spans: SocketAddr,
+    /// What stays, if somebody asked for it.
+    folder: Option<&'a Path>,
 }
 
 /// Plays until the end, or until a signal says to stop.
-fn play(runtime: &Runtime, keep: bool, cast: Cast<'_>, mut teller: Teller<'_>) -> Result<Exit, DemoError> {
+fn play(runtime: &Runtime, keep: bool, cast: &Cast<'_>, mut teller: Teller<'_>) -> Result<Exit, DemoError> {
     runtime.block_on(async {
         let refused = DemoError::set_up("signals");
         let signals =
@@ -179,7 +182,7 @@ fn play(runtime: &Runtime, keep: bool, cast: Cast<'_>, mut teller: Teller<'_>) -
             }
         };
         let exit = tokio::select! {
-            exit = tell_all(&cast, &mut teller) => exit?,
+            exit = tell_all(cast, &mut teller) => exit?,
             () = stopped() => return Err(DemoError::Interrupted),
         };
         if keep {
@@ -195,16 +198,14 @@ async fn tell_all(cast: &Cast<'_>, teller: &mut Teller<'_>) -> Result<Exit, Demo
     for person in ["alice", "bob", "carol"] {
         people.push((person, cast.trust.pseudonym(person)?));
     }
-    teller.cast(&people, cast.spans).map_err(DemoError::Output)?;
+    teller.cast(&people, cast.spans, cast.folder).map_err(DemoError::Output)?;
     let stage = Stage::new(cast.people, cast.fleet, cast.trust).await?;
     let mut played = Vec::new();
     for (number, story) in (1..).zip(&STORIES) {
         teller.begin(number, story).map_err(DemoError::Output)?;
         let from = SystemClock.now();
         stage.play(story).await?;
-        let providers = cast.fleet.providers();
-        let flushed = tokio::task::spawn_blocking(move || Fleet::flush(&providers)).await;
-        flushed.map_err(DemoError::call("sending spans"))??;
+        tokio::task::block_in_place(|| cast.fleet.flush())?;
         let report = awaited(story, || cast.trail.within(Interval { from, to: u64::MAX })).await?;
         teller.end(story, &report).map_err(DemoError::Output)?;
         played.push((story, from));

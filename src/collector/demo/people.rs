@@ -15,9 +15,9 @@ use super::trust::random;
 
 /// The browser, which runs in people's hands.
 pub(super) const BROWSER: &str = "browser";
-/// A terminal in a public place, whose tokens live two seconds.
+/// A terminal in a public place, whose tokens live three seconds.
 pub(super) const KIOSK: &str = "kiosk";
-pub(super) const KIOSK_SECONDS: u64 = 2;
+pub(super) const KIOSK_SECONDS: u64 = 3;
 
 /// Where a browser comes back to after sign-in. Nobody answers there: the code is read off the address.
 const REDIRECT: &str = "http://127.0.0.1/signed-in";

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use hopseal_correlate::report::Report;
@@ -51,25 +52,33 @@ impl Teller<'_> {
         writeln!(self.out, "{style}{text}{style:#}")
     }
 
-    /// Who and what there is.
-    pub(super) fn cast(&mut self, people: &[(&str, String)], collector: SocketAddr) -> io::Result<()> {
-        self.styled(BOLD, "Hopseal: whose identity was it at every hop?")?;
+    /// Who and what there is; where it is kept, if it is.
+    pub(super) fn cast(
+        &mut self,
+        people: &[(&str, String)],
+        collector: SocketAddr,
+        folder: Option<&Path>,
+    ) -> io::Result<()> {
+        let (api, out) = (self.api, &mut *self.out);
         writeln!(
-            self.out,
+            out,
             "Five services call each other over HTTP and a queue, and send their spans to a collector."
         )?;
         writeln!(
-            self.out,
-            "Each has a fault of the kind that real services have. This is what the collector finds.\n"
+            out,
+            "Some have faults, of the kind that real services have. This is what the collector finds.\n"
         )?;
-        writeln!(self.out, "  collector      http://{collector} takes spans (OTLP)")?;
-        writeln!(self.out, "  pages and API  http://{}", self.api)?;
-        writeln!(self.out, "  on spans, people go by pseudonyms:")?;
-        for (person, pseudonym) in people {
-            writeln!(self.out, "    {person:5} is {pseudonym}")?;
+        writeln!(out, "  collector      http://{collector} (OTLP)")?;
+        writeln!(out, "  pages and API  http://{api}")?;
+        if let Some(folder) = folder {
+            writeln!(out, "  kept in        {}", folder.display())?;
         }
-        writeln!(self.out)?;
-        self.out.flush()
+        writeln!(out, "  on spans, people go by pseudonyms:")?;
+        for (person, pseudonym) in people {
+            writeln!(out, "    {person:5} is {pseudonym}")?;
+        }
+        writeln!(out)?;
+        out.flush()
     }
 
     /// What is going to be done.
@@ -89,15 +98,16 @@ impl Teller<'_> {
         for line in &broken {
             self.styled(BAD, &format!("NOT AS PROMISED: {line}"))?;
         }
-        let found = report
-            .traces
-            .iter()
-            .filter(|trace| report.findings.iter().any(|finding| finding.trace_id == Some(trace.trace_id)));
-        for trace in found {
-            let at = format!("http://{}/traces/{}", self.api, trace.trace_id);
-            self.styled(DIM, &at)?;
+        let about = |id| report.findings.iter().any(|finding| finding.trace_id == Some(id));
+        let links: Vec<_> =
+            report.traces.iter().map(|trace| trace.trace_id).filter(|id| about(*id)).collect();
+        for id in &links {
+            let link = format!("http://{}/traces/{id}", self.api);
+            self.styled(DIM, &link)?;
         }
-        writeln!(self.out)?;
+        if !links.is_empty() || !broken.is_empty() {
+            writeln!(self.out)?;
+        }
         self.out.flush()
     }
 
@@ -105,14 +115,11 @@ impl Teller<'_> {
     pub(super) fn verdict(&mut self, kept: usize, stories: usize) -> io::Result<Exit> {
         let exit = match stories.saturating_sub(kept) {
             0 => {
-                self.styled(
-                    GOOD,
-                    &format!("Every one of {stories} stories found what it promises, and nothing else."),
-                )?;
+                self.styled(GOOD, "Every story found what it promises, and nothing else.")?;
                 Exit::Clean
             }
-            broke => {
-                self.styled(BAD, &format!("{broke} of {stories} stories did not find what they promise."))?;
+            broken => {
+                self.styled(BAD, &format!("{broken} of {stories} stories did not find what they promise."))?;
                 Exit::Findings
             }
         };
@@ -122,12 +129,7 @@ impl Teller<'_> {
 
     /// That it goes on.
     pub(super) fn stays(&mut self) -> io::Result<()> {
-        writeln!(
-            self.out,
-            "\nThe collector and the services stay as they are: look around at http://{}",
-            self.api
-        )?;
-        writeln!(self.out, "Ctrl-C ends it.")?;
+        writeln!(self.out, "\nIt stays as it is until Ctrl-C: look around at http://{}", self.api)?;
         self.out.flush()
     }
 }

@@ -19,6 +19,8 @@ use super::error::DemoError;
 pub(super) const TRUST_DOMAIN: &str = "shop.example";
 /// Whom access tokens are for: any service of the shop.
 pub(super) const AUDIENCE: &str = "shop";
+/// How many seconds clocks may be apart, to services and collector alike: there is one machine.
+pub(super) const SKEW: u64 = 1;
 /// How the registry calls the authority.
 const STAFF: &str = "staff";
 /// The services that validate credentials, and seal what they validated.
@@ -59,6 +61,7 @@ impl Trust {
             .loopback_http()
             .audiences([AUDIENCE])
             .algorithms([Algorithm::EdDsa])
+            .skew(SKEW)
             .claims(issuer_claims());
         let seals = IssuerBuilder::new(IssuerKind::Seal, "seals", TRUST_DOMAIN).jwks(r#"{"keys":[]}"#);
         let registry = Registry::new([staff, seals]).map_err(DemoError::set_up("the trust registry"))?;
@@ -89,7 +92,10 @@ impl Trust {
 
     /// What a service seals and checks seals with. Each service has the rules, and its own key alone.
     pub(super) fn seals(&mut self, service: &'static str) -> Result<Seals, DemoError> {
-        let keys = self.keys.remove(service).ok_or(DemoError::Randomness)?;
+        let keys = self.keys.remove(service).ok_or_else(|| DemoError::SetUp {
+            what: "seals",
+            source: format!("`{service}` has no key, or has it already").into(),
+        })?;
         let sealer = |service| SealRule::new(service, workload(service)).may_seal(MaySeal::issuers([STAFF]));
         let mailer = SealRule::new(RESEALER, workload(RESEALER))
             .may_reseal(MayReseal { max_wait: 600, ..MayReseal::default() });

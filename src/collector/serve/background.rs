@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::config::Config;
 use super::listen::Port;
+use super::receiver::Protocol;
 use super::run::{ServeError, serve};
 
 /// A service on threads of its own, until it is stopped or dropped. It heeds no signals.
@@ -43,9 +44,18 @@ impl Background {
         }
     }
 
-    /// Where it listens for what, by the word of [`Port::label`].
-    pub(crate) fn address(&self, label: &str) -> Option<SocketAddr> {
-        self.addresses.iter().find(|(port, _)| port.label() == label).map(|(_, address)| *address)
+    /// Where it takes OTLP over HTTP, if it does.
+    pub(crate) fn otlp_http(&self) -> Option<SocketAddr> {
+        self.address(Port::Spans(Protocol::OtlpHttp))
+    }
+
+    /// Where its API is, if it has one.
+    pub(crate) fn api(&self) -> Option<SocketAddr> {
+        self.address(Port::Api)
+    }
+
+    fn address(&self, of: Port) -> Option<SocketAddr> {
+        self.addresses.iter().find(|(port, _)| *port == of).map(|(_, address)| *address)
     }
 
     /// Stops it, and waits until what was found is kept.

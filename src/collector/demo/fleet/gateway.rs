@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -54,8 +54,7 @@ struct Gateway {
 pub(super) fn app(parts: &Parts, orders: SocketAddr, agent: SocketAddr) -> Result<Router, DemoError> {
     let rules = [Rule::to(format!("http://{orders}")), Rule::to(format!("http://{agent}")).forward_token()];
     let gateway = Gateway { client: parts.client(rules)?, orders, agent };
-    let validator =
-        Remembering { validator: std::sync::Arc::clone(&parts.validator), good: Mutex::default() };
+    let validator = Remembering { validator: Arc::clone(&parts.validator), good: Mutex::default() };
     let layer = parts.layer_with(validator).require().edge(["user.id"]).keep_token();
     Ok(Router::new()
         .route("/account", get(account))

@@ -1,9 +1,9 @@
 //! `mailer`: works on messages, each with the identity that came with it, in a trace of its own.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use hopseal::messaging::Consumer;
-use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 

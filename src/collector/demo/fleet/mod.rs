@@ -65,16 +65,9 @@ impl Fleet {
     }
 
     /// Sends all spans that there are. To be called where it may block.
-    pub(super) fn flush(providers: &[SdkTracerProvider]) -> Result<(), DemoError> {
-        providers
-            .iter()
-            .try_for_each(SdkTracerProvider::force_flush)
-            .map_err(DemoError::call("sending spans"))
-    }
-
-    /// What makes the spans of its services.
-    pub(super) fn providers(&self) -> Vec<SdkTracerProvider> {
-        self.providers.clone()
+    pub(super) fn flush(&self) -> Result<(), DemoError> {
+        let flushed = self.providers.iter().try_for_each(SdkTracerProvider::force_flush);
+        flushed.map_err(DemoError::call("sending spans"))
     }
 
     /// Closes it: nothing is sent any more. To be called outside of the runtime.

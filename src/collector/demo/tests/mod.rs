@@ -1,5 +1,7 @@
 //! That a demo whose stories do not find what they promise fails.
 
+mod authority;
+
 use std::cell::Cell;
 
 use hopseal_correlate::finding::{Finding, Subject};
