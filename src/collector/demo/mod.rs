@@ -20,8 +20,10 @@ mod tests;
 mod trail;
 mod trust;
 
+use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +42,7 @@ use self::people::{BROWSER, KIOSK, KIOSK_SECONDS, People};
 use self::story::{STORIES, Stage, Story};
 use self::tell::{Teller, broken};
 use self::trail::Trail;
-use self::trust::{SKEW, TRUST_DOMAIN, Trust, random};
+use self::trust::{PSEUDONYM_KEY, SKEW, TRUST_DOMAIN, Trust, random};
 use crate::check::Exit;
 use crate::serve::Background;
 use crate::serve::clock::{Clock as _, SystemClock};
@@ -93,21 +95,25 @@ impl Folder {
         self.path().join("data")
     }
 
+    /// Writes a file, for nobody else to read: one of them is a key.
     fn write(&self, name: &str, content: &[u8]) -> Result<PathBuf, DemoError> {
         let path = self.path().join(name);
-        std::fs::write(&path, content).map_err(|source| DemoError::Write { path: path.clone(), source })?;
-        Ok(path)
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
+        let written = file.and_then(|mut file| file.write_all(content));
+        written.map(|()| path.clone()).map_err(|source| DemoError::Write { path, source })
     }
 
     /// Writes what the collector is told: as little as it takes. Traces are judged soon, since nothing here is slow.
-    fn configuration(&self, trust: &Trust) -> Result<PathBuf, DemoError> {
+    fn configuration(&self, trust: &Trust, issuer: &str) -> Result<PathBuf, DemoError> {
         self.write("seals.jwks.json", trust.published())?;
         self.write("policy.yaml", format!("thresholds: {{skew: {SKEW}s}}\n").as_bytes())?;
+        self.write("pseudonym.key", trust.pseudonym_key().as_bytes())?;
         // JSON's texts are YAML's too.
         let data = serde_json::Value::from(self.data().to_string_lossy()).to_string();
         let text = format!(
             "listen: {{otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: 127.0.0.1:0, admin: null}}
 judging: {{policy: policy.yaml, keys: seals.jwks.json, trust_domain: {TRUST_DOMAIN}}}
+access: {{pseudonyms: {{keys: [{{id: {PSEUDONYM_KEY}, file: pseudonym.key}}], issuers: ['{issuer}']}}}}
 windows: {{settle: 500ms}}
 store: {{folder: {data}, refuse_under: 64M}}
 telemetry: {{log: error}}
@@ -129,7 +135,8 @@ pub(crate) fn run(args: &DemoArgs, colour: bool, out: &mut dyn Write) -> Result<
     let clients = [(BROWSER, 600, None), (KIOSK, KIOSK_SECONDS, None), (AGENT, 600, Some(secret.clone()))];
     let authority = Arc::new(Authority::new(address, clients)?);
     let mut trust = Trust::new(authority.issuer())?;
-    let collector = Background::start(&folder.configuration(&trust)?).map_err(DemoError::Collector)?;
+    let configuration = folder.configuration(&trust, authority.issuer())?;
+    let collector = Background::start(&configuration).map_err(DemoError::Collector)?;
     let (Some(spans), Some(api)) = (collector.otlp_http(), collector.api()) else {
         return Err(DemoError::Collector(crate::serve::ServeError::Ended));
     };

@@ -99,9 +99,6 @@ pub(super) async fn send(what: &'static str, request: RequestBuilder) -> Result<
     }
 }
 
-/// A form of names and values of ours, of which only addresses hold what has to be encoded.
 fn form(fields: &[(&str, &str)]) -> String {
-    let encode = |text: &str| text.replace('%', "%25").replace(':', "%3A").replace('/', "%2F");
-    let fields = fields.iter().map(|(name, value)| format!("{name}={}", encode(value)));
-    fields.collect::<Vec<_>>().join("&")
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }

@@ -129,7 +129,9 @@ impl Teller<'_> {
 
     /// That it goes on.
     pub(super) fn stays(&mut self) -> io::Result<()> {
-        writeln!(self.out, "\nIt stays as it is until Ctrl-C: look around at http://{}", self.api)?;
+        let api = self.api;
+        writeln!(self.out, "\nIt stays as it is until Ctrl-C. Look around at http://{api}")?;
+        writeln!(self.out, "What alice did, and through what: http://{api}/principals?user=alice")?;
         self.out.flush()
     }
 }

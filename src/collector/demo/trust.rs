@@ -21,6 +21,8 @@ pub(super) const TRUST_DOMAIN: &str = "shop.example";
 pub(super) const AUDIENCE: &str = "shop";
 /// How many seconds clocks may be apart, to services and collector alike: there is one machine.
 pub(super) const SKEW: u64 = 1;
+/// The id of the key that pseudonyms are made with.
+pub(super) const PSEUDONYM_KEY: &str = "p1";
 /// How the registry calls the authority.
 const STAFF: &str = "staff";
 /// The services that validate credentials, and seal what they validated.
@@ -51,7 +53,7 @@ pub(super) struct Trust {
     issuer: String,
     keys: BTreeMap<&'static str, SealingKeys>,
     published: Vec<u8>,
-    pseudonym: String,
+    pseudonym_key: String,
 }
 
 impl Trust {
@@ -70,8 +72,8 @@ impl Trust {
             keys.insert(service, sealing_key(service)?);
         }
         let published = public_jwks(keys.values());
-        let pseudonym = random::<32>()?;
-        Ok(Self { registry, issuer: issuer.to_owned(), keys, published, pseudonym })
+        let pseudonym_key = random::<32>()?;
+        Ok(Self { registry, issuer: issuer.to_owned(), keys, published, pseudonym_key })
     }
 
     /// The public keys of all that seal, as a JWK set.
@@ -79,8 +81,13 @@ impl Trust {
         &self.published
     }
 
+    /// The key that pseudonyms are made with, as base64url.
+    pub(super) fn pseudonym_key(&self) -> &str {
+        &self.pseudonym_key
+    }
+
     fn pseudonyms(&self) -> Result<Pseudonyms, DemoError> {
-        let key = PseudonymKey::from_base64url("p1", &self.pseudonym);
+        let key = PseudonymKey::from_base64url(PSEUDONYM_KEY, &self.pseudonym_key);
         let pseudonyms = key.and_then(|key| Pseudonyms::new(key, []));
         pseudonyms.map_err(DemoError::set_up("pseudonyms"))
     }
