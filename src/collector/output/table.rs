@@ -102,7 +102,11 @@ impl Page<'_> {
             0 => "incomplete".to_owned(),
             missing => format!("incomplete, {missing} parents missing"),
         };
-        self.heading(&format!("trace {}  {} hops, {complete}", trace.trace_id, trace.hops.len()))?;
+        let hops = match trace.hops.len() {
+            1 => "1 hop".to_owned(),
+            more => format!("{more} hops"),
+        };
+        self.heading(&format!("trace {}  {hops}, {complete}", trace.trace_id))?;
         let mut rows = Rows::default();
         for (place, depth) in tree(&trace.hops).into_iter().take(MAX_HOPS) {
             let Some(hop) = trace.hops.get(place) else { continue };
