@@ -33,7 +33,7 @@ enum Command {
     /// Takes spans by OTLP and Zipkin, judges every hop, and keeps what was found, until a signal says to stop.
     Serve(ServeArgs),
     /// Shows what it is about: runs a collector and a small fleet of services that lose, forge and swap identities, on this machine,
-    /// and tells what is found. It takes half a minute.
+    /// and tells what is found. It takes a quarter of a minute.
     #[command(
         after_help = "Exit status: 0 every story found what it promises, and nothing else; 1 one did not; 2 the folder is not \
                             empty; 3 it could not be told to its end."
