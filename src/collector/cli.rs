@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use hopseal_correlate::report::ListHops;
 
 use crate::check::{self, Exit, FailOn};
+use crate::demo::{self, DemoArgs};
 use crate::output::{self, Format};
 use crate::policy::{self, PolicyCommand};
 use crate::serve::trail::{self, TrailCommand};
@@ -31,6 +32,13 @@ enum Command {
     Check(CheckArgs),
     /// Takes spans by OTLP and Zipkin, judges every hop, and keeps what was found, until a signal says to stop.
     Serve(ServeArgs),
+    /// Shows what it is about: runs a collector and a small fleet of services that lose, forge and swap identities, on this machine,
+    /// and tells what is found. It takes a quarter of a minute.
+    #[command(
+        after_help = "Exit status: 0 every story found what it promises, and nothing else; 1 one did not; 2 the folder is not \
+                            empty; 3 it could not be told to its end."
+    )]
+    Demo(DemoArgs),
     /// Explains rules; writes, checks and proposes policies.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -109,6 +117,17 @@ struct ServeArgs {
     schema: bool,
 }
 
+impl Cli {
+    /// For a terminal: what can be looked at stays until it is ended.
+    #[must_use]
+    pub fn on_terminal(mut self) -> Self {
+        if let Command::Demo(args) = &mut self.command {
+            args.keep = true;
+        }
+        self
+    }
+}
+
 fn ratio(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
@@ -138,6 +157,12 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
             };
             return match serve::run(what, args.config.as_deref(), out) {
                 Ok(()) => Exit::Clean,
+                Err(error) => failed(&error, error.exit(), err),
+            };
+        }
+        Command::Demo(args) => {
+            return match demo::run(&args, colour, out) {
+                Ok(exit) => exit,
                 Err(error) => failed(&error, error.exit(), err),
             };
         }

@@ -11,7 +11,9 @@ use hopseal_collector::cli::{self, Cli};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let colour =
-        std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    cli::run(Cli::parse(), colour, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()).into()
+    let terminal = std::io::stdout().is_terminal();
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let cli = Cli::parse();
+    let cli = if terminal { cli.on_terminal() } else { cli };
+    cli::run(cli, colour, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()).into()
 }

@@ -1,3 +1,4 @@
+use crate::demo::settled;
 use crate::program::hopseal;
 
 /// The fenced block after `before`.
@@ -19,7 +20,19 @@ fn the_readme_shows_lines_of_the_table() {
     }
 }
 
-/// Scenario: a newcomer runs the README's first command.
+/// Scenario: someone reads what the demo tells.
+/// Guarantees: it tells every line of that.
+#[test]
+fn the_readme_shows_lines_of_the_demo() {
+    let told = include_str!("../examples/demo.txt");
+    let shown = settled(block_after(include_str!("../../README.md"), "cargo run --release -- demo\n"));
+    assert!(shown.lines().count() > 3);
+    for line in shown.lines().filter(|line| *line != "...") {
+        assert!(told.lines().any(|kept| kept == line), "{line}");
+    }
+}
+
+/// Scenario: a newcomer runs the README's command for files.
 /// Guarantees: it prints what the README shows and ends with 1, for the identity that `orders` drops.
 #[test]
 fn the_first_command_prints_what_the_readme_shows() {

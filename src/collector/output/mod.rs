@@ -11,6 +11,8 @@ pub(crate) mod trail;
 
 use std::io::Write;
 
+use hopseal_correlate::report::Report;
+
 pub(crate) use json::finding;
 
 use crate::check::{CheckError, Checked, Gate};
@@ -53,4 +55,9 @@ pub fn write(
         Format::Table => table::write(report, colour, out),
     };
     written.and_then(|()| out.flush()).map_err(CheckError::Output)
+}
+
+/// Writes the traces of a report hop by hop, and what was found in them, as the table has it.
+pub(crate) fn traces(report: &Report, colour: bool, out: &mut dyn Write) -> std::io::Result<()> {
+    table::write_traces(report, colour, out)
 }

@@ -33,6 +33,13 @@ pub(super) fn write(report: &Report, colour: bool, out: &mut dyn Write) -> io::R
     page.rejections(report)
 }
 
+/// Writes the traces of the report and what was found in them, and nothing that is added up.
+pub(super) fn write_traces(report: &Report, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+    let mut page = Page { out, colour };
+    page.traces(report)?;
+    page.findings(report)
+}
+
 struct Page<'o> {
     out: &'o mut dyn Write,
     colour: bool,
@@ -95,7 +102,11 @@ impl Page<'_> {
             0 => "incomplete".to_owned(),
             missing => format!("incomplete, {missing} parents missing"),
         };
-        self.heading(&format!("trace {}  {} hops, {complete}", trace.trace_id, trace.hops.len()))?;
+        let hops = match trace.hops.len() {
+            1 => "1 hop".to_owned(),
+            more => format!("{more} hops"),
+        };
+        self.heading(&format!("trace {}  {hops}, {complete}", trace.trace_id))?;
         let mut rows = Rows::default();
         for (place, depth) in tree(&trace.hops).into_iter().take(MAX_HOPS) {
             let Some(hop) = trace.hops.get(place) else { continue };

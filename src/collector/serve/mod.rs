@@ -8,16 +8,17 @@
 //!
 //! ```text
 //! delivery, budget, clock, metrics, reply -> refusal -> proof -> status, body, senders, admin -> inflate -> receiver
-//!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live, telemetry -> service -> run
+//!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live, telemetry -> service -> run -> background
 //! delivery, clock, people -> store -> tail -> keep, shape -> api -> pages, trail -> access
 //! ```
 
 mod access;
 mod admin;
 mod api;
+mod background;
 mod body;
 mod budget;
-mod clock;
+pub(crate) mod clock;
 mod config;
 mod delivery;
 mod inflate;
@@ -39,7 +40,7 @@ mod senders;
 mod service;
 mod shape;
 mod status;
-mod store;
+pub(crate) mod store;
 mod tail;
 mod telemetry;
 #[cfg(test)]
@@ -48,4 +49,5 @@ mod tls;
 pub(crate) mod trail;
 mod zipkin;
 
-pub(crate) use run::{Task, run};
+pub(crate) use background::Background;
+pub(crate) use run::{ServeError, Task, run};

@@ -1,6 +1,7 @@
 //! `hopseal serve`, as it is called.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -16,6 +17,7 @@ use super::api::{self, Api};
 use super::clock::{Clock, SystemClock};
 use super::config::{self, Config, ConfigError};
 use super::keep::{KeepError, Keeper};
+use super::listen::Port;
 use super::live::{Live, chain};
 use super::metrics::Metrics;
 use super::pages::{self, Pages};
@@ -61,6 +63,9 @@ pub(crate) enum ServeError {
     /// The machine gives no thread or no signals.
     #[error("cannot start")]
     Start(#[source] io::Error),
+    /// It ended before it could be asked where it listens.
+    #[error("ended at once")]
+    Ended,
     /// What was found last could not be kept. Its spans are read back from the journal by the next process.
     #[error("cannot keep what was found last")]
     Stop(#[source] StoreError),
@@ -71,9 +76,12 @@ impl ServeError {
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Export(_) => Exit::Usage,
-            Self::Output(_) | Self::Keep(_) | Self::Bind(_) | Self::Start(_) | Self::Stop(_) => {
-                Exit::Unreadable
-            }
+            Self::Output(_)
+            | Self::Keep(_)
+            | Self::Bind(_)
+            | Self::Start(_)
+            | Self::Ended
+            | Self::Stop(_) => Exit::Unreadable,
         }
     }
 }
@@ -93,7 +101,7 @@ pub(crate) fn run(task: Task, path: Option<&Path>, out: &mut dyn Write) -> Resul
             let name = path.unwrap_or(Path::new("the default configuration")).display();
             writeln!(out, "{name}: can be used").map_err(ServeError::Output)
         }
-        Task::Serve => serve(Config::load(path)?),
+        Task::Serve => serve(Config::load(path)?, |_, stop, reload| heed(stop, reload)),
     }
 }
 
@@ -107,8 +115,15 @@ fn people(config: &Config) -> Result<Option<People>, ConfigError> {
     Ok(people::keys(files)?.map(|keys| Arc::new((keys, issuers.clone()))))
 }
 
-/// Serves until SIGTERM or SIGINT. SIGHUP has all files read again.
-fn serve(config: Config) -> Result<(), ServeError> {
+/// Serves until it is told to stop by whoever `told` starts: who is given the addresses that are bound, what stops it, and what
+/// has all files read again.
+pub(super) fn serve<F>(
+    config: Config,
+    told: impl FnOnce(&[(Port, SocketAddr)], &watch::Sender<bool>, Arc<Notify>) -> io::Result<F>,
+) -> Result<(), ServeError>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     telemetry::log(config.log);
     let live = Live::load(&config)?;
     let (catalogue, people) = (catalogue(&config)?, people(&config)?);
@@ -143,8 +158,9 @@ fn serve(config: Config) -> Result<(), ServeError> {
         let service = Service::bind(config, live, Arc::clone(&keeper), metrics, api).await?;
         let (stop, stopped) = watch::channel(false);
         let reload = Arc::<Notify>::default();
-        let heed = heed(&stop, Arc::clone(&reload)).map_err(ServeError::Start)?;
-        tokio::spawn(heed);
+        let addresses: Vec<_> = service.addresses().collect();
+        let told = told(&addresses, &stop, Arc::clone(&reload)).map_err(ServeError::Start)?;
+        tokio::spawn(told);
         service.run(stopped, reload).await;
         Ok(())
     });
@@ -155,7 +171,7 @@ fn serve(config: Config) -> Result<(), ServeError> {
     served.and(kept)
 }
 
-/// Heeds signals from now on.
+/// Heeds signals from now on: SIGTERM and SIGINT stop it, SIGHUP has all files read again.
 fn heed(stop: &watch::Sender<bool>, reload: Arc<Notify>) -> io::Result<impl Future<Output = ()> + use<>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -91,7 +91,6 @@ impl<A: Accept> Service<A> {
     }
 
     /// Where it listens.
-    #[cfg(test)]
     pub(crate) fn addresses(&self) -> impl Iterator<Item = (Port, SocketAddr)> {
         self.ports.iter().map(|(port, address, _)| (*port, *address))
     }

@@ -39,7 +39,7 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     let Some(fault) = fault(cx, hop, span) else { return };
     let message = match (fault.member, fault.word) {
         (Some(member), _) => format!("`{member}` changed under one seal before `{}`", hop.service.name),
-        (None, "missing") => format!("`{}` has a sealed identity and no seal", hop.service.name),
+        (None, "missing") => format!("an identity came to `{}` without its seal", hop.service.name),
         (None, word) => format!("the seal at `{}` does not hold: {word}", hop.service.name),
     };
     let caller = cx.caller(hop);

@@ -121,7 +121,8 @@ impl HopIdentity {
     }
 
     /// A credential was validated at this hop; `arrived` is what [came with the request](Self::checked). The credential is what
-    /// counts: an identity beside it that is another's is a fault ([`SealFault::Mismatch`]) and is replaced.
+    /// counts: an identity beside it that is another's is a fault ([`SealFault::Mismatch`]) and is replaced. That more actors act than
+    /// before is none: the caller exchanged the token.
     ///
     /// The transaction is that of the transaction token, or of the valid seal beside the credential, or a new one. `None` when
     /// the system has no randomness for that.
@@ -280,14 +281,20 @@ impl HopIdentity {
     }
 }
 
-/// Whether an identity that came is that of the credential; under a pseudonym of another key, whether it could be.
+/// Whether an identity that came is that of the credential, or was before others came to act for it; under a pseudonym of another
+/// key, whether it could be.
 fn is_of(carried: &Carried, verified: &Verified, sealer: &Sealer) -> bool {
     let principal = verified.principal();
     let Some(sub) = carried.get(SUB) else { return false };
     let pseudonyms = sealer.pseudonyms();
-    let chain = principal.actors.iter().map(|actor| (actor.as_actor(), actor.issuer.as_deref()));
+    let is_of_actors = |since: usize| {
+        let chain = principal.actors.iter().skip(since);
+        let chain = chain.map(|actor| (actor.as_actor(), actor.issuer.as_deref()));
+        pseudonyms.is_of_actors(sub, carried.get(ACT), chain).unwrap_or(true)
+    };
     pseudonyms.is_of(sub, &principal.issuer, &principal.id).unwrap_or(true)
-        && pseudonyms.is_of_actors(sub, carried.get(ACT), chain).unwrap_or(true)
+        // A token that was exchanged since names the new actors in front of those before (RFC 8693 section 4.1).
+        && (0..=principal.actors.len()).any(is_of_actors)
 }
 
 impl fmt::Debug for HopIdentity {

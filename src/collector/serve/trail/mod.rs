@@ -171,7 +171,11 @@ pub(crate) fn run(command: &TrailCommand, out: &mut dyn Write) -> Result<(), Tra
     }
 }
 
-fn open(path: &Path) -> Result<SqliteStore, TrailError> {
+/// Opens a trail, to be read.
+///
+/// # Errors
+/// [`TrailError::NoTrail`], [`TrailError::Read`].
+pub(crate) fn open(path: &Path) -> Result<SqliteStore, TrailError> {
     if !path.join("catalog.sqlite").is_file() {
         return Err(TrailError::NoTrail(path.to_owned()));
     }

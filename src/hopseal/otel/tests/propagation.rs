@@ -1,15 +1,15 @@
 //! Baggage in and out. What is named after a bug is one that the SDK's own propagator has, in 0.33.1.
 
-use hopseal_identity::Assurance;
 use hopseal_identity::attribute::{ISS, KIND, SUB, TENANT};
 use hopseal_identity::seal::SealFault;
+use hopseal_identity::{Assurance, Kind};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::propagation::text_map_propagator::TextMapPropagator as _;
 use proptest::prelude::*;
 
 use super::*;
 use crate::seal::testing::checker;
-use crate::{Reason, Refused};
+use crate::{Acting, Reason, Refused};
 
 /// What the application sees after `headers` came, and what the next hop gets.
 fn seen_and_sent(headers: &[&str], names: &[&str]) -> (Vec<Option<String>>, Option<String>) {
@@ -244,10 +244,17 @@ fn a_credential_replaces_what_came_beside_it() {
     bob.principal.id = "bob".to_owned();
     let mut alone = alice();
     alone.principal.actors.clear();
+    let mut exchanged = alice();
+    let concierge = Acting { id: "concierge".to_owned(), issuer: None, kind: Some(Kind::Agent) };
+    exchanged.principal.actors.insert(0, concierge.clone());
+    let mut put_behind = alice();
+    put_behind.principal.actors.push(concierge);
     for (name, verified, header, fault, same_txn) in [
         ("the same", alice(), &own, None, true),
         ("another's", bob, &own, Some(SealFault::Mismatch), false),
         ("without the agent that acts", alone, &own, Some(SealFault::Mismatch), false),
+        ("exchanged since, so that one more acts", exchanged, &own, None, true),
+        ("one more, behind who acted before", put_behind, &own, Some(SealFault::Mismatch), false),
         ("the same, edited", alice(), &edited, Some(SealFault::Signature), false),
     ] {
         let identity =
