@@ -148,8 +148,11 @@ fn table(hops: &[HopRecord], steps: &[Step], findings: &[Shown], begin: u64) -> 
 fn service(hop: &HopRecord) -> Markup {
     html! {
         (name(&hop.service))
-        @if let Some(namespace) = &hop.namespace { " " span.note-on { "in " (name(namespace)) } }
-        @if let Some(environment) = &hop.environment { " " span.note-on { (name(environment)) } }
+        @match (&hop.namespace, &hop.environment) {
+            (Some(namespace), Some(environment)) => span.note-on { "in " (name(namespace)) ", " (name(environment)) },
+            (Some(one), None) | (None, Some(one)) => span.note-on { "in " (name(one)) },
+            (None, None) => {}
+        }
         @for via in &hop.via { " " span.note-on { "via " (name(via)) } }
     }
 }
