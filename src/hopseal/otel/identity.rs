@@ -1,17 +1,22 @@
 //! The identity at a hop, as a value of the context.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use hopseal_identity::attribute::{ACT, SUB};
 use hopseal_identity::baggage::Carried;
 use hopseal_identity::seal::{SealFault, trace_prefix};
 use hopseal_identity::{Assurance, CrossingCount};
 
+use opentelemetry::Context;
+use opentelemetry::trace::SpanContext;
+
 use super::ambient;
+use super::attributes::Sealing;
 use crate::Reason;
 use crate::clock::UnixTime;
 use crate::outcome::{Refused, Verified};
+use crate::seal::waiting::{Names, Wanted};
 use crate::seal::{Held, SealChecker, Sealed, Sealer, Txn};
 #[cfg(feature = "tower")]
 use crate::secret::Token;
@@ -45,7 +50,7 @@ struct Inner {
 pub(super) enum Source {
     Nobody,
     /// A credential that was validated here.
-    Held(Held),
+    Held(Arc<Held>),
     /// A seal that was checked here.
     Sealed(Sealed),
     /// What came, and nothing vouches for.
@@ -60,7 +65,10 @@ impl HopIdentity {
     /// There was no credential and no identity with the request.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self::new(Assurance::Anonymous, Source::Nobody)
+        // The most frequent of all, and always the same.
+        static NOBODY: LazyLock<HopIdentity> =
+            LazyLock::new(|| HopIdentity::new(Assurance::Anonymous, Source::Nobody));
+        NOBODY.clone()
     }
 
     /// Nothing is known.
@@ -123,20 +131,26 @@ impl HopIdentity {
     /// A credential was validated at this hop; `arrived` is what [came with the request](Self::checked). The credential is what
     /// counts: an identity beside it that is another's is a fault ([`SealFault::Mismatch`]) and is replaced.
     ///
-    /// The transaction is that of the transaction token, or of the valid seal beside the credential, or a new one. `None` when
-    /// the system has no randomness for that.
+    /// The transaction is that of the transaction token, or of the valid seal beside the credential, or a new one, whose id is made
+    /// when it is first needed. `None` when the id of a transaction token cannot travel.
     #[must_use]
     pub fn verified(verified: Arc<Verified>, sealer: Arc<Sealer>, arrived: Option<&Self>) -> Option<Self> {
         let beside = arrived.and_then(Self::carried);
         let same = beside.is_none_or(|carried| is_of(carried, &verified, &sealer));
         let txn = match (&verified.evidence().token_id, beside) {
-            (Some(id), _) if verified.evidence().credential == crate::Credential::TxnToken => Txn::new(id)?,
-            (_, Some(carried)) if same && arrived.is_some_and(|it| it.assurance() == Assurance::Sealed) => {
-                Txn::of(carried).or_else(Txn::random)?
+            (Some(id), _) if verified.evidence().credential == crate::Credential::TxnToken => {
+                Some(Txn::new(id)?)
             }
-            _ => Txn::random()?,
+            (_, Some(carried)) if same && arrived.is_some_and(|it| it.assurance() == Assurance::Sealed) => {
+                Txn::of(carried)
+            }
+            _ => None,
         };
-        let mut inner = Self::inner(Assurance::Verified, Source::Held(Held::new(sealer, verified, txn)));
+        let held = match txn {
+            Some(txn) => Held::new(sealer, verified, txn),
+            None => Held::in_new_transaction(sealer, verified),
+        };
+        let mut inner = Self::inner(Assurance::Verified, Source::Held(Arc::new(held)));
         inner.fault = if same { arrived.and_then(Self::seal_fault) } else { Some(SealFault::Mismatch) };
         inner.arrived = arrived.and_then(Self::arrived_hop);
         Some(Self::from(inner))
@@ -185,10 +199,10 @@ impl HopIdentity {
     /// around, where a span that was built before has put its own context in place of ours.
     #[must_use]
     pub fn current() -> Option<Self> {
-        opentelemetry::Context::map_current(Self::of)
+        Context::map_current(Self::of)
     }
 
-    pub(crate) fn of(cx: &opentelemetry::Context) -> Option<Self> {
+    pub(crate) fn of(cx: &Context) -> Option<Self> {
         cx.get::<Self>().cloned().or_else(ambient::get)
     }
 
@@ -259,6 +273,32 @@ impl HopIdentity {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
+    /// How its seal comes onto a span: at once, or when that is exported, if somebody does that.
+    pub(super) fn sealing(&self, span: &SpanContext, now: UnixTime, names: Names) -> Sealing {
+        let trace_id = span.trace_id().to_bytes();
+        let Source::Held(held) = &self.inner.source else { return Sealing::NotYet };
+        if names == [false; 3] {
+            return Sealing::NotYet;
+        }
+        let wanted = || Wanted { held: Arc::clone(held), at: now, names };
+        let key = (trace_id, span.span_id().to_bytes());
+        // What is not sampled is not exported.
+        if span.is_sampled() && held.sealer().waiting().put(key, wanted()) {
+            held.promise(trace_id, now);
+            return Sealing::NotYet;
+        }
+        Sealing::Now(trace_id, now)
+    }
+
+    /// Whether there is anything that could travel on from here: what [`leaving`](Self::leaving) says, without a seal being made.
+    pub(super) fn may_leave(&self, trace_id: [u8; 16], now: UnixTime) -> bool {
+        match &self.inner.source {
+            Source::Nobody => false,
+            Source::Held(_) => true,
+            Source::Sealed(_) | Source::Carried(_) => self.leaving(trace_id, now, false).is_some(),
+        }
+    }
+
     /// What travels on from here in a trace; `None` when nobody's identity does. A seal that was found broken is not passed on;
     /// one that has ended, or that only others may be able to check, is.
     pub(super) fn leaving(&self, trace_id: [u8; 16], now: UnixTime, fresh: bool) -> Option<Carried> {
@@ -278,6 +318,13 @@ impl HopIdentity {
             }
         }
     }
+}
+
+/// A context with nothing in it but that there is nobody: the same for every such request.
+#[cfg(feature = "tower")]
+pub(crate) fn nobody() -> Context {
+    static NOBODY: LazyLock<Context> = LazyLock::new(|| Context::new().with_value(HopIdentity::anonymous()));
+    NOBODY.clone()
 }
 
 /// Whether an identity that came is that of the credential; under a pseudonym of another key, whether it could be.

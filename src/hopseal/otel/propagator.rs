@@ -143,12 +143,12 @@ impl Propagator {
         if !exit.is_valid() {
             return Leaving::Nobody;
         }
-        let Some(carried) = identity.leaving(exit.trace_id().to_bytes(), self.clock.now(), self.fresh) else {
-            return Leaving::Nobody;
-        };
+        let (trace_id, now) = (exit.trace_id().to_bytes(), self.clock.now());
         if cx.get::<Egress>().copied().unwrap_or(self.egress) == Egress::Denied {
-            return Leaving::HeldBack;
+            // No seal is made for what stays here.
+            return if identity.may_leave(trace_id, now) { Leaving::HeldBack } else { Leaving::Nobody };
         }
+        let Some(carried) = identity.leaving(trace_id, now, self.fresh) else { return Leaving::Nobody };
         let before = identity.arrived_hop().unwrap_or(CrossingCount::START);
         let hop = before.next(&self.workload, exit.span_id().to_bytes());
         if span.is_recording() {

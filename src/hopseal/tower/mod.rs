@@ -26,7 +26,7 @@ pub use request::Presented;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 pub(crate) use scopes::with_scopes;
 pub use scopes::{Guarded, RequireScopes, RequireScopesService};
-pub use service::IdentityService;
+pub use service::{Identified, IdentityService};
 
 /// Validates a credential. What makes a [`Verified`](crate::Verified) implements it.
 pub trait Validate: Send + Sync + 'static {
@@ -73,7 +73,7 @@ enum Mode {
 }
 
 /// Finds out who calls, puts it into the context and the request's extensions as a [`HopIdentity`](crate::otel::HopIdentity), and
-/// turns away whom it must.
+/// turns away whom it must. That there is nobody stands in the context alone: such a request costs next to nothing.
 ///
 /// A bad credential is answered with 401, one that could not be judged with 503; a request without any is anonymous, or acts with
 /// the identity that came sealed. What is not for clients, a [`Refused`](crate::Refused) or an [`Undecided`], is in the extensions of

@@ -1,3 +1,4 @@
+mod late;
 mod matrix;
 mod propagation;
 mod spans;
