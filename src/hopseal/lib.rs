@@ -118,8 +118,8 @@ pub use observe::{Observed, Observer, Unobserved};
 pub use outcome::{Confirmation, Evidence, Refused, Undecided, Validated, Verified};
 pub use principal::{Acting, Credential, Principal};
 pub use registry::{
-    Claims, EventFeed, IntrospectionNumbers, Issuer, IssuerBuilder, IssuerKind, KeyNumbers, Place, Registry,
-    RegistryError, RegistryFile, RegistryFileError, Reseals, SealerEntry, Source,
+    Claims, EventFeed, IntrospectionNumbers, Issuer, IssuerBuilder, IssuerKind, KeyNumbers, Place, Refresh,
+    Registry, RegistryError, RegistryFile, RegistryFileError, Reseals, SealerEntry, Source, WhenDown,
 };
 pub use revocation::{Revocation, Revocations, RevocationsFull};
 pub use secret::{Fingerprint, Scheme, Secret, Token};

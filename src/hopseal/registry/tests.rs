@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::{Algorithm, Credential, Secret};
 
@@ -208,7 +210,7 @@ fn the_version_follows_what_matters_secrets_too() {
 }
 
 const POLICY: &str = "
-keys: {soft_age: 5m, soft_age_most: 10m, max_stale: 30m, unknown_kid_burst: 3, wait: 2s}
+keys: {soft_age: 5m, soft_age_most: 10m, max_stale: 30m, unknown_kid_burst: 3, unknown_kid_when_down: refuse, wait: 2s, refresh: {inline: 1s}}
 introspection: {ttl: 10s, capacity: 500, patience: 3}
 issuers:
   - name: staff
@@ -232,6 +234,10 @@ fn the_policy_is_read_and_what_is_left_out_is_left_to_its_default() {
     let registry = Registry::from_yaml(POLICY).expect("good");
     let (keys, asking) = (registry.key_numbers(), registry.introspection_numbers());
     assert_eq!((keys.soft_age, keys.max_stale, keys.retry_most), (Some(300), Some(1800), None));
+    assert_eq!(
+        (keys.unknown_kid_when_down, keys.refresh),
+        (Some(WhenDown::Refuse), Some(Refresh::Inline(Duration::from_secs(1))),)
+    );
     assert_eq!((asking.ttl, asking.capacity, asking.pause), (Some(10), Some(500), None));
     let feed = registry.issuer("staff").expect("there").feed().expect("a feed");
     assert_eq!((feed.speaks_for.as_slice(), feed.quiet), (&["partners".to_owned()][..], Some(600)));
