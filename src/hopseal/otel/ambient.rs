@@ -102,7 +102,7 @@ pub(crate) fn current() -> Context {
 }
 
 /// Runs a future in a context, with an identity.
-#[cfg(any(feature = "messaging", feature = "tower"))]
+#[cfg(feature = "messaging")]
 pub(crate) const fn within<F: Future>(context: Context, identity: HopIdentity, future: F) -> WithIdentity<F> {
     WithIdentity { future, identity: Some(identity), context: Some(context) }
 }

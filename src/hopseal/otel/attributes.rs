@@ -2,7 +2,8 @@
 
 use hopseal_identity::attribute::{
     ACT, ACTORS, ALG, ASSURANCE, AUDIENCE, CLIENT, EXP, EXPIRES_AT, HOP_BEFORE, IAT, ISS, KID, KIND, METHOD,
-    OBSERVE, REASON, RESEALED, SCOPES, SEAL, SEAL_ERROR, SUB, TENANT, TOKEN_FINGERPRINT, TXN, WORKLOAD,
+    OBSERVE, PEER_WORKLOAD, REASON, RESEALED, SCOPES, SEAL, SEAL_ERROR, SUB, TENANT, TOKEN_FINGERPRINT, TXN,
+    WORKLOAD,
 };
 use hopseal_identity::baggage::Carried;
 use hopseal_identity::{Kind, member};
@@ -37,6 +38,7 @@ pub const DEFAULT_ATTRIBUTES: &[&str] = &[
     KIND,
     METHOD,
     OBSERVE,
+    PEER_WORKLOAD,
     REASON,
     RESEALED,
     SCOPES,
@@ -70,6 +72,9 @@ pub(super) fn tell(identity: &HopIdentity, sealing: Sealing, set: &mut dyn FnMut
     set(ASSURANCE, identity.assurance().as_str().into());
     if identity.is_observed() {
         set(OBSERVE, true.into());
+    }
+    if let Some(peer) = identity.peer() {
+        set(PEER_WORKLOAD, peer.principal().id.clone().into());
     }
     if let Some(reason) = identity.reason() {
         set(REASON, reason.into());

@@ -33,6 +33,8 @@ use crate::secret::Token;
 pub struct HopIdentity {
     inner: Arc<Inner>,
     observed: bool,
+    /// The workload that calls.
+    peer: Option<Arc<Verified>>,
     /// The credential, where it is kept to be sent on.
     #[cfg(feature = "tower")]
     token: Option<Arc<Token>>,
@@ -102,6 +104,26 @@ impl HopIdentity {
         Self::from(inner)
     }
 
+    /// Somebody says that it is that principal, of an issuer by its name in the registry. `None` where that cannot travel.
+    #[cfg(all(feature = "jwt", feature = "tower"))]
+    pub(crate) fn said_of(
+        principal: &crate::Principal,
+        issuer: &str,
+        pseudonyms: &hopseal_identity::pseudonym::Pseudonyms,
+    ) -> Option<Self> {
+        use hopseal_identity::attribute::{ISS, KIND, TENANT};
+        let sub = pseudonyms.current().of(&principal.issuer, &principal.id);
+        let tenant = principal.tenant.as_deref().and_then(hopseal_identity::member::escape);
+        let mut members = hopseal_identity::seal::Members::default();
+        for (name, value) in [(SUB, sub.as_str()), (KIND, principal.kind.as_str()), (ISS, issuer)] {
+            members.set(name, value).ok()?;
+        }
+        if let Some(tenant) = &tenant {
+            members.set(TENANT, tenant).ok()?;
+        }
+        Carried::new(&members, None, None).ok().map(Self::asserted)
+    }
+
     /// An identity came, and its seal is not accepted, for that reason.
     #[cfg(feature = "messaging")]
     pub(crate) fn faulty(carried: Carried, fault: SealFault) -> Self {
@@ -160,6 +182,7 @@ impl HopIdentity {
         Self {
             inner: Arc::new(inner),
             observed: false,
+            peer: None,
             #[cfg(feature = "tower")]
             token: None,
         }
@@ -170,6 +193,19 @@ impl HopIdentity {
     pub const fn observed(mut self) -> Self {
         self.observed = true;
         self
+    }
+
+    /// The same, called by that workload: `hopseal.peer_workload` says so on the span. It is no part of who acts.
+    #[must_use]
+    pub fn with_peer(mut self, peer: Arc<Verified>) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+
+    /// The workload that calls, as its certificate was validated here, or by a declared proxy.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Verified> {
+        self.peer.as_deref()
     }
 
     /// With the credential itself, which clients of this service may then send on.
@@ -269,8 +305,12 @@ impl HopIdentity {
         &self.inner.source
     }
 
+    /// Whether it is the very same.
     pub(super) fn is(&self, other: &Self) -> bool {
+        let peers = |this: &Self| this.peer.as_ref().map(Arc::as_ptr);
         Arc::ptr_eq(&self.inner, &other.inner)
+            && peers(self) == peers(other)
+            && self.observed == other.observed
     }
 
     /// How its seal comes onto a span: at once, or when that is exported, if somebody does that.

@@ -17,9 +17,11 @@ mod tests;
 
 #[cfg(feature = "tower")]
 pub(crate) use ambient::begun_within;
-pub use ambient::{WithIdentity, carried, carried_fn, with_identity};
 #[cfg(any(feature = "messaging", feature = "tower"))]
-pub(crate) use ambient::{current, within};
+pub(crate) use ambient::current;
+#[cfg(feature = "messaging")]
+pub(crate) use ambient::within;
+pub use ambient::{WithIdentity, carried, carried_fn, with_identity};
 #[cfg(feature = "tokio")]
 pub use ambient::{spawn, spawn_blocking};
 pub use attributes::DEFAULT_ATTRIBUTES;

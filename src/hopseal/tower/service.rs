@@ -1,24 +1,29 @@
 //! The service of the layer.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use hopseal_identity::Assurance;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tower_service::Service;
 
-use super::answer::{Manner, Turned};
+use super::answer::{Manner, Proofs, Turned};
+use super::future::{Begun, Identified};
+#[cfg(feature = "jwt")]
+use super::peer::ForwardedClaims;
+use super::peer::{self, Company};
 use super::request::{Headers, presented};
 use super::{Mode, Presented, Shared, Validate, span};
-use crate::otel::{self, Before, HopIdentity, Propagator, WithIdentity, begun_within, stamp};
-use crate::outcome::{Refused, Validated};
+use crate::otel::{self, Before, HopIdentity, Propagator, begun_within, stamp};
+use crate::outcome::{Refused, Validated, Verified};
 use crate::secret::Scheme;
+
+/// In which Envoy says whose certificates were seen.
+const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// A service whose requests have an identity: see [`IdentityLayer`](super::IdentityLayer).
 #[derive(Debug)]
@@ -64,6 +69,7 @@ struct Arrival {
     before: Option<SpanContext>,
     entry: Option<Entry>,
     scheme: Scheme,
+    company: Company,
     /// There is nothing at all in `cx`.
     bare: bool,
 }
@@ -96,11 +102,10 @@ impl<V: Validate> Shared<V> {
                 Ok(Validated::Refused(refused)) => refused,
                 Ok(Validated::Verified(verified)) => {
                     let kept = self.keeps_token && verified.evidence().confirmation.is_none();
-                    let sealer = Arc::clone(&self.sealer);
-                    return match HopIdentity::verified(verified, sealer, arrived.as_ref()) {
-                        None => (HopIdentity::unknown(), Some(Turned::Broken)),
-                        Some(found) if kept => (found.with_token(Arc::new(presented.token)), None),
-                        Some(found) => (found, None),
+                    let (found, turned) = self.verified(verified, arrived.as_ref());
+                    return match kept && turned.is_none() {
+                        true => (found.with_token(Arc::new(presented.token)), None),
+                        false => (found, turned),
                     };
                 }
             },
@@ -109,14 +114,78 @@ impl<V: Validate> Shared<V> {
     }
 }
 
-impl<V> Shared<V> {
-    /// Who calls without a credential.
-    fn uncredentialed(&self, arrived: Option<HopIdentity>) -> Found {
+impl<V: Validate> Shared<V> {
+    /// Who calls without a credential: whoever a proxy says, or what came sealed, or the workload, or nobody.
+    fn uncredentialed(&self, headers: &HeaderMap, company: &Company, arrived: Option<HopIdentity>) -> Found {
+        #[cfg(feature = "jwt")]
+        if let Some(found) = self.forwarded(headers, company, arrived.as_ref()) {
+            return found;
+        }
+        #[cfg(not(feature = "jwt"))]
+        let _ = headers;
+        let sealed = arrived.as_ref().is_some_and(|it| it.assurance() == Assurance::Sealed);
+        if let Some(caller) = company.caller.as_ref().filter(|_| self.workloads && !sealed) {
+            return self.verified(Arc::clone(caller), arrived.as_ref());
+        }
         let identity = arrived.unwrap_or_else(HopIdentity::anonymous);
-        let turned = self.mode == Mode::Require && identity.assurance() != Assurance::Sealed;
+        let turned = self.mode == Mode::Require && !sealed;
         (identity, turned.then_some(Turned::NoCredential))
     }
 
+    /// Whoever a proxy says that a token was of.
+    #[cfg(feature = "jwt")]
+    fn forwarded(
+        &self,
+        headers: &HeaderMap,
+        company: &Company,
+        arrived: Option<&HopIdentity>,
+    ) -> Option<Found> {
+        let name = self.proxies.claims.as_ref()?;
+        let header = peer::joined(headers, name)?;
+        match self.validator.forwarded_claims(company.direct.as_deref(), &header)? {
+            ForwardedClaims::Verified(verified) => Some(self.verified(verified, arrived)),
+            ForwardedClaims::Refused(refused) => {
+                Some((HopIdentity::refused(&refused), Some(Turned::Refused(refused))))
+            }
+            // What came in baggage is no worse, and of strangers neither is taken.
+            ForwardedClaims::Asserted { .. }
+                if arrived.is_some() || self.edge.is_some() || self.mode == Mode::Require =>
+            {
+                None
+            }
+            ForwardedClaims::Asserted { principal, issuer } => {
+                Some((HopIdentity::said_of(&principal, &issuer, self.sealer.pseudonyms())?, None))
+            }
+        }
+    }
+
+    fn verified(&self, verified: Arc<Verified>, arrived: Option<&HopIdentity>) -> Found {
+        match HopIdentity::verified(verified, Arc::clone(&self.sealer), arrived) {
+            None => (HopIdentity::unknown(), Some(Turned::Broken)),
+            Some(found) => (found, None),
+        }
+    }
+
+    /// Who stands behind a request.
+    fn company<B>(&self, request: &Request<B>) -> Company {
+        let mut company = Company::of(request.extensions(), self.clock.now());
+        if self.proxies.certificates
+            && let Some(header) = peer::joined(request.headers(), &CLIENT_CERTIFICATE)
+            && let Some(seen) = self.validator.forwarded_certificate(company.direct.as_deref(), &header)
+        {
+            company.caller = Some(seen);
+        }
+        company
+    }
+
+    /// The nonce for the next proof, where one came or is to come.
+    fn nonce(&self, scheme: Scheme) -> Option<HeaderValue> {
+        self.origin.as_ref().filter(|_| scheme == Scheme::Dpop)?;
+        HeaderValue::try_from(self.validator.proof_nonce(self.clock.now())?).ok()
+    }
+}
+
+impl<V: Validate> Shared<V> {
     /// The context of a request, without the identity that came with it; the trace it came from, where that is not continued.
     fn came(&self, headers: &Headers<'_>) -> (Context, Option<SpanContext>) {
         let cx = match &self.traces {
@@ -132,7 +201,13 @@ impl<V> Shared<V> {
         }
     }
 
-    fn arrival<B>(&self, propagator: &Propagator, request: &Request<B>, scheme: Scheme) -> Arrival {
+    fn arrival<B>(
+        &self,
+        propagator: &Propagator,
+        request: &Request<B>,
+        scheme: Scheme,
+        company: Company,
+    ) -> Arrival {
         let current = Context::current();
         let headers = Headers(request.headers());
         let (trace, before) = self.came(&headers);
@@ -164,7 +239,7 @@ impl<V> Shared<V> {
                 Some(Entry::Ours(spans.start(span, &trace, &cx)))
             }
         };
-        Arrival { cx, before, entry, scheme, bare }
+        Arrival { cx, before, entry, scheme, company, bare }
     }
 
     /// Turns a request away, or begins to have it served.
@@ -182,19 +257,27 @@ impl<V> Shared<V> {
         let (identity, turned) = found;
         let observes = self.mode == Mode::Observe;
         let identity = if observes { identity.observed() } else { identity };
-        let Arrival { cx, before, entry, scheme, bare } = arrival;
+        let Arrival { cx, before, entry, scheme, company, bare } = arrival;
+        let identity = match company.caller {
+            None => identity,
+            Some(caller) => identity.with_peer(caller),
+        };
+        let nonce = self.nonce(scheme);
         if let Some(entry) = &entry {
             stamp(entry.cx(), &identity, self.clock.now(), &self.workload);
         }
         if let Some(turned) = turned.filter(|_| !observes) {
-            let manner = Manner::of(request.headers(), self.realm.as_deref(), scheme);
+            let algorithms = self.origin.as_ref().map(|_| self.validator.proof_algorithms());
+            let proofs = algorithms.as_ref().filter(|algorithms| !algorithms.is_empty());
+            let proofs = proofs.map(|algorithms| Proofs { algorithms, nonce: nonce.as_ref() });
+            let manner = Manner::of(request.headers(), self.realm.as_deref(), scheme).asking(proofs);
             let answer = turned.answer(manner);
             if let Some(Entry::Ours(entry)) = &entry {
                 span::end(entry, &SpanKind::Server, answer.status(), answer.headers());
             }
             return Begun::Turned { answer: Some(answer) };
         }
-        let nobody = identity.assurance() == Assurance::Anonymous && !observes;
+        let nobody = identity.assurance() == Assurance::Anonymous && !observes && identity.peer().is_none();
         if nobody {
             // What an earlier layer found out does not count any more.
             request.extensions_mut().remove::<HopIdentity>();
@@ -209,78 +292,7 @@ impl<V> Shared<V> {
             (None, None) => (Some(cx.with_value(identity.clone())), None),
         };
         let call = begun_within(within, identity, || inner.call(request));
-        Begun::Served { call, ours }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A request that was let in, or not.
-    #[project = BegunProjection]
-    enum Begun<F, R> {
-        Turned { answer: Option<Response<R>> },
-        Served {
-            #[pin]
-            call: WithIdentity<F>,
-            // The entry span, if it is ours to end.
-            ours: Option<Context>,
-        },
-    }
-}
-
-impl<F, R, E> Future for Begun<F, R>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
-        match self.project() {
-            BegunProjection::Turned { answer } => match answer.take() {
-                Some(answer) => Poll::Ready(Ok(answer)),
-                // Polled after it was ready.
-                None => Poll::Pending,
-            },
-            BegunProjection::Served { call, ours } => {
-                let result = std::task::ready!(call.poll(task));
-                if let (Some(entry), Ok(response)) = (ours, &result) {
-                    span::end(entry, &SpanKind::Server, response.status(), response.headers());
-                }
-                Poll::Ready(result)
-            }
-        }
-    }
-}
-
-/// A credential is being judged; then as without one.
-type Judging<R, E> = Pin<Box<dyn Future<Output = Result<Response<R>, E>> + Send>>;
-
-pin_project_lite::pin_project! {
-    /// The answer to a request: see [`IdentityLayer`](super::IdentityLayer).
-    pub struct Identified<F, R, E> {
-        #[pin]
-        state: State<F, R, E>,
-    }
-}
-
-pin_project_lite::pin_project! {
-    #[project = StateProjection]
-    enum State<F, R, E> {
-        Begun { #[pin] begun: Begun<F, R> },
-        Judging { judging: Judging<R, E> },
-    }
-}
-
-impl<F, R, E> Future for Identified<F, R, E>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
-        match self.project().state.project() {
-            StateProjection::Begun { begun } => begun.poll(task),
-            StateProjection::Judging { judging } => judging.as_mut().poll(task),
-        }
+        Begun::Served { call, ours, nonce }
     }
 }
 
@@ -301,26 +313,26 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let company = self.shared.company(&request);
         let presented = match presented(&request, self.shared.origin.as_deref()) {
             Ok(None) => {
-                let arrival = self.shared.arrival(&self.propagator, &request, Scheme::Bearer);
-                let found = self.shared.uncredentialed(arrival.cx.get::<HopIdentity>().cloned());
-                let begun = self.shared.begin(&mut self.inner, request, arrival, found);
-                return Identified { state: State::Begun { begun } };
+                let arrival = self.shared.arrival(&self.propagator, &request, Scheme::Bearer, company);
+                let arrived = arrival.cx.get::<HopIdentity>().cloned();
+                let found = self.shared.uncredentialed(request.headers(), &arrival.company, arrived);
+                return Identified::begun(self.shared.begin(&mut self.inner, request, arrival, found));
             }
-            Ok(Some(presented)) => Ok(presented),
+            Ok(Some(presented)) => Ok(Presented { certificate: company.certificate(), ..presented }),
             Err(refused) => Err(refused),
         };
         let scheme = presented.as_ref().map_or(Scheme::Bearer, Presented::scheme);
-        let arrival = self.shared.arrival(&self.propagator, &request, scheme);
+        let arrival = self.shared.arrival(&self.propagator, &request, scheme, company);
         // The one that was made ready is the one that is called.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         let shared = Arc::clone(&self.shared);
-        let judging = Box::pin(async move {
+        Identified::judging(Box::pin(async move {
             let found = shared.judge(presented, arrival.cx.get::<HopIdentity>().cloned()).await;
             shared.begin(&mut inner, request, arrival, found).await
-        });
-        Identified { state: State::Judging { judging } }
+        }))
     }
 }

@@ -2,6 +2,8 @@ mod allocations;
 mod entry;
 mod guard;
 #[cfg(feature = "jwt")]
+mod peers;
+#[cfg(feature = "jwt")]
 mod validator;
 
 use std::convert::Infallible;
