@@ -14,6 +14,7 @@
 //! | `jwt` | `Validator`: access tokens, ID tokens, JWT-SVIDs, Txn-Tokens; DPoP proofs and certificates that tokens are bound to; what a declared proxy says | 59 |
 //! | `paseto` | PASETO v4, public and local, with PASERK keys | 67 |
 //! | `spiffe` | X.509-SVIDs: workloads by their certificates | 62 |
+//! | `workload-api` | keys, bundles and SVIDs from the socket of a SPIFFE agent: `WorkloadApi` | 0 |
 //! | `cache` | verifications that are remembered, without any answer being another for it | 62 |
 //! | `http` | keys of issuers, fetched and kept: `keys::KeyStore` | 129 |
 //! | `introspection` | opaque tokens, about which their issuer is asked: `introspection::Introspector` | 132 |
@@ -36,7 +37,7 @@
 //!
 //! ```text
 //! algorithm, clock, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation, jose, http,
-//! spiffe_id -> keys, client -> claims -> binding, cache, mesh, paseto -> svid, introspection -> validator, outgoing, events
+//! spiffe_id, workload -> keys, client -> claims -> binding, cache, mesh, paseto -> svid, introspection -> validator, outgoing, events
 //! -> seal -> otel -> tower, messaging, neighbours -> axum, egress, otlp, tonic
 //! ```
 #![cfg_attr(all(feature = "axum", feature = "jwt"), doc = include_str!("start.md"))]
@@ -101,6 +102,8 @@ pub mod tonic;
 pub mod tower;
 #[cfg(feature = "jwt")]
 mod validator;
+#[cfg(feature = "workload-api")]
+mod workload;
 
 pub use algorithm::Algorithm;
 #[cfg(feature = "jwt")]
@@ -126,5 +129,9 @@ pub use secret::{Fingerprint, Scheme, Secret, Token};
 pub use spiffe_id::SpiffeId;
 #[cfg(feature = "spiffe")]
 pub use svid::{BundleError, Chain, X509Bundle};
+#[cfg(feature = "workload-api")]
+pub use svid::{OwnSvid, Workload, WorkloadUpdates};
 #[cfg(feature = "jwt")]
 pub use validator::Validator;
+#[cfg(feature = "workload-api")]
+pub use workload::{WorkloadApi, WorkloadFault};

@@ -48,7 +48,9 @@ impl Token {
         };
         let token = token.trim_start_matches(' ');
         let body = token.trim_end_matches('=');
-        let legal = |letter: u8| letter.is_ascii_alphanumeric() || b"-._~+/".contains(&letter);
+        let legal = |letter: u8| {
+            letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+        };
         let whole = !body.is_empty() && body.bytes().all(legal);
         whole.then(|| Self { scheme: Some(scheme), ..Self::new(token) })
     }

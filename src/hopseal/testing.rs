@@ -137,6 +137,12 @@ fn ed25519(seed: &[u8]) -> (Ed25519KeyPair, Vec<u8>) {
     (pair, public)
 }
 
+/// The key of [`Mint::svid`], which does not say what it is for.
+#[cfg(feature = "workload-api")]
+pub(crate) fn p256(kid: &str) -> String {
+    format!(r#"{{"kty":"EC","crv":"P-256","kid":"{kid}","x":"{P256_X}","y":"{P256_Y}"}}"#)
+}
+
 /// The public key of a seed.
 #[cfg(feature = "cache")]
 pub(crate) fn jwk(kid: &str, seed: u8) -> String {

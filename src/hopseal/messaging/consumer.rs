@@ -18,7 +18,7 @@ use crate::seal::{ResealError, SealChecker, Sealer};
 /// Works on messages with the identities that came with them.
 #[derive(Debug, Clone)]
 pub struct Consumer {
-    workload: String,
+    workload: Arc<str>,
     checker: Arc<SealChecker>,
     sealer: Option<Arc<Sealer>>,
     spans: Spans,
@@ -49,7 +49,7 @@ impl Consumer {
     #[must_use]
     pub fn new(checker: Arc<SealChecker>, workload: impl Into<String>, tracer: BoxedTracer) -> Self {
         Self {
-            workload: workload.into(),
+            workload: workload.into().into(),
             checker,
             sealer: None,
             spans: Spans::new(tracer),
@@ -84,7 +84,7 @@ impl Consumer {
         let remote = TraceContextPropagator::new().extract_with_context(&Context::new(), carrier);
         let producer = remote.span().span_context().clone();
         // Its seal is checked once it is known for which trace.
-        let cx = Propagator::new(self.workload.as_str()).extract_with_context(&Context::new(), carrier);
+        let cx = Propagator::new(&*self.workload).extract_with_context(&Context::new(), carrier);
         let carried = match cx.get::<HopIdentity>() {
             None => Ok(None),
             Some(identity) => match (identity.carried(), identity.seal_fault()) {

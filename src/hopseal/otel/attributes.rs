@@ -1,5 +1,7 @@
 //! What of an identity stands on a span.
 
+use std::sync::Arc;
+
 use hopseal_identity::attribute::{
     ACT, ACTORS, ALG, ASSURANCE, AUDIENCE, CLIENT, EXP, EXPIRES_AT, HOP_BEFORE, IAT, ISS, KID, KIND, METHOD,
     OBSERVE, PEER_WORKLOAD, REASON, RESEALED, SCOPES, SEAL, SEAL_ERROR, SUB, TENANT, TOKEN_FINGERPRINT, TXN,
@@ -98,7 +100,17 @@ pub(super) fn tell(identity: &HopIdentity, sealing: Sealing, set: &mut dyn FnMut
 
 fn tell_held(held: &Held, sealing: Sealing, set: &mut dyn FnMut(&'static str, Value)) {
     let (principal, evidence) = (held.verified().principal(), held.verified().evidence());
-    tell_members(held.members(), set);
+    // Texts that are shared, where they can be: a span is made for every request.
+    let sub = || Value::from(StringValue::from(Arc::clone(held.pseudonym())));
+    set(SUB, sub());
+    if principal.kind == Kind::User {
+        set(ENDUSER_PSEUDO_ID, sub());
+    }
+    set(KIND, principal.kind.as_str().into());
+    set(ISS, evidence.issuer.clone().into());
+    for (name, value) in held.members() {
+        set(name, StringValue::from(Arc::clone(value)).into());
+    }
     // Where none can be made it is verified all the same, and only nobody else is told.
     if let Sealing::Now(trace_id, now) = sealing
         && let Ok(carried) = held.carried(trace_id, now)

@@ -117,19 +117,17 @@ impl SpanProcessor for IdentityProcessor {
 
 /// Writes an identity on the span of a context: an entry span that began before the identity was known.
 #[cfg(any(feature = "messaging", feature = "tower"))]
-pub(crate) fn stamp(cx: &Context, identity: &HopIdentity, now: crate::clock::UnixTime, workload: &str) {
+pub(crate) fn stamp(cx: &Context, identity: &HopIdentity, now: crate::clock::UnixTime, workload: &Arc<str>) {
     let span = cx.span();
     if !span.is_recording() {
         return;
     }
     let sealing = identity.sealing(span.span_context(), now, [true; 3]);
-    let mut attributes = Vec::with_capacity(DEFAULT_ATTRIBUTES.len());
     tell(identity, sealing, &mut |name, value| {
         // All else is written unless it is asked otherwise.
         if name != ENDUSER_ID {
-            attributes.push(KeyValue::new(name, value));
+            span.set_attribute(KeyValue::new(name, value));
         }
     });
-    attributes.push(KeyValue::new(WORKLOAD, workload.to_owned()));
-    span.set_attributes(attributes);
+    span.set_attribute(KeyValue::new(WORKLOAD, Arc::clone(workload)));
 }

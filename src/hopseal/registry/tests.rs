@@ -161,6 +161,22 @@ fn entries_from_code_are_held_to_the_same() {
         ("empty keys", builder(IssuerKind::Static, "a").jwks(" ").algorithms(rs256), Some("jwks")),
         ("no keys", builder(IssuerKind::Static, "a").algorithms(rs256), Some("jwks")),
         ("no address", builder(IssuerKind::Jwks, "a").algorithms(rs256), Some("jwks_uri")),
+        ("a socket", builder(IssuerKind::Spiffe, "a").workload_api("unix:///a/b").algorithms(rs256), None),
+        (
+            "another machine",
+            builder(IssuerKind::Spiffe, "a").workload_api("tcp://127.0.0.1:1").algorithms(rs256),
+            Some("workload_api"),
+        ),
+        (
+            "two places",
+            builder(IssuerKind::Spiffe, "a").workload_api("unix:///a/b").jwks("{}").algorithms(rs256),
+            Some("workload_api"),
+        ),
+        (
+            "a socket of no trust domain",
+            builder(IssuerKind::Jwks, "a").workload_api("unix:///a/b").algorithms(rs256),
+            Some("workload_api"),
+        ),
         (
             "HMAC beside RSA",
             builder(IssuerKind::Static, "a").jwks("{}").algorithms([Algorithm::Rs256, Algorithm::Hs256]),

@@ -79,21 +79,20 @@ impl Held {
         self.named.get_or_init(|| self.sealer.name(&self.verified))
     }
 
-    /// The members that are the same in every seal, as far as they can travel.
+    /// The pseudonym of its subject.
     #[cfg(feature = "otel")]
-    pub(crate) fn members(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        use hopseal_identity::attribute::{ACT, ISS, KIND, SUB, TENANT, TXN};
+    pub(crate) fn pseudonym(&self) -> &Arc<str> {
+        &self.named().sub
+    }
+
+    /// Tenant, actors and transaction as they travel, as far as they do.
+    #[cfg(feature = "otel")]
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
+        use hopseal_identity::attribute::{ACT, TENANT, TXN};
         let named = self.named();
-        [
-            (SUB, Some(named.sub.as_str())),
-            (KIND, Some(self.verified.principal().kind.as_str())),
-            (ISS, Some(self.verified.evidence().issuer.as_str())),
-            (TENANT, named.tenant.as_deref()),
-            (ACT, named.act.as_deref()),
-            (TXN, self.txn().map(Txn::as_str)),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
+        [(TENANT, named.tenant.as_ref()), (ACT, named.act.as_ref()), (TXN, self.txn().map(Txn::shared))]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
     }
 
     /// What stands for an actor.

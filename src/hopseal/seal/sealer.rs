@@ -1,6 +1,5 @@
 //! Making seals.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use aws_lc_rs::rand;
@@ -39,10 +38,10 @@ pub struct Sealer {
 /// What an identity is called as it travels, whenever and in whatever trace.
 #[derive(Debug)]
 pub(super) struct Named {
-    pub(super) sub: String,
-    pub(super) act: Option<String>,
+    pub(super) sub: Arc<str>,
+    pub(super) act: Option<Arc<str>>,
     /// None also for one that cannot travel.
-    pub(super) tenant: Option<String>,
+    pub(super) tenant: Option<Arc<str>>,
 }
 
 /// An identity that is not sealed.
@@ -92,7 +91,7 @@ pub enum ResealError {
 
 /// The id of a transaction: the same across restarts of the trace (`txn`, RFC 8417 section 2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Txn(String);
+pub struct Txn(Arc<str>);
 
 impl Txn {
     /// A new one, of 128 random bits; `None` when the system has no randomness to give.
@@ -100,24 +99,31 @@ impl Txn {
     pub fn random() -> Option<Self> {
         let mut bytes = [0; 16];
         rand::fill(&mut bytes).ok()?;
-        Some(Self(BASE64URL.encode(bytes)))
+        let mut text = [0; 22];
+        BASE64URL.encode_slice(bytes, &mut text).ok()?;
+        std::str::from_utf8(&text).ok().map(|text| Self(text.into()))
     }
 
     /// That of a transaction token; `None` when it is empty or too long to travel.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        member::escape(text).map(|value| Self(value.into_owned()))
+        member::escape(text).map(|value| Self(value.into()))
     }
 
     /// That of an identity that travels, if there is one.
     #[must_use]
     pub fn of(carried: &Carried) -> Option<Self> {
-        carried.get(TXN).map(|value| Self(value.to_owned()))
+        carried.get(TXN).map(|value| Self(value.into()))
     }
 
     /// As the value of `hopseal.txn`.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[cfg(feature = "otel")]
+    pub(super) const fn shared(&self) -> &Arc<str> {
         &self.0
     }
 }
@@ -174,9 +180,9 @@ impl Sealer {
         let (principal, key) = (verified.principal(), self.pseudonyms.current());
         let actors = principal.actors.iter().map(|actor| (actor.as_actor(), actor.issuer.as_deref()));
         Named {
-            sub: key.of(&principal.issuer, &principal.id),
-            act: key.actors(actors),
-            tenant: principal.tenant.as_deref().and_then(member::escape).map(Cow::into_owned),
+            sub: key.of(&principal.issuer, &principal.id).into(),
+            act: key.actors(actors).map(Into::into),
+            tenant: principal.tenant.as_deref().and_then(member::escape).map(Into::into),
         }
     }
 
@@ -195,7 +201,7 @@ impl Sealer {
         }
         let mut members = Members::default();
         for (name, value) in [
-            (SUB, Some(named.sub.as_str())),
+            (SUB, Some(&*named.sub)),
             (KIND, Some(principal.kind.as_str())),
             (ISS, Some(verified.evidence().issuer.as_str())),
             (TENANT, named.tenant.as_deref()),

@@ -156,7 +156,7 @@ struct Shared<V> {
     validator: Arc<V>,
     sealer: Arc<Sealer>,
     checker: Arc<SealChecker>,
-    workload: String,
+    workload: Arc<str>,
     clock: Arc<dyn Clock>,
     mode: Mode,
     realm: Option<String>,
@@ -184,7 +184,7 @@ impl<V> Clone for Shared<V> {
             validator: Arc::clone(&self.validator),
             sealer: Arc::clone(&self.sealer),
             checker: Arc::clone(&self.checker),
-            workload: self.workload.clone(),
+            workload: Arc::clone(&self.workload),
             clock: Arc::clone(&self.clock),
             mode: self.mode,
             realm: self.realm.clone(),
@@ -220,7 +220,7 @@ impl<V: Validate> IdentityLayer<V> {
             validator: Arc::new(validator),
             sealer,
             checker,
-            workload: workload.into(),
+            workload: workload.into().into(),
             clock: Arc::new(SystemClock),
             mode: Mode::Optional,
             realm: None,
@@ -337,7 +337,7 @@ impl<V: Validate> IdentityLayer<V> {
 
 impl<V> Shared<V> {
     fn propagator(&self) -> Propagator {
-        let propagator = Propagator::new(self.workload.clone())
+        let propagator = Propagator::new(&*self.workload)
             .checking(Arc::clone(&self.checker))
             .clock(Arc::clone(&self.clock));
         match &self.edge {
