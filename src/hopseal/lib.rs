@@ -23,6 +23,7 @@
 //! | `metrics` | what happens, counted by OpenTelemetry: `metrics::Metrics` | 42 |
 //! | `seal` | sealing what was validated, for the hops to come, and checking the seals of others | 53 |
 //! | `otel` | identity within OpenTelemetry 0.33: context, baggage on the wire, attributes on spans; with `tracing` too | 71 |
+//! | `confidential` | identities that nobody in between can read, as PASETO v4.local: `confidential` | 0 |
 //! | `tokio` | `otel::spawn` and `otel::spawn_blocking` | 74 |
 //! | `tower` | a layer for servers that finds out who calls, and one for clients that says what may leave: `tower`, `egress` | 75 |
 //! | `axum` | who calls as an argument of a handler, guards, a route for public keys | 96 |
@@ -38,7 +39,7 @@
 //! ```text
 //! algorithm, clock, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation, jose, http,
 //! spiffe_id, workload -> keys, client -> claims -> binding, cache, mesh, paseto -> svid, introspection -> validator, outgoing, events
-//! -> seal -> otel -> tower, messaging, neighbours -> axum, egress, otlp, tonic
+//! -> seal, confidential -> otel -> tower, messaging, neighbours -> axum, egress, otlp, tonic
 //! ```
 #![cfg_attr(all(feature = "axum", feature = "jwt"), doc = include_str!("start.md"))]
 
@@ -55,6 +56,8 @@ mod claims;
 #[cfg(all(feature = "http", any(feature = "introspection", feature = "outgoing", test)))]
 pub mod client;
 mod clock;
+#[cfg(feature = "confidential")]
+pub mod confidential;
 #[cfg(feature = "tower")]
 pub mod egress;
 #[cfg(feature = "events")]

@@ -88,7 +88,7 @@ pub(super) fn tell(identity: &HopIdentity, sealing: Sealing, set: &mut dyn FnMut
         set(HOP_BEFORE, hop.to_string().into());
     }
     match identity.source() {
-        Source::Nobody => {}
+        Source::Nobody | Source::Encrypted(_) => {}
         Source::Held(held) => tell_held(held, sealing, set),
         Source::Sealed(sealed) => {
             set(METHOD, "seal".into());

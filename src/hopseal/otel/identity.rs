@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use hopseal_identity::attribute::{ACT, SUB};
-use hopseal_identity::baggage::Carried;
+use hopseal_identity::baggage::{Carried, Encrypted, Writer};
 use hopseal_identity::seal::{SealFault, trace_prefix};
 use hopseal_identity::{Assurance, CrossingCount};
 
@@ -57,6 +57,32 @@ pub(super) enum Source {
     Sealed(Sealed),
     /// What came, and nothing vouches for.
     Carried(Carried),
+    /// What came, and we cannot read.
+    Encrypted(Encrypted),
+}
+
+/// An identity on its way out.
+pub(crate) enum Travelling {
+    Readable(Carried),
+    Encrypted(Encrypted),
+}
+
+impl Travelling {
+    pub(super) fn with_hop(self, hop: CrossingCount) -> Self {
+        match self {
+            Self::Readable(carried) => Self::Readable(carried.with_hop(hop)),
+            Self::Encrypted(encrypted) => Self::Encrypted(encrypted.with_hop(hop)),
+        }
+    }
+
+    /// A header that begins with it, if there is one.
+    pub(crate) fn write(travelling: Option<&Self>) -> Writer {
+        match travelling {
+            None => Writer::new(None),
+            Some(Self::Readable(carried)) => Writer::new(Some(carried)),
+            Some(Self::Encrypted(encrypted)) => Writer::encrypted(encrypted),
+        }
+    }
 }
 
 impl HopIdentity {
@@ -92,6 +118,16 @@ impl HopIdentity {
     pub fn unreadable(fault: SealFault) -> Self {
         let mut inner = Self::inner(Assurance::Unknown, Source::Nobody);
         inner.fault = Some(fault);
+        Self::from(inner)
+    }
+
+    /// An identity came that we cannot read, for that reason: who it is, is not known here.
+    #[must_use]
+    pub fn encrypted(encrypted: Encrypted, fault: SealFault) -> Self {
+        let mut inner = Self::inner(Assurance::Unknown, Source::Nobody);
+        inner.arrived = encrypted.hop();
+        inner.fault = Some(fault);
+        inner.source = Source::Encrypted(encrypted);
         Self::from(inner)
     }
 
@@ -291,7 +327,7 @@ impl HopIdentity {
         match &self.inner.source {
             Source::Sealed(sealed) => Some(sealed.carried()),
             Source::Carried(carried) => Some(carried),
-            Source::Held(_) | Source::Nobody => None,
+            Source::Held(_) | Source::Nobody | Source::Encrypted(_) => None,
         }
     }
 
@@ -335,15 +371,22 @@ impl HopIdentity {
         match &self.inner.source {
             Source::Nobody => false,
             Source::Held(_) => true,
-            Source::Sealed(_) | Source::Carried(_) => self.leaving(trace_id, now, false).is_some(),
+            Source::Sealed(_) | Source::Carried(_) | Source::Encrypted(_) => {
+                self.leaving(trace_id, now, false).is_some()
+            }
         }
     }
 
     /// What travels on from here in a trace; `None` when nobody's identity does. A seal that was found broken is not passed on;
     /// one that has ended, or that only others may be able to check, is.
-    pub(super) fn leaving(&self, trace_id: [u8; 16], now: UnixTime, fresh: bool) -> Option<Carried> {
-        match &self.inner.source {
+    pub(super) fn leaving(&self, trace_id: [u8; 16], now: UnixTime, fresh: bool) -> Option<Travelling> {
+        let readable = match &self.inner.source {
             Source::Nobody => None,
+            // Somebody who has the key may find it good. In another trace nobody would.
+            Source::Encrypted(encrypted) => {
+                let known = self.inner.fault == Some(SealFault::UnknownKey);
+                return known.then(|| Travelling::Encrypted(encrypted.clone()));
+            }
             Source::Held(held) if fresh => held.sealed_now(trace_id, now).ok(),
             Source::Held(held) => held.carried(trace_id, now).ok(),
             Source::Sealed(sealed) => Some(sealed.carried().clone()),
@@ -356,7 +399,8 @@ impl HopIdentity {
                     carried.seal().is_none_or(|seal| trace_prefix(seal).as_ref() == trace_id.first_chunk());
                 (harmless && here).then(|| carried.clone())
             }
-        }
+        };
+        readable.map(Travelling::Readable)
     }
 }
 

@@ -167,6 +167,8 @@ struct Shared<V> {
     /// Scheme and authority of our address, as clients know it.
     origin: Option<String>,
     keeps_token: bool,
+    #[cfg(feature = "confidential")]
+    keys: Option<Arc<crate::confidential::ConfidentialKeys>>,
     proxies: ProxyHeaders,
     workloads: bool,
     /// What reads the trace in place of W3C's.
@@ -193,6 +195,8 @@ impl<V> Clone for Shared<V> {
             route: self.route,
             origin: self.origin.clone(),
             keeps_token: self.keeps_token,
+            #[cfg(feature = "confidential")]
+            keys: self.keys.clone(),
             proxies: self.proxies.clone(),
             workloads: self.workloads,
             traces: self.traces.clone(),
@@ -229,6 +233,8 @@ impl<V: Validate> IdentityLayer<V> {
             route: None,
             origin: None,
             keeps_token: false,
+            #[cfg(feature = "confidential")]
+            keys: None,
             proxies: ProxyHeaders::default(),
             workloads: false,
             traces: None,
@@ -294,6 +300,13 @@ impl<V: Validate> IdentityLayer<V> {
         self.with(|shared| shared.keeps_token = true)
     }
 
+    /// Reads identities that travel such that nobody in between can read them. What comes readable is taken too.
+    #[cfg(feature = "confidential")]
+    #[must_use]
+    pub fn confidential(self, keys: Arc<crate::confidential::ConfidentialKeys>) -> Self {
+        self.with(|shared| shared.keys = Some(keys))
+    }
+
     /// Reads `x-forwarded-client-cert`, in which Envoy and Istio say whose certificate they saw: the workload that calls, where the
     /// [`Peer`] is a proxy that the validator [believes](crate::Validator::with_proxies) and put its own name there. From anybody else
     /// it is passed over.
@@ -340,6 +353,11 @@ impl<V> Shared<V> {
         let propagator = Propagator::new(&*self.workload)
             .checking(Arc::clone(&self.checker))
             .clock(Arc::clone(&self.clock));
+        #[cfg(feature = "confidential")]
+        let propagator = match &self.keys {
+            None => propagator,
+            Some(keys) => propagator.confidential(Arc::clone(keys)),
+        };
         match &self.edge {
             None => propagator,
             Some(names) => propagator.untrusted(names.iter().cloned()),

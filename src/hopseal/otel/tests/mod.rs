@@ -1,3 +1,5 @@
+#[cfg(feature = "confidential")]
+mod confidential;
 mod late;
 mod matrix;
 mod propagation;
