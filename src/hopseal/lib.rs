@@ -14,7 +14,7 @@
 //! | `jwt` | `Validator`: access tokens, ID tokens, JWT-SVIDs, Txn-Tokens; DPoP proofs and certificates that tokens are bound to; what a declared proxy says | 59 |
 //! | `paseto` | PASETO v4, public and local, with PASERK keys | 67 |
 //! | `spiffe` | X.509-SVIDs: workloads by their certificates | 62 |
-//! | `workload-api` | keys, bundles and SVIDs from the socket of a SPIFFE agent: `WorkloadApi` | 0 |
+//! | `workload-api` | keys, bundles and SVIDs from the socket of a SPIFFE agent: `WorkloadApi` | 180 |
 //! | `cache` | verifications that are remembered, without any answer being another for it | 62 |
 //! | `http` | keys of issuers, fetched and kept: `keys::KeyStore` | 129 |
 //! | `introspection` | opaque tokens, about which their issuer is asked: `introspection::Introspector` | 132 |
@@ -23,7 +23,7 @@
 //! | `metrics` | what happens, counted by OpenTelemetry: `metrics::Metrics` | 42 |
 //! | `seal` | sealing what was validated, for the hops to come, and checking the seals of others | 53 |
 //! | `otel` | identity within OpenTelemetry 0.33: context, baggage on the wire, attributes on spans; with `tracing` too | 71 |
-//! | `confidential` | identities that nobody in between can read, as PASETO v4.local: `confidential` | 0 |
+//! | `confidential` | identities that nobody in between can read, as PASETO v4.local: `confidential` | 79 |
 //! | `tokio` | `otel::spawn` and `otel::spawn_blocking` | 74 |
 //! | `tower` | a layer for servers that finds out who calls, and one for clients that says what may leave: `tower`, `egress` | 75 |
 //! | `axum` | who calls as an argument of a handler, guards, a route for public keys | 96 |
