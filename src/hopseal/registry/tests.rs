@@ -357,3 +357,51 @@ fn a_file_is_read_again_when_it_changed() {
     write(&"#".repeat(1024 * 1024 + 1));
     assert!(matches!(file.changed(), Err(RegistryFileError::TooLong(_))));
 }
+
+/// What the schema names at a place, and what the reader does: the words of its answer to one that it does not know.
+fn known(yaml: &str) -> Vec<String> {
+    let error = Registry::from_yaml(yaml).expect_err(yaml).to_string();
+    let (_, expected) = error.split_once("expected one of ").expect(&error);
+    let mut words: Vec<String> = expected.split(", ").map(|word| word.trim_matches('`').to_owned()).collect();
+    words.sort();
+    words
+}
+
+/// Editors and pipelines check files by the schema: it knows what the reader knows, at every level, and nothing else.
+#[cfg(feature = "jwt")]
+#[test]
+fn the_schema_is_that_of_the_reader() {
+    let schema: serde_json::Value = serde_json::from_str(include_str!("schema.json")).expect("JSON");
+    let properties = |pointer: &str| {
+        let found = schema.pointer(pointer).and_then(|it| it.get("properties")).and_then(|it| it.as_object());
+        let mut names: Vec<String> = found.expect(pointer).keys().cloned().collect();
+        names.sort();
+        names
+    };
+    let words = |pointer: &str| {
+        let found = schema.pointer(pointer).and_then(|it| it.as_array()).expect(pointer);
+        let mut words: Vec<String> = found.iter().filter_map(|it| it.as_str()).map(str::to_owned).collect();
+        words.sort();
+        words
+    };
+    for (pointer, yaml) in [
+        ("", "zzz: 1"),
+        ("/$defs/keys", "keys: {zzz: 1}"),
+        ("/$defs/introspection", "introspection: {zzz: 1}"),
+        ("/$defs/issuer", "issuers: [{zzz: 1}]"),
+        ("/$defs/claims", "issuers: [{claims: {zzz: 1}}]"),
+        ("/$defs/feed", "issuers: [{feed: {zzz: 1}}]"),
+        ("/$defs/sealer", "issuers: [{sealers: [{zzz: 1}]}]"),
+        ("/$defs/sealer/properties/reseals", "issuers: [{sealers: [{reseals: {zzz: 1}}]}]"),
+    ] {
+        assert_eq!(properties(pointer), known(yaml), "{pointer}");
+    }
+    for (pointer, yaml) in [
+        ("/$defs/issuer/properties/kind/enum", "issuers: [{kind: zzz}]"),
+        ("/$defs/issuer/properties/tokens/items/enum", "issuers: [{tokens: [zzz]}]"),
+        ("/$defs/keys/properties/unknown_kid_when_down/enum", "keys: {unknown_kid_when_down: zzz}"),
+    ] {
+        assert_eq!(words(pointer), known(yaml), "{pointer}");
+    }
+    assert_eq!(known("keys: {refresh: zzz}"), ["background", "inline"]);
+}
