@@ -309,16 +309,16 @@ fn main() -> Result<ExitCode, Failure> {
     let mut passed = false;
     println!("one Ed25519 signature: {:.2} us", bare * 1e6);
     for (what, cost, limit, allocations) in [
-        ("a seal that is new", new, 1.2, 10),
+        ("a seal that is new", new, 1.2, 7),
         ("a seal that was seen in this trace", again, 1.0 / VERIFY, 2),
         ("a token in the cache", cached, 1.5 / VERIFY, 0),
         ("injection", injected, 1.0 / VERIFY, 2),
-        ("the layer, a token in its cache, sampled", layer(on, Some(&bearer))?, 5.0 / VERIFY, 35),
+        ("the layer, a token in its cache, sampled", layer(on, Some(&bearer))?, 5.0 / VERIFY, 29),
         (
             "the layer, a token in its cache, not sampled",
             layer(off.clone(), Some(&bearer))?,
             2.0 / VERIFY,
-            15,
+            14,
         ),
         ("the layer, nobody, not sampled", layer(off, None)?, 1.0 / VERIFY, 8),
         ("the layer, nobody, in no trace", layer(None, None)?, 0.5 / VERIFY, 0),

@@ -137,45 +137,6 @@ fn weight(verified: &Verified) -> usize {
         + actors
 }
 
-/// An HMAC over many small parts: they are put together first, as each call of it costs as much as the digest of some dozen bytes.
-struct Gathered {
-    hmac: hmac::Context,
-    small: [u8; 128],
-    used: usize,
-}
-
-impl Gathered {
-    fn new(key: &hmac::Key) -> Self {
-        Self { hmac: hmac::Context::with_key(key), small: [0; 128], used: 0 }
-    }
-
-    fn put(&mut self, part: &[u8]) {
-        let end = self.used + part.len();
-        match self.small.get_mut(self.used..end) {
-            Some(room) => {
-                room.copy_from_slice(part);
-                self.used = end;
-            }
-            None => {
-                self.flush();
-                self.hmac.update(part);
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        self.hmac.update(self.small.get(..self.used).unwrap_or_default());
-        self.used = 0;
-    }
-
-    fn finish(mut self) -> Key {
-        self.flush();
-        let mut key = [0; 32];
-        key.copy_from_slice(self.hmac.sign().as_ref());
-        key
-    }
-}
-
 /// The answers of a validator.
 pub(crate) struct Answers {
     key: hmac::Key,
@@ -217,12 +178,12 @@ impl Answers {
 
     /// Where the answer to a token is, for what is expected of it.
     pub(crate) fn key(&self, token: &Token, expected: &Expected<'_>) -> Key {
-        let mut digest = Gathered::new(&self.key);
+        let mut hmac = hmac::Context::with_key(&self.key);
         let mut put = |part: Option<&[u8]>| {
             // Each with its length, so that no two sets of parts are one text.
             let length = part.map_or(u64::MAX, |part| part.len() as u64);
-            digest.put(&length.to_le_bytes());
-            digest.put(part.unwrap_or_default());
+            hmac.update(&length.to_le_bytes());
+            hmac.update(part.unwrap_or_default());
         };
         put(Some(token.expose().as_bytes()));
         put(Some(expected.credential.as_str().as_bytes()));
@@ -230,7 +191,9 @@ impl Answers {
         put(expected.nonce.map(str::as_bytes));
         put(expected.access_token.map(|token| token.expose().as_bytes()));
         put(Some(expected.assertion));
-        digest.finish()
+        let mut key = [0; 32];
+        key.copy_from_slice(hmac.sign().as_ref());
+        key
     }
 
     /// An answer that was given under that version of the registry and is not too old. Whether it still holds is for the
@@ -292,22 +255,5 @@ fn cache(bytes: u64) -> Cache<Key, Answer, Weight> {
             Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default())
         }
         Err(_) => Cache::with_weighter(answers, bytes, Weight), // all that is asked for is given
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    proptest::proptest! {
-        /// Put together or not, it is the HMAC of the same bytes.
-        #[test]
-        fn gathered_is_the_same(parts in proptest::collection::vec(proptest::collection::vec(proptest::num::u8::ANY, 0..200), 0..12)) {
-            let key = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
-            let mut gathered = Gathered::new(&key);
-            parts.iter().for_each(|part| gathered.put(part));
-            let whole = hmac::sign(&key, &parts.concat());
-            proptest::prop_assert_eq!(&gathered.finish()[..], whole.as_ref());
-        }
     }
 }

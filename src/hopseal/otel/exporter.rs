@@ -60,7 +60,8 @@ impl<E> SealingExporter<E> {
         let key = (span.span_context.trace_id().to_bytes(), span.span_context.span_id().to_bytes());
         let Some(wanted) = self.sealer.0.waiting().take(&key) else { return };
         // Where none can be made it is verified all the same, and only nobody else is told.
-        let Ok(carried) = wanted.held.sealed_at(key.0, wanted.at) else { return };
+        let sealed = wanted.held.held().map(|held| held.sealed_at(key.0, wanted.at));
+        let Some(Ok(carried)) = sealed else { return };
         tell_seal(&carried, &mut |name, value| {
             let at = WITH_SEAL.iter().position(|with| *with == name);
             if at.and_then(|at| wanted.names.get(at)) == Some(&true) {

@@ -16,7 +16,7 @@ use super::attributes::Sealing;
 use crate::Reason;
 use crate::clock::UnixTime;
 use crate::outcome::{Refused, Verified};
-use crate::seal::waiting::{Names, Wanted};
+use crate::seal::waiting::{Holds, Names, Wanted};
 use crate::seal::{Held, SealChecker, Sealed, Sealer, Txn};
 #[cfg(feature = "tower")]
 use crate::secret::Token;
@@ -48,11 +48,20 @@ struct Inner {
     arrived: Option<CrossingCount>,
 }
 
+impl Holds for Inner {
+    fn held(&self) -> Option<&Held> {
+        match &self.source {
+            Source::Held(held) => Some(held),
+            _ => None,
+        }
+    }
+}
+
 /// What vouches for the identity, or does not.
 pub(super) enum Source {
     Nobody,
     /// A credential that was validated here.
-    Held(Arc<Held>),
+    Held(Held),
     /// A seal that was checked here.
     Sealed(Sealed),
     /// What came, and nothing vouches for.
@@ -208,7 +217,7 @@ impl HopIdentity {
             Some(txn) => Held::new(sealer, verified, txn),
             None => Held::in_new_transaction(sealer, verified),
         };
-        let mut inner = Self::inner(Assurance::Verified, Source::Held(Arc::new(held)));
+        let mut inner = Self::inner(Assurance::Verified, Source::Held(held));
         inner.fault = if same { arrived.and_then(Self::seal_fault) } else { Some(SealFault::Mismatch) };
         inner.arrived = arrived.and_then(Self::arrived_hop);
         Some(Self::from(inner))
@@ -356,7 +365,7 @@ impl HopIdentity {
         if names == [false; 3] {
             return Sealing::NotYet;
         }
-        let wanted = || Wanted { held: Arc::clone(held), at: now, names };
+        let wanted = || Wanted { held: Arc::clone(&self.inner) as Arc<dyn Holds>, at: now, names };
         let key = (trace_id, span.span_id().to_bytes());
         // What is not sampled is not exported.
         if span.is_sampled() && held.sealer().waiting().put(key, wanted()) {

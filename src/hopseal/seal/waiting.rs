@@ -1,6 +1,7 @@
 //! Spans whose seal is made when they are exported, off the path of their request.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,15 +18,26 @@ const PAUSE: u64 = 10;
 /// A span, by the trace and its own id.
 pub(crate) type SpanKey = ([u8; 16], [u8; 8]);
 
+/// What has an identity whose credential is at hand.
+pub(crate) trait Holds: Send + Sync {
+    fn held(&self) -> Option<&Held>;
+}
+
 /// What a span waits for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Wanted {
     /// Whose identity.
-    pub(crate) held: Arc<Held>,
+    pub(crate) held: Arc<dyn Holds>,
     /// When it was validated: what the seal vouches for.
     pub(crate) at: UnixTime,
     /// Of the attributes that come with the seal, those to be written.
     pub(crate) names: Names,
+}
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wanted").field("at", &self.at).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -104,6 +116,12 @@ mod tests {
     use crate::seal::Txn;
     use crate::seal::testing::{NOW, alice, gateway};
 
+    impl Holds for Held {
+        fn held(&self) -> Option<&Self> {
+            Some(self)
+        }
+    }
+
     fn key(place: usize) -> SpanKey {
         let mut span = [0; 8];
         span.copy_from_slice(&(place as u64).to_be_bytes());
@@ -114,7 +132,7 @@ mod tests {
     #[test]
     fn a_bounded_number_waits_and_only_for_somebody() {
         let txn = Txn::new("t").expect("legal");
-        let held = Arc::new(Held::new(Arc::new(gateway()), Arc::new(alice()), txn));
+        let held: Arc<dyn Holds> = Arc::new(Held::new(Arc::new(gateway()), Arc::new(alice()), txn));
         let wanted = |at| Wanted { held: Arc::clone(&held), at, names: [true; 3] };
         let waiting = Waiting::new();
         assert!(!waiting.put(key(0), wanted(NOW)), "for nobody");
