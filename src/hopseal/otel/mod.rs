@@ -27,10 +27,8 @@ pub use ambient::{spawn, spawn_blocking};
 pub use attributes::DEFAULT_ATTRIBUTES;
 pub use exporter::SealingExporter;
 pub use identity::HopIdentity;
-#[cfg(any(feature = "messaging", feature = "tower"))]
-pub(crate) use identity::Travelling;
 #[cfg(feature = "tower")]
-pub(crate) use identity::nobody;
+pub(crate) use identity::{Travelling, nobody};
 #[cfg(feature = "tower")]
 pub(crate) use processor::Before;
 pub use processor::IdentityProcessor;

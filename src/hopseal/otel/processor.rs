@@ -9,7 +9,9 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use super::attributes::{DEFAULT_ATTRIBUTES, ENDUSER_ID, WITH_SEAL, WITHIN, tell};
+#[cfg(any(feature = "messaging", feature = "tower"))]
+use super::attributes::ENDUSER_ID;
+use super::attributes::{DEFAULT_ATTRIBUTES, WITH_SEAL, WITHIN, tell};
 use super::identity::HopIdentity;
 use crate::clock::{Clock, SystemClock};
 

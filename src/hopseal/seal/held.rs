@@ -32,6 +32,7 @@ struct Kept {
 struct Made {
     trace_id: [u8; 16],
     carried: Carried,
+    #[cfg(feature = "otel")]
     at: UnixTime,
     /// When it is renewed.
     until: UnixTime,
@@ -168,7 +169,14 @@ impl Held {
             Ok(carried) => {
                 let end = carried.get(EXP).and_then(member::seconds).map_or(at, UnixTime);
                 let until = at.plus(end.since(at).div_ceil(2));
-                kept.made = Some(Made { trace_id, carried: carried.clone(), at, until, end });
+                kept.made = Some(Made {
+                    trace_id,
+                    carried: carried.clone(),
+                    #[cfg(feature = "otel")]
+                    at,
+                    until,
+                    end,
+                });
                 Ok(carried)
             }
             Err(error) => same.filter(|made| now < made.end).map(|made| made.carried.clone()).ok_or(error),
