@@ -35,7 +35,7 @@ pub(crate) use scopes::with_scopes;
 pub use scopes::{Guarded, RequireScopes, RequireScopesService};
 pub use service::IdentityService;
 
-/// Validates a credential. What makes a [`Verified`](crate::Verified) implements it.
+/// Validates a credential. What makes a [`Verified`] implements it.
 pub trait Validate: Send + Sync + 'static {
     /// Says whether a credential is good at that time.
     ///
@@ -308,7 +308,7 @@ impl<V: Validate> IdentityLayer<V> {
     }
 
     /// Reads `x-forwarded-client-cert`, in which Envoy and Istio say whose certificate they saw: the workload that calls, where the
-    /// [`Peer`] is a proxy that the validator [believes](crate::Validator::with_proxies) and put its own name there. From anybody else
+    /// [`Peer`] is a proxy that the validator believes (`Validator::with_proxies`) and put its own name there. From anybody else
     /// it is passed over.
     #[must_use]
     pub fn forwarded_certificates(self) -> Self {
@@ -317,7 +317,7 @@ impl<V: Validate> IdentityLayer<V> {
 
     /// Reads the claims of an access token that a proxy validated from a header that only the proxy sets (`forward_payload_header` of
     /// Envoy, `outputPayloadToHeader` of Istio), where no credential came. From a proxy that the validator
-    /// [believes](crate::Validator::with_proxies) they are `verified`, by the method `proxy`; from anybody else an assertion.
+    /// believes (`Validator::with_proxies`) they are `verified`, by the method `proxy`; from anybody else an assertion.
     #[must_use]
     pub fn forwarded_claims(self, header: http::HeaderName) -> Self {
         self.with(|shared| shared.proxies.claims = Some(header))
