@@ -154,6 +154,12 @@ impl<K: KeySource> Validator<K> {
         self
     }
 
+    /// The time by its clock.
+    #[cfg(feature = "tower")]
+    pub(crate) fn now(&self) -> crate::clock::UnixTime {
+        self.clock.now()
+    }
+
     /// What proofs of possession are held to.
     #[must_use]
     pub const fn dpop(&self) -> &Dpop {

@@ -31,7 +31,7 @@ fn request(processor: IdentityProcessor, cx: &Context) -> (Vec<SpanData>, Option
 }
 
 /// From the span alone the seal can be checked again: what makes a hop `reverified`.
-fn reverify(span: &SpanData) {
+pub(super) fn reverify(span: &SpanData) {
     let mut members = Members::default();
     let values: Vec<(&str, String)> =
         SEALED_MEMBERS.iter().filter_map(|name| Some((*name, attribute(span, name)?))).collect();
@@ -142,6 +142,22 @@ fn only_what_is_asked_for_is_written() {
     let (spans, _) = request(IdentityProcessor::new(ORDERS).all_spans(), &cx);
     assert_eq!(names(named(&spans, "within")), [ASSURANCE, "hopseal.kind", SUB, "hopseal.tenant"]);
     assert!(names(named(&spans, "entry")).iter().all(|name| DEFAULT_ATTRIBUTES.contains(&name.as_str())));
+}
+
+#[test]
+fn all_that_is_known_is_written_but_for_the_subject() {
+    let mut told: Vec<&str> = Vec::new();
+    for identity in [verified().observed(), HopIdentity::checked(sealed(), &checker(), [7; 16], NOW)] {
+        crate::otel::attributes::tell(
+            &identity,
+            crate::otel::attributes::Sealing::Now(TRACE, NOW),
+            &mut |name, _| {
+                told.push(name);
+            },
+        );
+    }
+    told.retain(|name| !DEFAULT_ATTRIBUTES.contains(name));
+    assert_eq!(told, ["enduser.id"]);
 }
 
 #[test]
