@@ -88,7 +88,7 @@ impl Drop for Serving {
 }
 
 /// The ids of findings, each at this place of its entry.
-fn ids(findings: &Value, place: &str) -> BTreeSet<String> {
+pub(crate) fn ids(findings: &Value, place: &str) -> BTreeSet<String> {
     let id = |entry: &Value| entry.pointer(place).and_then(Value::as_str).expect("an id").to_owned();
     findings["findings"].as_array().expect("a list").iter().map(id).collect()
 }
