@@ -260,6 +260,6 @@ impl<K: KeySource> Validator<K> {
         if let Some(answers) = &self.answers {
             return judge::recall(answers, &trust, token, expected, clock).await;
         }
-        judge::judge(&trust, token, expected, clock).await
+        Box::pin(judge::judge(&trust, token, expected, clock)).await
     }
 }

@@ -182,6 +182,20 @@ fn what_may_not_be_sealed_stays_here() {
     assert_eq!((attribute(entry, SEAL), attribute(entry, SUB).is_some()), (None, true));
 }
 
+/// Where it may not go, nobody tries to seal it: one that cannot be sealed is held back as any other.
+#[test]
+fn what_may_not_leave_is_not_sealed_to_find_that_out() {
+    let mut verified = alice();
+    verified.principal.tenant = Some("umbrella".to_owned());
+    let identity = HopIdentity::verified(Arc::new(verified), Arc::new(gateway()), None).expect("can travel");
+    for (egress, marked) in [(Egress::Denied, Some("true")), (Egress::Allowed, None)] {
+        let cx = remote().with_value(identity.clone()).with_value(egress);
+        let (spans, sent) = request(IdentityProcessor::new(ORDERS).attributes([ASSURANCE]), &cx);
+        assert_eq!(sent, None);
+        assert_eq!(attribute(named(&spans, "exit"), LEAK_STOPPED).as_deref(), marked, "{egress:?}");
+    }
+}
+
 /// Nothing is written on a span that nobody records; the identity travels all the same.
 #[test]
 fn sampling_does_not_lose_an_identity() {
