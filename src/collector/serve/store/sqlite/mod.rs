@@ -212,10 +212,12 @@ impl Store for SqliteStore {
             for (judged, own) in block.each() {
                 let own =
                     own.iter().zip(0..).map(|(hop, place)| HopRecord::of(&block.texts, judged, hop, place));
-                // What came when the rest was gone may be there already.
-                let new: Vec<_> =
-                    own.filter(|new| !hops.iter().any(|hop| hop.span_id == new.span_id)).collect();
-                hops.extend(new);
+                // What came when the rest was gone may be there already, and may have come twice.
+                for new in own {
+                    if !hops.iter().any(|hop| hop.span_id == new.span_id) {
+                        hops.push(new);
+                    }
+                }
             }
         }
         let query = FindingQuery { trace_id: Some(trace_id), limit: usize::MAX, ..FindingQuery::default() };
@@ -241,6 +243,14 @@ impl Store for SqliteStore {
 
     fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError> {
         counts::edges(&self.reader(), interval)
+    }
+
+    fn services(&self) -> Result<Vec<String>, StoreError> {
+        counts::services(&self.reader())
+    }
+
+    fn operations(&self, service: &str) -> Result<Vec<String>, StoreError> {
+        learned::operations(&self.reader(), service)
     }
 
     fn coverage(
