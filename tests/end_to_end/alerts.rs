@@ -52,10 +52,10 @@ fn every_alert_has_a_test_and_a_runbook() {
 }
 
 /// A program that ends with the test.
-struct Started(Child);
+pub(crate) struct Started(Child);
 
 impl Started {
-    fn new(program: &str, folder: &Path, arguments: &[String]) -> Self {
+    pub(crate) fn new(program: &str, folder: &Path, arguments: &[String]) -> Self {
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -75,7 +75,7 @@ impl Drop for Started {
 }
 
 /// A port that was free a moment ago.
-fn port() -> u16 {
+pub(crate) fn port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }
@@ -98,7 +98,7 @@ async fn on_call(woken: Woken) -> u16 {
     port
 }
 
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..600 {
         if is_so().await {
             return;

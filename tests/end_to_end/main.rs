@@ -7,6 +7,8 @@ mod alerts;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod dashboards;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod hostile;
