@@ -55,7 +55,7 @@ fn every_alert_has_a_test_and_a_runbook() {
 pub(crate) struct Started(pub(crate) Child);
 
 impl Started {
-    fn new(program: &str, folder: &Path, arguments: &[String]) -> Self {
+    pub(crate) fn new(program: &str, folder: &Path, arguments: &[String]) -> Self {
         let mut command = Command::new(program);
         command
             .args(arguments)

@@ -9,6 +9,8 @@ mod collector;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod dashboards;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod hostile;

@@ -52,7 +52,7 @@ impl Serving {
         Self { process, spans, api, admin }
     }
 
-    async fn get(&self, at: &str, path: &str) -> String {
+    pub(crate) async fn get(&self, at: &str, path: &str) -> String {
         let response = reqwest::get(format!("http://{at}{path}")).await.expect("an answer");
         assert!(response.status().is_success(), "{path}: {}", response.status());
         response.text().await.expect("text")

@@ -1,5 +1,6 @@
 //! What a check prints. The shapes of all JSON are here and nowhere else.
 
+pub(crate) mod jaeger;
 mod json;
 mod junit;
 mod ocsf;

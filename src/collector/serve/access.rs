@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::api::Problem;
+use super::jaeger;
 use super::pages::wrong;
 use super::proof::{KnownBy, Peer, Proof, prove};
 use super::refusal::Refusal;
@@ -80,6 +81,9 @@ fn needed(method: &Method, path: &str, query: &str) -> Role {
     let names_somebody = is_of("principal") || is_of("user") || query.split('&').any(is_escaped);
     match method {
         &Method::GET | &Method::HEAD if path.starts_with("/principals") || names_somebody => Role::Auditor,
+        &Method::GET | &Method::HEAD if path == "/api/traces" && jaeger::names_somebody(query) => {
+            Role::Auditor
+        }
         &Method::GET | &Method::HEAD => Role::Reader,
         _ => Role::Admin,
     }
@@ -162,6 +166,21 @@ mod tests {
             (Method::GET, "/api/v1/hops", "princip%61l=alice", Role::Auditor),
             (Method::GET, "/api/v1/hops", "service=user%3D", Role::Reader),
             (Method::HEAD, "/principals", "", Role::Auditor),
+            (
+                Method::GET,
+                "/api/traces",
+                "service=a&tags=%7B%22hopseal.rule%22%3A%22audit_gap%22%7D",
+                Role::Reader,
+            ),
+            (
+                Method::GET,
+                "/api/traces",
+                "service=a&tags=%7B%22enduser.id%22%3A%22alice%22%7D",
+                Role::Auditor,
+            ),
+            (Method::GET, "/api/traces", "service=*&tag=enduser.id:alice", Role::Auditor),
+            (Method::GET, "/api/traces", "t%61gs=%7B%22enduser.id%22%3A%22alice%22%7D", Role::Auditor),
+            (Method::GET, "/api/traces/0af7651916cd43dd8448eb211c80319c", "", Role::Reader),
             (Method::PATCH, "/api/v1/findings/00", "", Role::Admin),
             (Method::from_bytes(b"QUERY").expect("a method"), "/", "", Role::Admin),
         ] {

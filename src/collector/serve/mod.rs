@@ -22,6 +22,7 @@ pub(crate) mod clock;
 mod config;
 mod delivery;
 mod inflate;
+mod jaeger;
 mod keep;
 mod listen;
 mod live;

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use super::api::{self, Api};
 use super::clock::{Clock, SystemClock};
 use super::config::{self, Config, ConfigError};
+use super::jaeger;
 use super::keep::{KeepError, Keeper};
 use super::listen::Port;
 use super::live::{Live, chain};
@@ -177,7 +178,8 @@ where
         Arc::clone(&metrics),
     )?);
     let api = Api { store: keeper.store(), clock, people };
-    let api = api::router(api.clone()).merge(pages::router(Pages { api, tail: keeper.tail() }));
+    let pages = pages::router(Pages { api: api.clone(), tail: keeper.tail() });
+    let api = api::router(api.clone()).merge(jaeger::router(api)).merge(pages);
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Start)?;
     let (end, ended) = channel::<()>();
     let turning = {

@@ -45,22 +45,28 @@ impl From<serde_json::Error> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let status = match &self {
+impl Problem {
+    /// What HTTP calls it.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
             Self::Asked(_) => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Refused(status, _) => *status,
             Self::OtherName => StatusCode::MISDIRECTED_REQUEST,
-        };
-        (status, axum::Json(ProblemShape { error: self.to_string() })).into_response()
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status(), axum::Json(ProblemShape { error: self.to_string() })).into_response()
     }
 }
 
 /// An answer, or that it is the one the client has already.
-pub(super) fn json<T: Serialize>(asked: &HeaderMap, shape: &T) -> Result<Response, Problem> {
+pub(crate) fn json<T: Serialize>(asked: &HeaderMap, shape: &T) -> Result<Response, Problem> {
     let body = serde_json::to_vec(shape)?;
     let mut hasher = DefaultHasher::new();
     body.hash(&mut hasher);

@@ -121,8 +121,10 @@ impl HopsAsk {
             issuer: self.issuer,
             service: self.service,
             caller: self.caller,
+            operation: None,
             assurance: word("assurance", self.assurance.as_deref(), Assurance::parse)?,
             interval: interval(self.from_unix_nano, self.to_unix_nano)?,
+            lasting: Interval::ALWAYS,
             after: word("cursor", self.cursor.as_deref(), cursor)?,
             limit: limit(self.limit)?,
         })

@@ -16,10 +16,9 @@ use axum::response::Response;
 use axum::routing::{get, patch};
 use utoipa::OpenApi;
 
-pub(crate) use self::answer::Problem;
+pub(crate) use self::answer::{Problem, json};
 pub(crate) use self::ask::{FindingsAsk, HopsAsk, cursor_text, trace_id};
 
-use self::answer::json;
 use self::ask::{EdgesAsk, finding_id, state_of};
 use crate::output::trail::{
     CoverageOverTimeShape, CoverageShape, EdgeShape, EdgesShape, FindingShape, FindingsShape, HopShape,

@@ -25,7 +25,7 @@ pub(super) use self::labels::RESULTS;
 pub(crate) use self::labels::{By, Ended, Reloaded};
 
 use self::edges::{Edge, Edges, short};
-use self::labels::{Judged, Kind, Open, Seen, WINDOWS};
+use self::labels::{Closed as _, Judged, Kind, Open, Seen, WINDOWS};
 use self::names::Names;
 use super::keep::{Counts, KeepCounts};
 use super::store::{Batch, Changed, OpenRow};
@@ -147,6 +147,15 @@ impl Metrics {
         for rule in Rule::ALL {
             let kind = Kind { rule: rule.as_str(), severity: rule.spec().severity.as_str() };
             drop(metrics.findings.get_or_create(&kind));
+        }
+        for by in By::all() {
+            drop(metrics.turned_away.get_or_create(&by));
+            if !["api", "admin"].contains(&by.protocol) {
+                drop(metrics.rejected.get_or_create(&by));
+            }
+        }
+        for what in Reloaded::all() {
+            drop(metrics.reloads.get_or_create(&what));
         }
         metrics
     }

@@ -32,6 +32,7 @@ use axum::routing::get;
 
 use self::frame::{Page, Wrong};
 use super::api::{Api, Problem};
+use super::jaeger;
 use super::tail::Tail;
 
 /// What pages are made from.
@@ -82,6 +83,7 @@ async fn nothing(uri: Uri) -> Response {
 /// Why there is no answer at that path, for a program or for people.
 pub(crate) fn wrong(path: &str, problem: Problem) -> Response {
     match path.starts_with("/api/") {
+        true if jaeger::is_ours(path) => jaeger::Wrong(problem).into_response(),
         true => problem.into_response(),
         false => guard(Wrong(problem).into_response()),
     }

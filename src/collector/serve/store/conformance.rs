@@ -3,7 +3,9 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
+use hopseal_correlate::catalogue::Shown;
 use hopseal_correlate::finding::{Finding, FindingId, Severity, Subject};
+use hopseal_correlate::record::Service;
 use hopseal_correlate::rule::Rule;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -95,6 +97,9 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
     some(HopQuery { assurance: Some(hopseal_identity::Assurance::Unknown), ..all() })?;
     let minute = Interval { from: EPOCH + MINUTE, to: EPOCH + 2 * MINUTE };
     some(HopQuery { interval: minute, ..all() })?;
+    some(HopQuery { operation: Some("GET /".to_owned()), service: Some("orders".to_owned()), ..all() })?;
+    some(HopQuery { operation: Some("POST /".to_owned()), ..all() })?;
+    some(HopQuery { lasting: Interval { from: 2_000_000, to: 3_000_000 }, ..all() })?;
     let middle = Cursor { at: EPOCH + 2 * MINUTE, id: trace_id(3).0, place: 1, span: [0; 8] };
     some(HopQuery { after: Some(middle), ..HopQuery::any(4) })?;
     for query in [
@@ -143,6 +148,12 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
             prop_assert_eq!(found, meant);
         }
     }
+    prop_assert_eq!(store.services().expect("services"), model.services().expect("services"));
+    for service in ["orders", "edge", "nobody"] {
+        let (found, meant) =
+            (store.operations(service).expect("operations"), model.operations(service).expect("operations"));
+        prop_assert_eq!(found, meant, "{}", service);
+    }
     prop_assert_eq!(store.open_findings().expect("counts"), model.open_findings().expect("counts"));
     Ok(())
 }
@@ -171,6 +182,17 @@ fn batch(step: &Step, versions: &mut [u32], at: u64) -> Batch {
             late.hops.iter_mut().for_each(|hop| hop.span_id.0 = (span.finish() | 0xff << 56).to_be_bytes());
             batch.block.append(&late);
         }
+    }
+    for hop in &batch.block.hops {
+        let text = |text| batch.block.texts.get(text);
+        let (name, operation) = (text(hop.texts.service), text(hop.texts.operation));
+        let namespace = if hop.start.is_multiple_of(4_000_000) { "" } else { "shop" };
+        let identified = u64::from(hop.assurance.is_identified());
+        batch.shown.add(
+            Service { name, namespace, environment: "" },
+            operation,
+            Shown { hops: 1, identified },
+        );
     }
     batch.raised = raised.iter().map(|number| finding(*number)).collect();
     batch.retracted = retracted.iter().map(|number| finding(*number).id).collect();
@@ -233,8 +255,7 @@ proptest! {
 /// What services have shown is kept, and counts for no longer than it is told to.
 #[test]
 fn what_was_shown_is_forgotten_in_time() {
-    use hopseal_correlate::catalogue::{Capability, Shown};
-    use hopseal_correlate::record::Service;
+    use hopseal_correlate::catalogue::Capability;
     let folder = tempfile::tempdir().expect("a folder");
     let store = sqlite(folder.path(), 1);
     let service = Service { name: "orders", namespace: "shop", environment: "" };

@@ -175,6 +175,12 @@ pub(crate) trait Store: Send + Sync {
     /// Hops by caller, service, assurance and basis, in minutes that begin within the interval.
     fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError>;
 
+    /// Names of services of which there are hops, in order.
+    fn services(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Operations that a service by that name has shown, in order. What was shown outlives the hops.
+    fn operations(&self, service: &str) -> Result<Vec<String>, StoreError>;
+
     /// Coverage in steps of so many minutes; steps without hops are left out.
     fn coverage(
         &self,

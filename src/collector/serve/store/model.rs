@@ -197,8 +197,10 @@ impl Store for Model {
                     && is(&query.issuer, who.and_then(|who| who.issuer.as_deref()))
                     && is(&query.service, Some(&hop.service))
                     && is(&query.caller, hop.caller.as_deref())
+                    && is(&query.operation, Some(&hop.operation))
                     && query.assurance.is_none_or(|assurance| assurance == hop.assurance)
                     && query.interval.has(hop.start)
+                    && query.lasting.has(hop.end.saturating_sub(hop.start))
                     && query.after.is_none_or(|after| hop.cursor() < after)
             })
             .collect();
@@ -257,6 +259,20 @@ impl Store for Model {
             edge.uncovered += u64::from(hop.uncovered);
         }
         Ok(edges.into_values().collect())
+    }
+
+    fn services(&self) -> Result<Vec<String>, StoreError> {
+        let kept = self.kept();
+        let names: BTreeSet<String> =
+            kept.hops().map(|(block, _, hop, _)| block.texts.get(hop.texts.service).to_owned()).collect();
+        Ok(names.into_iter().collect())
+    }
+
+    fn operations(&self, service: &str) -> Result<Vec<String>, StoreError> {
+        let kept = self.kept();
+        let of_service = kept.shown.services().filter(|(known, _)| known.name == service);
+        let names: BTreeSet<&String> = of_service.flat_map(|(_, operations)| operations.keys()).collect();
+        Ok(names.into_iter().filter(|name| !name.is_empty()).cloned().collect())
     }
 
     fn coverage(

@@ -46,10 +46,14 @@ pub(crate) struct HopQuery {
     pub(crate) service: Option<String>,
     /// The service that called.
     pub(crate) caller: Option<String>,
+    /// The operation called.
+    pub(crate) operation: Option<String>,
     /// How sure.
     pub(crate) assurance: Option<Assurance>,
     /// When the hop began.
     pub(crate) interval: Interval,
+    /// How long it took, in nanoseconds.
+    pub(crate) lasting: Interval,
     /// What was given already.
     pub(crate) after: Option<Cursor>,
     /// Most hops in the answer.
@@ -64,8 +68,10 @@ impl HopQuery {
             issuer: None,
             service: None,
             caller: None,
+            operation: None,
             assurance: None,
             interval: Interval::ALWAYS,
+            lasting: Interval::ALWAYS,
             after: None,
             limit,
         }
@@ -87,6 +93,7 @@ impl HopQuery {
             issuer: number(&self.issuer)?,
             service: number(&self.service)?,
             caller: number(&self.caller)?,
+            operation: number(&self.operation)?,
         })
     }
 
@@ -115,18 +122,21 @@ pub(super) struct Wanted<'q> {
     issuer: Option<Text>,
     service: Option<Text>,
     caller: Option<Text>,
+    operation: Option<Text>,
 }
 
 impl Wanted<'_> {
     /// Whether a hop is asked for.
     pub(super) fn is(&self, judged: &Judged, hop: &Hop, place: u32) -> bool {
         let is = |wanted: Option<Text>, text| wanted.is_none_or(|wanted| wanted == text);
-        let HopQuery { interval, assurance, after, .. } = self.query;
+        let HopQuery { interval, lasting, assurance, after, .. } = self.query;
         interval.has(hop.start)
+            && lasting.has(hop.end.saturating_sub(hop.start))
             && (self.principals.is_empty() || self.principals.contains(&hop.texts.principal))
             && is(self.issuer, hop.texts.issuer)
             && is(self.service, hop.texts.service)
             && is(self.caller, hop.texts.caller)
+            && is(self.operation, hop.texts.operation)
             && assurance.is_none_or(|assurance| assurance == hop.assurance)
             && after.is_none_or(|after| cursor(judged, hop, place) < after)
     }

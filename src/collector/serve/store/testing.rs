@@ -27,11 +27,13 @@ pub(crate) struct Sketch {
 impl Sketch {
     /// Adds it to a block, as the `place`th hop of the trace that comes last.
     fn add(&self, trace: u64, place: u32, block: &mut Block) {
+        // Every fourth millisecond begins a slow write, so that hops differ.
+        let (operation, took) = if self.start % 4 == 3 { ("POST /", 2_500_000) } else { ("GET /", 5) };
         let texts = &mut block.texts;
         let texts = HopTexts {
             caller: texts.add(self.caller),
             service: texts.add(self.service),
-            operation: texts.add("GET /"),
+            operation: texts.add(operation),
             principal: texts.add(self.principal),
             issuer: texts.add(self.issuer),
             actors: texts.add(if self.principal.is_empty() { "" } else { "agent:planner" }),
@@ -41,7 +43,7 @@ impl Sketch {
             span_id: SpanId(((trace << 16) | (u64::from(place) + 1)).to_be_bytes()),
             parent: None,
             start: EPOCH + self.start * 1_000_000,
-            end: EPOCH + self.start * 1_000_000 + 5,
+            end: EPOCH + self.start * 1_000_000 + took,
             caller: place.checked_sub(1),
             texts,
             kind: HopKind::Rpc,

@@ -138,6 +138,15 @@ pub(super) fn edges(connection: &Connection, interval: Interval) -> Result<Vec<E
     Ok(edges)
 }
 
+/// See [`Store::services`](super::super::Store::services).
+pub(super) fn services(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT text FROM name WHERE id IN (SELECT service FROM edge_sum WHERE minutes = 1440 AND hops > 0) ORDER BY text",
+    )?;
+    let services = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(services)
+}
+
 /// See [`Store::coverage`](super::super::Store::coverage).
 pub(super) fn coverage(
     connection: &Connection,

@@ -54,6 +54,16 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
     Ok(())
 }
 
+/// See [`Store::operations`](super::super::Store::operations).
+pub(super) fn operations(connection: &Connection, service: &str) -> Result<Vec<String>, StoreError> {
+    // Those that are too many are counted under the empty name.
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT operation FROM shown WHERE service = ?1 AND operation <> '' ORDER BY operation",
+    )?;
+    let operations = statement.query_map([service], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(operations)
+}
+
 /// What was shown in the last `days` days. An operation that has shown no identity for so long counts as one that shows
 /// none, and one that was not seen for so long is forgotten.
 pub(super) fn read(connection: &Connection, now: u64, days: u32) -> Result<Learned, StoreError> {

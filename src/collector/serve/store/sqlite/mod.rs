@@ -245,6 +245,14 @@ impl Store for SqliteStore {
         counts::edges(&self.reader(), interval)
     }
 
+    fn services(&self) -> Result<Vec<String>, StoreError> {
+        counts::services(&self.reader())
+    }
+
+    fn operations(&self, service: &str) -> Result<Vec<String>, StoreError> {
+        learned::operations(&self.reader(), service)
+    }
+
     fn coverage(
         &self,
         interval: Interval,

@@ -1,0 +1,227 @@
+//! Questions as Jaeger's clients put them into a URL. What is not known is left alone, as Jaeger does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hopseal_correlate::sink::TraceId;
+
+use super::shape::{ACTORS, PRINCIPAL};
+use crate::serve::api::Problem;
+use crate::serve::store::{DAY, Interval};
+
+/// Traces of one answer, and at most.
+const TRACES: usize = 100;
+const MOST_TRACES: usize = 1500;
+/// How far back is looked where nobody says.
+const BACK: u64 = 2 * DAY;
+/// The same for dependencies.
+const DEPENDENCIES_BACK: u64 = DAY;
+/// Stands for every service: Grafana asks for none without naming one.
+const ANY: &str = "*";
+/// Nanoseconds.
+const MICROSECOND: u64 = 1_000;
+const MILLISECOND: u64 = 1_000_000;
+
+/// Name and value, as they come.
+pub(super) type Pairs = Vec<(String, String)>;
+
+pub(super) fn pairs(query: Option<&str>) -> Pairs {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+/// The first value of that name; an empty one is none.
+pub(super) fn param<'p>(pairs: &'p Pairs, name: &str) -> Option<&'p str> {
+    let mut values = pairs.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str());
+    values.next().filter(|value| !value.is_empty())
+}
+
+/// Whether tags that are searched for name a principal, or cannot be read.
+pub(crate) fn names_somebody(query: &str) -> bool {
+    let names =
+        |tags: BTreeMap<String, String>| [PRINCIPAL, ACTORS].iter().any(|key| tags.contains_key(*key));
+    tags(&pairs(Some(query))).map_or(true, names)
+}
+
+/// Tags that have to be there: `tag=key:value`, and `tags=` a JSON object of texts.
+fn tags(pairs: &Pairs) -> Result<BTreeMap<String, String>, Problem> {
+    let mut tags = BTreeMap::new();
+    for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+        match &**name {
+            "tag" => {
+                let (key, value) = value.split_once(':').ok_or_else(|| {
+                    Problem::Asked("malformed 'tag' parameter, expecting key:value".to_owned())
+                })?;
+                tags.insert(key.to_owned(), value.to_owned());
+            }
+            "tags" => {
+                let more: BTreeMap<String, String> = serde_json::from_str(value).map_err(|_| {
+                    Problem::Asked(
+                        "malformed 'tags' parameter, expecting a JSON object of strings".to_owned(),
+                    )
+                })?;
+                tags.extend(more);
+            }
+            _ => {}
+        }
+    }
+    Ok(tags)
+}
+
+fn number(pairs: &Pairs, name: &str) -> Result<Option<u64>, Problem> {
+    let Some(value) = param(pairs, name) else { return Ok(None) };
+    value.parse().map(Some).map_err(|_| unable(name))
+}
+
+fn unable(name: &str) -> Problem {
+    Problem::Asked(format!("unable to parse param '{name}'"))
+}
+
+/// A length of time as Go writes them: `1.5s`, `200ms`, `1h2m`.
+fn duration(text: &str) -> Option<Duration> {
+    let (mut sum, mut rest) = (Duration::ZERO, text);
+    while !rest.is_empty() {
+        let is_number = |letter: char| letter.is_ascii_digit() || letter == '.';
+        let (number, after) = rest.split_at_checked(rest.find(|letter| !is_number(letter))?)?;
+        let unit_ends = after.find(is_number).unwrap_or(after.len());
+        let (unit, after) = after.split_at_checked(unit_ends)?;
+        let seconds = match unit {
+            "ns" => 1e-9,
+            "us" | "\u{b5}s" | "\u{3bc}s" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        let length = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
+        (sum, rest) = (sum.checked_add(length)?, after);
+    }
+    (!text.is_empty()).then_some(sum)
+}
+
+fn length(pairs: &Pairs, name: &str) -> Result<Option<u64>, Problem> {
+    let Some(value) = param(pairs, name) else { return Ok(None) };
+    let nanoseconds = duration(value).and_then(|length| u64::try_from(length.as_nanos()).ok());
+    nanoseconds.map(Some).ok_or_else(|| unable(name))
+}
+
+/// 1 to 32 hex digits, not all of them zero: older systems write shorter ids.
+pub(super) fn trace_id(text: &str) -> Result<TraceId, Problem> {
+    let is_hex = (1..=32).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let number = is_hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
+    let id = number.and_then(|number| TraceId::new(number.to_be_bytes()));
+    id.ok_or_else(|| Problem::Asked("a trace id is 1 to 32 hex digits, not all of them zero".to_owned()))
+}
+
+/// Which traces: those with a hop of which all of this is so.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Search {
+    /// `None`: any.
+    pub(super) service: Option<String>,
+    pub(super) operation: Option<String>,
+    pub(super) tags: BTreeMap<String, String>,
+    /// When the hop began.
+    pub(super) interval: Interval,
+    /// How long it took.
+    pub(super) lasting: Interval,
+    /// Most traces in the answer.
+    pub(super) limit: usize,
+}
+
+impl Search {
+    /// # Errors
+    /// [`Problem::Asked`]: it cannot be understood.
+    pub(super) fn parse(pairs: &Pairs, now: u64) -> Result<Self, Problem> {
+        let service = param(pairs, "service")
+            .ok_or_else(|| Problem::Asked("parameter 'service' is required".to_owned()))?;
+        let start = number(pairs, "start")?.map(|start| start.saturating_mul(MICROSECOND));
+        // The last microsecond counts.
+        let end =
+            number(pairs, "end")?.map(|end| end.saturating_add(1).saturating_mul(MICROSECOND)).unwrap_or(now);
+        let (least, most) = (length(pairs, "minDuration")?, length(pairs, "maxDuration")?);
+        if let (Some(least), Some(most)) = (least, most)
+            && most < least
+        {
+            return Err(Problem::Asked("'maxDuration' should be greater than 'minDuration'".to_owned()));
+        }
+        let limit = match number(pairs, "limit")?.map(usize::try_from) {
+            None => TRACES,
+            Some(Ok(limit @ 1..=MOST_TRACES)) => limit,
+            Some(_) => return Err(Problem::Asked(format!("'limit' is 1 to {MOST_TRACES}"))),
+        };
+        Ok(Self {
+            service: (service != ANY).then(|| service.to_owned()),
+            operation: param(pairs, "operation").map(str::to_owned),
+            tags: tags(pairs)?,
+            interval: Interval { from: start.unwrap_or(now.saturating_sub(BACK)), to: end },
+            lasting: Interval {
+                from: least.unwrap_or(0),
+                to: most.map_or(u64::MAX, |most| most.saturating_add(1)),
+            },
+            limit,
+        })
+    }
+
+    /// Whose hops, if that is asked for.
+    pub(super) fn principal(&self) -> Option<&str> {
+        self.tags.get(PRINCIPAL).map(String::as_str)
+    }
+}
+
+/// Which minutes: those of a time that ends at `endTs` and is `lookback` long, in milliseconds.
+///
+/// # Errors
+/// [`Problem::Asked`]: it cannot be understood.
+pub(super) fn period(pairs: &Pairs, now: u64) -> Result<Interval, Problem> {
+    let end = number(pairs, "endTs")?.map_or(now, |end| end.saturating_mul(MILLISECOND));
+    let back = number(pairs, "lookback")?;
+    let back = back.map_or(DEPENDENCIES_BACK, |back| back.saturating_mul(MILLISECOND));
+    Ok(Interval { from: end.saturating_sub(back), to: end })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_as_go_writes_them() {
+        for (text, nanoseconds) in [
+            ("100ms", Some(100_000_000)),
+            ("1.5s", Some(1_500_000_000)),
+            ("1h2m3s", Some(3_723_000_000_000)),
+            ("7us", Some(7_000)),
+            ("7\u{b5}s", Some(7_000)),
+            ("12ns", Some(12)),
+            ("0s", Some(0)),
+            ("", None),
+            ("5", None),
+            ("s", None),
+            ("-1s", None),
+            ("1.2.3s", None),
+            ("1d", None),
+            ("1s2", None),
+        ] {
+            let read = duration(text).map(|length| length.as_nanos());
+            assert_eq!(read, nanoseconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn whose_tags_name_somebody() {
+        for (query, expected) in [
+            ("", false),
+            ("service=enduser.id", false),
+            ("tags=%7B%22hopseal.assurance%22%3A%22asserted%22%7D", false),
+            ("tags=%7B%22enduser.id%22%3A%22alice%22%7D", true),
+            ("tags=%7B%22hopseal.actors%22%3A%22agent%3Aplanner%22%7D", true),
+            // As JSON may write it, too.
+            ("tags=%7B%22\\u0065nduser.id%22%3A%22alice%22%7D", true),
+            ("tags=%7B%7D&tags=%7B%22enduser.id%22%3A%22alice%22%7D", true),
+            ("tag=enduser.id%3Aalice", true),
+            ("tag=error:true", false),
+            ("tags=enduser.id", true),
+        ] {
+            assert_eq!(names_somebody(query), expected, "{query}");
+        }
+    }
+}

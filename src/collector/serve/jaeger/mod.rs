@@ -1,0 +1,147 @@
+//! The trail in the words of Jaeger's query API, so that Grafana's data source for Jaeger, and whatever else asks Jaeger, reads it
+//! as it is. A hop is a span; what was found of it stands in its warnings.
+//!
+//! Nothing here says who may ask: [`gate`](super::access::gate) stands before it.
+//!
+//! ```text
+//! ask -> search -> shape -> answer
+//! ```
+
+mod answer;
+mod ask;
+mod search;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::get;
+use hopseal_correlate::sink::TraceId;
+
+pub(crate) use self::answer::{Wrong, is_ours};
+pub(crate) use self::ask::names_somebody;
+
+use self::answer::{data, listed};
+use self::ask::{Search, pairs, param, period, trace_id};
+use self::search::Found;
+use super::api::{Api, Problem, asked};
+use super::people::spellings;
+use super::store::StoreError;
+use crate::output::jaeger::{DependencyShape, ErrorShape, OperationShape, TraceShape};
+
+/// Kinds of spans that a hop may be.
+const KINDS: [&str; 2] = ["server", "consumer"];
+
+type Answer = Result<Response, Wrong>;
+
+/// The API of Jaeger. Who may ask what is for the caller to add.
+pub(crate) fn router(api: Api) -> Router {
+    Router::new()
+        .route("/api/services", get(services))
+        .route("/api/services/{service}/operations", get(operations_of))
+        .route("/api/operations", get(operations))
+        .route("/api/traces", get(search))
+        .route("/api/traces/{trace_id}", get(trace))
+        .route("/api/dependencies", get(dependencies))
+        .with_state(api)
+}
+
+async fn services(State(api): State<Api>, headers: HeaderMap) -> Answer {
+    listed(&headers, asked(&api, |store| store.services()).await?)
+}
+
+async fn operations_of(State(api): State<Api>, Path(service): Path<String>, headers: HeaderMap) -> Answer {
+    listed(&headers, asked(&api, move |store| store.operations(&service)).await?)
+}
+
+async fn operations(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
+    let pairs = pairs(query.as_deref());
+    let service = param(&pairs, "service").map(str::to_owned);
+    let service = service.ok_or_else(|| Problem::Asked("parameter 'service' is required".to_owned()))?;
+    let found = match param(&pairs, "spanKind") {
+        Some(kind) if !KINDS.contains(&kind) => Vec::new(),
+        _ => asked(&api, move |store| store.operations(&service)).await?,
+    };
+    let shapes = found.into_iter().map(|name| OperationShape { name, span_kind: "" });
+    listed(&headers, shapes.collect())
+}
+
+async fn search(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
+    let pairs = pairs(query.as_deref());
+    let ids = pairs.iter().filter(|(name, _)| name == "traceID").map(|(_, id)| trace_id(id));
+    let ids = ids.collect::<Result<Vec<TraceId>, Problem>>()?;
+    if !ids.is_empty() {
+        return traces(&api, &headers, ids).await;
+    }
+    let search = Search::parse(&pairs, api.clock.now())?;
+    let people = api.people.as_deref();
+    let issuers = people.map(|(_, issuers)| issuers.as_slice()).unwrap_or_default();
+    let keys = people.map(|(keys, _)| keys);
+    let principals = search.principal().map(|name| spellings(name, issuers, keys));
+    let Found { traces, is_whole } =
+        asked(&api, move |store| search::find(store, &search, principals.unwrap_or_default())).await?;
+    let errors = (!is_whole).then(|| ErrorShape {
+        code: None,
+        msg: format!("that is not all: no more than {} hops are looked at, or shown; ask for less time, or more exactly", search::MOST),
+        trace_id: None,
+    });
+    data(&headers, traces, errors.into_iter().collect())
+}
+
+/// Traces by their ids, and which of them there are not.
+async fn traces(api: &Api, headers: &HeaderMap, ids: Vec<TraceId>) -> Answer {
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    for id in ids {
+        match one(api, id).await? {
+            Some(trace) => found.push(trace),
+            None => errors.push(ErrorShape {
+                code: None,
+                msg: "trace not found".to_owned(),
+                trace_id: Some(id.to_string()),
+            }),
+        }
+    }
+    data(headers, found, errors)
+}
+
+async fn trace(State(api): State<Api>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+    // `start` and `end`, which some clients add, are where to look; here the id is enough.
+    let found = one(&api, trace_id(&id)?).await?.ok_or(Problem::NotFound)?;
+    data(&headers, vec![found], Vec::new())
+}
+
+async fn one(api: &Api, id: TraceId) -> Result<Option<TraceShape>, Problem> {
+    asked(api, move |store| store.trace(id)?.map(shape::trace).transpose().map_err(not_read)).await
+}
+
+fn not_read(_: serde_json::Error) -> StoreError {
+    StoreError::Broken("a finding")
+}
+
+async fn dependencies(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
+    let pairs = pairs(query.as_deref());
+    let interval = period(&pairs, api.clock.now())?;
+    let edges = asked(&api, move |store| store.edges(interval)).await?;
+    let service = param(&pairs, "service");
+    let mut found: Vec<DependencyShape> = Vec::new();
+    for edge in edges.into_iter().filter(|edge| !edge.caller.is_empty()) {
+        if service.is_some_and(|service| edge.caller != service && edge.service != service) {
+            continue;
+        }
+        // Assurances of one pair stand together.
+        match found.last_mut() {
+            Some(last) if last.parent == edge.caller && last.child == edge.service => {
+                last.call_count += edge.hops;
+            }
+            _ => found.push(DependencyShape {
+                parent: edge.caller,
+                child: edge.service,
+                call_count: edge.hops,
+            }),
+        }
+    }
+    data(&headers, found, Vec::new())
+}
