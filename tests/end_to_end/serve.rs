@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -153,5 +154,64 @@ store: {{folder: '{data}', alarm_under: '1', refuse_under: '1'}}
         };
         assert_eq!(hops(&kept), hops(trace), "{id}");
     }
+    serving.stop();
+}
+
+/// Scenario: findings are sent out as spans to a backend that answers 503 at first, and that sends what it takes back to the service.
+/// Guarantees: the finding arrives in its trace; what comes back is taken and changes nothing.
+#[tokio::test]
+async fn findings_are_sent_out_and_may_come_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let (config, catalogue, data) = (at("hopseal.yaml"), at("catalogue.json"), at("data"));
+    hopseal(&["check", "--write-catalogue", &catalogue, EXAMPLE]);
+    let taken = Arc::new(Mutex::new((0, Vec::<Vec<u8>>::new())));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let backend = listener.local_addr().expect("an address");
+    let router = {
+        let taken = Arc::clone(&taken);
+        axum::Router::new().fallback(async move |body: axum::body::Bytes| {
+            let mut taken = taken.lock().expect("no panic");
+            taken.0 += 1;
+            if taken.0 == 1 {
+                return http::StatusCode::SERVICE_UNAVAILABLE;
+            }
+            taken.1.push(body.to_vec());
+            http::StatusCode::OK
+        })
+    };
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
+    let text = format!(
+        "listen: {{otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: 127.0.0.1:0, admin: 127.0.0.1:0}}
+windows: {{settle: 100ms}}
+judging: {{catalogue: catalogue.json}}
+telemetry: {{findings_endpoint: 'http://{backend}'}}
+store: {{folder: '{data}', alarm_under: '1', refuse_under: '1'}}
+"
+    );
+    std::fs::write(&config, text).expect("written");
+    let serving = Serving::start(Path::new(&config));
+    serving.post("application/json", std::fs::read(EXAMPLE).expect("the example")).await;
+    let sent = || taken.lock().expect("no panic").1.clone();
+    for _ in 0..600 {
+        if !sent().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let [body] = &sent()[..] else { panic!("{} requests", sent().len()) };
+    let has = |part: &[u8]| body.windows(part.len()).any(|window| window == part);
+    let trace_id = 0xfb45_0e28_d3af_a623_cb28_6238_a74c_ee36_u128.to_be_bytes();
+    for part in [&trace_id[..], b"finding identity_dropped", b"hopseal.finding.id", b"payments"] {
+        assert!(has(part), "{}", String::from_utf8_lossy(part));
+    }
+    assert!(!has(b"alice"), "no principal leaves");
+
+    let before = serving.get(&serving.api, "/api/v1/traces/fb450e28d3afa623cb286238a74cee36").await;
+    serving.post("application/x-protobuf", body.clone()).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let after = serving.get(&serving.api, "/api/v1/traces/fb450e28d3afa623cb286238a74cee36").await;
+    assert_eq!(before, after);
+    assert_eq!(sent().len(), 1, "nothing is told twice");
     serving.stop();
 }

@@ -17,7 +17,7 @@ use super::api::{self, Api};
 use super::clock::{Clock, SystemClock};
 use super::config::{self, Config, ConfigError};
 use super::jaeger;
-use super::keep::{KeepError, Keeper};
+use super::keep::{KeepError, Keeper, PublishError};
 use super::listen::Port;
 use super::live::{Live, chain};
 use super::metrics::Metrics;
@@ -60,6 +60,9 @@ pub(crate) enum ServeError {
     /// Metrics cannot be sent.
     #[error("cannot send metrics")]
     Export(#[from] ExporterBuildError),
+    /// Findings cannot be sent.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// What is kept cannot be opened.
     #[error(transparent)]
     Keep(#[from] KeepError),
@@ -94,7 +97,7 @@ impl ServeError {
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::NotReady { .. } => Exit::Findings,
-            Self::Config(_) | Self::Export(_) | Self::NoAdmin => Exit::Usage,
+            Self::Config(_) | Self::Export(_) | Self::Publish(_) | Self::NoAdmin => Exit::Usage,
             Self::Output(_)
             | Self::Keep(_)
             | Self::Bind(_)
@@ -170,13 +173,12 @@ where
     let metrics = Arc::new(Metrics::new());
     let _exporting = telemetry::export(&config, &metrics)?;
     let rules = Arc::clone(&live.rules);
-    let keeper = Arc::new(Keeper::start(
-        config.keep.clone(),
-        rules,
-        catalogue,
-        Arc::clone(&clock),
-        Arc::clone(&metrics),
-    )?);
+    let mut keeper =
+        Keeper::start(config.keep.clone(), rules, catalogue, Arc::clone(&clock), Arc::clone(&metrics))?;
+    if let Some(endpoint) = &config.findings {
+        keeper.publish(endpoint)?;
+    }
+    let keeper = Arc::new(keeper);
     let api = Api { store: keeper.store(), clock, people };
     let pages = pages::router(Pages { api: api.clone(), tail: keeper.tail() });
     let api = api::router(api.clone()).merge(jaeger::router(api)).merge(pages);

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::answer::Problem;
+use crate::serve::keep::own;
 use crate::serve::people::spellings;
 use crate::serve::store::{Cursor, FindingQuery, HopQuery, Interval, State};
 
@@ -154,8 +155,7 @@ impl EdgesAsk {
 
 /// 32 hex digits.
 fn id(text: &str) -> Option<[u8; 16]> {
-    let digits = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
-    digits.then(|| u128::from_str_radix(text, 16).ok()).flatten().map(u128::to_be_bytes)
+    own::parse(text).map(|id| id.0)
 }
 
 pub(crate) fn trace_id(text: &str) -> Result<TraceId, Problem> {

@@ -322,13 +322,21 @@ pub(crate) struct TelemetryFile {
     pub(crate) log: LogLevel,
     /// Where metrics are sent by OTLP over HTTP, such as `http://127.0.0.1:14318`; not at all when left out.
     pub(crate) otlp_endpoint: Option<At<String>>,
-    /// How often. Default 60s.
+    /// Where each finding is sent by OTLP over HTTP, as a span of the trace that it is about, such as `http://127.0.0.1:14318`; not
+    /// at all when left out.
+    pub(crate) findings_endpoint: Option<At<String>>,
+    /// How often metrics are sent. Default 60s.
     pub(crate) otlp_interval: At<String>,
 }
 
 impl Default for TelemetryFile {
     fn default() -> Self {
-        Self { log: LogLevel::default(), otlp_endpoint: None, otlp_interval: at("60s") }
+        Self {
+            log: LogLevel::default(),
+            otlp_endpoint: None,
+            findings_endpoint: None,
+            otlp_interval: at("60s"),
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) log: LogLevel,
     /// Where metrics are sent, and how often.
     pub(crate) otlp: Option<(String, Duration)>,
+    /// Where findings are sent as spans.
+    pub(crate) findings: Option<String>,
 }
 
 /// What traces are judged by.

@@ -92,6 +92,7 @@ pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, Policy
         keep: keep(&file.store, &file.windows)?,
         log: file.telemetry.log,
         otlp: otlp(&file.telemetry)?,
+        findings: endpoint(file.telemetry.findings_endpoint.as_ref(), "/v1/traces")?,
     })
 }
 
@@ -259,9 +260,13 @@ fn requests(file: &LimitsFile) -> Result<(RequestLimits, usize), PolicyError> {
 
 fn otlp(file: &TelemetryFile) -> Result<Option<(String, Duration)>, PolicyError> {
     let every = time(&file.otlp_interval)?;
-    let Some(at) = &file.otlp_endpoint else { return Ok(None) };
+    Ok(endpoint(file.otlp_endpoint.as_ref(), "/v1/metrics")?.map(|endpoint| (endpoint, every)))
+}
+
+fn endpoint(at: Option<&At<String>>, path: &str) -> Result<Option<String>, PolicyError> {
+    let Some(at) = at else { return Ok(None) };
     match at.value.parse::<http::Uri>().ok().as_ref().and_then(http::Uri::scheme_str) {
-        Some("http" | "https") => Ok(Some((format!("{}/v1/metrics", at.value.trim_end_matches('/')), every))),
+        Some("http" | "https") => Ok(Some(format!("{}{path}", at.value.trim_end_matches('/')))),
         _ => Err(wrong(at, "no address to send to; write `http://127.0.0.1:14318`")),
     }
 }

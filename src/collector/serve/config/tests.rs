@@ -156,6 +156,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         ("access: {pseudonyms: {keys: [{id: k, file: a}]}}", "`a`: nobody's pseudonyms are looked for"),
         ("telemetry: {otlp_endpoint: localhost}", "`localhost`: no address to send to"),
+        ("telemetry: {findings_endpoint: localhost}", "`localhost`: no address to send to"),
         ("telemetry: {log: loud}", "there is no value `loud`"),
     ] {
         let error = read(text).expect_err(text);

@@ -13,6 +13,8 @@ mod crash;
 mod journal;
 mod judging;
 mod over_time;
+pub(crate) mod own;
+mod publish;
 mod reading;
 mod settings;
 mod shard;
@@ -41,6 +43,9 @@ pub(crate) use self::settings::{Durability, KeepSettings, WindowSettings};
 use self::answer::answer;
 use self::journal::{Journal, JournalError, Left};
 use self::over_time::OverTime;
+use self::own::OwnKey;
+pub(crate) use self::publish::PublishError;
+use self::publish::Publisher;
 use self::reading::Share;
 use self::shard::{Found, Parts, ToShard};
 pub(crate) use self::windows::Counts;
@@ -119,6 +124,8 @@ pub(crate) struct Keeper {
     turn: Mutex<Unsaved>,
     tail: Tail,
     metrics: Arc<Metrics>,
+    own: Arc<OwnKey>,
+    publisher: Option<Publisher>,
 }
 
 /// What is between the shards and the store.
@@ -150,6 +157,8 @@ impl Keeper {
         let folder = &settings.folder;
         std::fs::create_dir_all(folder)
             .map_err(|source| KeepError::Folder { path: folder.clone(), source })?;
+        let own = OwnKey::of(folder).map_err(|source| KeepError::Folder { path: folder.clone(), source })?;
+        let own = Arc::new(own);
         let store = Arc::new(SqliteStore::open(folder, settings.store)?);
         let learned = store.learned(clock.now())?;
         let left = Left::open(&folder.join("journal.sqlite"))?;
@@ -176,6 +185,7 @@ impl Keeper {
                 runs: Arc::clone(&runs),
                 survey: survey.clone(),
                 shards: shards.clone(),
+                own: Arc::clone(&own),
             };
             let name = format!("shard {}", parts.share.own());
             let thread = std::thread::Builder::new().name(name);
@@ -196,6 +206,8 @@ impl Keeper {
             turn: Mutex::new(Unsaved { baseline, over_time, ..Unsaved::default() }),
             tail: Tail::default(),
             metrics,
+            own,
+            publisher: None,
         };
         keeper.recall()?;
         keeper.look_at_disk(&mut keeper.unsaved().counts);
@@ -205,6 +217,16 @@ impl Keeper {
     /// What was found.
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store) as Arc<dyn Store>
+    }
+
+    /// Has what is found sent out as spans, by OTLP over HTTP.
+    ///
+    /// # Errors
+    /// When who sends cannot be made.
+    pub(crate) fn publish(&mut self, endpoint: &str) -> Result<(), PublishError> {
+        let publisher = Publisher::start(endpoint, Arc::clone(&self.own), Arc::clone(&self.metrics))?;
+        self.publisher = Some(publisher);
+        Ok(())
     }
 
     /// What is found from now on.
@@ -286,6 +308,9 @@ impl Keeper {
                 Ok(changed) => {
                     self.tail.tell(&unsaved.batch, &changed);
                     self.metrics.found(&unsaved.batch, &changed);
+                    if let Some(publisher) = &self.publisher {
+                        publisher.tell(&unsaved.batch, &changed, &*self.store);
+                    }
                 }
                 Err(error) => {
                     unsaved.counts.failed_turns += 1;

@@ -2,11 +2,13 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
+use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::intake::{Intake, Records};
 use hopseal_correlate::record::{Speaker, spoken_by};
 use hopseal_correlate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
 use hopseal_formats::{Limits, otlp};
 
+use super::own::{self, OwnKey};
 use crate::serve::delivery::{Delivery, Encoding, Sender, SenderId};
 
 /// Which traces are whose. Ids are the senders' choice: hashed with a secret, so that nobody can load one shard alone.
@@ -127,7 +129,8 @@ pub(crate) struct Read {
 }
 
 /// Reads a delivery; its records are appended to the intake's stage.
-pub(crate) fn read(delivery: &Delivery, intake: &mut Intake<'_, Stage>) -> Read {
+/// Spans of our own, known by `own`, are left out.
+pub(crate) fn read(delivery: &Delivery, own: &OwnKey, intake: &mut Intake<'_, Stage>) -> Read {
     let sender = match &delivery.sender {
         Sender::Unauthenticated => None,
         Sender::Authenticated(sender) => Some(&**sender),
@@ -138,7 +141,18 @@ pub(crate) fn read(delivery: &Delivery, intake: &mut Intake<'_, Stage>) -> Read 
         stage.sender.clone_from(&sender.name);
     }
     let recalls = delivery.encoding == Encoding::OtlpProtobuf;
-    let mut gate = Gate { intake, sender, recalls, in_span: false, began: 0, aborted: 0, in_spans: 0 };
+    let mut gate = Gate {
+        intake,
+        sender,
+        recalls,
+        own,
+        may_be_own: false,
+        finding: None,
+        in_span: false,
+        began: 0,
+        aborted: 0,
+        in_spans: 0,
+    };
     let start = Position::Byte(0);
     let failed = match delivery.encoding {
         Encoding::OtlpProtobuf => {
@@ -173,6 +187,11 @@ struct Gate<'g, 'd> {
     sender: Option<&'g SenderId>,
     /// Whether encoded attributes may be recalled: only those of one format are remembered.
     recalls: bool,
+    own: &'g OwnKey,
+    /// Whether the resource is called as we are.
+    may_be_own: bool,
+    /// The finding that the span says it tells of.
+    finding: Option<FindingId>,
     in_span: bool,
     began: u64,
     aborted: u64,
@@ -190,6 +209,7 @@ impl Gate<'_, '_> {
 
 impl Sink for Gate<'_, '_> {
     fn resource(&mut self) {
+        self.may_be_own = false;
         self.speaks_for("");
         self.intake.resource();
     }
@@ -197,6 +217,7 @@ impl Sink for Gate<'_, '_> {
     fn resource_attribute(&mut self, key: &str, value: Value<'_>) {
         if let ("service.name", Value::Str(service)) = (key, value) {
             self.speaks_for(service);
+            self.may_be_own = service == own::SERVICE;
         }
         self.intake.resource_attribute(key, value);
     }
@@ -204,23 +225,29 @@ impl Sink for Gate<'_, '_> {
     #[inline]
     fn span_start(&mut self) {
         self.in_span = true;
+        self.finding = None;
         self.began += 1;
         self.intake.span_start();
     }
 
     #[inline]
     fn attribute(&mut self, key: &str, value: Value<'_>) {
+        if self.may_be_own
+            && let (own::FINDING, Value::Str(id)) = (key, value)
+        {
+            self.finding = own::parse(id);
+        }
         self.intake.attribute(key, value);
     }
 
     #[inline]
     fn recall(&mut self, encoded: &[u8]) -> bool {
-        self.recalls && self.intake.recall(encoded)
+        self.recalls && !self.may_be_own && self.intake.recall(encoded)
     }
 
     #[inline]
     fn remember(&mut self, encoded: &[u8]) {
-        if self.recalls {
+        if self.recalls && !self.may_be_own {
             self.intake.remember(encoded);
         }
     }
@@ -252,6 +279,9 @@ impl Sink for Gate<'_, '_> {
     #[inline]
     fn span_end(&mut self, head: &SpanHead<'_>) {
         self.in_span = false;
+        if self.finding.is_some_and(|finding| self.own.made(finding, head.span_id)) {
+            return self.intake.span_abort();
+        }
         self.intake.span_end(head);
     }
 

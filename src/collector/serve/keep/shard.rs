@@ -25,6 +25,7 @@ use super::answer::Answer;
 use super::journal::{Journal, Run};
 use super::judging::{forget_last, least_trusted, record, trust};
 use super::over_time::window;
+use super::own::OwnKey;
 use super::reading::{LinkAway, Share, Stage, read};
 use super::settings::WindowSettings;
 use super::waiting::Waiting;
@@ -122,6 +123,7 @@ pub(crate) struct Parts {
     pub(crate) runs: Arc<AtomicU64>,
     pub(crate) survey: Survey,
     pub(crate) shards: Vec<Sender<ToShard>>,
+    pub(crate) own: Arc<OwnKey>,
 }
 
 /// Runs a shard until everybody who could tell it something is gone.
@@ -192,7 +194,7 @@ impl Shard {
         let mut next = Some((delivery, answer));
         let mut after = None;
         while let Some((delivery, answer)) = next.take() {
-            let read = read(&delivery, intake);
+            let read = read(&delivery, &self.parts.own, intake);
             let is_first = self.parts.share.own() == 0;
             match read.reason {
                 Some(reason) if read.malformed => answer.malformed(reason),

@@ -371,3 +371,36 @@ fn answers_need_not_wait_for_the_disk() {
     assert!(!keeper.store().hops(&HopQuery::any(9)).expect("hops").is_empty());
     keeper.stop().expect("stopped");
 }
+
+/// Scenario: a finding that was sent out as a span comes back with the spans of its trace, by way of a Collector; then somebody else
+/// makes a span that looks the same.
+/// Guarantees: our own is overlooked; the other is a span as any.
+#[test]
+fn our_own_spans_are_not_judged() {
+    let lab = Lab::new();
+    let keeper = lab.start();
+    let key = OwnKey::of(lab.folder.path()).expect("the key");
+    let (trace_id, finding) = (TraceId([7; 16]), FindingId([9; 16]));
+    let ours = key.span_id(finding, own::Says::Stands);
+    let body = |span_id: &str| {
+        let text = |key: &str, value: &str| serde_json::json!({"key": key, "value": {"stringValue": value}});
+        let spans = serde_json::json!({"resourceSpans": [{
+            "resource": {"attributes": [text("service.name", own::SERVICE)]},
+            "scopeSpans": [{"spans": [{
+                "traceId": trace_id.to_string(), "spanId": span_id, "name": "finding identity_dropped", "kind": 2,
+                "startTimeUnixNano": "1790000000000000000", "endTimeUnixNano": "1790000000000000001",
+                "attributes": [text(own::FINDING, &finding.to_string())],
+            }]}],
+        }]});
+        let body = Bytes::from(spans.to_string());
+        Delivery { encoding: Encoding::OtlpJson, body, sender: From::Unauthenticated }
+    };
+    let hops = || keeper.store().hops(&HopQuery::any(9)).expect("hops").len();
+    for (span_id, expected) in [(ours.to_string(), 0), ("0101010101010101".to_owned(), 1)] {
+        let accepted = send(&keeper, body(&span_id)).expect("taken");
+        assert_eq!((accepted.spans, accepted.rejected), (expected as u64, 0), "{span_id}");
+        lab.settle(&keeper);
+        assert_eq!(hops(), expected, "{span_id}");
+    }
+    keeper.stop().expect("stopped");
+}

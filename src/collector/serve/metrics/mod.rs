@@ -41,6 +41,8 @@ pub(crate) struct Metrics {
     findings: Family<Kind, CounterWithExemplar<Seen>>,
     retracted: Counter,
     open_findings: Family<Open, Gauge>,
+    /// Findings that could not be sent out.
+    pub(crate) unsent: Counter,
     /// Requests that ended.
     pub(crate) requests: Family<Ended, Counter>,
     /// Spans that are durable.
@@ -87,6 +89,7 @@ impl Metrics {
             ),
             hops: all.edges("hops", "Hops by who called whom, and how sure the identity was"),
             findings: all.findings("findings", "Findings that were opened, by rule and severity"),
+            unsent: all.one("findings_unsent", "Findings that could not be sent out as spans"),
             retracted: all.one("findings_retracted", "Findings that were taken back"),
             requests: all.counter("receive_requests", "Requests with spans that ended, by result", None),
             spans: all.counter("receive_spans", "Spans received and durable", None),

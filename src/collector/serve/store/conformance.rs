@@ -154,6 +154,10 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
             (store.operations(service).expect("operations"), model.operations(service).expect("operations"));
         prop_assert_eq!(found, meant, "{}", service);
     }
+    for number in 0..4 {
+        let id = finding(number).id;
+        prop_assert_eq!(store.finding(id).expect("a finding"), model.finding(id).expect("a finding"));
+    }
     prop_assert_eq!(store.open_findings().expect("counts"), model.open_findings().expect("counts"));
     Ok(())
 }

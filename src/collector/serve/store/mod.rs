@@ -28,6 +28,8 @@ use hopseal_correlate::suppress::Reason;
 use hopseal_correlate::validation::Services;
 
 pub(crate) use block::{Block, Hop, HopTexts, Judged};
+#[cfg(test)]
+pub(crate) use model::Model;
 pub(crate) use query::{
     CoveragePoint, Cursor, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow,
     State, TraceRecord,
@@ -168,6 +170,9 @@ pub(crate) trait Store: Send + Sync {
 
     /// Findings that match, the newest first, at most as many as asked for.
     fn findings(&self, query: &FindingQuery) -> Result<Vec<FindingRecord>, StoreError>;
+
+    /// One finding.
+    fn finding(&self, id: FindingId) -> Result<Option<FindingRecord>, StoreError>;
 
     /// Sets the state of a finding, with a note. `false` when there is no such finding.
     fn set_state(&self, id: FindingId, state: State, note: &str, at: u64) -> Result<bool, StoreError>;

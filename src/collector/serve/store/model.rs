@@ -229,6 +229,10 @@ impl Store for Model {
         Ok(found)
     }
 
+    fn finding(&self, id: FindingId) -> Result<Option<FindingRecord>, StoreError> {
+        Ok(self.kept().findings.get(&id).cloned())
+    }
+
     fn set_state(&self, id: FindingId, state: State, note: &str, at: u64) -> Result<bool, StoreError> {
         let mut kept = self.kept();
         let Some(finding) = kept.findings.get_mut(&id) else { return Ok(false) };

@@ -13,6 +13,8 @@ use crate::output;
 
 /// Findings in one answer, whatever was asked for.
 const MOST: usize = 100_000;
+/// What [`record`] reads.
+const COLUMNS: &str = "id, rule, severity, service, trace, at, state, note, raised, changed, body";
 
 fn state_number(state: State) -> u8 {
     State::ALL.iter().zip(0..).find(|(known, _)| **known == state).map_or(0, |(_, number)| number)
@@ -80,12 +82,16 @@ pub(super) fn set_state(
     Ok(update.execute(params![id.0, state_number(state), note, int(at)])? == 1)
 }
 
+/// See [`Store::finding`](super::super::Store::finding).
+pub(super) fn one(connection: &Connection, id: FindingId) -> Result<Option<FindingRecord>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM finding WHERE id = ?1"))?;
+    let mut rows = statement.query([id.0])?;
+    rows.next()?.map(record).transpose()
+}
+
 /// See [`Store::findings`](super::super::Store::findings).
 pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<FindingRecord>, StoreError> {
-    let mut text =
-        "SELECT id, rule, severity, service, trace, at, state, note, raised, changed, body FROM finding \
-                    WHERE 1"
-            .to_owned();
+    let mut text = format!("SELECT {COLUMNS} FROM finding WHERE 1");
     let mut values: Vec<Value> = Vec::new();
     let mut only = |condition: &str, value: Value| {
         values.push(value);

@@ -236,6 +236,10 @@ impl Store for SqliteStore {
         findings::find(&self.reader(), query)
     }
 
+    fn finding(&self, id: FindingId) -> Result<Option<FindingRecord>, StoreError> {
+        findings::one(&self.reader(), id)
+    }
+
     fn set_state(&self, id: FindingId, state: State, note: &str, at: u64) -> Result<bool, StoreError> {
         let is_there = findings::set_state(&self.writer(), id, state, note, at)?;
         Ok(is_there)
