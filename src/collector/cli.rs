@@ -112,8 +112,11 @@ struct ServeArgs {
     /// Says whether the configuration and the files that it names can be used, and ends.
     #[arg(long)]
     check_config: bool,
+    /// Asks the service that runs by the configuration whether it is ready, and ends: with 0 if it is, with 1 if not.
+    #[arg(long, conflicts_with = "check_config")]
+    ready: bool,
     /// Prints the JSON Schema of configurations, for editors, and ends.
-    #[arg(long, conflicts_with_all = ["config", "check_config"])]
+    #[arg(long, conflicts_with_all = ["config", "check_config", "ready"])]
     schema: bool,
 }
 
@@ -150,10 +153,11 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
     let args = match cli.command {
         Command::Check(args) => args,
         Command::Serve(args) => {
-            let what = match (args.schema, args.check_config) {
-                (true, _) => serve::Task::Schema,
-                (false, true) => serve::Task::Check,
-                (false, false) => serve::Task::Serve,
+            let what = match (args.schema, args.check_config, args.ready) {
+                (true, ..) => serve::Task::Schema,
+                (_, true, _) => serve::Task::Check,
+                (.., true) => serve::Task::Ready,
+                _ => serve::Task::Serve,
             };
             return match serve::run(what, args.config.as_deref(), out) {
                 Ok(()) => Exit::Clean,

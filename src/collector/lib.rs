@@ -6,6 +6,9 @@
 //! size, seal_check -> check -> output -> policy -> serve -> demo -> cli
 //! ```
 
+// Layouts of the futures of connections are asked for deeper than 128, by as much as features of others add to those of `hyper`.
+#![recursion_limit = "256"]
+
 pub mod check;
 pub mod cli;
 mod demo;

@@ -7,6 +7,7 @@
 //! # Ok(()) }
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::propagation::TextMapCompositePropagator;
@@ -22,7 +23,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
-use crate::otel::{Egress, IdentityProcessor, Propagator};
+use crate::otel::{Egress, IdentityProcessor, Propagator, SealingExporter};
+use crate::seal::Sealer;
 
 /// How long the last spans may take.
 const LAST: Duration = Duration::from_secs(5);
@@ -46,6 +48,7 @@ pub struct Otlp {
     endpoint: Option<String>,
     egress: Egress,
     processor: Option<IdentityProcessor>,
+    sealer: Option<Arc<Sealer>>,
     targets: Targets,
 }
 
@@ -73,6 +76,7 @@ impl Otlp {
             endpoint: None,
             egress: Egress::Denied,
             processor: None,
+            sealer: None,
             targets: targets.with_targets(SENDERS.map(|sender| (sender, LevelFilter::OFF))),
         }
     }
@@ -91,6 +95,12 @@ impl Otlp {
     /// What is written of identities, and where, in place of what [`IdentityProcessor::new`] writes.
     pub fn processor(self, processor: IdentityProcessor) -> Self {
         Self { processor: Some(processor), ..self }
+    }
+
+    /// Makes the seals of this sealer that only a span needs when that is sent, not while its request is served
+    /// ([`SealingExporter`]).
+    pub fn sealing(self, sealer: &Arc<Sealer>) -> Self {
+        Self { sealer: Some(Arc::clone(sealer)), ..self }
     }
 
     /// Which spans of `tracing` become spans.
@@ -113,9 +123,12 @@ impl Otlp {
         let provider = SdkTracerProvider::builder()
             .with_resource(Resource::builder().with_service_name(self.service).build())
             // Before whoever exports: what is written afterwards would not be there.
-            .with_span_processor(processor)
-            .with_batch_exporter(exporter)
-            .build();
+            .with_span_processor(processor);
+        let provider = match &self.sealer {
+            None => provider.with_batch_exporter(exporter),
+            Some(sealer) => provider.with_batch_exporter(SealingExporter::new(exporter, sealer)),
+        };
+        let provider = provider.build();
         let tracer = provider.tracer_with_scope(InstrumentationScope::builder("hopseal").build());
         let layer = tracing_opentelemetry::layer().with_tracer(tracer).with_filter(self.targets);
         // The only one of these that can fail comes first.

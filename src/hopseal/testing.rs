@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Registry, Token, UnixTime};
+use crate::{Credential, Evidence, Fingerprint, Registry, SpiffeId, Token, UnixTime, Verified};
 
 /// The moment at which tests judge: 2027-01-15T08:00:00Z.
 pub(crate) const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -107,11 +107,40 @@ pub(crate) fn registry() -> Registry {
     Registry::from_yaml(&yaml()).expect("a registry")
 }
 
+/// A workload as validated by its certificate, for ten minutes.
+pub(crate) fn peer(id: &str) -> Verified {
+    let parsed = SpiffeId::parse(id).expect("an id");
+    Verified {
+        principal: crate::mesh::workload(&parsed, NOW.plus(600)),
+        evidence: Evidence {
+            credential: Credential::X509Svid,
+            issuer: "mesh".to_owned(),
+            algorithm: None,
+            kid: None,
+            token_id: None,
+            subject: id.to_owned(),
+            audience: None,
+            issued_at: None,
+            not_before: None,
+            confirmation: None,
+            fingerprint: Fingerprint::of(b"der"),
+            offered_key: false,
+            proxy: None,
+        },
+    }
+}
+
 fn ed25519(seed: &[u8]) -> (Ed25519KeyPair, Vec<u8>) {
     use aws_lc_rs::signature::KeyPair as _;
     let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("a seed");
     let public = pair.public_key().as_ref().to_vec();
     (pair, public)
+}
+
+/// The key of [`Mint::svid`], which does not say what it is for.
+#[cfg(feature = "workload-api")]
+pub(crate) fn p256(kid: &str) -> String {
+    format!(r#"{{"kty":"EC","crv":"P-256","kid":"{kid}","x":"{P256_X}","y":"{P256_Y}"}}"#)
 }
 
 /// The public key of a seed.

@@ -12,6 +12,10 @@ use crate::principal::Kind;
 /// Names that begin so, in any case and however encoded, are ours alone.
 pub const PREFIX: &str = "hopseal.";
 
+/// The one member of an identity that only some may read, in place of all [`MEMBERS`] but the hop counter: an
+/// [`Encrypted`](crate::baggage::Encrypted). It is no attribute of spans.
+pub const ENC: &str = "hopseal.enc";
+
 /// Most bytes that the members of an identity may take in a header, with their names, `=` and the commas between them.
 /// Every legal identity fits; one with two actors takes less than 512.
 pub const MAX_IDENTITY: usize = 1024;

@@ -11,6 +11,9 @@ use crate::task::TaskError;
 
 const KEYCLOAK: &str = "26.5.5";
 const SPIRE: &str = "1.13.3";
+const COLLECTOR: &str = "0.159.0";
+/// The version of its stable modules.
+const COLLECTOR_STABLE: &str = "1.65.0";
 
 /// What they are fetched and built with, how to see that it is there, and how Debian calls it.
 pub(crate) const NEEDED: [(&str, &str, &str); 4] = [
@@ -31,6 +34,48 @@ pub(crate) fn keycloak(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
         exec::run(&mut maven, out)?;
         exec::run(Command::new("unzip").args(["-q", &name]).current_dir(building), out)?;
         Ok(building.join(format!("keycloak-{KEYCLOAK}")))
+    })
+}
+
+/// The folder of an OpenTelemetry Collector with the parts of its core that our configuration names, built of their modules; some
+/// minutes.
+pub(crate) fn collector(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
+    kept(&format!("otelcol-{COLLECTOR}"), |building| {
+        let of = |kind: &str, modules: &[(&str, &str)]| {
+            let line = |(module, version): &(&str, &str)| {
+                format!("  - gomod: go.opentelemetry.io/collector/{module} v{version}\n")
+            };
+            format!("{kind}:\n{}", modules.iter().map(line).collect::<String>())
+        };
+        let manifest = [
+            format!("dist: {{name: otelcol, output_path: ./built, version: {COLLECTOR}}}\n"),
+            of("receivers", &[("receiver/otlpreceiver", COLLECTOR)]),
+            of("exporters", &[("exporter/otlpexporter", COLLECTOR)]),
+            of(
+                "processors",
+                &[("processor/batchprocessor", COLLECTOR), ("processor/memorylimiterprocessor", COLLECTOR)],
+            ),
+            of(
+                "providers",
+                &[
+                    ("confmap/provider/envprovider", COLLECTOR_STABLE),
+                    ("confmap/provider/fileprovider", COLLECTOR_STABLE),
+                ],
+            ),
+        ];
+        fs::write(building.join("manifest.yaml"), manifest.concat())?;
+        let programs = building.join("programs");
+        let go = |program: &str, arguments: &[&str]| {
+            let mut command = Command::new(program);
+            command.current_dir(building).env("GOBIN", &programs);
+            command.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-p=2").args(arguments);
+            command
+        };
+        let builder = format!("go.opentelemetry.io/collector/cmd/builder@v{COLLECTOR}");
+        exec::run(&mut go("go", &["install", &builder]), out)?;
+        let builder = programs.join("builder");
+        exec::run(&mut go(&builder.to_string_lossy(), &["--config", "manifest.yaml"]), out)?;
+        Ok(building.join("built"))
     })
 }
 

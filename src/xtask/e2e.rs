@@ -11,8 +11,8 @@ use crate::task::{Repository, TaskError};
 use crate::{components, exec};
 
 /// Starts the fleet of `tests/examples/capture` (Python, Node, Java), traces it anew, and checks that the same is said
-/// of it as of the committed capture; lets Nimbus check our seals; validates tokens of Keycloak and SVIDs of SPIRE; and lints each
-/// feature by itself. Fetches what is needed; some minutes the first time.
+/// of it as of the committed capture; lets Nimbus check our seals; validates tokens of Keycloak and SVIDs of SPIRE; sends spans
+/// through an OpenTelemetry Collector; and lints each feature by itself. Fetches what is needed; some minutes the first time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these parts.
@@ -28,6 +28,8 @@ enum Part {
     Seals,
     /// Keycloak and SPIRE.
     Providers,
+    /// An OpenTelemetry Collector in front of a service.
+    Collector,
     /// Each feature of each crate by itself, without a warning.
     Features,
 }
@@ -91,6 +93,9 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     if wanted(Part::Providers) {
         providers(repository, out)?;
     }
+    if wanted(Part::Collector) {
+        collector(repository, out)?;
+    }
     if wanted(Part::Features) {
         features(repository, out)?;
     }
@@ -142,6 +147,16 @@ fn providers(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskErr
     cargo.env("HOPSEAL_KEYCLOAK", keycloak).env("HOPSEAL_SPIRE", spire);
     // One after the other: Keycloak takes a minute of both cores to start.
     exec::run(cargo.args(["--test", "idp", "--", "--ignored", "--test-threads=1"]), out)
+}
+
+/// Runs the tests of `tests/end_to_end` that take an OpenTelemetry Collector.
+fn collector(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    needed(&components::NEEDED[..1])?;
+    let built = components::collector(out)?;
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
+    cargo.env("HOPSEAL_OTELCOL", built.join("otelcol"));
+    exec::run(cargo.args(["--test", "end_to_end", "--", "--ignored", "collector::"]), out)
 }
 
 /// Lints each crate with none of its features, and with each alone: what one needs of another must not show only where both are on.

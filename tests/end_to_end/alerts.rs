@@ -52,7 +52,7 @@ fn every_alert_has_a_test_and_a_runbook() {
 }
 
 /// A program that ends with the test.
-pub(crate) struct Started(Child);
+pub(crate) struct Started(pub(crate) Child);
 
 impl Started {
     pub(crate) fn new(program: &str, folder: &Path, arguments: &[String]) -> Self {

@@ -127,3 +127,36 @@ fn seals_are_checked_again() {
     let rules: Vec<&Value> = edited["findings"].as_array().unwrap().iter().map(|it| &it["rule"]).collect();
     assert!(rules.contains(&&json!("baggage_tampered")), "{rules:?}");
 }
+
+/// Scenario: the configurations that are shipped, and the files that containers are given of them.
+/// Guarantees: `hopseal serve` can use each; every file that is named is there, and every service that another waits for.
+#[test]
+fn what_is_shipped_can_be_used() {
+    for name in ["hopseal.yaml", "compose/hopseal.yaml"] {
+        let run = hopseal(&["serve", "--config", &format!("../collector-config/{name}"), "--check-config"]);
+        assert_eq!((run.status, run.err.as_str()), (0, ""), "{name}");
+    }
+    let text = std::fs::read_to_string("../docker-compose.yml").expect("shipped");
+    let compose: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let services = compose["services"].as_object().expect("services");
+    let mut files = 0;
+    for (name, service) in services {
+        for volume in service["volumes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let from = volume.split(':').next().expect("a place");
+            if let Some(file) = from.strip_prefix("./") {
+                assert!(std::path::Path::new("..").join(file).exists(), "{name}: {file}");
+                files += 1;
+            }
+        }
+        let waits_for: Vec<&str> = match &service["depends_on"] {
+            Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+            Value::Object(names) => names.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        };
+        assert!(waits_for.iter().all(|other| services.contains_key(*other)), "{name}: {waits_for:?}");
+        for port in service["ports"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            assert!(port.starts_with("127.0.0.1:"), "{name}: {port} would be for everybody");
+        }
+    }
+    assert!(files > 6, "{files}");
+}

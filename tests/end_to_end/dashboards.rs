@@ -48,14 +48,13 @@ fn objects(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// `uid` and `type` of the data sources that are provisioned: the file is plain enough to be read by lines.
+/// `uid` and `type` of the data sources that are provisioned.
 fn sources() -> BTreeSet<(String, String)> {
-    let text =
+    let file =
         std::fs::read_to_string(folder().join("provisioning/datasources/hopseal.yaml")).expect("shipped");
-    let of = |key: &str| -> Vec<String> {
-        text.lines().filter_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned()).collect()
-    };
-    of("    uid:").into_iter().zip(of("    type:")).collect()
+    let file: Value = serde_saphyr::from_str(&file).expect("YAML");
+    let named = |source: &Value| (text(source, "uid").to_owned(), text(source, "type").to_owned());
+    list(&file, "datasources").iter().map(named).collect()
 }
 
 /// Guarantees: each dashboard has an id of its own that the others' links know; panels have ids of their own, do not overlap, say

@@ -5,6 +5,8 @@ mod accuracy;
 #[cfg(test)]
 mod alerts;
 #[cfg(test)]
+mod collector;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod dashboards;

@@ -47,7 +47,10 @@ fn wide() -> Vec<u8> {
 
 fn hostile() -> Vec<u8> {
     let name = |number: usize| {
-        format!("</text></script><script>alert({number})</script>\"'><img src=x onerror=alert(1)>\u{202e}")
+        format!(
+            "</text></script><script>alert({number})</script>\"'><img src=x onerror=alert(1)>\u{202e}{}",
+            "x".repeat(200)
+        )
     };
     let hops: Vec<_> = (0..6_usize)
         .map(|number| (number.saturating_sub(2), name(number), name(number + 10), "<b>eve</b>"))

@@ -88,13 +88,13 @@ impl Drop for Serving {
 }
 
 /// The ids of findings, each at this place of its entry.
-fn ids(findings: &Value, place: &str) -> BTreeSet<String> {
+pub(crate) fn ids(findings: &Value, place: &str) -> BTreeSet<String> {
     let id = |entry: &Value| entry.pointer(place).and_then(Value::as_str).expect("an id").to_owned();
     findings["findings"].as_array().expect("a list").iter().map(id).collect()
 }
 
 /// Scenario: the example is posted to a running service, twice; then the signal to stop, and a second process in its place.
-/// Guarantees: the findings are those of `hopseal check` with the same catalogue, the trail has every hop once, metrics count
+/// Guarantees: it says whether it is ready; the findings are those of `hopseal check` with the same catalogue, the trail has every hop once, metrics count
 /// what was received, and both outlive the process.
 #[tokio::test]
 async fn what_is_received_is_judged_as_check_does_and_kept() {
@@ -132,7 +132,14 @@ store: {{folder: '{data}', alarm_under: '1', refuse_under: '1'}}
     let spans = 2 * checked["input"]["spans"].as_u64().expect("a number");
     let counted = format!("hopseal_receive_spans_total{{protocol=\"otlp_http\"}} {spans}");
     assert!(metrics.lines().any(|line| line == counted), "{counted} in {metrics}");
+    let asked = at("asked.yaml");
+    std::fs::write(&asked, format!("listen: {{admin: '{}'}}", serving.admin)).expect("written");
+    let ready = || hopseal(&["serve", "--config", &asked, "--ready"]);
+    assert_eq!((ready().status, ready().err.as_str()), (0, ""));
     serving.stop();
+    let gone = ready();
+    assert_eq!(gone.status, 1);
+    assert!(gone.err.contains("is not ready"), "{}", gone.err);
 
     let serving = Serving::start(Path::new(&config));
     assert_eq!(serving.findings().await, expected);

@@ -10,7 +10,7 @@ use hopseal::http::{Http, HttpSettings};
 use hopseal::keys::KeyStore;
 use hopseal::{
     Algorithm, Chain, Credential, IssuerBuilder, IssuerKind, Kind, Reason, Registry, Token, Validated,
-    Validator, X509Bundle,
+    Validator, WorkloadApi, WorkloadFault, X509Bundle,
 };
 use serde_json::Value;
 
@@ -139,6 +139,11 @@ impl Spire {
         Some(serde_json::from_str(&answer).unwrap())
     }
 
+    /// The socket of the agent.
+    fn socket(&self) -> String {
+        format!("unix://{}/agent.sock", self.kept.path().display())
+    }
+
     fn jwt_svid(&self) -> Token {
         let answer = self.agent(&["jwt", "-audience", "orders"]).unwrap();
         Token::new(answer[0]["svids"][0]["svid"].as_str().unwrap())
@@ -217,6 +222,59 @@ async fn spire() {
     }
     assert_eq!(who(&gate, &old).await, Err(Reason::UnknownKey));
     assert_eq!(who(&gate, &new).await.as_deref(), Ok(CART));
+}
+
+/// Scenario: nobody publishes anything; keys, bundles and SVIDs all come from the agent's socket. The server takes another key for
+/// JWT-SVIDs.
+/// Guarantees: a token that the agent hands out is good by the keys that it hands out, for whom it was asked for and nobody else, and
+/// by the new key once the old one is not the only one; a certificate of it is good by its authorities; of another trust domain it
+/// has nothing.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs SPIRE: `cargo xtask e2e`"]
+async fn spire_by_the_socket_of_its_agent() {
+    let spire = Spire::start(&Authority::new()).await;
+    let api = WorkloadApi::at(&spire.socket()).unwrap();
+    let mesh = |name: &str, trust_domain: &str| {
+        IssuerBuilder::new(IssuerKind::Spiffe, name, trust_domain)
+            .workload_api(spire.socket())
+            .audiences(["orders"])
+            .algorithms([Algorithm::Es256])
+    };
+    let registry = Registry::new([mesh("mesh", "prod.example"), mesh("friends", "friend.example")]).unwrap();
+    let clock = Hand::new();
+    let http = Http::new(&HttpSettings::default()).unwrap();
+    let keys = KeyStore::builder(&registry, http).clock(clock.clone()).build().unwrap();
+    let gate = Validator::new(registry, keys.clone());
+
+    let ours = api.jwt_svid(&["orders"]).await.unwrap();
+    assert_eq!(who(&gate, &ours).await.as_deref(), Ok(CART));
+    let others = api.jwt_svid(&["billing"]).await.unwrap();
+    assert_eq!(who(&gate, &others).await, Err(Reason::Audience));
+    assert!(keys.find("friends", None).await.is_err());
+    let fault = keys.status().into_iter().find(|status| status.issuer == "friends").unwrap().fault;
+    assert_eq!(fault, Some(hopseal::keys::FetchFault::WorkloadApi(WorkloadFault::NoBundle)));
+
+    spire.rotate();
+    let new = api.jwt_svid(&["orders", "more"]).await.unwrap();
+    // The agent hears of the new key some seconds after the server has it.
+    let mut found = who(&gate, &new).await;
+    for _ in 0..60 {
+        if found.is_ok() {
+            break;
+        }
+        clock.forward(61);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        found = who(&gate, &new).await;
+    }
+    assert_eq!(found.as_deref(), Ok(CART));
+
+    let workload = api.x509().await.unwrap();
+    let chain: Vec<&[u8]> = workload.svids[0].chain.iter().map(Vec::as_slice).collect();
+    let verified = gate.validate_peer(&chain, Chain::Against(workload.bundle("prod.example").unwrap()));
+    assert_eq!(verified.verified().unwrap().principal().id, CART);
+    assert!(workload.bundle("friend.example").is_none());
+    let mut updates = api.updates().await.unwrap();
+    assert_eq!(updates.next().await.unwrap().unwrap().svids[0].id.as_str(), CART);
 }
 
 /// X.509-SVIDs, against the bundle that came with them and against one of others.

@@ -9,6 +9,7 @@ import hmac
 import json
 import pathlib
 import re
+import struct
 import sys
 from urllib.parse import unquote
 
@@ -84,12 +85,63 @@ def seal(case, keys, leeway):
     return "symmetric" if shared else "valid"
 
 
+def chacha_rounds(state):
+    """The twenty rounds of ChaCha20 (RFC 8439 section 2.3), without the addition at their end."""
+
+    def quarter(a, b, c, d):
+        for to, other, into, by in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+            state[to] = (state[to] + state[other]) & 0xFFFFFFFF
+            word = state[into] ^ state[to]
+            state[into] = ((word << by) | (word >> (32 - by))) & 0xFFFFFFFF
+
+    for _ in range(10):
+        for column in range(4):
+            quarter(column, column + 4, column + 8, column + 12)
+        for diagonal in range(4):
+            quarter(diagonal, 4 + (diagonal + 1) % 4, 8 + (diagonal + 2) % 4, 12 + (diagonal + 3) % 4)
+    return state
+
+
+CONSTANTS = list(struct.unpack("<4I", b"expand 32-byte k"))
+
+
+def xchacha(key, nonce, text):
+    """XChaCha20 (draft-irtf-cfrg-xchacha section 2.3), from block 0."""
+    half = chacha_rounds(CONSTANTS + list(struct.unpack("<8I", key)) + list(struct.unpack("<4I", nonce[:16])))
+    inner = half[:4] + half[12:]
+    stream = b""
+    for block in range(len(text) // 64 + 1):
+        start = CONSTANTS + inner + [block, 0] + list(struct.unpack("<2I", nonce[16:]))
+        words = [(one + other) & 0xFFFFFFFF for one, other in zip(chacha_rounds(start[:]), start)]
+        stream += struct.pack("<16I", *words)
+    return bytes(one ^ other for one, other in zip(text, stream))
+
+
+def unreadable(case, keys):
+    """PASETO v4.local (paseto-spec, Version4), by its text alone."""
+    kid, _, body = dict(part.split("=", 1) for part in case["header"].split(","))["hopseal.enc"].partition(".")
+    if kid not in keys:
+        return "unknown_key"
+    key, token = decode(keys[kid].removeprefix("k4.local.")), decode(body)
+    nonce, text, found = token[:32], token[32:-32], token[-32:]
+    derived = hashlib.blake2b(b"paseto-encryption-key" + nonce, key=key, digest_size=56).digest()
+    sealing = hashlib.blake2b(b"paseto-auth-key-for-aead" + nonce, key=key, digest_size=32).digest()
+    parts = [b"v4.local.", nonce, text, kid.encode(), case["trace_id"].encode()]
+    joined = b"".join(len(part).to_bytes(8, "little") + part for part in parts)
+    authenticated = len(parts).to_bytes(8, "little") + joined
+    if not hmac.compare_digest(hashlib.blake2b(authenticated, key=sealing, digest_size=32).digest(), found):
+        return "signature"
+    return xchacha(derived[:32], derived[32:], text).decode()
+
+
 def is_counter(value):
     count, dot, digest = value.partition(".")
     return bool(dot) and seconds(count) is not None and int(count) < 65536 and len(decode(digest) or b"") == 16
 
 
 def is_legal(name, value):
+    if name == "hopseal.enc":
+        return len(value) <= 1536 and bool(re.fullmatch(r"[A-Za-z0-9_-]{1,16}\.[A-Za-z0-9_-]+", value))
     if len(value) > MEMBERS[name] or not UNRESERVED.fullmatch(value):
         return False
     if name == "hopseal.kind":
@@ -120,11 +172,14 @@ def baggage(case):
         name, value = name.strip(" \t"), value.strip(" \t")
         if not is_ours(name):
             continue
-        if not equal or semicolon or name not in MEMBERS or name in members or not is_legal(name, value):
+        known = name in MEMBERS or name == "hopseal.enc"
+        if not equal or semicolon or not known or name in members or not is_legal(name, value):
             malformed = True
         members[name] = value
     if malformed:
         return "malformed"
+    if "hopseal.enc" in members:
+        return None if members.keys() <= {"hopseal.enc", "hopseal.hop"} else "malformed"
     if members and any(f"hopseal.{name}" not in members for name in ("sub", "kind", "iss")):
         return "incomplete"
     members.pop("hopseal.hop", None)
@@ -158,6 +213,10 @@ def main(folder):
         say("seal", case["name"], seal(case, keys, seals["leeway"]), case["verdict"])
     for case in read("baggage.json")["cases"]:
         say("baggage", case["name"], baggage(case), case["fault"] if "fault" in case else case["members"])
+    confidential = read("confidential.json")
+    for case in confidential["cases"]:
+        expected = case["fault"] if "fault" in case else case["message"]
+        say("unreadable", case["name"], unreadable(case, confidential["keys"]), expected)
     for step in read("crossing.json")["steps"]:
         say("crossing", step["workload"], crossing(step), step["after"])
     pseudonyms = read("pseudonym.json")

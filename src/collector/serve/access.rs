@@ -1,6 +1,6 @@
 //! Who may ask the API and see the pages, and what.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -49,6 +49,8 @@ impl Role {
 pub(crate) struct Access {
     /// Whether nobody else may. Where nobody needs to be known, everybody may do everything.
     pub(crate) required: bool,
+    /// Names besides those of this machine under which it is asked for where nobody needs to be known.
+    pub(crate) names: HashSet<String>,
     pub(crate) known: HashMap<KnownBy, Role>,
     pub(crate) tokens: Option<Validator<KeyStore>>,
 }
@@ -98,7 +100,7 @@ pub(crate) async fn gate(
     next: Next,
 ) -> Response {
     let access = access.load_full();
-    if !access.required && !is_local(&request) {
+    if !access.required && !is_ours(&request, &access.names) {
         return wrong(request.uri().path(), Problem::OtherName);
     }
     let stranger = Peer::default();
@@ -115,9 +117,9 @@ pub(crate) async fn gate(
     next.run(request).await
 }
 
-/// Whether it was asked for under a name of this machine. A page of somebody else that got its own name to mean this machine is
+/// Whether it was asked for under a name of this machine, or another of ours. A page of somebody else that got its own name to mean this machine is
 /// not answered (DNS rebinding).
-fn is_local(request: &Request) -> bool {
+fn is_ours(request: &Request, names: &HashSet<String>) -> bool {
     let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let Some(host) = named.or_else(|| request.uri().authority().map(|authority| authority.as_str())) else {
         return false;
@@ -127,7 +129,9 @@ fn is_local(request: &Request) -> bool {
         _ => host,
     };
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.is_loopback())
+        || names.contains(&name.to_ascii_lowercase())
 }
 
 fn refused(path: &str, refusal: &Refusal) -> Response {
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_roles_it_is_answered_under_the_names_of_this_machine_alone() {
+    async fn without_roles_it_is_answered_under_known_names_alone() {
         for (host, expected) in [
             (Some("localhost:8317"), 200),
             (Some("LocalHost"), 200),
@@ -218,9 +222,11 @@ mod tests {
             (Some("localhost.evil.example"), 421),
             (Some("127.0.0.1.evil.example"), 421),
             (Some("10.0.0.7"), 421),
+            (Some("Hopseal:8317"), 200),
             (None, 421),
         ] {
-            let (status, said) = asked(Access::default(), host, "/principals", None).await;
+            let access = Access { names: ["hopseal".to_owned()].into(), ..Access::default() };
+            let (status, said) = asked(access, host, "/principals", None).await;
             assert_eq!(status, expected, "{host:?}");
             assert!(status != 200 || said == "Admin", "{said}");
         }

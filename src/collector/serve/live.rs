@@ -166,10 +166,10 @@ fn senders(settings: &SenderSettings) -> Result<Senders, ConfigError> {
 }
 
 fn access(settings: &AccessSettings) -> Result<Access, ConfigError> {
-    let AccessSettings { required, registry, known, .. } = settings;
+    let AccessSettings { required, registry, known, names, people: _ } = settings;
     let issuers = known.iter().map(|(by, role)| (by, format!("some with the role `{}` are", role.as_str())));
     let tokens = registry.as_deref().map(|path| tokens(path, issuers)).transpose()?;
-    Ok(Access { required: *required, known: known.clone(), tokens })
+    Ok(Access { required: *required, names: names.clone(), known: known.clone(), tokens })
 }
 
 /// Validates tokens by that trust registry. `known`: by what who is known.

@@ -1,7 +1,7 @@
 //! `hopseal serve`, as it is called.
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::io::{self, Read as _, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -30,6 +30,9 @@ use crate::check::{self, Exit};
 
 /// How often what is due is judged, and what was found is kept.
 const TURN: Duration = Duration::from_secs(1);
+/// How long a service may take to say whether it is ready, and in how many bytes.
+const READY: Duration = Duration::from_secs(2);
+const READY_BYTES: u64 = 4096;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub(crate) enum Task {
     Schema,
     /// Whether a configuration can be used.
     Check,
+    /// Whether the service that runs by a configuration is ready.
+    Ready,
     /// To serve, until a signal says to stop.
     Serve,
 }
@@ -58,6 +63,18 @@ pub(crate) enum ServeError {
     /// What is kept cannot be opened.
     #[error(transparent)]
     Keep(#[from] KeepError),
+    /// The service is not ready, or not there.
+    #[error("the service at {address} is not ready")]
+    NotReady {
+        /// Where it was asked.
+        address: SocketAddr,
+        /// Why that is thought.
+        #[source]
+        source: io::Error,
+    },
+    /// Nobody can be asked.
+    #[error("the configuration closes `listen.admin`, which would say whether the service is ready")]
+    NoAdmin,
     /// A port cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -76,7 +93,8 @@ impl ServeError {
     /// The exit status: configuration is 2, what the machine refuses is 3.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Export(_) => Exit::Usage,
+            Self::NotReady { .. } => Exit::Findings,
+            Self::Config(_) | Self::Export(_) | Self::NoAdmin => Exit::Usage,
             Self::Output(_)
             | Self::Keep(_)
             | Self::Bind(_)
@@ -102,8 +120,28 @@ pub(crate) fn run(task: Task, path: Option<&Path>, out: &mut dyn Write) -> Resul
             let name = path.unwrap_or(Path::new("the default configuration")).display();
             writeln!(out, "{name}: can be used").map_err(ServeError::Output)
         }
+        Task::Ready => ready(&Config::load(path)?),
         Task::Serve => serve(Config::load(path)?, |_, stop, reload| heed(stop, reload)),
     }
+}
+
+/// Asks the service that runs by this configuration.
+fn ready(config: &Config) -> Result<(), ServeError> {
+    let admin = config.listen.iter().find(|(port, _)| *port == Port::Admin);
+    let (_, address) = admin.ok_or(ServeError::NoAdmin)?;
+    let not_ready = |source| ServeError::NotReady { address: *address, source };
+    let asked = || {
+        let mut stream = TcpStream::connect_timeout(address, READY)?;
+        stream.set_read_timeout(Some(READY))?;
+        write!(stream, "GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.take(READY_BYTES).read_to_end(&mut answer)?;
+        match answer.starts_with(b"HTTP/1.1 200 ") {
+            true => Ok(()),
+            false => Err(io::Error::other("it says that it is not")),
+        }
+    };
+    asked().map_err(not_ready)
 }
 
 fn catalogue(config: &Config) -> Result<Option<Catalogue>, ConfigError> {

@@ -3,13 +3,14 @@
 //! What is told is kept once, however many watch, and no longer than the last [`KEPT`] of it: who is slower than that is
 //! told how much was missed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use hopseal_correlate::finding::{Finding, FindingId};
 use tokio::sync::broadcast::{Receiver, Sender, channel, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::store::Batch;
+use super::store::{Batch, Changed};
 
 /// What is kept for those who are slow.
 const KEPT: usize = 512;
@@ -21,9 +22,9 @@ const LETTERS: usize = 400;
 /// What is told.
 #[derive(Debug, Clone)]
 pub(crate) enum Told {
-    /// A finding stands, new or as before.
-    Raised(Arc<Noticed>),
-    /// It stands no more.
+    /// A finding that did not stand before.
+    Opened(Arc<Noticed>),
+    /// One stands no more.
     Retracted(FindingId),
     /// So many were told while nobody read.
     Missed(u64),
@@ -85,19 +86,21 @@ impl Default for Tail {
 }
 
 impl Tail {
-    /// Tells what was committed.
-    pub(crate) fn tell(&self, batch: &Batch) {
+    /// Tells what a batch that was committed changed.
+    pub(crate) fn tell(&self, batch: &Batch, changed: &Changed) {
         if self.told.receiver_count() == 0 {
             return;
         }
+        let new: HashSet<FindingId> = changed.opened.iter().copied().collect();
         // Nobody can read what came before these: it is told as a number.
-        let unread = batch.raised.len().saturating_sub(KEPT / 2);
+        let unread = new.len().saturating_sub(KEPT / 2);
         let tell = |told| _ = self.told.send(told);
         if unread > 0 {
             tell(Told::Missed(unread as u64));
         }
-        batch.raised.iter().skip(unread).for_each(|finding| tell(Told::Raised(Arc::new(finding.into()))));
-        batch.retracted.iter().take(KEPT / 4).for_each(|id| tell(Told::Retracted(*id)));
+        let opened = batch.raised.iter().filter(|finding| new.contains(&finding.id));
+        opened.skip(unread).for_each(|finding| tell(Told::Opened(Arc::new(finding.into()))));
+        changed.retracted.iter().take(KEPT / 4).for_each(|id| tell(Told::Retracted(*id)));
     }
 
     /// Watches from now on; none when too many do.
@@ -133,9 +136,13 @@ mod tests {
     use super::*;
     use crate::serve::store::testing::trace_id;
 
-    fn batch(findings: std::ops::Range<u64>) -> Batch {
+    /// A batch of these findings, all of which are new, and one that is not.
+    fn tell(tail: &Tail, findings: std::ops::Range<u64>) {
         let finding = |number| Finding::new(Rule::AuditGap, Subject::Trace(trace_id(number)), "");
-        Batch { raised: findings.map(finding).collect(), ..Batch::default() }
+        let mut raised: Vec<Finding> = findings.map(finding).collect();
+        let opened = raised.iter().map(|finding| finding.id).collect();
+        raised.push(finding(1_000_000));
+        tail.tell(&Batch { raised, ..Batch::default() }, &Changed { opened, ..Changed::default() });
     }
 
     fn summed(viewer: &mut Viewer) -> (usize, u64) {
@@ -145,7 +152,7 @@ mod tests {
             error => Err(error),
         }) {
             match told {
-                Told::Raised(_) => raised += 1,
+                Told::Opened(_) => raised += 1,
                 Told::Missed(number) => missed += number,
                 Told::Retracted(_) => {}
             }
@@ -165,11 +172,11 @@ mod tests {
         drop(viewers.pop());
         assert!(tail.watch().is_some());
         for turn in 0..20 {
-            tail.tell(&batch(turn * 50..turn * 50 + 50));
+            tell(&tail, turn * 50..turn * 50 + 50);
             assert!(viewers.iter_mut().all(|viewer| summed(viewer) == (50, 0)));
         }
         assert_eq!(summed(&mut slow), (KEPT, 1000 - KEPT as u64));
-        tail.tell(&batch(0..5000));
+        tell(&tail, 0..5000);
         assert_eq!(summed(&mut slow), (KEPT / 2, 5000 - KEPT as u64 / 2));
     }
 

@@ -89,6 +89,7 @@ impl<S: Sync> FromRequestParts<S> for HopIdentity {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(Self::unknown))
+        let found = parts.extensions.get::<Self>().cloned();
+        Ok(found.or_else(Self::current).unwrap_or_else(Self::unknown))
     }
 }

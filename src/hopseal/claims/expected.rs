@@ -95,6 +95,12 @@ impl<'e> Expected<'e> {
         self
     }
 
+    /// The same, by its SHA-256.
+    pub const fn certificate_sha256(mut self, sha256: [u8; 32]) -> Self {
+        self.certificate = Some(sha256);
+        self
+    }
+
     /// It may be used once, here: its id (`jti`, `txn`) is remembered until it has ended. Replicas do not know of each other's.
     pub const fn once(mut self) -> Self {
         self.once = true;

@@ -1,10 +1,11 @@
 //! What of the headers of a request is somebody's identity.
 
-use hopseal_identity::baggage::{Baggage, Carried, Writer};
+use hopseal_identity::baggage::Baggage;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::Injector;
 
+use crate::otel::Travelling;
 use crate::secret::{Fingerprint, Token};
 
 pub(super) const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
@@ -26,11 +27,11 @@ impl Injector for Written<'_> {
 
 /// Takes off the identity that is there, and puts another, or none, in its place; members of others stay as they are. Whether an
 /// identity was there.
-pub(super) fn replace_identity(headers: &mut HeaderMap, identity: Option<&Carried>) -> bool {
+pub(super) fn replace_identity(headers: &mut HeaderMap, identity: Option<&Travelling>) -> bool {
     let was = headers.get_all(BAGGAGE).iter().filter_map(|value| value.to_str().ok());
     let read = Baggage::read(was);
-    let found = !matches!(read.identity, Ok(None));
-    let mut writer = Writer::new(identity);
+    let found = read.encrypted.is_some() || !matches!(read.identity, Ok(None));
+    let mut writer = Travelling::write(identity);
     for entry in &read.others {
         writer.pass_on(entry);
     }

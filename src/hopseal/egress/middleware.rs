@@ -53,6 +53,13 @@ impl EgressMiddleware {
         self.with(|sender| sender.observer = Arc::new(observer))
     }
 
+    /// Lets identities travel such that nobody in between can read them.
+    #[cfg(feature = "confidential")]
+    #[must_use]
+    pub fn confidential(self, keys: Arc<crate::confidential::ConfidentialKeys>) -> Self {
+        self.with(|sender| sender.set_keys(keys))
+    }
+
     /// Takes time from another clock.
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {

@@ -35,6 +35,11 @@ impl Sender {
         self.propagator = self.propagator.clone().clock(clock);
     }
 
+    #[cfg(feature = "confidential")]
+    pub(super) fn set_keys(&mut self, keys: Arc<crate::confidential::ConfidentialKeys>) {
+        self.propagator = self.propagator.clone().confidential(keys);
+    }
+
     pub(super) fn set_tracer(&mut self, tracer: BoxedTracer) {
         self.spans = Some(Spans::new(tracer));
     }
@@ -84,7 +89,7 @@ impl Sender {
         let mut written = HeaderMap::new();
         let leaving = self.propagator.inject(&cx.with_value(egress), &mut Written(&mut written));
         // Where somebody else has written what he knows, his members stay, and only we say who it is.
-        let spoilt = was_there && replace_identity(headers, leaving.carried());
+        let spoilt = was_there && replace_identity(headers, leaving.travelling());
         if !was_there {
             headers.extend(written);
         }

@@ -11,6 +11,7 @@ use common::{Failure, ORDERS, registry, seals, token};
 use hopseal::Validator;
 use hopseal::axum::{Verified, public_jwks, route};
 use hopseal::otel::HopIdentity;
+use hopseal::otlp::Otlp;
 use hopseal::tower::{IdentityLayer, RequireScopes};
 
 async fn orders(caller: Verified) -> String {
@@ -23,9 +24,9 @@ async fn who(identity: HopIdentity) -> String {
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    // Spans go to http://localhost:4318, where a collector listens, or does not.
-    let _guard = hopseal::otlp::init("orders", ORDERS)?;
     let seals = seals("orders")?;
+    // Spans go to http://localhost:4318, where a collector listens, or does not.
+    let _guard = Otlp::new("orders", ORDERS).sealing(&seals.sealer).init()?;
     let jwks = public_jwks([seals.sealer.keys()]);
     let validator = Arc::new(Validator::fixed(registry()?)?);
     let layer = IdentityLayer::new(validator, seals.sealer, seals.checker, ORDERS)

@@ -109,6 +109,9 @@ pub enum AddressFault {
     /// others have to stand in the registry.
     #[error("a machine that may not be asked")]
     Machine,
+    /// A Workload API, which is asked with the feature `workload-api` alone.
+    #[error("a Workload API, which takes the feature `workload-api`")]
+    WorkloadApi,
 }
 
 impl Address {

@@ -32,6 +32,10 @@ pub enum FetchFault {
     /// Not one key of the set can be used.
     #[error("no usable key in the set")]
     NoUsableKeys,
+    /// A Workload API handed out none.
+    #[cfg(feature = "workload-api")]
+    #[error("no keys of the Workload API")]
+    WorkloadApi(#[source] crate::workload::WorkloadFault),
 }
 
 impl FetchFault {
@@ -45,6 +49,8 @@ impl FetchFault {
             Self::Metadata(_) => "metadata",
             Self::KeySet(_) => "key_set",
             Self::NoUsableKeys => "no_usable_keys",
+            #[cfg(feature = "workload-api")]
+            Self::WorkloadApi(_) => "workload_api",
         }
     }
 }
@@ -61,29 +67,43 @@ pub(super) struct Origin {
     pub(super) id: String,
     kind: IssuerKind,
     algorithms: Vec<Algorithm>,
-    /// The address that the registry names.
-    address: Address,
-    /// Whether a metadata document is there, and not the keys.
-    metadata: bool,
+    place: Place,
+}
+
+/// What the registry names.
+#[derive(Debug, Clone)]
+enum Place {
+    /// The address of a metadata document.
+    Metadata(Address),
+    /// The address of the keys.
+    Keys(Address),
+    /// A Workload API.
+    #[cfg(feature = "workload-api")]
+    WorkloadApi(crate::workload::WorkloadApi),
 }
 
 impl Origin {
     /// `None` for an issuer whose keys are not fetched.
     pub(super) fn of(issuer: &Issuer) -> Result<Option<Self>, AddressFault> {
-        let (text, metadata) = match issuer.source() {
-            Source::JwksUri(uri) => (uri.clone(), false),
+        let reach = if issuer.allows_loopback_http() { Reach::Loopback } else { Reach::Named };
+        let place = match issuer.source() {
+            Source::JwksUri(uri) => Place::Keys(Address::parse(uri, reach)?),
+            #[cfg(feature = "workload-api")]
+            Source::WorkloadApi(socket) => {
+                Place::WorkloadApi(crate::workload::WorkloadApi::at(socket).map_err(|_| AddressFault::Shape)?)
+            }
+            #[cfg(not(feature = "workload-api"))]
+            Source::WorkloadApi(_) => return Err(AddressFault::WorkloadApi),
             source => match Metadata::place(issuer.id(), source) {
-                Some(place) => (place, true),
+                Some(place) => Place::Metadata(Address::parse(&place, reach)?),
                 None => return Ok(None),
             },
         };
-        let reach = if issuer.allows_loopback_http() { Reach::Loopback } else { Reach::Named };
         Ok(Some(Self {
             id: issuer.id().to_owned(),
             kind: issuer.kind(),
             algorithms: issuer.algorithms().to_vec(),
-            address: Address::parse(&text, reach)?,
-            metadata,
+            place,
         }))
     }
 
@@ -134,6 +154,10 @@ pub(super) async fn fetch(
     now: UnixTime,
     settings: &KeySettings,
 ) -> Result<Fetched, (FetchFault, Known)> {
+    #[cfg(feature = "workload-api")]
+    if let Place::WorkloadApi(api) = &origin.place {
+        return ask(origin, api, &known).await.map_err(|fault| (fault, known));
+    }
     let lost = |fault| (fault, Known { place: None, ..known.clone() });
     let (place, until) = match &known.place {
         Some((place, until)) if now < *until => (place.clone(), *until),
@@ -165,19 +189,38 @@ pub(super) async fn fetch(
     Ok(Fetched { new: Some(read), max_age, known })
 }
 
+/// Asks a Workload API, which is not asked for how long its answer is fresh.
+#[cfg(feature = "workload-api")]
+async fn ask(
+    origin: &Origin,
+    api: &crate::workload::WorkloadApi,
+    known: &Known,
+) -> Result<Fetched, FetchFault> {
+    let jwks = api.jwt_bundle(&origin.id).await.map_err(FetchFault::WorkloadApi)?;
+    if known.jwks.as_deref() == Some(jwks.as_slice()) {
+        return Ok(Fetched { new: None, max_age: None, known: known.clone() });
+    }
+    let read = origin.read(&jwks)?;
+    Ok(Fetched { new: Some(read), max_age: None, known: Known::restored(&jwks) })
+}
+
 /// Where the keys are.
 async fn locate(origin: &Origin, client: &dyn Fetch) -> Result<Address, FetchFault> {
-    if !origin.metadata {
-        return Ok(origin.address.clone());
-    }
-    let request = Request::get(origin.address.clone(), MAX_BYTES).header("accept", "application/json");
+    let address = match &origin.place {
+        Place::Metadata(address) => address,
+        Place::Keys(address) => return Ok(address.clone()),
+        // Nobody asks for that.
+        #[cfg(feature = "workload-api")]
+        Place::WorkloadApi(_) => return Err(AddressFault::Shape.into()),
+    };
+    let request = Request::get(address.clone(), MAX_BYTES).header("accept", "application/json");
     let answer = client.fetch(request).await.map_err(FetchFault::Http)?;
     if answer.status != 200 {
         return Err(FetchFault::Status(answer.status));
     }
     let metadata = Metadata::read(&answer.body, &origin.id).map_err(FetchFault::Metadata)?;
     let jwks_uri = metadata.jwks_uri.ok_or(FetchFault::Metadata(MetadataFault::NoKeys))?;
-    Ok(origin.address.named_by(&jwks_uri)?)
+    Ok(address.named_by(&jwks_uri)?)
 }
 
 /// For how long the answer says that it is fresh (RFC 9111 section 5.2.2), less the time that it spent on its way.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use crate::registry::{Refresh, WhenDown};
+
 use crate::registry::Registry;
 
 /// What to do about keys that grow old, keys that are not known, and providers that do not answer.
@@ -12,6 +14,11 @@ use crate::registry::Registry;
 /// |---|---|---|---|---|
 /// | up | verify | verify, refresh behind | refresh, then verify | one fetch a cooldown, then refuse (401) |
 /// | down | verify | verify, and say so | undecided (503) | refuse (401) inside of the cooldown, else undecided (503) |
+/// | up, and its feed of revocations is down | verify | verify, refresh behind | refresh, then verify | one fetch a cooldown, then refuse (401) |
+///
+/// A feed of revocations that is down changes nothing of that: what it said before holds, and what it would say is not known.
+/// `hopseal.revocation.lag` counts the time, `events::Receiver::feed` says when it is more than [`quiet`](crate::EventFeed::quiet);
+/// routes that cannot take the risk ask the issuer about tokens instead, or turn requests away.
 ///
 /// ```
 /// use hopseal::keys::KeySettings;
@@ -74,25 +81,6 @@ impl Default for KeySettings {
     }
 }
 
-/// What is said of a key that is not known when its provider does not answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenDown {
-    /// That nothing can be said: it may be a new key, and its owner should try again (503).
-    Undecided,
-    /// That it is not known (401).
-    Refuse,
-}
-
-/// Who refreshes keys that are past their soft age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refresh {
-    /// A task of the runtime, while requests go on with the keys at hand.
-    Background,
-    /// The request that finds them so, as where nothing runs between requests (serverless). It waits this long at most and
-    /// then goes on with the keys at hand.
-    Inline(Duration),
-}
-
 /// Settings that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}`: {reason}")]
@@ -121,10 +109,11 @@ impl KeySettings {
             unknown_kid_cooldown: numbers.unknown_kid_cooldown.unwrap_or(default.unknown_kid_cooldown),
             unknown_kid_burst: numbers.unknown_kid_burst.unwrap_or(default.unknown_kid_burst),
             unknown_kid_memory: numbers.unknown_kid_memory.unwrap_or(default.unknown_kid_memory),
+            unknown_kid_when_down: numbers.unknown_kid_when_down.unwrap_or(default.unknown_kid_when_down),
             retry_least: numbers.retry_least.unwrap_or(default.retry_least),
             retry_most: numbers.retry_most.unwrap_or(default.retry_most),
             wait: numbers.wait.map_or(default.wait, Duration::from_secs),
-            ..default
+            refresh: numbers.refresh.unwrap_or(default.refresh),
         }
     }
 

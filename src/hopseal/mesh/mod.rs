@@ -43,6 +43,12 @@ impl Proxies {
         Self(ids.into_iter().map(|id| id.as_str().to_owned()).collect())
     }
 
+    /// Whether a peer is one of them.
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_one(&self, peer: Option<&Verified>) -> bool {
+        self.id(peer).is_some()
+    }
+
     /// The id of a peer that is one of them. That it is that peer was validated here, or there were no [`Verified`].
     fn id<'p>(&self, peer: Option<&'p Verified>) -> Option<&'p str> {
         let peer = peer.filter(|peer| {
@@ -58,7 +64,12 @@ pub enum Forwarded {
     /// A declared proxy, whose own identity was validated here, says so.
     Verified(Arc<Verified>),
     /// Somebody says so. Fit for a span, as `asserted`; not for a decision.
-    Asserted(Box<Principal>),
+    Asserted {
+        /// Who it would be.
+        principal: Box<Principal>,
+        /// Whose word that would be, by the name in the registry.
+        issuer: String,
+    },
     /// It cannot be right.
     Refused(Refused),
 }
@@ -85,7 +96,8 @@ pub(crate) fn certificate(
     let principal = workload(&id, expiry);
     // A proxy that passes the header on as it came does not put its name there.
     let Some(proxy) = proxy.filter(|proxy| last.by.iter().any(|by| by == proxy)) else {
-        return Ok(Forwarded::Asserted(Box::new(principal)));
+        let issuer = issuer.name().to_owned();
+        return Ok(Forwarded::Asserted { principal: Box::new(principal), issuer });
     };
     Ok(Forwarded::Verified(Arc::new(Verified {
         evidence: Evidence {
@@ -131,7 +143,9 @@ pub(crate) fn claims(
     }
     Ok(match proxy {
         Some(_) => Forwarded::Verified(Arc::new(verified)),
-        None => Forwarded::Asserted(Box::new(verified.principal)),
+        None => {
+            Forwarded::Asserted { principal: Box::new(verified.principal), issuer: verified.evidence.issuer }
+        }
     })
 }
 

@@ -1,7 +1,7 @@
 //! Who may say who is calling: through the front door.
 
 use super::*;
-use crate::testing::{Mint, NOW, base64url, registry};
+use crate::testing::{Mint, NOW, base64url, peer, registry};
 use crate::{Revocation, Validator, keys::FixedKeys};
 
 const GATEWAY: &str = "spiffe://prod.example/gateway";
@@ -12,28 +12,6 @@ fn id(text: &str) -> SpiffeId {
 
 fn validator() -> Validator<FixedKeys> {
     Validator::fixed(registry()).expect("keys").clock(NOW).with_proxies(Proxies::new([id(GATEWAY)]))
-}
-
-/// A peer as validated by its certificate.
-fn peer(name: &str) -> Verified {
-    Verified {
-        principal: workload(&id(name), NOW.plus(600)),
-        evidence: Evidence {
-            credential: Credential::X509Svid,
-            issuer: "mesh".to_owned(),
-            algorithm: None,
-            kid: None,
-            token_id: None,
-            subject: name.to_owned(),
-            audience: None,
-            issued_at: None,
-            not_before: None,
-            confirmation: None,
-            fingerprint: Fingerprint::of(b"der"),
-            offered_key: false,
-            proxy: None,
-        },
-    }
 }
 
 /// The same, by a token or by another proxy, which is no proof of being on the other side of the connection.
@@ -48,7 +26,7 @@ fn not_a_peer(credential: Credential, proxy: Option<&str>) -> Verified {
 fn word(forwarded: &Forwarded) -> &'static str {
     match forwarded {
         Forwarded::Verified(verified) => verified.evidence().method(),
-        Forwarded::Asserted(_) => "asserted",
+        Forwarded::Asserted { .. } => "asserted",
         Forwarded::Refused(refused) => refused.reason().as_str(),
     }
 }

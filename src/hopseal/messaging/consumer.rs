@@ -18,7 +18,8 @@ use crate::seal::{ResealError, SealChecker, Sealer};
 /// Works on messages with the identities that came with them.
 #[derive(Debug, Clone)]
 pub struct Consumer {
-    workload: String,
+    workload: Arc<str>,
+    reader: Propagator,
     checker: Arc<SealChecker>,
     sealer: Option<Arc<Sealer>>,
     spans: Spans,
@@ -48,8 +49,10 @@ impl Consumer {
     /// For the workload of that SPIFFE ID or `service.name`. Work on a message runs in a new trace, linked to that of the producer.
     #[must_use]
     pub fn new(checker: Arc<SealChecker>, workload: impl Into<String>, tracer: BoxedTracer) -> Self {
+        let workload: Arc<str> = workload.into().into();
         Self {
-            workload: workload.into(),
+            reader: Propagator::new(&*workload),
+            workload,
             checker,
             sealer: None,
             spans: Spans::new(tracer),
@@ -72,6 +75,13 @@ impl Consumer {
         self
     }
 
+    /// Reads identities that travel such that nobody in between can read them. What comes readable is taken too.
+    #[cfg(feature = "confidential")]
+    #[must_use]
+    pub fn confidential(self, keys: Arc<crate::confidential::ConfidentialKeys>) -> Self {
+        Self { reader: self.reader.confidential(keys), ..self }
+    }
+
     /// Takes time from another clock.
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
@@ -84,7 +94,7 @@ impl Consumer {
         let remote = TraceContextPropagator::new().extract_with_context(&Context::new(), carrier);
         let producer = remote.span().span_context().clone();
         // Its seal is checked once it is known for which trace.
-        let cx = Propagator::new(self.workload.as_str()).extract_with_context(&Context::new(), carrier);
+        let cx = self.reader.extract_with_context(&remote, carrier);
         let carried = match cx.get::<HopIdentity>() {
             None => Ok(None),
             Some(identity) => match (identity.carried(), identity.seal_fault()) {

@@ -47,6 +47,13 @@ impl Producer {
         Self { observer: Arc::new(observer), ..self }
     }
 
+    /// Lets identities travel such that nobody in between can read them.
+    #[cfg(feature = "confidential")]
+    #[must_use]
+    pub fn confidential(self, keys: Arc<crate::confidential::ConfidentialKeys>) -> Self {
+        Self { propagator: self.propagator.confidential(keys), ..self }
+    }
+
     /// Takes time from another clock.
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {

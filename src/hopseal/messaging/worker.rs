@@ -16,7 +16,7 @@ use crate::seal::Sealer;
 /// happened to be around.
 #[derive(Debug, Clone)]
 pub struct Worker {
-    workload: String,
+    workload: Arc<str>,
     sealer: Arc<Sealer>,
     spans: Spans,
     clock: Arc<dyn Clock>,
@@ -26,7 +26,12 @@ impl Worker {
     /// For the workload of that SPIFFE ID or `service.name`.
     #[must_use]
     pub fn new(sealer: Arc<Sealer>, workload: impl Into<String>, tracer: BoxedTracer) -> Self {
-        Self { workload: workload.into(), sealer, spans: Spans::new(tracer), clock: Arc::new(SystemClock) }
+        Self {
+            workload: workload.into().into(),
+            sealer,
+            spans: Spans::new(tracer),
+            clock: Arc::new(SystemClock),
+        }
     }
 
     /// Takes time from another clock.

@@ -102,9 +102,24 @@ pub(crate) fn current() -> Context {
 }
 
 /// Runs a future in a context, with an identity.
-#[cfg(any(feature = "messaging", feature = "tower"))]
+#[cfg(feature = "messaging")]
 pub(crate) const fn within<F: Future>(context: Context, identity: HopIdentity, future: F) -> WithIdentity<F> {
     WithIdentity { future, identity: Some(identity), context: Some(context) }
+}
+
+/// Begins a future in a context, if there is one to be had, with an identity; and runs it so.
+#[cfg(feature = "tower")]
+pub(crate) fn begun_within<F: Future>(
+    context: Option<Context>,
+    identity: HopIdentity,
+    begin: impl FnOnce() -> F,
+) -> WithIdentity<F> {
+    let future = {
+        let _context = context.clone().map(Context::attach);
+        let _identity = Entered::new(&identity);
+        begin()
+    };
+    WithIdentity { future, identity: Some(identity), context }
 }
 
 /// Takes the current context and identity along with a future that is polled elsewhere: `tokio::spawn(carried(future))`.

@@ -1,9 +1,13 @@
 //! What of an identity stands on a span.
 
+use std::sync::Arc;
+
 use hopseal_identity::attribute::{
     ACT, ACTORS, ALG, ASSURANCE, AUDIENCE, CLIENT, EXP, EXPIRES_AT, HOP_BEFORE, IAT, ISS, KID, KIND, METHOD,
-    OBSERVE, REASON, RESEALED, SCOPES, SEAL, SEAL_ERROR, SUB, TENANT, TOKEN_FINGERPRINT, TXN, WORKLOAD,
+    OBSERVE, PEER_WORKLOAD, REASON, RESEALED, SCOPES, SEAL, SEAL_ERROR, SUB, TENANT, TOKEN_FINGERPRINT, TXN,
+    WORKLOAD,
 };
+use hopseal_identity::baggage::Carried;
 use hopseal_identity::{Kind, member};
 use opentelemetry::{Array, StringValue, Value};
 
@@ -36,6 +40,7 @@ pub const DEFAULT_ATTRIBUTES: &[&str] = &[
     KIND,
     METHOD,
     OBSERVE,
+    PEER_WORKLOAD,
     REASON,
     RESEALED,
     SCOPES,
@@ -53,16 +58,25 @@ pub const DEFAULT_ATTRIBUTES: &[&str] = &[
 /// What of these is also written on spans within a hop, where that is asked for.
 pub(super) const WITHIN: &[&str] = &[ASSURANCE, KIND, SUB, TENANT];
 
-/// Tells everything that may be written of an identity in a trace to `set`.
-pub(super) fn tell(
-    identity: &HopIdentity,
-    trace_id: [u8; 16],
-    now: UnixTime,
-    set: &mut dyn FnMut(&'static str, Value),
-) {
+/// What comes with a seal, in the order of [`Names`](crate::seal::waiting::Names).
+pub(super) const WITH_SEAL: [&str; 3] = [IAT, EXP, SEAL];
+
+/// Whether a seal of ours is told too.
+pub(super) enum Sealing {
+    /// Of this trace, at that time.
+    Now([u8; 16], UnixTime),
+    /// When the span is exported, or not at all.
+    NotYet,
+}
+
+/// Tells everything that may be written of an identity to `set`.
+pub(super) fn tell(identity: &HopIdentity, sealing: Sealing, set: &mut dyn FnMut(&'static str, Value)) {
     set(ASSURANCE, identity.assurance().as_str().into());
     if identity.is_observed() {
         set(OBSERVE, true.into());
+    }
+    if let Some(peer) = identity.peer() {
+        set(PEER_WORKLOAD, peer.principal().id.clone().into());
     }
     if let Some(reason) = identity.reason() {
         set(REASON, reason.into());
@@ -74,8 +88,8 @@ pub(super) fn tell(
         set(HOP_BEFORE, hop.to_string().into());
     }
     match identity.source() {
-        Source::Nobody => {}
-        Source::Held(held) => tell_held(held, trace_id, now, set),
+        Source::Nobody | Source::Encrypted(_) => {}
+        Source::Held(held) => tell_held(held, sealing, set),
         Source::Sealed(sealed) => {
             set(METHOD, "seal".into());
             tell_members(sealed.carried().iter(), set);
@@ -84,22 +98,24 @@ pub(super) fn tell(
     }
 }
 
-fn tell_held(held: &Held, trace_id: [u8; 16], now: UnixTime, set: &mut dyn FnMut(&'static str, Value)) {
+fn tell_held(held: &Held, sealing: Sealing, set: &mut dyn FnMut(&'static str, Value)) {
     let (principal, evidence) = (held.verified().principal(), held.verified().evidence());
-    match held.carried(trace_id, now) {
-        Ok(carried) => tell_members(carried.iter(), set),
-        // It is verified all the same, and only nobody else is told.
-        Err(_) => {
-            let sub = held.pseudonym();
-            let tenant = principal.tenant.as_deref().and_then(member::escape);
-            let members = [
-                (SUB, Some(sub.as_str())),
-                (KIND, Some(principal.kind.as_str())),
-                (ISS, Some(evidence.issuer.as_str())),
-                (TENANT, tenant.as_deref()),
-            ];
-            tell_members(members.into_iter().filter_map(|(name, value)| Some((name, value?))), set);
-        }
+    // Texts that are shared, where they can be: a span is made for every request.
+    let sub = || Value::from(StringValue::from(Arc::clone(held.pseudonym())));
+    set(SUB, sub());
+    if principal.kind == Kind::User {
+        set(ENDUSER_PSEUDO_ID, sub());
+    }
+    set(KIND, principal.kind.as_str().into());
+    set(ISS, evidence.issuer.clone().into());
+    for (name, value) in held.members() {
+        set(name, StringValue::from(Arc::clone(value)).into());
+    }
+    // Where none can be made it is verified all the same, and only nobody else is told.
+    if let Sealing::Now(trace_id, now) = sealing
+        && let Ok(carried) = held.carried(trace_id, now)
+    {
+        tell_seal(&carried, set);
     }
     set(METHOD, evidence.method().into());
     if let Some(algorithm) = evidence.algorithm {
@@ -140,6 +156,11 @@ fn tell_held(held: &Held, trace_id: [u8; 16], now: UnixTime, set: &mut dyn FnMut
     if principal.kind == Kind::User {
         set(ENDUSER_ID, principal.id.clone().into());
     }
+}
+
+/// The seal, and the members that come with it.
+pub(super) fn tell_seal(carried: &Carried, set: &mut dyn FnMut(&'static str, Value)) {
+    tell_members(WITH_SEAL.into_iter().filter_map(|name| Some((name, carried.get(name)?))), set);
 }
 
 /// The members as they travel: what the seal is checked over again.

@@ -1,17 +1,22 @@
 //! The identity at a hop, as a value of the context.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use hopseal_identity::attribute::{ACT, SUB};
-use hopseal_identity::baggage::Carried;
+use hopseal_identity::baggage::{Carried, Encrypted, Writer};
 use hopseal_identity::seal::{SealFault, trace_prefix};
 use hopseal_identity::{Assurance, CrossingCount};
 
+use opentelemetry::Context;
+use opentelemetry::trace::SpanContext;
+
 use super::ambient;
+use super::attributes::Sealing;
 use crate::Reason;
 use crate::clock::UnixTime;
 use crate::outcome::{Refused, Verified};
+use crate::seal::waiting::{Holds, Names, Wanted};
 use crate::seal::{Held, SealChecker, Sealed, Sealer, Txn};
 #[cfg(feature = "tower")]
 use crate::secret::Token;
@@ -28,6 +33,8 @@ use crate::secret::Token;
 pub struct HopIdentity {
     inner: Arc<Inner>,
     observed: bool,
+    /// The workload that calls.
+    peer: Option<Arc<Verified>>,
     /// The credential, where it is kept to be sent on.
     #[cfg(feature = "tower")]
     token: Option<Arc<Token>>,
@@ -41,6 +48,15 @@ struct Inner {
     arrived: Option<CrossingCount>,
 }
 
+impl Holds for Inner {
+    fn held(&self) -> Option<&Held> {
+        match &self.source {
+            Source::Held(held) => Some(held),
+            _ => None,
+        }
+    }
+}
+
 /// What vouches for the identity, or does not.
 pub(super) enum Source {
     Nobody,
@@ -50,6 +66,32 @@ pub(super) enum Source {
     Sealed(Sealed),
     /// What came, and nothing vouches for.
     Carried(Carried),
+    /// What came, and we cannot read.
+    Encrypted(Encrypted),
+}
+
+/// An identity on its way out.
+pub(crate) enum Travelling {
+    Readable(Carried),
+    Encrypted(Encrypted),
+}
+
+impl Travelling {
+    pub(super) fn with_hop(self, hop: CrossingCount) -> Self {
+        match self {
+            Self::Readable(carried) => Self::Readable(carried.with_hop(hop)),
+            Self::Encrypted(encrypted) => Self::Encrypted(encrypted.with_hop(hop)),
+        }
+    }
+
+    /// A header that begins with it, if there is one.
+    pub(crate) fn write(travelling: Option<&Self>) -> Writer {
+        match travelling {
+            None => Writer::new(None),
+            Some(Self::Readable(carried)) => Writer::new(Some(carried)),
+            Some(Self::Encrypted(encrypted)) => Writer::encrypted(encrypted),
+        }
+    }
 }
 
 impl HopIdentity {
@@ -60,7 +102,10 @@ impl HopIdentity {
     /// There was no credential and no identity with the request.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self::new(Assurance::Anonymous, Source::Nobody)
+        // The most frequent of all, and always the same.
+        static NOBODY: LazyLock<HopIdentity> =
+            LazyLock::new(|| HopIdentity::new(Assurance::Anonymous, Source::Nobody));
+        NOBODY.clone()
     }
 
     /// Nothing is known.
@@ -85,6 +130,16 @@ impl HopIdentity {
         Self::from(inner)
     }
 
+    /// An identity came that we cannot read, for that reason: who it is, is not known here.
+    #[must_use]
+    pub fn encrypted(encrypted: Encrypted, fault: SealFault) -> Self {
+        let mut inner = Self::inner(Assurance::Unknown, Source::Nobody);
+        inner.arrived = encrypted.hop();
+        inner.fault = Some(fault);
+        inner.source = Source::Encrypted(encrypted);
+        Self::from(inner)
+    }
+
     /// An identity came with the request, and nobody has checked its seal.
     #[must_use]
     pub fn asserted(carried: Carried) -> Self {
@@ -92,6 +147,26 @@ impl HopIdentity {
         inner.arrived = carried.hop();
         inner.source = Source::Carried(carried);
         Self::from(inner)
+    }
+
+    /// Somebody says that it is that principal, of an issuer by its name in the registry. `None` where that cannot travel.
+    #[cfg(all(feature = "jwt", feature = "tower"))]
+    pub(crate) fn said_of(
+        principal: &crate::Principal,
+        issuer: &str,
+        pseudonyms: &hopseal_identity::pseudonym::Pseudonyms,
+    ) -> Option<Self> {
+        use hopseal_identity::attribute::{ISS, KIND, TENANT};
+        let sub = pseudonyms.current().of(&principal.issuer, &principal.id);
+        let tenant = principal.tenant.as_deref().and_then(hopseal_identity::member::escape);
+        let mut members = hopseal_identity::seal::Members::default();
+        for (name, value) in [(SUB, sub.as_str()), (KIND, principal.kind.as_str()), (ISS, issuer)] {
+            members.set(name, value).ok()?;
+        }
+        if let Some(tenant) = &tenant {
+            members.set(TENANT, tenant).ok()?;
+        }
+        Carried::new(&members, None, None).ok().map(Self::asserted)
     }
 
     /// An identity came, and its seal is not accepted, for that reason.
@@ -124,20 +199,26 @@ impl HopIdentity {
     /// counts: an identity beside it that is another's is a fault ([`SealFault::Mismatch`]) and is replaced. That more actors act than
     /// before is none: the caller exchanged the token.
     ///
-    /// The transaction is that of the transaction token, or of the valid seal beside the credential, or a new one. `None` when
-    /// the system has no randomness for that.
+    /// The transaction is that of the transaction token, or of the valid seal beside the credential, or a new one, whose id is made
+    /// when it is first needed. `None` when the id of a transaction token cannot travel.
     #[must_use]
     pub fn verified(verified: Arc<Verified>, sealer: Arc<Sealer>, arrived: Option<&Self>) -> Option<Self> {
         let beside = arrived.and_then(Self::carried);
         let same = beside.is_none_or(|carried| is_of(carried, &verified, &sealer));
         let txn = match (&verified.evidence().token_id, beside) {
-            (Some(id), _) if verified.evidence().credential == crate::Credential::TxnToken => Txn::new(id)?,
-            (_, Some(carried)) if same && arrived.is_some_and(|it| it.assurance() == Assurance::Sealed) => {
-                Txn::of(carried).or_else(Txn::random)?
+            (Some(id), _) if verified.evidence().credential == crate::Credential::TxnToken => {
+                Some(Txn::new(id)?)
             }
-            _ => Txn::random()?,
+            (_, Some(carried)) if same && arrived.is_some_and(|it| it.assurance() == Assurance::Sealed) => {
+                Txn::of(carried)
+            }
+            _ => None,
         };
-        let mut inner = Self::inner(Assurance::Verified, Source::Held(Held::new(sealer, verified, txn)));
+        let held = match txn {
+            Some(txn) => Held::new(sealer, verified, txn),
+            None => Held::in_new_transaction(sealer, verified),
+        };
+        let mut inner = Self::inner(Assurance::Verified, Source::Held(held));
         inner.fault = if same { arrived.and_then(Self::seal_fault) } else { Some(SealFault::Mismatch) };
         inner.arrived = arrived.and_then(Self::arrived_hop);
         Some(Self::from(inner))
@@ -147,6 +228,7 @@ impl HopIdentity {
         Self {
             inner: Arc::new(inner),
             observed: false,
+            peer: None,
             #[cfg(feature = "tower")]
             token: None,
         }
@@ -157,6 +239,19 @@ impl HopIdentity {
     pub const fn observed(mut self) -> Self {
         self.observed = true;
         self
+    }
+
+    /// The same, called by that workload: `hopseal.peer_workload` says so on the span. It is no part of who acts.
+    #[must_use]
+    pub fn with_peer(mut self, peer: Arc<Verified>) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+
+    /// The workload that calls, as its certificate was validated here, or by a declared proxy.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Verified> {
+        self.peer.as_deref()
     }
 
     /// With the credential itself, which clients of this service may then send on.
@@ -186,10 +281,10 @@ impl HopIdentity {
     /// around, where a span that was built before has put its own context in place of ours.
     #[must_use]
     pub fn current() -> Option<Self> {
-        opentelemetry::Context::map_current(Self::of)
+        Context::map_current(Self::of)
     }
 
-    pub(crate) fn of(cx: &opentelemetry::Context) -> Option<Self> {
+    pub(crate) fn of(cx: &Context) -> Option<Self> {
         cx.get::<Self>().cloned().or_else(ambient::get)
     }
 
@@ -242,7 +337,7 @@ impl HopIdentity {
         match &self.inner.source {
             Source::Sealed(sealed) => Some(sealed.carried()),
             Source::Carried(carried) => Some(carried),
-            Source::Held(_) | Source::Nobody => None,
+            Source::Held(_) | Source::Nobody | Source::Encrypted(_) => None,
         }
     }
 
@@ -256,15 +351,52 @@ impl HopIdentity {
         &self.inner.source
     }
 
+    /// Whether it is the very same.
     pub(super) fn is(&self, other: &Self) -> bool {
+        let peers = |this: &Self| this.peer.as_ref().map(Arc::as_ptr);
         Arc::ptr_eq(&self.inner, &other.inner)
+            && peers(self) == peers(other)
+            && self.observed == other.observed
+    }
+
+    /// How its seal comes onto a span: at once, or when that is exported, if somebody does that.
+    pub(super) fn sealing(&self, span: &SpanContext, now: UnixTime, names: Names) -> Sealing {
+        let trace_id = span.trace_id().to_bytes();
+        let Source::Held(held) = &self.inner.source else { return Sealing::NotYet };
+        if names == [false; 3] {
+            return Sealing::NotYet;
+        }
+        let wanted = || Wanted { held: Arc::clone(&self.inner) as Arc<dyn Holds>, at: now, names };
+        let key = (trace_id, span.span_id().to_bytes());
+        // What is not sampled is not exported.
+        if span.is_sampled() && held.sealer().waiting().put(key, wanted()) {
+            held.promise(trace_id, now);
+            return Sealing::NotYet;
+        }
+        Sealing::Now(trace_id, now)
+    }
+
+    /// Whether there is anything that could travel on from here: what [`leaving`](Self::leaving) says, without a seal being made.
+    pub(super) fn may_leave(&self, trace_id: [u8; 16], now: UnixTime) -> bool {
+        match &self.inner.source {
+            Source::Nobody => false,
+            Source::Held(_) => true,
+            Source::Sealed(_) | Source::Carried(_) | Source::Encrypted(_) => {
+                self.leaving(trace_id, now, false).is_some()
+            }
+        }
     }
 
     /// What travels on from here in a trace; `None` when nobody's identity does. A seal that was found broken is not passed on;
     /// one that has ended, or that only others may be able to check, is.
-    pub(super) fn leaving(&self, trace_id: [u8; 16], now: UnixTime, fresh: bool) -> Option<Carried> {
-        match &self.inner.source {
+    pub(super) fn leaving(&self, trace_id: [u8; 16], now: UnixTime, fresh: bool) -> Option<Travelling> {
+        let readable = match &self.inner.source {
             Source::Nobody => None,
+            // Somebody who has the key may find it good. In another trace nobody would.
+            Source::Encrypted(encrypted) => {
+                let known = self.inner.fault == Some(SealFault::UnknownKey);
+                return known.then(|| Travelling::Encrypted(encrypted.clone()));
+            }
             Source::Held(held) if fresh => held.sealed_now(trace_id, now).ok(),
             Source::Held(held) => held.carried(trace_id, now).ok(),
             Source::Sealed(sealed) => Some(sealed.carried().clone()),
@@ -277,8 +409,16 @@ impl HopIdentity {
                     carried.seal().is_none_or(|seal| trace_prefix(seal).as_ref() == trace_id.first_chunk());
                 (harmless && here).then(|| carried.clone())
             }
-        }
+        };
+        readable.map(Travelling::Readable)
     }
+}
+
+/// A context with nothing in it but that there is nobody: the same for every such request.
+#[cfg(feature = "tower")]
+pub(crate) fn nobody() -> Context {
+    static NOBODY: LazyLock<Context> = LazyLock::new(|| Context::new().with_value(HopIdentity::anonymous()));
+    NOBODY.clone()
 }
 
 /// Whether an identity that came is that of the credential, or was before others came to act for it; under a pseudonym of another

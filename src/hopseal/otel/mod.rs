@@ -6,6 +6,7 @@
 
 mod ambient;
 mod attributes;
+mod exporter;
 mod identity;
 mod processor;
 mod propagator;
@@ -14,13 +15,20 @@ mod spans;
 #[cfg(test)]
 mod tests;
 
-pub use ambient::{WithIdentity, carried, carried_fn, with_identity};
+#[cfg(feature = "tower")]
+pub(crate) use ambient::begun_within;
 #[cfg(any(feature = "messaging", feature = "tower"))]
-pub(crate) use ambient::{current, within};
+pub(crate) use ambient::current;
+#[cfg(feature = "messaging")]
+pub(crate) use ambient::within;
+pub use ambient::{WithIdentity, carried, carried_fn, with_identity};
 #[cfg(feature = "tokio")]
 pub use ambient::{spawn, spawn_blocking};
 pub use attributes::DEFAULT_ATTRIBUTES;
+pub use exporter::SealingExporter;
 pub use identity::HopIdentity;
+#[cfg(feature = "tower")]
+pub(crate) use identity::{Travelling, nobody};
 #[cfg(feature = "tower")]
 pub(crate) use processor::Before;
 pub use processor::IdentityProcessor;

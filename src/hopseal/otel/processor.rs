@@ -9,7 +9,9 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use super::attributes::{DEFAULT_ATTRIBUTES, WITHIN, tell};
+#[cfg(any(feature = "messaging", feature = "tower"))]
+use super::attributes::ENDUSER_ID;
+use super::attributes::{DEFAULT_ATTRIBUTES, WITH_SEAL, WITHIN, tell};
 use super::identity::HopIdentity;
 use crate::clock::{Clock, SystemClock};
 
@@ -92,8 +94,9 @@ impl SpanProcessor for IdentityProcessor {
             span.add_link(before.clone(), Vec::new());
         }
         let Some(identity) = HopIdentity::of(cx) else { return };
-        let trace_id = span.span_context().trace_id().to_bytes();
-        tell(&identity, trace_id, self.clock.now(), &mut |name, value| {
+        let names = WITH_SEAL.map(|name| entry && self.allows(name));
+        let sealing = identity.sealing(span.span_context(), self.clock.now(), names);
+        tell(&identity, sealing, &mut |name, value| {
             if self.allows(name) && (entry || WITHIN.contains(&name)) {
                 span.set_attribute(KeyValue::new(name, value));
             }
@@ -116,14 +119,17 @@ impl SpanProcessor for IdentityProcessor {
 
 /// Writes an identity on the span of a context: an entry span that began before the identity was known.
 #[cfg(any(feature = "messaging", feature = "tower"))]
-pub(crate) fn stamp(cx: &Context, identity: &HopIdentity, now: crate::clock::UnixTime, workload: &str) {
+pub(crate) fn stamp(cx: &Context, identity: &HopIdentity, now: crate::clock::UnixTime, workload: &Arc<str>) {
     let span = cx.span();
-    if span.is_recording() {
-        tell(identity, span.span_context().trace_id().to_bytes(), now, &mut |name, value| {
-            if DEFAULT_ATTRIBUTES.contains(&name) {
-                span.set_attribute(KeyValue::new(name, value));
-            }
-        });
-        span.set_attribute(KeyValue::new(WORKLOAD, workload.to_owned()));
+    if !span.is_recording() {
+        return;
     }
+    let sealing = identity.sealing(span.span_context(), now, [true; 3]);
+    tell(identity, sealing, &mut |name, value| {
+        // All else is written unless it is asked otherwise.
+        if name != ENDUSER_ID {
+            span.set_attribute(KeyValue::new(name, value));
+        }
+    });
+    span.set_attribute(KeyValue::new(WORKLOAD, Arc::clone(workload)));
 }

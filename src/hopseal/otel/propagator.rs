@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use hopseal_identity::CrossingCount;
 use hopseal_identity::attribute::{HOP_AFTER, LEAK_STOPPED};
-use hopseal_identity::baggage::{Baggage, Carried, Entry, Writer, decode};
+use hopseal_identity::baggage::{Baggage, Carried, Encrypted, Entry, decode};
+use hopseal_identity::seal::SealFault;
 use opentelemetry::baggage::{Baggage as OtelBaggage, BaggageExt as _};
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
 
-use super::identity::HopIdentity;
+use super::identity::{HopIdentity, Travelling};
 use crate::clock::{Clock, SystemClock};
+#[cfg(feature = "confidential")]
+use crate::confidential::ConfidentialKeys;
 use crate::seal::SealChecker;
 
 const HEADER: &str = "baggage";
@@ -56,6 +59,8 @@ pub struct Propagator {
     dropped: Vec<String>,
     /// Each identity leaves with a seal of this moment, if its credential is at hand.
     fresh: bool,
+    #[cfg(feature = "confidential")]
+    keys: Option<Arc<ConfidentialKeys>>,
 }
 
 /// Members of others as they came, with commas between them.
@@ -74,6 +79,8 @@ impl Propagator {
             untrusted: false,
             dropped: Vec::new(),
             fresh: false,
+            #[cfg(feature = "confidential")]
+            keys: None,
         }
     }
 
@@ -88,6 +95,15 @@ impl Propagator {
     #[must_use]
     pub fn checking(mut self, checker: Arc<SealChecker>) -> Self {
         self.checker = Some(checker);
+        self
+    }
+
+    /// Lets identities travel such that nobody in between can read them, and reads those that come so. What comes readable is
+    /// taken too.
+    #[cfg(feature = "confidential")]
+    #[must_use]
+    pub fn confidential(mut self, keys: Arc<ConfidentialKeys>) -> Self {
+        self.keys = Some(keys);
         self
     }
 
@@ -115,6 +131,7 @@ impl Propagator {
 
     fn arrived(&self, cx: &Context, baggage: &mut Baggage<'_>) -> Option<HopIdentity> {
         let identity = std::mem::replace(&mut baggage.identity, Ok(None));
+        let encrypted = baggage.encrypted.take();
         if self.untrusted {
             baggage.others.retain(|entry| {
                 let name = decode(entry.name());
@@ -122,16 +139,44 @@ impl Propagator {
             });
             return None;
         }
+        let trace_id = cx.span().span_context().trace_id().to_bytes();
+        let identity = match encrypted {
+            None => identity,
+            Some(encrypted) => match self.decrypted(&encrypted, trace_id) {
+                Ok(carried) => Ok(Some(carried)),
+                Err(fault) => return Some(HopIdentity::encrypted(encrypted, fault)),
+            },
+        };
         match identity {
             Ok(None) => None,
             Err(fault) => Some(HopIdentity::unreadable(fault)),
             Ok(Some(carried)) => Some(match &self.checker {
                 None => HopIdentity::asserted(carried),
-                Some(checker) => {
-                    let trace_id = cx.span().span_context().trace_id().to_bytes();
-                    HopIdentity::checked(carried, checker, trace_id, self.clock.now())
-                }
+                Some(checker) => HopIdentity::checked(carried, checker, trace_id, self.clock.now()),
             }),
+        }
+    }
+
+    /// What is in an identity that came unreadable.
+    #[cfg(feature = "confidential")]
+    fn decrypted(&self, encrypted: &Encrypted, trace_id: [u8; 16]) -> Result<Carried, SealFault> {
+        self.keys.as_ref().ok_or(SealFault::UnknownKey)?.decrypt(encrypted, trace_id)
+    }
+
+    #[cfg(not(feature = "confidential"))]
+    #[expect(clippy::unused_self, reason = "without keys nobody can tell")]
+    fn decrypted(&self, _: &Encrypted, _: [u8; 16]) -> Result<Carried, SealFault> {
+        Err(SealFault::UnknownKey)
+    }
+
+    /// An identity as it is to travel; `None` where it cannot be made unreadable, and so must not.
+    #[cfg(feature = "confidential")]
+    fn encrypted(&self, travelling: Travelling, trace_id: [u8; 16]) -> Option<Travelling> {
+        match (&self.keys, &travelling) {
+            (Some(keys), Travelling::Readable(carried)) => {
+                keys.encrypt(carried, trace_id).map(Travelling::Encrypted)
+            }
+            _ => Some(travelling),
         }
     }
 
@@ -143,28 +188,31 @@ impl Propagator {
         if !exit.is_valid() {
             return Leaving::Nobody;
         }
-        let Some(carried) = identity.leaving(exit.trace_id().to_bytes(), self.clock.now(), self.fresh) else {
-            return Leaving::Nobody;
-        };
+        let (trace_id, now) = (exit.trace_id().to_bytes(), self.clock.now());
         if cx.get::<Egress>().copied().unwrap_or(self.egress) == Egress::Denied {
-            return Leaving::HeldBack;
+            // No seal is made for what stays here.
+            return if identity.may_leave(trace_id, now) { Leaving::HeldBack } else { Leaving::Nobody };
         }
+        let travelling = identity.leaving(trace_id, now, self.fresh);
+        #[cfg(feature = "confidential")]
+        let travelling = travelling.and_then(|travelling| self.encrypted(travelling, trace_id));
+        let Some(travelling) = travelling else { return Leaving::Nobody };
         let before = identity.arrived_hop().unwrap_or(CrossingCount::START);
         let hop = before.next(&self.workload, exit.span_id().to_bytes());
         if span.is_recording() {
             span.set_attribute(KeyValue::new(HOP_AFTER, hop.to_string()));
         }
-        Leaving::Leaves(carried.with_hop(hop))
+        Leaving::Leaves(travelling.with_hop(hop))
     }
 
     /// Writes the header; what became of the identity, of which only the counter is told on the span.
     pub(crate) fn inject(&self, cx: &Context, injector: &mut dyn Injector) -> Leaving {
         let leaving = self.leaving(cx);
         let (baggage, passing) = (cx.baggage(), cx.get::<Passing>());
-        if leaving.carried().is_none() && baggage.is_empty() {
+        if leaving.travelling().is_none() && baggage.is_empty() {
             return leaving;
         }
-        let mut writer = Writer::new(leaving.carried());
+        let mut writer = Travelling::write(leaving.travelling());
         let kept = passing.map_or_else(Vec::new, |passing| untouched(passing, baggage));
         for entry in &kept {
             writer.pass_on(entry);
@@ -189,13 +237,13 @@ pub(crate) enum Leaving {
     Nobody,
     /// It may not go there.
     HeldBack,
-    Leaves(Carried),
+    Leaves(Travelling),
 }
 
 impl Leaving {
-    pub(crate) const fn carried(&self) -> Option<&Carried> {
+    pub(crate) const fn travelling(&self) -> Option<&Travelling> {
         match self {
-            Self::Leaves(carried) => Some(carried),
+            Self::Leaves(travelling) => Some(travelling),
             Self::Nobody | Self::HeldBack => None,
         }
     }

@@ -36,6 +36,8 @@ struct Entry {
     issuer: At<String>,
     /// The address of its keys.
     jwks_uri: Option<At<String>>,
+    /// The socket of the SPIFFE Workload API that hands out its keys.
+    workload_api: Option<At<String>>,
     /// Its keys as a JWK set in JSON.
     jwks: Option<At<Secret>>,
     /// Its keys as PASERK.
@@ -153,6 +155,7 @@ fn issuer(entry: Entry) -> Result<Placed, RegistryError> {
     let id = places.take("issuer", Some(entry.issuer)).unwrap_or_default();
     let mut builder = IssuerBuilder::new(entry.kind, name.clone(), id);
     builder.jwks_uri = places.take("jwks_uri", entry.jwks_uri);
+    builder.workload_api = places.take("workload_api", entry.workload_api);
     builder.jwks = places.take("jwks", entry.jwks);
     builder.paserk = places.take("paserk", entry.paserk).unwrap_or_default();
     builder.endpoint = places.take("endpoint", entry.endpoint);

@@ -42,6 +42,8 @@ pub enum Source {
     OAuthMetadata,
     /// At an address that holds a JWK set.
     JwksUri(String),
+    /// At the Workload API of SPIFFE, behind this socket: `unix:///run/spire/agent.sock`.
+    WorkloadApi(String),
     /// In this JWK set.
     Jwks(Secret),
     /// In these keys.
@@ -218,7 +220,8 @@ impl Issuer {
             Source::Jwks(keys) => put(keys.expose()),
             Source::Paserk(keys) => keys.iter().for_each(|key| put(key.expose())),
             Source::Introspection { client_secret, .. } => put(client_secret.expose()),
-            Source::OpenIdDiscovery | Source::OAuthMetadata | Source::JwksUri(_) => {}
+            Source::OpenIdDiscovery | Source::OAuthMetadata | Source::JwksUri(_) | Source::WorkloadApi(_) => {
+            }
         }
     }
 }

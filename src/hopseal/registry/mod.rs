@@ -15,7 +15,7 @@ use crate::principal::Credential;
 
 pub use error::{Place, RegistryError};
 pub use issuer::{Claims, Issuer, IssuerKind, Source};
-pub use policy::{EventFeed, IntrospectionNumbers, KeyNumbers, Reseals, SealerEntry};
+pub use policy::{EventFeed, IntrospectionNumbers, KeyNumbers, Refresh, Reseals, SealerEntry, WhenDown};
 pub use rules::IssuerBuilder;
 #[cfg(feature = "jwt")]
 pub(crate) use rules::{MAX_SKEW, media_type};

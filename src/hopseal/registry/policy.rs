@@ -1,5 +1,7 @@
 //! What a registry says besides who is trusted: numbers of the policy, feeds of events, who may seal.
 
+use std::time::Duration;
+
 use hopseal_identity::Kind;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -25,12 +27,36 @@ pub struct KeyNumbers {
     pub unknown_kid_burst: Option<u64>,
     #[serde(deserialize_with = "time")]
     pub unknown_kid_memory: Option<u64>,
+    pub unknown_kid_when_down: Option<WhenDown>,
     #[serde(deserialize_with = "time")]
     pub retry_least: Option<u64>,
     #[serde(deserialize_with = "time")]
     pub retry_most: Option<u64>,
     #[serde(deserialize_with = "time")]
     pub wait: Option<u64>,
+    pub refresh: Option<Refresh>,
+}
+
+/// What is said of a key that is not known when its provider does not answer: `undecided` or `refuse`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenDown {
+    /// That nothing can be said: it may be a new key, and its owner should try again (503).
+    Undecided,
+    /// That it is not known (401).
+    Refuse,
+}
+
+/// Who refreshes keys that are past their soft age: `background`, or `{inline: 2s}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refresh {
+    /// A task of the runtime, while requests go on with the keys at hand.
+    Background,
+    /// The request that finds them so, as where nothing runs between requests (serverless). It waits this long at most and
+    /// then goes on with the keys at hand.
+    #[serde(deserialize_with = "duration")]
+    Inline(Duration),
 }
 
 /// Numbers of the policy for asking about tokens (`introspection:`), likewise for `introspection::IntrospectionSettings`.
@@ -134,6 +160,10 @@ pub(super) fn no_time(text: &str) -> String {
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let text = String::deserialize(deserializer)?;
     seconds(&text).map(Some).ok_or_else(|| D::Error::custom(no_time(&text)))
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    time(deserializer).map(|seconds| Duration::from_secs(seconds.unwrap_or_default()))
 }
 
 fn kinds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Kind>>, D::Error> {

@@ -31,6 +31,7 @@ pub struct IssuerBuilder {
     pub(super) name: String,
     pub(super) id: String,
     pub(super) jwks_uri: Option<String>,
+    pub(super) workload_api: Option<String>,
     pub(super) jwks: Option<Secret>,
     pub(super) paserk: Vec<Secret>,
     pub(super) endpoint: Option<String>,
@@ -60,6 +61,7 @@ impl IssuerBuilder {
             name: name.into(),
             id: id.into(),
             jwks_uri: None,
+            workload_api: None,
             jwks: None,
             paserk: Vec::new(),
             endpoint: None,
@@ -81,6 +83,12 @@ impl IssuerBuilder {
     /// The address of its JWK set.
     pub fn jwks_uri(mut self, uri: impl Into<String>) -> Self {
         self.jwks_uri = Some(uri.into());
+        self
+    }
+
+    /// The socket of the SPIFFE Workload API that hands out its keys, `unix:///run/spire/agent.sock`.
+    pub fn workload_api(mut self, socket: impl Into<String>) -> Self {
+        self.workload_api = Some(socket.into());
         self
     }
 
@@ -317,6 +325,7 @@ impl IssuerBuilder {
         let kind = self.kind;
         for (field, given, used) in [
             ("jwks_uri", self.jwks_uri.is_some(), matches!(kind, Jwks | Spiffe | TxnToken)),
+            ("workload_api", self.workload_api.is_some(), kind == Spiffe),
             ("jwks", self.jwks.is_some(), matches!(kind, Static | Spiffe | TxnToken | Seal)),
             ("paserk", !self.paserk.is_empty(), kind == Paseto),
             ("endpoint", self.endpoint.is_some(), kind == Introspection),
@@ -369,16 +378,23 @@ impl IssuerBuilder {
             | IssuerKind::Static
             | IssuerKind::Spiffe
             | IssuerKind::TxnToken
-            | IssuerKind::Seal => match (&self.jwks_uri, &self.jwks) {
-                (Some(uri), None) => {
+            | IssuerKind::Seal => match (&self.jwks_uri, &self.jwks, &self.workload_api) {
+                (Some(uri), None, None) => {
                     self.check_url("jwks_uri", uri)?;
                     Ok(Source::JwksUri(uri.clone()))
                 }
-                (None, Some(jwks)) if jwks.expose().trim().is_empty() => fault("jwks", "the keys"),
-                (None, Some(jwks)) => Ok(Source::Jwks(jwks.clone())),
-                (Some(_), Some(_)) => fault("jwks", "either `jwks` or `jwks_uri`"),
-                (None, None) if self.kind == IssuerKind::Jwks => fault("jwks_uri", "the address of the keys"),
-                (None, None) => fault("jwks", "the keys"),
+                (None, Some(jwks), None) if jwks.expose().trim().is_empty() => fault("jwks", "the keys"),
+                (None, Some(jwks), None) => Ok(Source::Jwks(jwks.clone())),
+                (None, None, Some(socket)) if is_socket(socket) => Ok(Source::WorkloadApi(socket.clone())),
+                (None, None, Some(_)) => fault("workload_api", "a socket: `unix:///run/spire/agent.sock`"),
+                (None, None, None) if self.kind == IssuerKind::Jwks => {
+                    fault("jwks_uri", "the address of the keys")
+                }
+                (None, None, None) => fault("jwks", "the keys"),
+                _ if self.workload_api.is_some() => {
+                    fault("workload_api", "either that, or `jwks`, or `jwks_uri`")
+                }
+                _ => fault("jwks", "either `jwks` or `jwks_uri`"),
             },
         }
     }
@@ -430,6 +446,13 @@ fn host(authority: &str) -> Option<&str> {
         None => port.is_empty(),
     };
     sound.then_some(host)
+}
+
+/// Whether a text is the address of a socket of this machine: keys and credentials are handed out behind it, by plain text.
+fn is_socket(text: &str) -> bool {
+    let path = text.strip_prefix("unix://").filter(|path| path.starts_with('/') && path.len() > 1);
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%".contains(&byte);
+    path.is_some_and(|path| path.len() < 108 && path.bytes().all(plain))
 }
 
 /// Whether a host is this machine, by address: a name could be made to mean another.

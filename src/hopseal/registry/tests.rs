@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::{Algorithm, Credential, Secret};
 
@@ -159,6 +161,22 @@ fn entries_from_code_are_held_to_the_same() {
         ("empty keys", builder(IssuerKind::Static, "a").jwks(" ").algorithms(rs256), Some("jwks")),
         ("no keys", builder(IssuerKind::Static, "a").algorithms(rs256), Some("jwks")),
         ("no address", builder(IssuerKind::Jwks, "a").algorithms(rs256), Some("jwks_uri")),
+        ("a socket", builder(IssuerKind::Spiffe, "a").workload_api("unix:///a/b").algorithms(rs256), None),
+        (
+            "another machine",
+            builder(IssuerKind::Spiffe, "a").workload_api("tcp://127.0.0.1:1").algorithms(rs256),
+            Some("workload_api"),
+        ),
+        (
+            "two places",
+            builder(IssuerKind::Spiffe, "a").workload_api("unix:///a/b").jwks("{}").algorithms(rs256),
+            Some("workload_api"),
+        ),
+        (
+            "a socket of no trust domain",
+            builder(IssuerKind::Jwks, "a").workload_api("unix:///a/b").algorithms(rs256),
+            Some("workload_api"),
+        ),
         (
             "HMAC beside RSA",
             builder(IssuerKind::Static, "a").jwks("{}").algorithms([Algorithm::Rs256, Algorithm::Hs256]),
@@ -208,7 +226,7 @@ fn the_version_follows_what_matters_secrets_too() {
 }
 
 const POLICY: &str = "
-keys: {soft_age: 5m, soft_age_most: 10m, max_stale: 30m, unknown_kid_burst: 3, wait: 2s}
+keys: {soft_age: 5m, soft_age_most: 10m, max_stale: 30m, unknown_kid_burst: 3, unknown_kid_when_down: refuse, wait: 2s, refresh: {inline: 1s}}
 introspection: {ttl: 10s, capacity: 500, patience: 3}
 issuers:
   - name: staff
@@ -232,6 +250,10 @@ fn the_policy_is_read_and_what_is_left_out_is_left_to_its_default() {
     let registry = Registry::from_yaml(POLICY).expect("good");
     let (keys, asking) = (registry.key_numbers(), registry.introspection_numbers());
     assert_eq!((keys.soft_age, keys.max_stale, keys.retry_most), (Some(300), Some(1800), None));
+    assert_eq!(
+        (keys.unknown_kid_when_down, keys.refresh),
+        (Some(WhenDown::Refuse), Some(Refresh::Inline(Duration::from_secs(1))),)
+    );
     assert_eq!((asking.ttl, asking.capacity, asking.pause), (Some(10), Some(500), None));
     let feed = registry.issuer("staff").expect("there").feed().expect("a feed");
     assert_eq!((feed.speaks_for.as_slice(), feed.quiet), (&["partners".to_owned()][..], Some(600)));
@@ -334,4 +356,53 @@ fn a_file_is_read_again_when_it_changed() {
     assert!(matches!(file.changed(), Err(RegistryFileError::Read { .. })));
     write(&"#".repeat(1024 * 1024 + 1));
     assert!(matches!(file.changed(), Err(RegistryFileError::TooLong(_))));
+}
+
+/// What the reader knows: the words of its answer to one that it does not know.
+#[cfg(feature = "jwt")]
+fn known(yaml: &str) -> Vec<String> {
+    let error = Registry::from_yaml(yaml).expect_err(yaml).to_string();
+    let (_, expected) = error.split_once("expected one of ").expect(&error);
+    let mut words: Vec<String> = expected.split(", ").map(|word| word.trim_matches('`').to_owned()).collect();
+    words.sort();
+    words
+}
+
+/// Editors and pipelines check files by the schema: it knows what the reader knows, at every level, and nothing else.
+#[cfg(feature = "jwt")]
+#[test]
+fn the_schema_is_that_of_the_reader() {
+    let schema: serde_json::Value = serde_json::from_str(include_str!("schema.json")).expect("JSON");
+    let properties = |pointer: &str| {
+        let found = schema.pointer(pointer).and_then(|it| it.get("properties")).and_then(|it| it.as_object());
+        let mut names: Vec<String> = found.expect(pointer).keys().cloned().collect();
+        names.sort();
+        names
+    };
+    let words = |pointer: &str| {
+        let found = schema.pointer(pointer).and_then(|it| it.as_array()).expect(pointer);
+        let mut words: Vec<String> = found.iter().filter_map(|it| it.as_str()).map(str::to_owned).collect();
+        words.sort();
+        words
+    };
+    for (pointer, yaml) in [
+        ("", "zzz: 1"),
+        ("/$defs/keys", "keys: {zzz: 1}"),
+        ("/$defs/introspection", "introspection: {zzz: 1}"),
+        ("/$defs/issuer", "issuers: [{zzz: 1}]"),
+        ("/$defs/claims", "issuers: [{claims: {zzz: 1}}]"),
+        ("/$defs/feed", "issuers: [{feed: {zzz: 1}}]"),
+        ("/$defs/sealer", "issuers: [{sealers: [{zzz: 1}]}]"),
+        ("/$defs/sealer/properties/reseals", "issuers: [{sealers: [{reseals: {zzz: 1}}]}]"),
+    ] {
+        assert_eq!(properties(pointer), known(yaml), "{pointer}");
+    }
+    for (pointer, yaml) in [
+        ("/$defs/issuer/properties/kind/enum", "issuers: [{kind: zzz}]"),
+        ("/$defs/issuer/properties/tokens/items/enum", "issuers: [{tokens: [zzz]}]"),
+        ("/$defs/keys/properties/unknown_kid_when_down/enum", "keys: {unknown_kid_when_down: zzz}"),
+    ] {
+        assert_eq!(words(pointer), known(yaml), "{pointer}");
+    }
+    assert_eq!(known("keys: {refresh: zzz}"), ["background", "inline"]);
 }

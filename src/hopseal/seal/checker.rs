@@ -91,7 +91,8 @@ impl SealChecker {
                 Verdict::Symmetric => return Err(SealFault::Algorithm),
             },
         };
-        let rule = self.sealers.of_kid(&kid).filter(|rule| rule.permits(carried)).ok_or(SealFault::Sealer)?;
+        let rule =
+            self.sealers.of_kid(&kid).filter(|rule| rule.permits(&members)).ok_or(SealFault::Sealer)?;
         Ok(Sealed { carried: carried.clone(), kid, workload: rule.workload().to_owned() })
     }
 

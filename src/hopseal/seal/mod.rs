@@ -14,6 +14,8 @@ mod seen;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "otel")]
+pub(crate) mod waiting;
 
 pub use checker::{SealChecker, Sealed};
 pub use held::Held;

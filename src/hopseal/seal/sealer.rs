@@ -14,6 +14,8 @@ use hopseal_identity::seal::{Binding, MAX_LIFETIME, Members, MintError, SealFaul
 use super::checker::SealChecker;
 use super::keys::SealingKeys;
 use super::sealers::Sealers;
+#[cfg(feature = "otel")]
+use super::waiting::Waiting;
 use crate::clock::UnixTime;
 use crate::outcome::Verified;
 
@@ -29,6 +31,17 @@ pub struct Sealer {
     sealers: Arc<Sealers>,
     pseudonyms: Arc<Pseudonyms>,
     lifetime: u64,
+    #[cfg(feature = "otel")]
+    waiting: Waiting,
+}
+
+/// What an identity is called as it travels, whenever and in whatever trace.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) sub: Arc<str>,
+    pub(super) act: Option<Arc<str>>,
+    /// None also for one that cannot travel.
+    pub(super) tenant: Option<Arc<str>>,
 }
 
 /// An identity that is not sealed.
@@ -50,6 +63,9 @@ pub enum SealError {
     /// A part of the identity cannot travel.
     #[error("`{0}` cannot travel")]
     Member(&'static str),
+    /// The system has no randomness for the id of a transaction.
+    #[error("no randomness for the id of a transaction")]
+    Random,
     /// The sealing itself.
     #[error("not sealed")]
     Mint(#[source] MintError),
@@ -75,7 +91,7 @@ pub enum ResealError {
 
 /// The id of a transaction: the same across restarts of the trace (`txn`, RFC 8417 section 2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Txn(String);
+pub struct Txn(Arc<str>);
 
 impl Txn {
     /// A new one, of 128 random bits; `None` when the system has no randomness to give.
@@ -83,24 +99,31 @@ impl Txn {
     pub fn random() -> Option<Self> {
         let mut bytes = [0; 16];
         rand::fill(&mut bytes).ok()?;
-        Some(Self(BASE64URL.encode(bytes)))
+        let mut text = [0; 22];
+        BASE64URL.encode_slice(bytes, &mut text).ok()?;
+        std::str::from_utf8(&text).ok().map(|text| Self(text.into()))
     }
 
     /// That of a transaction token; `None` when it is empty or too long to travel.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        member::escape(text).map(|value| Self(value.into_owned()))
+        member::escape(text).map(|value| Self(value.into()))
     }
 
     /// That of an identity that travels, if there is one.
     #[must_use]
     pub fn of(carried: &Carried) -> Option<Self> {
-        carried.get(TXN).map(|value| Self(value.to_owned()))
+        carried.get(TXN).map(|value| Self(value.into()))
     }
 
     /// As the value of `hopseal.txn`.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[cfg(feature = "otel")]
+    pub(super) const fn shared(&self) -> &Arc<str> {
         &self.0
     }
 }
@@ -109,7 +132,14 @@ impl Sealer {
     /// A sealer with these keys, by these rules. Its seals live for 120 seconds.
     #[must_use]
     pub const fn new(keys: SealingKeys, sealers: Arc<Sealers>, pseudonyms: Arc<Pseudonyms>) -> Self {
-        Self { keys, sealers, pseudonyms, lifetime: LIFETIME }
+        Self {
+            keys,
+            sealers,
+            pseudonyms,
+            lifetime: LIFETIME,
+            #[cfg(feature = "otel")]
+            waiting: Waiting::new(),
+        }
     }
 
     /// Its seals live for so many seconds: 60 to 300, or what is nearest.
@@ -142,22 +172,40 @@ impl Sealer {
         trace_id: [u8; 16],
         now: UnixTime,
     ) -> Result<Carried, SealError> {
+        self.seal_named(&self.name(verified), verified, txn, trace_id, now)
+    }
+
+    /// What a subject is called as its identity travels.
+    pub(super) fn name(&self, verified: &Verified) -> Named {
+        let (principal, key) = (verified.principal(), self.pseudonyms.current());
+        let actors = principal.actors.iter().map(|actor| (actor.as_actor(), actor.issuer.as_deref()));
+        Named {
+            sub: key.of(&principal.issuer, &principal.id).into(),
+            act: key.actors(actors).map(Into::into),
+            tenant: principal.tenant.as_deref().and_then(member::escape).map(Into::into),
+        }
+    }
+
+    /// Seals under names that were made before.
+    pub(super) fn seal_named(
+        &self,
+        named: &Named,
+        verified: &Verified,
+        txn: &Txn,
+        trace_id: [u8; 16],
+        now: UnixTime,
+    ) -> Result<Carried, SealError> {
         let principal = verified.principal();
-        let key = self.pseudonyms.current();
-        let sub = key.of(&principal.issuer, &principal.id);
-        let act =
-            key.actors(principal.actors.iter().map(|actor| (actor.as_actor(), actor.issuer.as_deref())));
-        let tenant = match &principal.tenant {
-            None => None,
-            Some(tenant) => Some(member::escape(tenant).ok_or(SealError::Member(TENANT))?),
-        };
+        if principal.tenant.is_some() && named.tenant.is_none() {
+            return Err(SealError::Member(TENANT));
+        }
         let mut members = Members::default();
         for (name, value) in [
-            (SUB, Some(sub.as_str())),
+            (SUB, Some(&*named.sub)),
             (KIND, Some(principal.kind.as_str())),
             (ISS, Some(verified.evidence().issuer.as_str())),
-            (TENANT, tenant.as_deref()),
-            (ACT, act.as_deref()),
+            (TENANT, named.tenant.as_deref()),
+            (ACT, named.act.as_deref()),
             (TXN, Some(txn.as_str())),
         ] {
             if let Some(value) = value {
@@ -165,6 +213,17 @@ impl Sealer {
             }
         }
         self.make(members, trace_id, now, principal.expiry)
+    }
+
+    /// How long its seals live, in seconds.
+    pub(super) const fn lives(&self) -> u64 {
+        self.lifetime
+    }
+
+    /// The spans that wait for a seal.
+    #[cfg(feature = "otel")]
+    pub(crate) const fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     /// Makes a seal from one that another service made for the trace `from`: the same identity, for the trace `to`, which may be
@@ -227,16 +286,16 @@ impl Sealer {
         timed(IAT, &iat)?;
         timed(EXP, &exp)?;
         let trust_domain = self.sealers.trust_domain();
+        // Before the signature, which is what costs.
+        if !self.sealers.of_kid(key.kid()).is_some_and(|rule| rule.permits(&members)) {
+            return Err(SealError::NotAllowed { kid: key.kid().to_owned() });
+        }
         // The registry takes trust domains that a seal can be bound to, and no others.
         let binding = Binding::new(trust_domain, trace_id).ok_or(SealError::Mint(MintError::Sign))?;
         let seal = key.seal(&binding, &members).map_err(SealError::Mint)?;
-        let carried = Carried::new(&members, Some(&seal), None).map_err(|error| match error {
+        Carried::new(&members, Some(&seal), None).map_err(|error| match error {
             CarriedError::Illegal(name) | CarriedError::Incomplete(name) => SealError::Member(name),
             _ => SealError::Mint(MintError::Sign),
-        })?;
-        match self.sealers.of_kid(key.kid()).is_some_and(|rule| rule.permits(&carried)) {
-            true => Ok(carried),
-            false => Err(SealError::NotAllowed { kid: key.kid().to_owned() }),
-        }
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hopseal_identity::attribute::{ISS, KIND, TENANT};
-use hopseal_identity::baggage::Carried;
+use hopseal_identity::seal::Members;
 use hopseal_identity::{Kind, member};
 
 use crate::registry::{Issuer, IssuerKind, Registry};
@@ -114,12 +114,12 @@ impl MaySeal {
         self
     }
 
-    fn covers(&self, carried: &Carried) -> bool {
-        let issuer = carried.get(ISS).is_some_and(|iss| self.issuers.iter().any(|issuer| issuer == iss));
-        let kind = carried.get(KIND).and_then(Kind::parse).is_some_and(|kind| self.kinds.contains(&kind));
+    fn covers(&self, members: &Members<'_>) -> bool {
+        let issuer = members.get(ISS).is_some_and(|iss| self.issuers.iter().any(|issuer| issuer == iss));
+        let kind = members.get(KIND).and_then(Kind::parse).is_some_and(|kind| self.kinds.contains(&kind));
         let tenant = match &self.tenants {
             None => true,
-            Some(tenants) => carried
+            Some(tenants) => members
                 .get(TENANT)
                 .and_then(member::unescape)
                 .is_some_and(|tenant| tenants.iter().any(|allowed| *allowed == tenant)),
@@ -160,13 +160,13 @@ impl SealRule {
 
     /// Whether a seal of it over this identity, made at that time, is within the rule.
     #[must_use]
-    pub(super) fn permits(&self, carried: &Carried) -> bool {
+    pub(super) fn permits(&self, members: &Members<'_>) -> bool {
         use hopseal_identity::attribute::{IAT, RESEALED};
-        let Some(resealed) = carried.get(RESEALED) else {
-            return self.seals.as_ref().is_some_and(|what| what.covers(carried));
+        let Some(resealed) = members.get(RESEALED) else {
+            return self.seals.as_ref().is_some_and(|what| what.covers(members));
         };
         let bounds = self.reseals.zip(member::Resealed::parse(resealed));
-        let iat = carried.get(IAT).and_then(member::seconds);
+        let iat = members.get(IAT).and_then(member::seconds);
         bounds.zip(iat).is_some_and(|((bounds, resealed), iat)| bounds.permits(resealed, iat))
     }
 }

@@ -4,13 +4,17 @@ mod bundle;
 mod der;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "workload-api")]
+mod workload;
 
 pub use bundle::{BundleError, X509Bundle};
 use der::{CRL_SIGN, DIGITAL_SIGNATURE, Facts, KEY_CERT_SIGN};
+#[cfg(feature = "workload-api")]
+pub use workload::{OwnSvid, Workload, WorkloadUpdates};
 
 use crate::Reason;
 use crate::clock::UnixTime;
-use crate::mesh::workload;
+use crate::mesh::workload as principal_of;
 use crate::outcome::{Evidence, Refused, Verified};
 use crate::principal::Credential;
 use crate::registry::{MAX_SKEW, Registry};
@@ -101,6 +105,6 @@ pub(crate) fn validate(
             offered_key: false,
             proxy: None,
         },
-        principal: workload(&id, facts.not_after),
+        principal: principal_of(&id, facts.not_after),
     })
 }

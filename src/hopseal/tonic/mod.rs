@@ -28,7 +28,7 @@ use crate::tower::{Manner, Turned, with_scopes};
 
 /// Who calls, of a request that came through an [`IdentityLayer`](crate::tower::IdentityLayer).
 pub trait RequestExt {
-    /// Whoever it is, and how sure that is. `None` where there is no layer.
+    /// Whoever it is, and how sure that is. `None` for nobody, and where there is no layer.
     fn identity(&self) -> Option<&HopIdentity>;
 
     /// The caller, by a credential that was validated here.

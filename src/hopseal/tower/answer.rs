@@ -26,17 +26,49 @@ pub(crate) struct Manner<'m> {
     pub(crate) scheme: Scheme,
     /// The caller speaks gRPC, in which a status of HTTP says nothing.
     pub(crate) grpc: bool,
+    pub(crate) proofs: Option<Proofs<'m>>,
+}
+
+/// What is asked of proofs (RFC 9449), where they are looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Proofs<'m> {
+    pub(crate) algorithms: &'m [&'static str],
+    /// To be held by the next one.
+    pub(crate) nonce: Option<&'m HeaderValue>,
+}
+
+/// Where a nonce is handed out (RFC 9449 section 8).
+pub(super) const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+impl Proofs<'_> {
+    /// Tells those who came otherwise that proofs are taken too (RFC 9449 section 7.2), and all who are to prove something what to hold.
+    fn challenge(self, turned: &Turned, manner: Manner<'_>, headers: &mut HeaderMap) {
+        let lacking = matches!(turned, Turned::NoCredential | Turned::Refused(_));
+        if lacking && manner.scheme == Scheme::Bearer {
+            let beside = Turned::NoCredential.challenge(Manner { scheme: Scheme::Dpop, ..manner });
+            let value = beside.and_then(|beside| HeaderValue::from_str(&beside.to_string()).ok());
+            headers.extend(value.map(|value| (WWW_AUTHENTICATE, value)));
+        }
+        if let Some(nonce) = self.nonce.filter(|_| lacking) {
+            headers.insert(NONCE, nonce.clone());
+        }
+    }
 }
 
 impl Default for Manner<'_> {
     fn default() -> Self {
-        Self { realm: None, scheme: Scheme::Bearer, grpc: false }
+        Self { realm: None, scheme: Scheme::Bearer, grpc: false, proofs: None }
     }
 }
 
 impl<'m> Manner<'m> {
     pub(super) fn of(headers: &HeaderMap, realm: Option<&'m str>, scheme: Scheme) -> Self {
-        Self { realm, scheme, grpc: is_grpc(headers) }
+        Self { realm, scheme, grpc: is_grpc(headers), proofs: None }
+    }
+
+    pub(super) const fn asking(mut self, proofs: Option<Proofs<'m>>) -> Self {
+        self.proofs = proofs;
+        self
     }
 }
 
@@ -59,6 +91,9 @@ impl Turned {
         let mut challenge = Challenge::new(manner.scheme);
         if let Some(realm) = manner.realm {
             challenge = challenge.realm(realm);
+        }
+        if let Some(proofs) = manner.proofs {
+            challenge = challenge.proof_algorithms(proofs.algorithms);
         }
         match self {
             Self::Undecided(_) | Self::Broken => None,
@@ -103,7 +138,10 @@ impl Turned {
         let value =
             challenge.as_ref().and_then(|challenge| HeaderValue::from_str(&challenge.to_string()).ok());
         if let Some(value) = value {
-            headers.insert(WWW_AUTHENTICATE, value);
+            headers.append(WWW_AUTHENTICATE, value);
+        }
+        if let Some(proofs) = manner.proofs {
+            proofs.challenge(&self, manner, headers);
         }
         if !manner.grpc {
             let status = challenge.map(|challenge| challenge.status());

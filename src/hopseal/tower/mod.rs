@@ -1,6 +1,8 @@
 //! The server side as a `tower` layer: who calls is found out once, before the service, and is then everywhere.
 
 mod answer;
+mod future;
+mod peer;
 mod request;
 mod scopes;
 mod service;
@@ -17,18 +19,23 @@ use opentelemetry::global::BoxedTracer;
 use opentelemetry::propagation::TextMapPropagator;
 
 use crate::otel::{Propagator, Spans};
-use crate::outcome::{Undecided, Validated};
+use crate::outcome::{Undecided, Validated, Verified};
 use crate::seal::{SealChecker, Sealer};
 
 #[cfg(any(feature = "axum", feature = "tonic"))]
 pub(crate) use answer::{Manner, Turned};
+pub use future::Identified;
+#[cfg(feature = "jwt")]
+pub use peer::ForwardedClaims;
+pub use peer::Peer;
+use peer::ProxyHeaders;
 pub use request::Presented;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 pub(crate) use scopes::with_scopes;
 pub use scopes::{Guarded, RequireScopes, RequireScopesService};
 pub use service::IdentityService;
 
-/// Validates a credential. What makes a [`Verified`](crate::Verified) implements it.
+/// Validates a credential. What makes a [`Verified`] implements it.
 pub trait Validate: Send + Sync + 'static {
     /// Says whether a credential is good at that time.
     ///
@@ -39,6 +46,32 @@ pub trait Validate: Send + Sync + 'static {
         presented: &Presented,
         now: UnixTime,
     ) -> impl Future<Output = Result<Validated, Undecided>> + Send;
+
+    /// What the proxy on the other side of the connection says of the access token that it validated, in a header of its own. By
+    /// default nothing is believed.
+    #[cfg(feature = "jwt")]
+    fn forwarded_claims(&self, peer: Option<&Verified>, header: &str) -> Option<ForwardedClaims> {
+        let _ = (peer, header);
+        None
+    }
+
+    /// The workload that the proxy on the other side of the connection saw, by `x-forwarded-client-cert`. By default nothing is
+    /// believed.
+    fn forwarded_certificate(&self, peer: Option<&Verified>, header: &str) -> Option<Arc<Verified>> {
+        let _ = (peer, header);
+        None
+    }
+
+    /// The algorithms of DPoP proofs that are accepted, for those who are asked for one (RFC 9449 section 7.1).
+    fn proof_algorithms(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// The nonce that the next proof must hold, if it must (RFC 9449 section 9).
+    fn proof_nonce(&self, now: UnixTime) -> Option<String> {
+        let _ = now;
+        None
+    }
 }
 
 /// By its own clock. What kind of credential it is, its form says: a PASETO, a JWT, which must be an access token, or an opaque
@@ -57,7 +90,27 @@ impl<K: crate::keys::KeySource + 'static> Validate for Arc<crate::Validator<K>> 
         if let Some((proof, method, uri)) = presented.proof() {
             expected = expected.proof(proof, method, uri);
         }
+        if let Some(sha256) = presented.certificate() {
+            expected = expected.certificate_sha256(sha256);
+        }
         crate::Validator::validate(self, presented.token(), expected).await
+    }
+
+    fn forwarded_claims(&self, peer: Option<&Verified>, header: &str) -> Option<ForwardedClaims> {
+        self.claims_of_proxy(peer, header)
+    }
+
+    fn forwarded_certificate(&self, peer: Option<&Verified>, header: &str) -> Option<Arc<Verified>> {
+        self.certificate_of_proxy(peer, header)
+    }
+
+    fn proof_algorithms(&self) -> Vec<&'static str> {
+        self.dpop().algorithms()
+    }
+
+    /// By the clock of whoever checks it.
+    fn proof_nonce(&self, _: UnixTime) -> Option<String> {
+        self.dpop().settings().nonces.as_ref().map(|nonces| nonces.issue(self.now()))
     }
 }
 
@@ -73,7 +126,7 @@ enum Mode {
 }
 
 /// Finds out who calls, puts it into the context and the request's extensions as a [`HopIdentity`](crate::otel::HopIdentity), and
-/// turns away whom it must.
+/// turns away whom it must. That there is nobody stands in the context alone: such a request costs next to nothing.
 ///
 /// A bad credential is answered with 401, one that could not be judged with 503; a request without any is anonymous, or acts with
 /// the identity that came sealed. What is not for clients, a [`Refused`](crate::Refused) or an [`Undecided`], is in the extensions of
@@ -103,7 +156,7 @@ struct Shared<V> {
     validator: Arc<V>,
     sealer: Arc<Sealer>,
     checker: Arc<SealChecker>,
-    workload: String,
+    workload: Arc<str>,
     clock: Arc<dyn Clock>,
     mode: Mode,
     realm: Option<String>,
@@ -114,6 +167,10 @@ struct Shared<V> {
     /// Scheme and authority of our address, as clients know it.
     origin: Option<String>,
     keeps_token: bool,
+    #[cfg(feature = "confidential")]
+    keys: Option<Arc<crate::confidential::ConfidentialKeys>>,
+    proxies: ProxyHeaders,
+    workloads: bool,
     /// What reads the trace in place of W3C's.
     traces: Option<Further>,
     also: Vec<Further>,
@@ -129,7 +186,7 @@ impl<V> Clone for Shared<V> {
             validator: Arc::clone(&self.validator),
             sealer: Arc::clone(&self.sealer),
             checker: Arc::clone(&self.checker),
-            workload: self.workload.clone(),
+            workload: Arc::clone(&self.workload),
             clock: Arc::clone(&self.clock),
             mode: self.mode,
             realm: self.realm.clone(),
@@ -138,6 +195,10 @@ impl<V> Clone for Shared<V> {
             route: self.route,
             origin: self.origin.clone(),
             keeps_token: self.keeps_token,
+            #[cfg(feature = "confidential")]
+            keys: self.keys.clone(),
+            proxies: self.proxies.clone(),
+            workloads: self.workloads,
             traces: self.traces.clone(),
             also: self.also.clone(),
         }
@@ -163,7 +224,7 @@ impl<V: Validate> IdentityLayer<V> {
             validator: Arc::new(validator),
             sealer,
             checker,
-            workload: workload.into(),
+            workload: workload.into().into(),
             clock: Arc::new(SystemClock),
             mode: Mode::Optional,
             realm: None,
@@ -172,6 +233,10 @@ impl<V: Validate> IdentityLayer<V> {
             route: None,
             origin: None,
             keeps_token: false,
+            #[cfg(feature = "confidential")]
+            keys: None,
+            proxies: ProxyHeaders::default(),
+            workloads: false,
             traces: None,
             also: Vec::new(),
         };
@@ -235,6 +300,35 @@ impl<V: Validate> IdentityLayer<V> {
         self.with(|shared| shared.keeps_token = true)
     }
 
+    /// Reads identities that travel such that nobody in between can read them. What comes readable is taken too.
+    #[cfg(feature = "confidential")]
+    #[must_use]
+    pub fn confidential(self, keys: Arc<crate::confidential::ConfidentialKeys>) -> Self {
+        self.with(|shared| shared.keys = Some(keys))
+    }
+
+    /// Reads `x-forwarded-client-cert`, in which Envoy and Istio say whose certificate they saw: the workload that calls, where the
+    /// [`Peer`] is a proxy that the validator believes (`Validator::with_proxies`) and put its own name there. From anybody else
+    /// it is passed over.
+    #[must_use]
+    pub fn forwarded_certificates(self) -> Self {
+        self.with(|shared| shared.proxies.certificates = true)
+    }
+
+    /// Reads the claims of an access token that a proxy validated from a header that only the proxy sets (`forward_payload_header` of
+    /// Envoy, `outputPayloadToHeader` of Istio), where no credential came. From a proxy that the validator
+    /// believes (`Validator::with_proxies`) they are `verified`, by the method `proxy`; from anybody else an assertion.
+    #[must_use]
+    pub fn forwarded_claims(self, header: http::HeaderName) -> Self {
+        self.with(|shared| shared.proxies.claims = Some(header))
+    }
+
+    /// Takes the workload that calls for whoever acts, where nothing else says who that is: neither a credential nor a valid seal.
+    #[must_use]
+    pub fn workloads(self) -> Self {
+        self.with(|shared| shared.workloads = true)
+    }
+
     /// Reads the trace otherwise than W3C Trace Context has it, as with `neighbours::B3`.
     #[must_use]
     pub fn traces(self, propagator: impl TextMapPropagator + Send + Sync + 'static) -> Self {
@@ -256,9 +350,14 @@ impl<V: Validate> IdentityLayer<V> {
 
 impl<V> Shared<V> {
     fn propagator(&self) -> Propagator {
-        let propagator = Propagator::new(self.workload.clone())
+        let propagator = Propagator::new(&*self.workload)
             .checking(Arc::clone(&self.checker))
             .clock(Arc::clone(&self.clock));
+        #[cfg(feature = "confidential")]
+        let propagator = match &self.keys {
+            None => propagator,
+            Some(keys) => propagator.confidential(Arc::clone(keys)),
+        };
         match &self.edge {
             None => propagator,
             Some(names) => propagator.untrusted(names.iter().cloned()),

@@ -32,6 +32,7 @@ impl Extractor for Headers<'_> {
 pub struct Presented {
     pub(super) token: Token,
     pub(super) proof: Option<Proof>,
+    pub(super) certificate: Option<[u8; 32]>,
 }
 
 /// A DPoP proof and what it must be a proof for.
@@ -46,7 +47,7 @@ impl Presented {
     /// A credential that came under the scheme `Bearer`.
     #[must_use]
     pub const fn bearer(token: Token) -> Self {
-        Self { token, proof: None }
+        Self { token, proof: None, certificate: None }
     }
 
     /// The credential.
@@ -59,6 +60,12 @@ impl Presented {
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         self.token.scheme().unwrap_or(Scheme::Bearer)
+    }
+
+    /// SHA-256 of the certificate of the workload that sent it, where one was validated (RFC 8705 section 3).
+    #[must_use]
+    pub const fn certificate(&self) -> Option<[u8; 32]> {
+        self.certificate
     }
 
     /// The DPoP proof that came with it (RFC 9449), the method of the request and its address as the client knows it.
@@ -84,7 +91,7 @@ pub(super) fn presented<B>(
         }),
         _ => None,
     };
-    Ok(Some(Presented { token, proof }))
+    Ok(Some(Presented { token, proof, certificate: None }))
 }
 
 fn token(headers: &HeaderMap) -> Result<Option<Token>, Refused> {

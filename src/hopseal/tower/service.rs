@@ -1,24 +1,29 @@
 //! The service of the layer.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use hopseal_identity::Assurance;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tower_service::Service;
 
-use super::answer::{Manner, Turned};
+use super::answer::{Manner, Proofs, Turned};
+use super::future::{Begun, Identified};
+#[cfg(feature = "jwt")]
+use super::peer::ForwardedClaims;
+use super::peer::{self, Company};
 use super::request::{Headers, presented};
 use super::{Mode, Presented, Shared, Validate, span};
-use crate::otel::{Before, HopIdentity, Propagator, WithIdentity, stamp, with_identity, within};
-use crate::outcome::{Refused, Validated};
+use crate::otel::{self, Before, HopIdentity, Propagator, begun_within, stamp};
+use crate::outcome::{Refused, Validated, Verified};
 use crate::secret::Scheme;
+
+/// In which Envoy says whose certificates were seen.
+const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// A service whose requests have an identity: see [`IdentityLayer`](super::IdentityLayer).
 #[derive(Debug)]
@@ -56,41 +61,131 @@ impl<S, V> IdentityService<S, V> {
     }
 }
 
+/// A request on its way in, before its credential is judged.
+struct Arrival {
+    /// The context that came with it, and nothing of this process.
+    cx: Context,
+    /// The trace that it came from, where that is not continued.
+    before: Option<SpanContext>,
+    entry: Option<Entry>,
+    scheme: Scheme,
+    company: Company,
+    /// There is nothing at all in `cx`.
+    bare: bool,
+}
+
+/// The entry span, in its context.
+enum Entry {
+    /// Somebody made it before us, and ends it.
+    Around(Context),
+    Ours(Context),
+}
+
+impl Entry {
+    const fn cx(&self) -> &Context {
+        match self {
+            Self::Around(cx) | Self::Ours(cx) => cx,
+        }
+    }
+}
+
+/// Who calls; and with what answer that one is turned away, if so.
+type Found = (HopIdentity, Option<Turned>);
+
 impl<V: Validate> Shared<V> {
-    /// Who calls, or who is turned away for what.
-    async fn find_out(
-        &self,
-        presented: Result<Option<Presented>, Refused>,
-        arrived: Option<HopIdentity>,
-    ) -> Result<HopIdentity, (HopIdentity, Turned)> {
+    /// Who calls, when a credential came or what should have been one.
+    async fn judge(&self, presented: Result<Presented, Refused>, arrived: Option<HopIdentity>) -> Found {
         let refused = match presented {
             Err(refused) => refused,
-            Ok(None) => {
-                let identity = arrived.unwrap_or_else(HopIdentity::anonymous);
-                return match identity.assurance() {
-                    Assurance::Sealed => Ok(identity),
-                    _ if self.mode != Mode::Require => Ok(identity),
-                    _ => Err((identity, Turned::NoCredential)),
-                };
-            }
-            Ok(Some(presented)) => match self.validator.validate(&presented, self.clock.now()).await {
-                Err(undecided) => return Err((HopIdentity::unknown(), Turned::Undecided(undecided))),
+            Ok(presented) => match self.validator.validate(&presented, self.clock.now()).await {
+                Err(undecided) => return (HopIdentity::unknown(), Some(Turned::Undecided(undecided))),
                 Ok(Validated::Refused(refused)) => refused,
                 Ok(Validated::Verified(verified)) => {
                     let kept = self.keeps_token && verified.evidence().confirmation.is_none();
-                    let sealer = Arc::clone(&self.sealer);
-                    return match HopIdentity::verified(verified, sealer, arrived.as_ref()) {
-                        None => Err((HopIdentity::unknown(), Turned::Broken)),
-                        Some(found) if kept => Ok(found.with_token(Arc::new(presented.token))),
-                        Some(found) => Ok(found),
+                    let (found, turned) = self.verified(verified, arrived.as_ref());
+                    return match kept && turned.is_none() {
+                        true => (found.with_token(Arc::new(presented.token)), None),
+                        false => (found, turned),
                     };
                 }
             },
         };
-        let identity = HopIdentity::refused(&refused);
-        Err((identity, Turned::Refused(refused)))
+        (HopIdentity::refused(&refused), Some(Turned::Refused(refused)))
+    }
+}
+
+impl<V: Validate> Shared<V> {
+    /// Who calls without a credential: whoever a proxy says, or what came sealed, or the workload, or nobody.
+    fn uncredentialed(&self, headers: &HeaderMap, company: &Company, arrived: Option<HopIdentity>) -> Found {
+        #[cfg(feature = "jwt")]
+        if let Some(found) = self.forwarded(headers, company, arrived.as_ref()) {
+            return found;
+        }
+        #[cfg(not(feature = "jwt"))]
+        let _ = headers;
+        let sealed = arrived.as_ref().is_some_and(|it| it.assurance() == Assurance::Sealed);
+        if let Some(caller) = company.caller.as_ref().filter(|_| self.workloads && !sealed) {
+            return self.verified(Arc::clone(caller), arrived.as_ref());
+        }
+        let identity = arrived.unwrap_or_else(HopIdentity::anonymous);
+        let turned = self.mode == Mode::Require && !sealed;
+        (identity, turned.then_some(Turned::NoCredential))
     }
 
+    /// Whoever a proxy says that a token was of.
+    #[cfg(feature = "jwt")]
+    fn forwarded(
+        &self,
+        headers: &HeaderMap,
+        company: &Company,
+        arrived: Option<&HopIdentity>,
+    ) -> Option<Found> {
+        let name = self.proxies.claims.as_ref()?;
+        let header = peer::joined(headers, name)?;
+        match self.validator.forwarded_claims(company.direct.as_deref(), &header)? {
+            ForwardedClaims::Verified(verified) => Some(self.verified(verified, arrived)),
+            ForwardedClaims::Refused(refused) => {
+                Some((HopIdentity::refused(&refused), Some(Turned::Refused(refused))))
+            }
+            // What came in baggage is no worse, and of strangers neither is taken.
+            ForwardedClaims::Asserted { .. }
+                if arrived.is_some() || self.edge.is_some() || self.mode == Mode::Require =>
+            {
+                None
+            }
+            ForwardedClaims::Asserted { principal, issuer } => {
+                Some((HopIdentity::said_of(&principal, &issuer, self.sealer.pseudonyms())?, None))
+            }
+        }
+    }
+
+    fn verified(&self, verified: Arc<Verified>, arrived: Option<&HopIdentity>) -> Found {
+        match HopIdentity::verified(verified, Arc::clone(&self.sealer), arrived) {
+            None => (HopIdentity::unknown(), Some(Turned::Broken)),
+            Some(found) => (found, None),
+        }
+    }
+
+    /// Who stands behind a request.
+    fn company<B>(&self, request: &Request<B>) -> Company {
+        let mut company = Company::of(request.extensions(), self.clock.now());
+        if self.proxies.certificates
+            && let Some(header) = peer::joined(request.headers(), &CLIENT_CERTIFICATE)
+            && let Some(seen) = self.validator.forwarded_certificate(company.direct.as_deref(), &header)
+        {
+            company.caller = Some(seen);
+        }
+        company
+    }
+
+    /// The nonce for the next proof, where one came or is to come.
+    fn nonce(&self, scheme: Scheme) -> Option<HeaderValue> {
+        self.origin.as_ref().filter(|_| scheme == Scheme::Dpop)?;
+        HeaderValue::try_from(self.validator.proof_nonce(self.clock.now())?).ok()
+    }
+}
+
+impl<V: Validate> Shared<V> {
     /// The context of a request, without the identity that came with it; the trace it came from, where that is not continued.
     fn came(&self, headers: &Headers<'_>) -> (Context, Option<SpanContext>) {
         let cx = match &self.traces {
@@ -105,6 +200,100 @@ impl<V: Validate> Shared<V> {
             }
         }
     }
+
+    fn arrival<B>(
+        &self,
+        propagator: &Propagator,
+        request: &Request<B>,
+        scheme: Scheme,
+        company: Company,
+    ) -> Arrival {
+        let current = Context::current();
+        let headers = Headers(request.headers());
+        let (trace, before) = self.came(&headers);
+        let mut cx = propagator.extract_with_context(&trace, &headers);
+        if self.edge.is_none() {
+            for further in &self.also {
+                cx = further.extract_with_context(&cx, &headers);
+            }
+        }
+        let bare = self.traces.is_none()
+            && self.also.is_empty()
+            && !cx.has_active_span()
+            && !request.headers().contains_key("baggage");
+        // A span that somebody made for this request before us stays its entry span.
+        let around = current.span().span_context().is_valid();
+        let entry = match (&self.spans, around) {
+            (_, true) => {
+                if let Some(before) = before.clone() {
+                    current.span().add_link(before, Vec::new());
+                }
+                Some(Entry::Around(current))
+            }
+            (None, false) => None,
+            (Some(spans), false) => {
+                let route = self.route.and_then(|route| route(request.extensions()));
+                let (method, uri) = (request.method(), request.uri());
+                let span = span::entry(method, uri, request.headers(), route, before.as_ref());
+                // Without the identity that came: it is told once it is known which one counts.
+                Some(Entry::Ours(spans.start(span, &trace, &cx)))
+            }
+        };
+        Arrival { cx, before, entry, scheme, company, bare }
+    }
+
+    /// Turns a request away, or begins to have it served.
+    fn begin<S, B, R>(
+        &self,
+        inner: &mut S,
+        mut request: Request<B>,
+        arrival: Arrival,
+        found: Found,
+    ) -> Begun<S::Future, R>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        R: Default,
+    {
+        let (identity, turned) = found;
+        let observes = self.mode == Mode::Observe;
+        let identity = if observes { identity.observed() } else { identity };
+        let Arrival { cx, before, entry, scheme, company, bare } = arrival;
+        let identity = match company.caller {
+            None => identity,
+            Some(caller) => identity.with_peer(caller),
+        };
+        let nonce = self.nonce(scheme);
+        if let Some(entry) = &entry {
+            stamp(entry.cx(), &identity, self.clock.now(), &self.workload);
+        }
+        if let Some(turned) = turned.filter(|_| !observes) {
+            let algorithms = self.origin.as_ref().map(|_| self.validator.proof_algorithms());
+            let proofs = algorithms.as_ref().filter(|algorithms| !algorithms.is_empty());
+            let proofs = proofs.map(|algorithms| Proofs { algorithms, nonce: nonce.as_ref() });
+            let manner = Manner::of(request.headers(), self.realm.as_deref(), scheme).asking(proofs);
+            let answer = turned.answer(manner);
+            if let Some(Entry::Ours(entry)) = &entry {
+                span::end(entry, &SpanKind::Server, answer.status(), answer.headers());
+            }
+            return Begun::Turned { answer: Some(answer) };
+        }
+        let nobody = identity.assurance() == Assurance::Anonymous && !observes && identity.peer().is_none();
+        if nobody {
+            // What an earlier layer found out does not count any more.
+            request.extensions_mut().remove::<HopIdentity>();
+        } else {
+            request.extensions_mut().insert(identity.clone());
+        }
+        let (within, ours) = match (entry, before) {
+            (Some(Entry::Around(_)), _) => (None, None),
+            (Some(Entry::Ours(entry)), _) => (Some(entry.with_value(identity.clone())), Some(entry)),
+            (None, Some(before)) => (Some(cx.with_value(identity.clone()).with_value(Before(before))), None),
+            (None, None) if bare && nobody => (Some(otel::nobody()), None),
+            (None, None) => (Some(cx.with_value(identity.clone())), None),
+        };
+        let call = begun_within(within, identity, || inner.call(request));
+        Begun::Served { call, ours, nonce }
+    }
 }
 
 impl<S, V, B, R> Service<Request<B>> for IdentityService<S, V>
@@ -113,87 +302,37 @@ where
     S::Future: Send,
     V: Validate,
     B: Send + 'static,
-    R: Default,
+    R: Default + Send + 'static,
 {
     type Response = Response<R>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+    type Future = Identified<S::Future, R, S::Error>;
 
     fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(task)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let company = self.shared.company(&request);
+        let presented = match presented(&request, self.shared.origin.as_deref()) {
+            Ok(None) => {
+                let arrival = self.shared.arrival(&self.propagator, &request, Scheme::Bearer, company);
+                let arrived = arrival.cx.get::<HopIdentity>().cloned();
+                let found = self.shared.uncredentialed(request.headers(), &arrival.company, arrived);
+                return Identified::begun(self.shared.begin(&mut self.inner, request, arrival, found));
+            }
+            Ok(Some(presented)) => Ok(Presented { certificate: company.certificate(), ..presented }),
+            Err(refused) => Err(refused),
+        };
+        let scheme = presented.as_ref().map_or(Scheme::Bearer, Presented::scheme);
+        let arrival = self.shared.arrival(&self.propagator, &request, scheme, company);
         // The one that was made ready is the one that is called.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         let shared = Arc::clone(&self.shared);
-        let current = Context::current();
-        let headers = Headers(request.headers());
-        let (trace, before) = shared.came(&headers);
-        let mut cx = self.propagator.extract_with_context(&trace, &headers);
-        if shared.edge.is_none() {
-            for further in &shared.also {
-                cx = further.extract_with_context(&cx, &headers);
-            }
-        }
-        let presented = presented(&request, shared.origin.as_deref());
-        let scheme =
-            presented.as_ref().ok().and_then(Option::as_ref).map_or(Scheme::Bearer, Presented::scheme);
-        // A span that somebody made for this request before us stays its entry span.
-        let around = current.span().span_context().is_valid();
-        let entry = match (&shared.spans, around) {
-            (_, true) => {
-                if let Some(before) = before.clone() {
-                    current.span().add_link(before, Vec::new());
-                }
-                Some(current)
-            }
-            (None, false) => None,
-            (Some(spans), false) => {
-                let route = shared.route.and_then(|route| route(request.extensions()));
-                let (method, uri) = (request.method(), request.uri());
-                let span = span::entry(method, uri, request.headers(), route, before.as_ref());
-                // Without the identity that came: it is told once it is known which one counts.
-                Some(spans.start(span, &trace, &cx))
-            }
-        };
-        let ours = entry.is_some() && !around;
-        Box::pin(async move {
-            let arrived = cx.get::<HopIdentity>().cloned();
-            let found = shared.find_out(presented, arrived).await;
-            let (identity, turned) = match found {
-                Ok(identity) => (identity, None),
-                Err((identity, turned)) => (identity, Some(turned).filter(|_| shared.mode != Mode::Observe)),
-            };
-            let identity = if shared.mode == Mode::Observe { identity.observed() } else { identity };
-            if let Some(entry) = &entry {
-                stamp(entry, &identity, shared.clock.now(), &shared.workload);
-            }
-            let result = match turned {
-                Some(turned) => {
-                    let manner = Manner::of(request.headers(), shared.realm.as_deref(), scheme);
-                    Ok(turned.answer(manner))
-                }
-                None => {
-                    request.extensions_mut().insert(identity.clone());
-                    let call = async move { inner.call(request).await };
-                    let call: WithIdentity<_> = match (&entry, before) {
-                        (Some(_), _) if around => with_identity(identity, call),
-                        (Some(entry), _) => within(entry.with_value(identity.clone()), identity, call),
-                        (None, Some(before)) => {
-                            let cx = cx.with_value(identity.clone()).with_value(Before(before));
-                            within(cx, identity, call)
-                        }
-                        (None, None) => within(cx.with_value(identity.clone()), identity, call),
-                    };
-                    call.await
-                }
-            };
-            if let (true, Some(entry), Ok(response)) = (ours, &entry, &result) {
-                span::end(entry, &SpanKind::Server, response.status(), response.headers());
-            }
-            result
-        })
+        Identified::judging(Box::pin(async move {
+            let found = shared.judge(presented, arrival.cx.get::<HopIdentity>().cloned()).await;
+            shared.begin(&mut inner, request, arrival, found).await
+        }))
     }
 }

@@ -1,6 +1,8 @@
 //! Spans of requests, for those who have no other instrumentation: named and described after the semantic conventions for HTTP and RPC
 //! (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
 
+use std::borrow::Cow;
+
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
 use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
@@ -18,8 +20,11 @@ pub(super) fn entry(
     route: Option<&str>,
     before: Option<&SpanContext>,
 ) -> SpanBuilder {
-    let links = before.map(|before| vec![Link::with_context(before.clone())]).unwrap_or_default();
-    describe(SpanKind::Server, method, uri, headers, route).with_links(links)
+    let span = describe(SpanKind::Server, method, uri, headers, route);
+    match before {
+        None => span,
+        Some(before) => span.with_links(vec![Link::with_context(before.clone())]),
+    }
 }
 
 /// The span of a request that goes out.
@@ -53,7 +58,7 @@ fn describe(
     SpanBuilder::from_name(name).with_kind(kind).with_attributes(attributes)
 }
 
-fn of_rpc(uri: &Uri) -> (String, Vec<KeyValue>) {
+fn of_rpc(uri: &Uri) -> (Cow<'static, str>, Vec<KeyValue>) {
     let name = uri.path().trim_start_matches('/').to_owned();
     let (service, method) = name.rsplit_once('/').unwrap_or(("", name.as_str()));
     let attributes = vec![
@@ -61,35 +66,38 @@ fn of_rpc(uri: &Uri) -> (String, Vec<KeyValue>) {
         KeyValue::new("rpc.service", service.to_owned()),
         KeyValue::new("rpc.method", method.to_owned()),
     ];
-    (name, attributes)
+    (name.into(), attributes)
 }
 
-fn of_http(method: &Method, uri: &Uri, route: Option<&str>) -> (String, Vec<KeyValue>) {
-    // A method of the caller's own would make names without end.
-    let known = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::DELETE,
-        Method::OPTIONS,
-        Method::PATCH,
-        Method::TRACE,
-        Method::CONNECT,
-    ];
-    let method = if known.contains(method) { method.as_str() } else { "_OTHER" };
-    let mut attributes = vec![
-        KeyValue::new("http.request.method", method.to_owned()),
-        KeyValue::new("url.path", uri.path().to_owned()),
-    ];
+fn of_http(method: &Method, uri: &Uri, route: Option<&str>) -> (Cow<'static, str>, Vec<KeyValue>) {
+    let method = of_method(method);
+    let mut attributes = Vec::with_capacity(4);
+    attributes.push(KeyValue::new("http.request.method", method));
+    attributes.push(KeyValue::new("url.path", uri.path().to_owned()));
     let name = match route {
         Some(route) => {
             attributes.push(KeyValue::new("http.route", route.to_owned()));
-            format!("{method} {route}")
+            format!("{method} {route}").into()
         }
-        None => method.to_owned(),
+        None => method.into(),
     };
     (name, attributes)
+}
+
+/// A method of the caller's own would make names without end.
+fn of_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        Method::TRACE => "TRACE",
+        Method::CONNECT => "CONNECT",
+        _ => "_OTHER",
+    }
 }
 
 /// Says on the span of a context how the request ended, and ends it.

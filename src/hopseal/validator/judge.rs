@@ -116,7 +116,7 @@ pub(super) async fn recall<K: KeySource>(
 ) -> Result<Judged, Undecided> {
     // The one is refused for less than a look-up costs; of the other, who asks remembers the answer, for a shorter time.
     if token.expose().len() > crate::jose::MAX_BYTES || expected.credential == Credential::Opaque {
-        return judge(trust, token, expected, clock).await;
+        return Box::pin(judge(trust, token, expected, clock)).await;
     }
     let key = answers.key(token, expected);
     let mut waited = false;
@@ -138,7 +138,8 @@ pub(super) async fn recall<K: KeySource>(
         waited = true;
     };
     answers.count(None);
-    let judged = judge(trust, token, expected, clock).await?;
+    // What is remembered needs no room for all that asking may take.
+    let judged = Box::pin(judge(trust, token, expected, clock)).await?;
     if let Some(answer) = judged.answer.clone() {
         answers.put(key, answer);
     }

@@ -154,6 +154,12 @@ impl<K: KeySource> Validator<K> {
         self
     }
 
+    /// The time by its clock.
+    #[cfg(feature = "tower")]
+    pub(crate) fn now(&self) -> crate::clock::UnixTime {
+        self.clock.now()
+    }
+
     /// What proofs of possession are held to.
     #[must_use]
     pub const fn dpop(&self) -> &Dpop {
@@ -254,6 +260,6 @@ impl<K: KeySource> Validator<K> {
         if let Some(answers) = &self.answers {
             return judge::recall(answers, &trust, token, expected, clock).await;
         }
-        judge::judge(&trust, token, expected, clock).await
+        Box::pin(judge::judge(&trust, token, expected, clock)).await
     }
 }

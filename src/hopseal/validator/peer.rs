@@ -53,10 +53,16 @@ impl<K: KeySource> Validator<K> {
         self.forwarded(mesh::claims(&trust.registry, &self.proxies, peer, header, &expected, now))
     }
 
+    /// Whether a peer is one of the proxies that are believed.
+    #[cfg(feature = "tower")]
+    pub(crate) fn believes(&self, peer: Option<&Verified>) -> bool {
+        self.proxies.is_one(peer)
+    }
+
     fn forwarded(&self, found: Result<Forwarded, Refused>) -> Forwarded {
         let checked = found.and_then(|forwarded| match &forwarded {
             Forwarded::Verified(verified) => self.revocations.check(verified).map(|()| forwarded),
-            Forwarded::Asserted(_) | Forwarded::Refused(_) => Ok(forwarded),
+            Forwarded::Asserted { .. } | Forwarded::Refused(_) => Ok(forwarded),
         });
         checked.unwrap_or_else(Forwarded::Refused)
     }

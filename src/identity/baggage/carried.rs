@@ -4,10 +4,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::encrypted::Encrypted;
 use super::entry::Entry;
 use crate::attribute::{HOP, SEAL, SEALED_MEMBERS};
 use crate::crossing_count::CrossingCount;
-use crate::member::MEMBERS;
+use crate::member::{ENC, MEMBERS};
 use crate::seal::{Members, SealFault};
 
 /// An identity that travels in baggage. What it says is only as good as its [seal](crate::seal): by itself it proves nothing.
@@ -75,6 +76,15 @@ impl Carried {
         Ok(Self { text: text.into(), places, hop })
     }
 
+    /// Reads an identity back as it is [written](Self::as_str), without its hop counter; `None` for anything else.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let read = super::Baggage::read([text]);
+        let carried = read.identity.ok().flatten()?;
+        // Nothing else, and in its one spelling.
+        (carried.as_str() == text && carried.hop.is_none()).then_some(carried)
+    }
+
     /// The value of a member, if it was sent. The hop counter is [elsewhere](Self::hop).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -140,6 +150,7 @@ impl fmt::Debug for Carried {
 #[derive(Default)]
 pub(super) struct Found<'h> {
     values: [Option<&'h str>; MEMBERS.len()],
+    encrypted: Option<Encrypted>,
     any: bool,
     spoilt: bool,
 }
@@ -152,6 +163,12 @@ impl<'h> Found<'h> {
     /// Takes a member whose name is ours to use.
     pub(super) fn take(&mut self, entry: Entry<'h>) {
         self.any = true;
+        if entry.name() == ENC {
+            let encrypted = Encrypted::new(entry.value()).filter(|_| !entry.as_str().contains(';'));
+            self.spoilt |= self.encrypted.is_some() || encrypted.is_none();
+            self.encrypted = encrypted;
+            return;
+        }
         let found = MEMBERS.iter().zip(&mut self.values).find(|(member, _)| member.name == entry.name());
         match found {
             // No properties, not even an empty one.
@@ -164,12 +181,13 @@ impl<'h> Found<'h> {
         }
     }
 
-    pub(super) fn carried(self) -> Result<Option<Carried>, SealFault> {
+    /// The identity, readable or not.
+    pub(super) fn identity(self) -> (Result<Option<Carried>, SealFault>, Option<Encrypted>) {
         if self.spoilt {
-            return Err(SealFault::Malformed);
+            return (Err(SealFault::Malformed), None);
         }
         if !self.any {
-            return Ok(None);
+            return (Ok(None), None);
         }
         let mut values = self.values;
         let hop = MEMBERS
@@ -177,6 +195,11 @@ impl<'h> Found<'h> {
             .zip(&mut values)
             .find(|(member, _)| member.name == HOP)
             .and_then(|(_, slot)| CrossingCount::parse(slot.take()?));
-        Carried::of(&values, hop).map(Some).map_err(|_| SealFault::Incomplete)
+        match self.encrypted {
+            None => (Carried::of(&values, hop).map(Some).map_err(|_| SealFault::Incomplete), None),
+            // Which of the two counts would depend on who looks.
+            Some(_) if values.iter().any(Option::is_some) => (Err(SealFault::Malformed), None),
+            Some(encrypted) => (Ok(None), Some(hop.map_or(encrypted.clone(), |hop| encrypted.with_hop(hop)))),
+        }
     }
 }

@@ -7,15 +7,18 @@
 //! ```text
 //! baggage = identity *( "," member of others )
 //! identity = name "=" value *( "," name "=" value )     in the order of MEMBERS, no spaces, no properties
+//!          | "hopseal.enc=" encrypted [ "," "hopseal.hop=" value ]
 //! ```
 
 mod carried;
+mod encrypted;
 mod entry;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use carried::{Carried, CarriedError};
+pub use encrypted::Encrypted;
 pub use entry::{Entry, decode, encode};
 pub use write::Writer;
 
@@ -34,6 +37,8 @@ const MAX_READ: usize = 64 * 1024;
 pub struct Baggage<'h> {
     /// The identity, if one is carried; why not, if members of ours are there that make none.
     pub identity: Result<Option<Carried>, SealFault>,
+    /// The identity, if one is carried that only those can read who have the key. Then there is no other.
+    pub encrypted: Option<Encrypted>,
     /// Members of others, in the order they came, as far as they are well-formed and within the limits.
     pub others: Vec<Entry<'h>>,
     /// Members of others that are not well-formed or over the limits. They are left out whole.
@@ -55,7 +60,7 @@ impl<'h> Baggage<'h> {
     /// assert_eq!(Baggage::read(["hopseal.sub=a,hopseal.sub=b"]).identity, Err(SealFault::Malformed));
     /// ```
     pub fn read(headers: impl IntoIterator<Item = &'h str>) -> Self {
-        let mut baggage = Self { identity: Ok(None), others: Vec::new(), dropped: 0 };
+        let mut baggage = Self { identity: Ok(None), encrypted: None, others: Vec::new(), dropped: 0 };
         let mut found = carried::Found::default();
         let (mut read, mut taken) = (0_usize, 0_usize);
         for header in headers {
@@ -81,7 +86,7 @@ impl<'h> Baggage<'h> {
                 }
             }
         }
-        baggage.identity = found.carried();
+        (baggage.identity, baggage.encrypted) = found.identity();
         baggage
     }
 }

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use super::carried::Carried;
+use super::encrypted::Encrypted;
 use super::entry::{Entry, encode, is_octet, is_token};
 use super::{MAX_BYTES, MAX_MEMBERS};
 use crate::attribute::HOP;
-use crate::member;
+use crate::member::{self, ENC};
 
 /// A `baggage` header in the making: an identity first, then members of others for as long as they fit.
 ///
@@ -38,6 +39,20 @@ impl Writer {
         text.push_str(carried.as_str());
         let mut members = carried.iter().count();
         if let Some(hop) = carried.hop() {
+            // Writing to a `String` does not fail.
+            let _ = write!(text, ",{HOP}={hop}");
+            members += 1;
+        }
+        Self { text, members, dropped: 0 }
+    }
+
+    /// Begins with an identity that only some can read.
+    #[must_use]
+    pub fn encrypted(identity: &Encrypted) -> Self {
+        let mut text = String::with_capacity(identity.as_str().len() + 64);
+        text.extend([ENC, "=", identity.as_str()]);
+        let mut members = 1;
+        if let Some(hop) = identity.hop() {
             // Writing to a `String` does not fail.
             let _ = write!(text, ",{HOP}={hop}");
             members += 1;

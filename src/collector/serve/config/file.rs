@@ -45,12 +45,12 @@ pub(crate) struct ListenFile {
     pub(crate) otlp_http: Option<At<String>>,
     /// Zipkin v2: `/api/v2/spans`. Default 127.0.0.1:9411.
     pub(crate) zipkin: Option<At<String>>,
-    /// The query API and the pages; on this machine alone, unless `access.required` is set. Default 127.0.0.1:8317.
+    /// The query API and the pages; on this machine alone, unless `access.required` or `unprotected` is set. Default 127.0.0.1:8317.
     pub(crate) api: Option<At<String>>,
     /// `/healthz`, `/readyz` and `/metrics`, without TLS, for whoever asks. Default 127.0.0.1:9464.
     pub(crate) admin: Option<At<String>>,
     /// Allows addresses beyond this machine where spans come without TLS or from senders that nobody knows, and `admin`
-    /// there. For networks that see to it themselves. Default false.
+    /// and an API that asks nobody who they are there. For networks that see to it themselves. Default false.
     pub(crate) unprotected: bool,
 }
 
@@ -132,6 +132,9 @@ pub(crate) struct AccessFile {
     pub(crate) registry: Option<At<String>>,
     /// Who is known. Whoever is known by several has the highest of their roles.
     pub(crate) known: Vec<AskerFile>,
+    /// Names besides those of this machine under which it is asked for, where `required` is not set: a page of somebody else that
+    /// gets its own name to mean this machine is not answered.
+    pub(crate) names: Vec<String>,
     /// How a person who is asked for by name is found under their pseudonyms.
     pub(crate) pseudonyms: PseudonymsFile,
 }

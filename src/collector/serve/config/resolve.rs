@@ -1,6 +1,6 @@
 //! From the file as it is written to what is used.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,8 @@ pub(crate) struct AccessSettings {
     pub(crate) required: bool,
     pub(crate) registry: Option<PathBuf>,
     pub(crate) known: HashMap<KnownBy, Role>,
+    /// Names under which it may be asked for, in small letters.
+    pub(crate) names: HashSet<String>,
     /// Keys of pseudonyms, and the issuers whose subjects are looked for under them.
     pub(crate) people: (Vec<KeyFile>, Vec<String>),
 }
@@ -112,13 +114,10 @@ fn listen(
             .value
             .parse()
             .map_err(|_| wrong(at, "no address to listen at; write `127.0.0.1:4317` or `[::1]:4317`"))?;
-        if !address.ip().is_loopback() && port == Port::Api && !access.required {
-            let reason = "beyond this machine the API asks who asks: set `access.required` and who is known";
-            return Err(wrong(at, reason));
-        }
         if !address.ip().is_loopback() && !file.unprotected {
             let what = match port {
                 Port::Admin => "`admin` has neither TLS nor authentication",
+                Port::Api if !access.required => "the API would be for anyone",
                 Port::Api if !has_tls => "the API would be without TLS",
                 Port::Api => "",
                 Port::Spans(_) if !has_tls => "spans would come without TLS",
@@ -126,8 +125,10 @@ fn listen(
                 Port::Spans(_) => "",
             };
             if !what.is_empty() {
-                let reason = "set `tls` and `senders.required`, or `listen.unprotected: true` if your network sees to it";
-                return Err(wrong(at, &format!("beyond this machine {what}: {reason}")));
+                let who = if port == Port::Api { "access" } else { "senders" };
+                let instead = "or `listen.unprotected: true` if your network sees to it";
+                let reason = format!("beyond this machine {what}: set `tls` and `{who}.required`, {instead}");
+                return Err(wrong(at, &reason));
             }
         }
         ports.push((port, address));
@@ -225,7 +226,8 @@ fn access(file: &AccessFile, tls: Option<&TlsFiles>, beside: &Path) -> Result<Ac
         return Err(wrong(&key.file, "nobody's pseudonyms are looked for; name `issuers`"));
     }
     let people = (keys, issuers.clone());
-    Ok(AccessSettings { required: file.required, registry, known, people })
+    let names = file.names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    Ok(AccessSettings { required: file.required, registry, known, names, people })
 }
 
 fn by_certificates(

@@ -97,8 +97,8 @@ fn what_is_wrong_is_said_with_its_place() {
     for (text, said) in [
         ("listne: {}", "line 1, column 1: there is no key `listne`; did you mean `listen`?"),
         (
-            "listen: {api: 0.0.0.0:8317, unprotected: true}",
-            "line 1, column 15: `0.0.0.0:8317`: beyond this machine the API asks who asks",
+            "listen: {api: 0.0.0.0:8317}",
+            "line 1, column 15: `0.0.0.0:8317`: beyond this machine the API would be for anyone: set `tls` and `access.required`",
         ),
         ("store: {threads: 0}", "line 1, column 18: `0`: write a number from 1 to 64"),
         (
@@ -177,6 +177,7 @@ fn beyond_this_machine_is_protected_or_an_error() {
         ("access: {required: true}\n", "api: 0.0.0.0:8317", Some("the API would be without TLS")),
         (&format!("{tls}access: {{required: true}}\n"), "api: 0.0.0.0:8317", None),
         ("access: {required: true}\n", "api: 0.0.0.0:8317, unprotected: true", None),
+        ("", "api: 0.0.0.0:8317, unprotected: true", None),
         (&format!("{tls}{required}"), "admin: 0.0.0.0:9464", Some("`admin` has neither")),
         ("", "otlp_grpc: 0.0.0.0:4317, unprotected: true", None),
         ("", "otlp_grpc: 127.8.0.1:4317, otlp_http: '[::1]:0', zipkin: null", None),

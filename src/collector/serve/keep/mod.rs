@@ -284,7 +284,7 @@ impl Keeper {
         if !unsaved.batch.is_empty() {
             match self.store.commit(&unsaved.batch) {
                 Ok(changed) => {
-                    self.tail.tell(&unsaved.batch);
+                    self.tail.tell(&unsaved.batch, &changed);
                     self.metrics.found(&unsaved.batch, &changed);
                 }
                 Err(error) => {

@@ -22,6 +22,9 @@ pub(super) struct CoverageAsk {
     service: Option<String>,
 }
 
+/// Services on the page.
+const MOST: usize = 300;
+
 /// The page.
 pub(super) async fn page(State(pages): State<Pages>, Asked(ask): Asked<CoverageAsk>) -> Answer {
     let (period, now) = (period(ask.period.as_deref())?, pages.api.clock.now());
@@ -43,6 +46,7 @@ fn none(period: Period) -> Markup {
 }
 
 fn all(period: Period, coverage: &Coverage) -> Markup {
+    let (busiest, left) = coverage.busiest(MOST);
     html! {
         h1 { "Coverage" }
         p.lead {
@@ -50,8 +54,14 @@ fn all(period: Period, coverage: &Coverage) -> Markup {
             "), and for how many something other than the span vouches (" a href="/words#proven" { "proven" } ")."
         }
         (periods("/coverage", period, &[]))
+        form.filters method="get" action="/coverage" {
+            input type="hidden" name="period" value=(period.word());
+            label { "Service" input type="text" name="service" required autocomplete="off"; }
+            div.buttons { button type="submit" { "Show" } }
+        }
         @if coverage.services.is_empty() { (none(period)) }
-        @for (service, points) in &coverage.services {
+        @if left > 0 { p.muted { "Those with most hops; " (number(left as u64)) " more are left out." } }
+        @for (service, points) in busiest {
             @let sum = sum(points);
             section.service aria-label=(service) {
                 h2 { a href=(link("/coverage", &[("service", service), ("period", period.word())])) { (name(service)) } }

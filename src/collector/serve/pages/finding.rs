@@ -74,7 +74,8 @@ pub(super) fn card(shown: &Shown, heading: u8) -> Markup {
             }
             p.links {
                 @if let Some(trace) = &body.trace_id {
-                    a href=(trace_link(trace, None)) { "The trace" span.hidden { " of: " (body.message) } }
+                    // A heading of the third order is on the page of the trace.
+                    @if heading == 2 { a href=(trace_link(trace, None)) { "The trace" span.hidden { " of: " (body.message) } } }
                     @if body.span_id.is_some() {
                         a href=(trace_link(trace, body.span_id.as_deref())) { "The hop" span.hidden { " of: " (body.message) } }
                     }

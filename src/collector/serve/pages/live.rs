@@ -90,7 +90,7 @@ pub(super) async fn events(State(pages): State<Pages>) -> Response {
 fn event(told: &Told) -> Event {
     // There is nothing in these that JSON cannot say.
     let (name, json) = match told {
-        Told::Raised(noticed) => ("finding", serde_json::to_string(&shape(noticed)).unwrap_or_default()),
+        Told::Opened(noticed) => ("finding", serde_json::to_string(&shape(noticed)).unwrap_or_default()),
         Told::Retracted(id) => ("retracted", format!("\"{id}\"")),
         Told::Missed(number) => ("missed", number.to_string()),
     };

@@ -1,5 +1,6 @@
 //! `/matrix`: who calls whom, with what assurance.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::State;
@@ -13,6 +14,10 @@ use super::period::Period;
 use super::{Answer, Pages};
 use crate::serve::api::asked;
 use crate::serve::store::{EdgeRow, Store};
+
+/// Services on a side of the matrix, and edges in the table: what has most hops comes first.
+const SIDE: usize = 40;
+const EDGES: usize = 500;
 
 /// Hops of one edge, by assurance.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -78,10 +83,28 @@ fn findings(from: &str, to: &str) -> String {
     link("/findings", &[("caller", from), ("outside", outside), ("service", to), ("state", "any")])
 }
 
+/// Callers and services of the edges with most hops, as many as fit.
+fn busiest<'a>(cells: &Cells<'a>) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
+    let mut order: Vec<_> = cells.iter().collect();
+    order.sort_by_key(|(_, cell)| Reverse(cell.hops));
+    let (mut callers, mut services) = (BTreeSet::new(), BTreeSet::new());
+    for ((from, to), _) in order {
+        let fits = |side: &BTreeSet<&str>, name| side.len() < SIDE || side.contains(name);
+        if fits(&callers, *from) && fits(&services, *to) {
+            callers.insert(*from);
+            services.insert(*to);
+        }
+    }
+    (callers, services)
+}
+
 fn matrix(cells: &Cells<'_>) -> Markup {
-    let callers: BTreeSet<&str> = cells.keys().map(|(from, _)| *from).collect();
-    let services: BTreeSet<&str> = cells.keys().map(|(_, to)| *to).collect();
+    let (callers, services) = busiest(cells);
+    let left = cells.keys().filter(|(from, to)| !callers.contains(from) || !services.contains(to)).count();
     html! {
+        @if left > 0 {
+            p.muted { "The edges with most hops; " (number(left as u64)) " more have no place here." }
+        }
         div.wide.tall role="region" aria-label="Matrix" tabindex="0" { table.matrix {
             thead {
                 tr {
@@ -143,14 +166,21 @@ fn bar(cell: &Cell) -> Markup {
 }
 
 fn table(cells: &Cells<'_>) -> Markup {
+    let mut order: Vec<_> = cells.iter().collect();
+    let left = order.len().saturating_sub(EDGES);
+    if left > 0 {
+        order.sort_by_key(|(_, cell)| Reverse(cell.hops));
+        order.truncate(EDGES);
+    }
     html! {
+        @if left > 0 { p.muted { "Those with most hops; " (number(left as u64)) " more edges are left out." } }
         div.wide role="region" aria-labelledby="edges" tabindex="0" { table {
             thead { tr {
                 th scope="col" { "From" } th scope="col" { "To" } th.n scope="col" { "Hops" }
                 th.n scope="col" { "Identified" } th.n scope="col" { "Proven" }
                 @for word in Assurance::ALL.into_iter().rev() { th.n scope="col" { (word.as_str()) } }
             } }
-            tbody { @for ((from, to), cell) in cells { tr {
+            tbody { @for ((from, to), cell) in order { tr {
                 th scope="row" { (caller(Some(from))) }
                 td { a href=(findings(from, to)) { (name(to)) } }
                 td.n { (number(cell.hops)) }
@@ -161,5 +191,37 @@ fn table(cells: &Cells<'_>) -> Markup {
                 }
             } } }
         } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hopseal_identity::Basis;
+
+    use super::*;
+
+    /// Scenario: more services than a matrix can show.
+    /// Guarantees: those with most hops are shown, it says how many are not, and the page stays within bounds.
+    #[test]
+    fn a_matrix_of_many_services() {
+        let names: Vec<String> = (0..1200).map(|number| format!("service-{number:04}")).collect();
+        let mut cells = Cells::new();
+        for (name, hops) in names.iter().zip(1..) {
+            let row = EdgeRow {
+                caller: String::new(),
+                service: name.clone(),
+                assurance: Assurance::Sealed,
+                basis: Basis::Claimed,
+                hops,
+                failed: 0,
+                uncovered: 0,
+            };
+            cells.entry(("", name.as_str())).or_default().add(&row);
+        }
+        let page = content(Period::All, &cells).into_string();
+        assert_eq!(page.matches("class=\"cell\"").count(), SIDE);
+        assert!(page.contains("service-1199") && !page.contains("service-0600"));
+        assert!(page.contains("1\u{202f}160 more have no place here"));
+        assert!(page.contains("700 more edges are left out"));
     }
 }

@@ -1,5 +1,6 @@
 //! `/`: how much is known, what is wrong, and where.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use axum::extract::State;
@@ -13,6 +14,9 @@ use super::period::{Period, minutes_between};
 use super::{Answer, Pages};
 use crate::serve::api::asked;
 use crate::serve::store::{CoveragePoint, Interval, OpenRow, Store, StoreError};
+
+/// Services on the page.
+const MOST: usize = 60;
 
 /// Coverage of services over a time.
 pub(super) struct Coverage {
@@ -48,6 +52,16 @@ impl Coverage {
             services.entry(service).or_default().push(point);
         }
         Self { services, all: all.into_values().collect(), from, to, minutes }
+    }
+
+    /// The services with most hops, by name, and how many are left out.
+    pub(super) fn busiest(&self, most: usize) -> (Vec<(&str, &[CoveragePoint])>, usize) {
+        let mut order: Vec<_> =
+            self.services.iter().map(|(name, points)| (name.as_str(), points.as_slice())).collect();
+        order.sort_by_cached_key(|(_, points)| Reverse(sum(*points).hops));
+        order.truncate(most);
+        order.sort_by_key(|(name, _)| *name);
+        (order, self.services.len().saturating_sub(most))
     }
 
     /// A chart of some of it.
@@ -123,11 +137,15 @@ fn findings(open: &[OpenRow]) -> Markup {
 }
 
 fn services(period: Period, coverage: &Coverage, open: &[OpenRow]) -> Markup {
+    let (busiest, left) = coverage.busiest(MOST);
     let open_of =
         |service: &str| open.iter().filter(|row| row.service == service).map(|row| row.count).sum::<u64>();
     html! {
         section {
             h2 id="services" { "Services" }
+            @if left > 0 {
+                p.muted { "Those with most hops; " a href=(link("/coverage", &[("period", period.word())])) { (number(left as u64)) " more" } "." }
+            }
             div.wide role="region" aria-labelledby="services" tabindex="0" {
                 table.middle {
                     thead { tr {
@@ -139,7 +157,7 @@ fn services(period: Period, coverage: &Coverage, open: &[OpenRow]) -> Markup {
                         th.n scope="col" { "Open findings" }
                     } }
                     tbody {
-                        @for (service, points) in &coverage.services {
+                        @for (service, points) in busiest {
                             @let all = sum(points);
                             @let open = open_of(service);
                             tr {

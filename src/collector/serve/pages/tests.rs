@@ -13,7 +13,7 @@ use super::*;
 use crate::serve::api::Api;
 use crate::serve::clock::TestClock;
 use crate::serve::store::testing::{EPOCH, Sketch, add, trace_id};
-use crate::serve::store::{Batch, HopRecord, MINUTE, SqliteStore, Store, StoreSettings};
+use crate::serve::store::{Batch, Changed, HopRecord, MINUTE, SqliteStore, Store, StoreSettings};
 
 /// A hop as tests of drawings need it.
 pub(super) fn hop(place: u32, caller_place: Option<u32>, service: &str, principal: &str) -> HopRecord {
@@ -306,8 +306,8 @@ async fn findings_are_told_as_they_come() {
     let response = pages.call(request).await.expect("an answer");
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
     let raised = vec![finding(3, 1, Rule::AuditGap, HOSTILE, "orders")];
-    let retracted = vec![raised[0].id];
-    tail.tell(&Batch { raised, retracted, ..Batch::default() });
+    let changed = Changed { opened: vec![raised[0].id], retracted: vec![raised[0].id] };
+    tail.tell(&Batch { raised, ..Batch::default() }, &changed);
     let mut body = response.into_body();
     let mut text = String::new();
     while !text.contains("retracted") {

@@ -1,5 +1,6 @@
 //! What every store has to uphold: random histories, held against the store as it is meant.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
 use hopseal_correlate::catalogue::Shown;
@@ -173,10 +174,12 @@ fn batch(step: &Step, versions: &mut [u32], at: u64) -> Batch {
         if versions.get(*trace as usize).is_some_and(|version| *version > 0)
             && !batch.block.traces.iter().any(|judged| judged.trace_id == trace_id(*trace))
         {
-            // Of another span than those that are there.
+            // Of another span than those that are there, and the same span says the same.
+            let mut span = DefaultHasher::new();
+            (hop.caller, hop.service, hop.principal, hop.issuer, hop.start).hash(&mut span);
             let mut late = super::Block::default();
             add(&mut late, *trace, 0, std::slice::from_ref(hop));
-            late.hops.iter_mut().for_each(|hop| hop.span_id.0[0] = 0xff);
+            late.hops.iter_mut().for_each(|hop| hop.span_id.0 = (span.finish() | 0xff << 56).to_be_bytes());
             batch.block.append(&late);
         }
     }

@@ -167,7 +167,9 @@ impl Store for Model {
                 (judged.version, HopRecord::of(&block.texts, judged, hop, place))
             })
             .collect();
-        hops.sort_by_key(|(version, _)| Reverse(*version));
+        hops.sort_by_key(|(version, hop)| {
+            (Reverse(*version), (*version == 0).then_some((hop.start, hop.span_id)))
+        });
         let mut once: Vec<HopRecord> = Vec::new();
         for (_, hop) in hops {
             if !once.iter().any(|known| known.span_id == hop.span_id) {

@@ -31,7 +31,7 @@ pub(crate) struct Cursor {
     pub(crate) at: u64,
     pub(crate) id: [u8; 16],
     pub(crate) place: u32,
-    /// Tells hops apart that came when the rest of their trace was gone: places of those begin anew.
+    /// Tells hops apart that came when the rest of their trace was gone: those have no place.
     pub(crate) span: [u8; 8],
 }
 
@@ -150,14 +150,21 @@ pub(crate) fn top(found: &mut Vec<HopRecord>, limit: usize) {
 }
 
 fn cursor(judged: &Judged, hop: &Hop, place: u32) -> Cursor {
+    let (place, _) = places(judged, hop, place);
     Cursor { at: hop.start, id: judged.trace_id.0, place, span: hop.span_id.0 }
+}
+
+/// The place of a hop, and that of the calling one. What came when the rest of its trace was gone has none that lasts: it is
+/// numbered anew whenever it is put together with more of its kind.
+const fn places(judged: &Judged, hop: &Hop, place: u32) -> (u32, Option<u32>) {
+    if judged.version == 0 { (0, None) } else { (place, hop.caller) }
 }
 
 /// One hop, with its texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HopRecord {
     pub(crate) trace_id: TraceId,
-    /// Its place among the hops of its trace.
+    /// Its place among the hops of its trace; 0 for one that came when the rest was gone.
     pub(crate) place: u32,
     pub(crate) span_id: SpanId,
     pub(crate) parent_span_id: Option<SpanId>,
@@ -187,12 +194,13 @@ impl HopRecord {
         let text = |text| all.get(text).to_owned();
         let named = |text| Some(all.get(text)).filter(|text| !text.is_empty()).map(str::to_owned);
         let actors = || all.get(texts.actors).lines().map(actor).collect();
+        let (place, caller_place) = places(judged, hop, place);
         Self {
             trace_id: judged.trace_id,
             place,
             span_id: hop.span_id,
             parent_span_id: hop.parent,
-            caller_place: hop.caller,
+            caller_place,
             caller: named(texts.caller),
             service: text(texts.service),
             namespace: named(texts.namespace),

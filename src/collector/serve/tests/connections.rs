@@ -31,11 +31,15 @@ struct Connected {
 }
 
 fn connect(port: Port) -> Connected {
+    connect_to(port, axum::Router::new())
+}
+
+fn connect_to(port: Port, api: axum::Router) -> Connected {
     let lab = Lab::new();
     let limits = ConnectionLimits { open: 1, idle: Duration::from_secs(120), age: Duration::from_secs(3600) };
     let server = Arc::new(Server {
         receiver: lab.receiver,
-        api: axum::Router::new(),
+        api,
         admin: Admin::new(Arc::clone(&lab.metrics), lab.budget),
         metrics: lab.metrics,
         limits,
@@ -117,6 +121,26 @@ async fn headers_that_do_not_come_end_the_connection() {
             assert!(began.elapsed() <= Duration::from_secs(240), "{sent} {port:?}");
         }
     }
+}
+
+/// Scenario: an answer goes on for longer than a connection may be idle, with nothing said for as long.
+/// Guarantees: it is heard to its end.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_goes_on_is_not_idle() {
+    let told = || {
+        futures_util::stream::unfold(0, async |number: u32| {
+            tokio::time::sleep(Duration::from_secs(500)).await;
+            (number < 3).then(|| (Ok::<_, std::convert::Infallible>(format!("told {number}")), number + 1))
+        })
+    };
+    let api = axum::Router::new()
+        .route("/", axum::routing::get(async move || axum::body::Body::from_stream(told())));
+    let mut connected = connect_to(Port::Api, api);
+    connected.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let answer = connected.rest().await;
+    assert!((0..3).all(|number| answer.contains(&format!("told {number}"))), "{answer}");
+    assert!(answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
+    connected.serving.await.expect("ends well");
 }
 
 async fn call(

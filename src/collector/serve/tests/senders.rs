@@ -104,7 +104,7 @@ async fn roles_of_who_asks() {
         ("none, and none needed", false, "alice", None, Ok(Role::Admin)),
     ] {
         let known = [(by(known), Role::Auditor)].into();
-        let access = Access { required, known, tokens: Some(validates(NOW)) };
+        let access = Access { required, known, tokens: Some(validates(NOW)), ..Access::default() };
         let mut map = HeaderMap::new();
         if let Some(header) = header {
             map.insert("authorization", header.parse().expect("a value"));

@@ -283,3 +283,27 @@ async fn another_exit_span_is_used() {
     assert!(headers.get("traceparent").expect("a trace").to_str().expect("ASCII").contains(&trace));
     assert!(headers.contains_key("baggage"));
 }
+
+/// It leaves unreadable, for where it may; and what somebody else wrote is replaced, or taken off, readable or not.
+#[cfg(feature = "confidential")]
+#[tokio::test]
+async fn what_leaves_can_be_made_unreadable() {
+    use crate::confidential::ConfidentialKeys;
+    let paserk = crate::Secret::new(format!("k4.local.{}", "A".repeat(43)));
+    let keys = Arc::new(ConfidentialKeys::new(("c1", &paserk), []).expect("keys"));
+    let theirs = "hopseal.enc=c9.AAAA,theme=dark";
+    for (there, headers, goes) in [
+        ("https://seal.example/a", vec![], true),
+        ("https://seal.example/a", vec![("baggage", theirs)], true),
+        ("https://other.example/a", vec![], false),
+        ("https://other.example/a", vec![("baggage", theirs)], false),
+    ] {
+        let keys = Arc::clone(&keys);
+        let left = send_by(|layer| layer.confidential(keys), caller(), there, &headers).await;
+        let baggage = left.headers.get("baggage").map(|it| it.to_str().expect("ASCII").to_owned());
+        let baggage = baggage.unwrap_or_default();
+        assert_eq!(baggage.starts_with("hopseal.enc=c1."), goes, "{there}: {baggage}");
+        assert_eq!(baggage.contains("theme=dark"), !headers.is_empty(), "{there}: {baggage}");
+        assert!(!baggage.contains("c9.") && !baggage.contains("hopseal.sub"), "{there}: {baggage}");
+    }
+}

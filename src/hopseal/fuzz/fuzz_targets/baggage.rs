@@ -2,7 +2,9 @@
 
 //! Headers, one a line, read and written as at each hop: the next hop reads what this one did, and no member appears.
 
-use hopseal_identity::baggage::{Baggage, Carried, MAX_BYTES, MAX_MEMBERS, Writer, decode, encode};
+use hopseal_identity::baggage::{
+    Baggage, Carried, Encrypted, MAX_BYTES, MAX_MEMBERS, Writer, decode, encode,
+};
 use hopseal_identity::member::MAX_IDENTITY;
 use libfuzzer_sys::fuzz_target;
 
@@ -13,13 +15,23 @@ fuzz_target!(|headers: &str| {
         of_parts(carried);
     }
 
-    let mut writer = Writer::new(identity);
+    if let Some(encrypted) = &read.encrypted {
+        assert_eq!(read.identity, Ok(None), "one or the other");
+        let again = Encrypted::of_paseto(encrypted.kid(), &encrypted.paseto());
+        assert_eq!(again.as_ref().map(Encrypted::as_str), Some(encrypted.as_str()));
+    }
+
+    let mut writer = match &read.encrypted {
+        None => Writer::new(identity),
+        Some(encrypted) => Writer::encrypted(encrypted),
+    };
     let passed_on = read.others.iter().filter(|entry| writer.pass_on(entry)).count();
     let header = writer.finish();
     assert!(header.len() <= MAX_BYTES && header.split(',').count() <= MAX_MEMBERS);
     let again = Baggage::read([header.as_str()]);
     assert_eq!(again.others, read.others[..passed_on], "others come first to last, until there is no room");
     assert_eq!(again.identity.as_ref().map(Option::as_ref), Ok(identity));
+    assert_eq!(again.encrypted, read.encrypted);
     assert_eq!(again.dropped, 0);
 
     for entry in &read.others {

@@ -294,3 +294,22 @@ async fn a_job_runs_as_the_service() {
     assert_eq!(attribute(span, KIND).as_deref(), Some("service"));
     assert_eq!(span.parent_span_id, opentelemetry::trace::SpanId::INVALID);
 }
+
+/// Brokers keep messages for days: what is in them of whose they are, nobody reads who has no key.
+#[cfg(feature = "confidential")]
+#[tokio::test]
+async fn a_message_that_the_broker_cannot_read() {
+    use crate::confidential::ConfidentialKeys;
+    let paserk = crate::Secret::new(format!("k4.local.{}", "A".repeat(43)));
+    let keys = Arc::new(ConfidentialKeys::new(("c1", &paserk), []).expect("keys"));
+    let lab = Lab::new();
+    let mut headers = HashMap::new();
+    let producer = lab.producer(NOW).confidential(Arc::clone(&keys));
+    with_identity(of(alice()), async { producer.inject("orders", &mut headers) }).await;
+    assert!(headers["baggage"].starts_with("hopseal.enc=c1."), "{headers:?}");
+    let worker = || lab.consumer(NOW.plus(30)).resealing(Arc::new(worker()));
+    for (consumer, assurance) in [(worker().confidential(keys), "sealed"), (worker(), "unknown")] {
+        let seen = lab.processed(&consumer, &headers, NOW.plus(30)).await;
+        assert_eq!((seen.assurance, seen.leaves.is_some()), (assurance, assurance == "sealed"));
+    }
+}

@@ -1,3 +1,6 @@
+#[cfg(feature = "confidential")]
+mod confidential;
+mod late;
 mod matrix;
 mod propagation;
 mod spans;

@@ -31,7 +31,7 @@ fn request(processor: IdentityProcessor, cx: &Context) -> (Vec<SpanData>, Option
 }
 
 /// From the span alone the seal can be checked again: what makes a hop `reverified`.
-fn reverify(span: &SpanData) {
+pub(super) fn reverify(span: &SpanData) {
     let mut members = Members::default();
     let values: Vec<(&str, String)> =
         SEALED_MEMBERS.iter().filter_map(|name| Some((*name, attribute(span, name)?))).collect();
@@ -145,6 +145,22 @@ fn only_what_is_asked_for_is_written() {
 }
 
 #[test]
+fn all_that_is_known_is_written_but_for_the_subject() {
+    let mut told: Vec<&str> = Vec::new();
+    for identity in [verified().observed(), HopIdentity::checked(sealed(), &checker(), [7; 16], NOW)] {
+        crate::otel::attributes::tell(
+            &identity,
+            crate::otel::attributes::Sealing::Now(TRACE, NOW),
+            &mut |name, _| {
+                told.push(name);
+            },
+        );
+    }
+    told.retain(|name| !DEFAULT_ATTRIBUTES.contains(name));
+    assert_eq!(told, ["enduser.id"]);
+}
+
+#[test]
 fn an_identity_that_was_held_back_shows() {
     let cx = remote().with_value(verified()).with_value(Egress::Denied);
     let (spans, sent) = request(IdentityProcessor::new(ORDERS), &cx);
@@ -164,6 +180,20 @@ fn what_may_not_be_sealed_stays_here() {
     let entry = named(&spans, "entry");
     assert_eq!(attribute(entry, "hopseal.tenant").as_deref(), Some("umbrella"));
     assert_eq!((attribute(entry, SEAL), attribute(entry, SUB).is_some()), (None, true));
+}
+
+/// Where it may not go, nobody tries to seal it: one that cannot be sealed is held back as any other.
+#[test]
+fn what_may_not_leave_is_not_sealed_to_find_that_out() {
+    let mut verified = alice();
+    verified.principal.tenant = Some("umbrella".to_owned());
+    let identity = HopIdentity::verified(Arc::new(verified), Arc::new(gateway()), None).expect("can travel");
+    for (egress, marked) in [(Egress::Denied, Some("true")), (Egress::Allowed, None)] {
+        let cx = remote().with_value(identity.clone()).with_value(egress);
+        let (spans, sent) = request(IdentityProcessor::new(ORDERS).attributes([ASSURANCE]), &cx);
+        assert_eq!(sent, None);
+        assert_eq!(attribute(named(&spans, "exit"), LEAK_STOPPED).as_deref(), marked, "{egress:?}");
+    }
 }
 
 /// Nothing is written on a span that nobody records; the identity travels all the same.

@@ -133,7 +133,7 @@ async fn other_systems_are_read_where_that_is_asked_for() {
         (layer().traces(B3::single()).also(user()).edge([""; 0]), "anonymous", none),
     ] {
         let (_, _, seen) = answered(layer, &headers).await;
-        let (word, _, found) = seen.expect("reached");
+        let (_, word, found) = seen.expect("reached");
         assert_eq!((word.as_str(), found.as_str()), (assurance, trace));
     }
 }

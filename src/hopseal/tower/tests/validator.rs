@@ -65,3 +65,54 @@ async fn bound_tokens_need_a_proof_for_our_address() {
         assert_eq!(found, expected, "{name}");
     }
 }
+
+/// RFC 9449 sections 7.1, 7.2 and 9: who is turned away hears which proofs are taken, and what the next must hold.
+#[tokio::test]
+async fn challenges_say_what_a_proof_must_be() {
+    use crate::{Dpop, DpopSettings, Nonces, Secret};
+    let secret = Secret::new("0123456789abcdef0123456789abcdef");
+    let nonces = || Nonces::new(&secret, 60).expect("long enough");
+    let layer = |nonces: Option<Nonces>| {
+        let mut settings = DpopSettings::default();
+        settings.algorithms.truncate(2);
+        settings.nonces = nonces;
+        let validator = Validator::fixed(testing::registry()).expect("keys").clock(testing::NOW);
+        let validator = Arc::new(validator.with_dpop(Dpop::new(settings)));
+        IdentityLayer::new(validator, Arc::new(gateway()), Arc::new(checker()), "orders")
+            .clock(Arc::new(testing::NOW))
+            .origin("https://orders.example")
+            .require()
+    };
+    let token = Mint::access().bound().token();
+    let proof = |nonce: &str| Mint::proof(&token).set("nonce", &format!("\"{nonce}\"")).text();
+    let (ours, plain) = (nonces().issue(testing::NOW), Mint::proof(&token).text());
+    let with_nonce = proof(&ours);
+    let dpop = format!("DPoP {}", token.expose());
+    let (algs, none) = (r#"DPoP algs="ES256 ES384""#, "Bearer");
+    let wanted = r#"DPoP error="use_dpop_nonce", error_description="the proof must hold the nonce that was sent", algs="ES256 ES384""#;
+    let unsigned = r#"DPoP error="invalid_token", error_description="the token is bound to a key that was not shown to be held", algs="ES256 ES384""#;
+    for (name, nonces, headers, status, challenges, nonce) in [
+        ("nothing", None, vec![], 401, vec![none, algs], false),
+        ("nothing, with nonces", Some(nonces()), vec![], 401, vec![none, algs], false),
+        ("no proof", None, vec![("authorization", dpop.as_str())], 401, vec![unsigned], false),
+        (
+            "no nonce",
+            Some(nonces()),
+            vec![("authorization", &dpop), ("dpop", &plain)],
+            401,
+            vec![wanted],
+            true,
+        ),
+        ("a nonce", Some(nonces()), vec![("authorization", &dpop), ("dpop", &with_nonce)], 200, vec![], true),
+        ("none is asked for", None, vec![("authorization", &dpop), ("dpop", &plain)], 200, vec![], false),
+    ] {
+        let mut request = request(&headers);
+        *request.uri_mut() = "/list".parse().expect("a path");
+        let response = layer(nonces).layer(Inner::default()).call(request).await.expect("infallible");
+        let all = response.headers().get_all("www-authenticate").iter();
+        let all: Vec<&str> = all.map(|value| value.to_str().expect("text")).collect();
+        assert_eq!((response.status().as_u16(), all), (status, challenges), "{name}");
+        let handed = response.headers().get("dpop-nonce").map(|value| value.to_str().expect("text"));
+        assert_eq!(handed, nonce.then_some(ours.as_str()), "{name}");
+    }
+}

@@ -355,11 +355,25 @@ fn baggage() -> Value {
         ("a counter without a hash", with("hopseal.hop=1"), Err("malformed")),
         ("no issuer", vec![identity.replace(",hopseal.iss=staff", "")], Err("incomplete")),
         ("a counter alone", vec!["hopseal.hop=0.AAAAAAAAAAAAAAAAAAAAAA".to_owned()], Err("incomplete")),
+        ("unreadable", vec!["theme=dark,hopseal.enc=c1.AAAA".to_owned()], Ok(false)),
+        (
+            "unreadable, with its counter",
+            vec!["hopseal.hop=0.AAAAAAAAAAAAAAAAAAAAAA,hopseal.enc=c1.AAAA".to_owned()],
+            Ok(false),
+        ),
+        ("readable and not", with("hopseal.enc=c1.AAAA"), Err("malformed")),
+        ("unreadable, twice", vec!["hopseal.enc=c1.AAAA,hopseal.enc=c1.AAAA".to_owned()], Err("malformed")),
+        ("unreadable, with properties", vec!["hopseal.enc=c1.AAAA;p".to_owned()], Err("malformed")),
+        ("unreadable, of no key", vec!["hopseal.enc=AAAA".to_owned()], Err("malformed")),
+        ("unreadable and too long", vec![format!("hopseal.enc=c1.{}", "A".repeat(1534))], Err("malformed")),
     ]
     .into_iter()
     .map(|(name, headers, expected)| {
         let read = Baggage::read(headers.iter().map(String::as_str));
-        let mut writer = Writer::new(read.identity.as_ref().ok().and_then(Option::as_ref));
+        let mut writer = match &read.encrypted {
+            None => Writer::new(read.identity.as_ref().ok().and_then(Option::as_ref)),
+            Some(encrypted) => Writer::encrypted(encrypted),
+        };
         for entry in &read.others {
             writer.pass_on(entry);
         }
@@ -377,6 +391,9 @@ fn baggage() -> Value {
                 });
             }
             Err(fault) => case["fault"] = json!(fault.as_str()),
+        }
+        if let Some(encrypted) = &read.encrypted {
+            case["encrypted"] = json!({ "kid": encrypted.kid(), "paseto": encrypted.paseto() });
         }
         case
     })

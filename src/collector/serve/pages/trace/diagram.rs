@@ -13,8 +13,8 @@ use hopseal_identity::Assurance;
 
 /// Pixels of a box, of what lies between two columns and two rows, and of the margin.
 const BOX: (usize, usize) = (216, 84);
-const GAP: (usize, usize) = (96, 26);
-const MARGIN: (usize, usize) = (84, 20);
+const GAP: (usize, usize) = (88, 26);
+const MARGIN: (usize, usize) = (76, 20);
 /// Columns of text that fit into a box.
 const COLUMNS: usize = 24;
 
@@ -111,8 +111,8 @@ impl Drawing<'_> {
             ),
         };
         let count = node.hops.len();
-        // Beside the lane that goes down.
-        let sign = if from.1 == middle { turn } else { turn + 22 };
+        // Past the lane that goes down, which others take too.
+        let sign = turn + 20;
         html! {
             g.edge.proven[hop.basis.is_proven()] .{ "a-" (hop.assurance.as_str()) } {
                 path.line d=(path) {}
@@ -129,7 +129,7 @@ impl Drawing<'_> {
                     Change::Changed => text.small.changed x=(sign) y=(middle - 8) text-anchor="middle" { "changed" },
                     _ => {}
                 }
-                @if count > 1 { text.small x=(turn + 22) y=(middle + 17) text-anchor="middle" { "\u{d7}" (count) } }
+                @if count > 1 { text.small x=(sign) y=(middle + 17) text-anchor="middle" { "\u{d7}" (count) } }
             }
         }
     }

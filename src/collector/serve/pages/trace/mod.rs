@@ -119,8 +119,8 @@ fn table(hops: &[HopRecord], steps: &[Step], findings: &[Shown], begin: u64) -> 
             thead { tr {
                 th.n scope="col" { "#" } th scope="col" { "Service called" } th scope="col" { "By" }
                 th scope="col" { "Operation" } th scope="col" { "Principal" } th scope="col" { "Assurance" }
-                th scope="col" { "Vouched for" } th scope="col" { "Outcome" } th.n scope="col" { "After" }
-                th.n scope="col" { "Took" } th scope="col" { "Findings" }
+                th scope="col" { "Findings" } th scope="col" { "Vouched for" } th scope="col" { "Outcome" }
+                th.n scope="col" { "After" } th.n scope="col" { "Took" }
             } }
             tbody { @for ((number, hop), step) in (1_u64..).zip(hops).zip(steps) {
                 @let span = hop.span_id.to_string();
@@ -132,13 +132,13 @@ fn table(hops: &[HopRecord], steps: &[Step], findings: &[Shown], begin: u64) -> 
                     td.operation { (name(&hop.operation)) @if hop.kind == HopKind::Messaging { " " span.kind { "message" } } }
                     td { (principal(hop.principal.as_ref())) " " (change(step)) @if hop.uncovered { " " span.kind { "uncovered" } } }
                     td { (assurance(hop.assurance)) @if let Some(method) = &hop.method { " " span.muted { "by " (name(method)) } } }
+                    td { @for shown in found {
+                        a.found href={ "#f-" (shown.body.id) } { (severity(&shown.body.severity)) " " (shown.body.rule) } " "
+                    } }
                     td { (basis(hop.basis)) }
                     td { (outcome(hop.outcome)) }
                     td.n title=(iso(hop.start, 9)) { "+" (duration(hop.start.saturating_sub(begin))) }
                     td.n { (duration(hop.end.saturating_sub(hop.start))) }
-                    td { @for shown in found {
-                        a.found href={ "#f-" (shown.body.id) } { (severity(&shown.body.severity)) " " (shown.body.rule) } " "
-                    } }
                 }
             } }
         } }
@@ -148,8 +148,11 @@ fn table(hops: &[HopRecord], steps: &[Step], findings: &[Shown], begin: u64) -> 
 fn service(hop: &HopRecord) -> Markup {
     html! {
         (name(&hop.service))
-        @if let Some(namespace) = &hop.namespace { " " span.note-on { "in " (name(namespace)) } }
-        @if let Some(environment) = &hop.environment { " " span.note-on { (name(environment)) } }
+        @match (&hop.namespace, &hop.environment) {
+            (Some(namespace), Some(environment)) => span.note-on { "in " (name(namespace)) ", " (name(environment)) },
+            (Some(one), None) | (None, Some(one)) => span.note-on { "in " (name(one)) },
+            (None, None) => {}
+        }
         @for via in &hop.via { " " span.note-on { "via " (name(via)) } }
     }
 }

@@ -9,12 +9,13 @@ mod learned;
 mod recent;
 mod tend;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hopseal_correlate::finding::FindingId;
-use hopseal_correlate::sink::TraceId;
+use hopseal_correlate::sink::{SpanId, TraceId};
 use rusqlite::{Connection, Transaction, params};
 
 use self::recent::Recent;
@@ -207,19 +208,18 @@ impl Store for SqliteStore {
         let Some(judged) = blocks.first().and_then(|block| block.traces.first()).copied() else {
             return Ok(None);
         };
-        let mut hops: Vec<HopRecord> = Vec::new();
+        let (mut hops, mut late): (Vec<HopRecord>, Vec<HopRecord>) = (Vec::new(), Vec::new());
         for block in &blocks {
             for (judged, own) in block.each() {
-                let own =
-                    own.iter().zip(0..).map(|(hop, place)| HopRecord::of(&block.texts, judged, hop, place));
-                // What came when the rest was gone may be there already, and may have come twice.
-                for new in own {
-                    if !hops.iter().any(|hop| hop.span_id == new.span_id) {
-                        hops.push(new);
-                    }
-                }
+                let into = if judged.version == 0 { &mut late } else { &mut hops };
+                let own = own.iter().zip(0..);
+                into.extend(own.map(|(hop, place)| HopRecord::of(&block.texts, judged, hop, place)));
             }
         }
+        // What came when the rest was gone, in the order of time, wherever it is kept; it may be there already.
+        late.sort_by_key(|hop| (hop.start, hop.span_id));
+        let mut known: HashSet<SpanId> = hops.iter().map(|hop| hop.span_id).collect();
+        hops.extend(late.into_iter().filter(|hop| known.insert(hop.span_id)));
         let query = FindingQuery { trace_id: Some(trace_id), limit: usize::MAX, ..FindingQuery::default() };
         Ok(Some(TraceRecord { judged, hops, findings: self.findings(&query)? }))
     }
