@@ -48,14 +48,16 @@ fn objects(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// `uid` and `type` of the data sources that are provisioned: the file is plain enough to be read by lines.
+/// What is provisioned of data sources.
+fn provisioned() -> Value {
+    let path = folder().join("provisioning/datasources/hopseal.yaml");
+    serde_saphyr::from_str(&std::fs::read_to_string(path).expect("shipped")).expect("YAML")
+}
+
+/// `uid` and `type` of the data sources that are provisioned.
 fn sources() -> BTreeSet<(String, String)> {
-    let text =
-        std::fs::read_to_string(folder().join("provisioning/datasources/hopseal.yaml")).expect("shipped");
-    let of = |key: &str| -> Vec<String> {
-        text.lines().filter_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned()).collect()
-    };
-    of("    uid:").into_iter().zip(of("    type:")).collect()
+    let named = |source: &Value| (text(source, "uid").to_owned(), text(source, "type").to_owned());
+    list(&provisioned(), "datasources").iter().map(named).collect()
 }
 
 /// Guarantees: each dashboard has an id of its own that the others' links know; panels have ids of their own, do not overlap, say
@@ -65,6 +67,9 @@ fn they_hang_together() {
     let (dashboards, sources) = (dashboards(), sources());
     assert_eq!(dashboards.len(), 3);
     assert_eq!(sources.len(), 2, "{sources:?}");
+    for uid in objects(&provisioned()).into_iter().filter_map(|object| object["datasourceUid"].as_str()) {
+        assert!(sources.iter().any(|(known, _)| known == uid), "{uid}");
+    }
     let uids: BTreeSet<&str> = dashboards.values().map(|dashboard| text(dashboard, "uid")).collect();
     assert_eq!(uids.len(), dashboards.len());
     for (file, dashboard) in &dashboards {
@@ -229,6 +234,22 @@ store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
         json(Url::parse(&format!("http://{}/api/v1/findings?limit=1", serving.api)).expect("a URL")).await;
     let trace =
         trace.pointer("/findings/0/finding/trace_id").and_then(Value::as_str).expect("a trace").to_owned();
+    // From a span of the trail to metrics: its tags become labels.
+    let sources = provisioned();
+    let back = objects(&sources).into_iter().find(|object| object["tracesToMetrics"].is_object());
+    let back = &back.expect("a way")["tracesToMetrics"];
+    let spans = json(Url::parse(&format!("http://{}/api/traces/{trace}", serving.api)).expect("a URL")).await;
+    let tags = list(&spans["data"][0]["spans"][0], "tags");
+    let label = |pair: &Value| {
+        let tag = tags.iter().find(|tag| tag["key"] == pair["key"]).expect("a tag");
+        format!("{}={}", text(pair, "value"), tag["value"])
+    };
+    let labels = list(back, "tags").iter().map(label).collect::<Vec<_>>().join(",");
+    assert!(!list(back, "queries").is_empty());
+    for query in list(back, "queries") {
+        let query = text(query, "query").replace("$$__tags", &labels);
+        assert!(has(&query).await, "{query}");
+    }
     for (file, dashboard) in dashboards() {
         for variable in list(&dashboard["templating"], "list").iter().filter(|of| text(of, "type") == "query")
         {

@@ -250,6 +250,19 @@ fn whose_errors_are_whose() {
     }
 }
 
+/// Guarantees: whoever is not let in hears it in the words of whom they think they ask.
+#[tokio::test]
+async fn who_may_not_hears_it_as_of_jaeger() {
+    for (path, place) in [("/api/services", "/errors/0/msg"), ("/api/v1/edges", "/error")] {
+        let response = crate::serve::pages::wrong(path, Problem::Forbidden);
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+        let body: Value = serde_json::from_slice(&body).expect("JSON");
+        let said = body.pointer(place).and_then(Value::as_str);
+        assert_eq!(said, Some("you may not ask that: it takes another role"), "{path}");
+    }
+}
+
 /// A trace as Grafana's data source reads it (`pkg/tsdb/jaeger/types`): whatever is missing or of another type is refused here.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
