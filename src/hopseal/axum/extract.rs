@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ::axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use ::axum::response::{IntoResponse, Response};
+use hopseal_identity::Assurance;
 use http::request::Parts;
 
 use crate::otel::HopIdentity;
@@ -81,6 +82,34 @@ impl<S: Sync, W: Scopes> FromRequestParts<S> for Scoped<W> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let found = with_scopes(parts.extensions.get(), W::SCOPES).cloned();
         found.map(|verified| Self(Verified(verified), PhantomData)).map_err(Rejection)
+    }
+}
+
+/// Whoever it is, proven: by a credential that was validated here, or by a valid seal on what came. A handler behind others of the
+/// same trust domain asks for this; who is named with nothing behind it is turned away, as with [`Verified`].
+#[derive(Debug, Clone)]
+pub struct Proven(pub HopIdentity);
+
+impl Deref for Proven {
+    type Target = HopIdentity;
+
+    fn deref(&self) -> &HopIdentity {
+        &self.0
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Proven {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        const NONE: [&str; 0] = [];
+        let identity = parts.extensions.get::<HopIdentity>();
+        match identity.filter(|identity| identity.assurance() == Assurance::Sealed) {
+            Some(sealed) => Ok(Self(sealed.clone())),
+            None => with_scopes(identity, NONE)
+                .map(|_| Self(identity.cloned().unwrap_or_else(HopIdentity::unknown)))
+                .map_err(Rejection),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! ```
 //! use axum::{Router, routing::{get, post}};
-//! use hopseal::axum::{Scopes, Scoped, Verified};
+//! use hopseal::axum::{Proven, Scopes, Scoped, Verified};
 //! use hopseal::tower::RequireScopes;
 //!
 //! struct Writes;
@@ -21,8 +21,12 @@
 //! async fn order(caller: Scoped<Writes>) -> String {
 //!     format!("ordered for {}", caller.principal().id) // 403 without the scope
 //! }
+//! async fn charges(caller: Proven) -> &'static str {
+//!     caller.assurance().as_str() // "verified" or "sealed"; 401 for what is only asserted
+//! }
 //! let app: Router = Router::new()
 //!     .route("/orders", get(mine).post(order))
+//!     .route("/charges", get(charges))
 //!     .route("/", get(welcome))
 //!     .nest("/admin", Router::new().layer(RequireScopes::new(["orders:admin"])));
 //! // .layer(IdentityLayer::new(..))
@@ -33,7 +37,7 @@ mod extract;
 #[cfg(test)]
 mod tests;
 
-pub use extract::{Rejection, Scoped, Scopes, Verified};
+pub use extract::{Proven, Rejection, Scoped, Scopes, Verified};
 
 use ::axum::body::Bytes;
 use ::axum::extract::MatchedPath;

@@ -5,9 +5,10 @@ use ::axum::routing::get;
 use ::axum::{Router, http};
 use tower_service::Service as _;
 
-use super::{Scoped, Scopes, Verified, public_jwks};
+use super::{Proven, Scoped, Scopes, Verified, public_jwks};
 use crate::otel::HopIdentity;
-use crate::seal::testing::{alice, gateway};
+use crate::seal::Held;
+use crate::seal::testing::{NOW, alice, checker, gateway};
 use crate::tower::RequireScopes;
 
 struct Reads;
@@ -31,6 +32,7 @@ fn app() -> Router {
         )
         .route("/reads", get(async |caller: Scoped<Reads>| caller.principal().id.clone()))
         .route("/writes", get(async |caller: Scoped<Writes>| caller.principal().id.clone()))
+        .route("/proven", get(async |caller: Proven| caller.assurance().as_str()))
         .route("/any", get(async |identity: HopIdentity| identity.assurance().as_str()))
         .route("/layered", get(async || "in").layer(RequireScopes::new(["orders:write"])))
         .route("/jwks.json", public_jwks([gateway().keys()]))
@@ -55,7 +57,18 @@ async fn handlers_get_who_calls_or_are_not_reached() {
     let alice = || HopIdentity::verified(Arc::new(alice()), Arc::new(gateway()), None);
     let needed = r#"Bearer error="insufficient_scope", scope="orders:read orders:write""#;
     let write = r#"Bearer error="insufficient_scope", scope="orders:write""#;
+    let sealed = || {
+        let held = Held::in_new_transaction(Arc::new(gateway()), Arc::new(self::alice()));
+        held.carried([1; 16], NOW).expect("sealed")
+    };
+    let checked = |trace_id| Some(HopIdentity::checked(sealed(), &checker(), trace_id, NOW));
     for (path, identity, status, body, challenge) in [
+        ("/proven", alice(), 200, "verified", None),
+        ("/proven", checked([1; 16]), 200, "sealed", None),
+        ("/proven", checked([2; 16]), 401, "", Some("Bearer")), // another trace's
+        ("/proven", Some(HopIdentity::asserted(sealed())), 401, "", Some("Bearer")),
+        ("/proven", None, 401, "", Some("Bearer")),
+        ("/verified", checked([1; 16]), 401, "", Some("Bearer")),
         ("/verified", alice(), 200, "alice", None),
         ("/verified", Some(HopIdentity::anonymous()), 401, "", Some("Bearer")),
         ("/verified", None, 401, "", Some("Bearer")), // no layer
