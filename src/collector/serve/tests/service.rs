@@ -42,6 +42,15 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }
 
+    /// Writes the files of a collector that believes this authority. Returns its certificate.
+    fn certify(&self, folder: &Path) -> CertificateDer<'static> {
+        let (certificate, key) = self.issue(vec![dns("collector")]);
+        pem(&folder.join("server.pem"), "CERTIFICATE", &certificate);
+        pem(&folder.join("server.key"), "PRIVATE KEY", key.secret_der());
+        pem(&folder.join("ca.pem"), "CERTIFICATE", self.0.der());
+        certificate
+    }
+
     fn issue(&self, names: Vec<SanType>) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let mut params = CertificateParams::default();
         params.subject_alt_names = names;
@@ -195,10 +204,7 @@ async fn a_service_from_its_start_to_its_end() {
 async fn senders_by_their_certificates() {
     let folder = tempfile::tempdir().expect("a folder");
     let (authority, other) = (Authority::new(), Authority::new());
-    let (certificate, key) = authority.issue(vec![dns("collector")]);
-    pem(&folder.path().join("server.pem"), "CERTIFICATE", &certificate);
-    pem(&folder.path().join("server.key"), "PRIVATE KEY", key.secret_der());
-    pem(&folder.path().join("ca.pem"), "CERTIFICATE", authority.0.der());
+    let certificate = authority.certify(folder.path());
     let config = folder.path().join("hopseal.yaml");
     let text = "\
 listen: {otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, admin: null}
@@ -257,10 +263,7 @@ senders:
 async fn who_asks_by_their_certificates() {
     let folder = tempfile::tempdir().expect("a folder");
     let authority = Authority::new();
-    let (certificate, key) = authority.issue(vec![dns("collector")]);
-    pem(&folder.path().join("server.pem"), "CERTIFICATE", &certificate);
-    pem(&folder.path().join("server.key"), "PRIVATE KEY", key.secret_der());
-    pem(&folder.path().join("ca.pem"), "CERTIFICATE", authority.0.der());
+    authority.certify(folder.path());
     let config = folder.path().join("hopseal.yaml");
     let text = "\
 listen: {otlp_grpc: null, otlp_http: null, zipkin: null, api: 127.0.0.1:0, admin: null}
