@@ -117,8 +117,8 @@ pub(crate) async fn gate(
     next.run(request).await
 }
 
-/// Whether it was asked for under a name of this machine, or another of ours. A page of somebody else that got its own name to mean this machine is
-/// not answered (DNS rebinding).
+/// Whether it was asked for under a name of this machine, or another of ours. A page of somebody else that got its own name to
+/// mean this machine is not answered (DNS rebinding).
 fn is_ours(request: &Request, names: &HashSet<String>) -> bool {
     let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let Some(host) = named.or_else(|| request.uri().authority().map(|authority| authority.as_str())) else {

@@ -186,6 +186,7 @@ impl Keeper {
                 survey: survey.clone(),
                 shards: shards.clone(),
                 own: Arc::clone(&own),
+                learns: given.is_none(),
             };
             let name = format!("shard {}", parts.share.own());
             let thread = std::thread::Builder::new().name(name);

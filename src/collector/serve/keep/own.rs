@@ -2,13 +2,13 @@
 //! that nobody else can have spans overlooked.
 
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::sink::SpanId;
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 /// The attribute that names the finding that a span of ours tells of.
@@ -53,9 +53,11 @@ impl OwnKey {
         }
         let mut bytes = Zeroizing::new([0_u8; BYTES]);
         SystemRandom::new().fill(&mut *bytes).map_err(|_| io::Error::other("no randomness"))?;
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        // Under its name once it is whole, and for its owner alone.
+        let mut file = NamedTempFile::new_in(folder)?;
         file.write_all(&*bytes)?;
-        file.sync_all()?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(&path)?;
         Ok(Self::new(&*bytes))
     }
 

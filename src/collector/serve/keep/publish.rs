@@ -4,6 +4,7 @@
 //! Only what is committed is told. What cannot be sent after some tries is dropped and counted: the trail has it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -48,6 +49,7 @@ pub(super) struct Publisher {
     metrics: Arc<Metrics>,
     /// None once it is being dropped.
     to: Option<SyncSender<Vec<SpanData>>>,
+    stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -61,10 +63,12 @@ impl Publisher {
         let mut exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).build()?;
         exporter.set_resource(&Resource::builder_empty().with_service_name(own::SERVICE).build());
         let (to, from) = sync_channel(WAITING);
-        let counted = Arc::clone(&metrics);
+        let (counted, stopping) = (Arc::clone(&metrics), Arc::<AtomicBool>::default());
+        let ending = Arc::clone(&stopping);
         let thread = std::thread::Builder::new().name("findings".to_owned());
-        let thread = thread.spawn(move || send(&exporter, &from, &counted)).map_err(PublishError::Thread)?;
-        Ok(Self { own, metrics, to: Some(to), thread: Some(thread) })
+        let thread =
+            thread.spawn(move || send(&exporter, &from, &counted, &ending)).map_err(PublishError::Thread)?;
+        Ok(Self { own, metrics, to: Some(to), stopping, thread: Some(thread) })
     }
 
     /// Tells what was committed. Waits for nobody.
@@ -79,30 +83,50 @@ impl Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
         self.to = None;
         // It does not panic, and if it did there is nothing left to do for it.
         self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// Sends until nobody tells anything more.
-fn send(exporter: &SpanExporter, from: &Receiver<Vec<SpanData>>, metrics: &Metrics) {
+/// Sends until nobody tells anything more. At the end nothing is tried twice, and nothing more once something failed: the service
+/// does not wait for a backend that is down.
+fn send(exporter: &SpanExporter, from: &Receiver<Vec<SpanData>>, metrics: &Metrics, stopping: &AtomicBool) {
+    let is_ending = || stopping.load(Ordering::Acquire);
+    let mut is_down = false;
     while let Ok(spans) = from.recv() {
         for some in spans.chunks(AT_ONCE) {
+            let count = some.len();
+            if is_down && is_ending() {
+                metrics.unsent.inc_by(count as u64);
+                continue;
+            }
             let mut sent = block_on(exporter.export(some.to_vec()));
             for wait in TRIES {
-                if sent.is_ok() {
+                if sent.is_ok() || !waited(wait, &is_ending) {
                     break;
                 }
-                std::thread::sleep(wait);
                 sent = block_on(exporter.export(some.to_vec()));
             }
+            is_down = sent.is_err();
             if let Err(error) = sent {
-                tracing::warn!(%error, count = some.len(), "findings could not be sent; the trail has them");
-                metrics.unsent.inc_by(some.len() as u64);
+                tracing::warn!(%error, count, "findings could not be sent; the trail has them");
+                metrics.unsent.inc_by(count as u64);
             }
         }
     }
+}
+
+/// Waits, unless it is the end or becomes so.
+fn waited(wait: Duration, is_ending: &impl Fn() -> bool) -> bool {
+    const STEP: Duration = Duration::from_millis(100);
+    let mut left = wait;
+    while !left.is_zero() && !is_ending() {
+        std::thread::sleep(left.min(STEP));
+        left = left.saturating_sub(STEP);
+    }
+    !is_ending()
 }
 
 /// What is told of one finding.
@@ -281,5 +305,25 @@ mod tests {
         assert_eq!(second.parent_span_id, span.parent_span_id);
         assert_eq!(second.links.links[0].span_context.span_id(), span.span_context.span_id());
         assert_ne!(second.span_context.span_id(), span.span_context.span_id());
+    }
+
+    /// Guarantees: the end does not wait for a backend that is down, and what it did not get is counted.
+    #[test]
+    fn the_end_waits_for_nobody() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let own = Arc::new(OwnKey::of(folder.path()).expect("a key"));
+        let metrics = Arc::new(Metrics::new());
+        // Nothing listens there.
+        let endpoint = "http://127.0.0.1:9/v1/traces";
+        let publisher = Publisher::start(endpoint, own, Arc::clone(&metrics)).expect("started");
+        let store = Model::default();
+        for number in 1..=30_u8 {
+            let subject = Subject::Trace(TraceId([number; 16]));
+            let finding = Finding::new(Rule::IdentityDropped, subject, "");
+            let changed = Changed { opened: vec![finding.id], ..Changed::default() };
+            publisher.tell(&Batch { raised: vec![finding], ..Batch::default() }, &changed, &store);
+        }
+        drop(publisher);
+        assert_eq!(metrics.unsent.get(), 30);
     }
 }

@@ -124,6 +124,8 @@ pub(crate) struct Parts {
     pub(crate) survey: Survey,
     pub(crate) shards: Vec<Sender<ToShard>>,
     pub(crate) own: Arc<OwnKey>,
+    /// Whether the catalogue is learned: a given one comes to say nothing more.
+    pub(crate) learns: bool,
 }
 
 /// Runs a shard until everybody who could tell it something is gone.
@@ -371,9 +373,10 @@ impl Shard {
                 validates.extend(survey.validating.iter().filter(is_new).map(OwnedService::from));
             }
             asked_by.extend(unasked(&trace, &hops, &survey.validating).map(OwnedService::from));
-            lessons.extend(
-                unlearned(&trace, &hops, &survey.catalogue).map(|lesson| self.hasher.hash_one(lesson)),
-            );
+            if self.parts.learns {
+                let missing = unlearned(&trace, &hops, &survey.catalogue);
+                lessons.extend(missing.map(|lesson| self.hasher.hash_one(lesson)));
+            }
             let cx = judge.cx(&trace, &hops, survey);
             // Once, when all of it is there: what is counted cannot be taken back.
             if !is_early && !last.counted {
