@@ -79,7 +79,7 @@ pub struct Policy {
 #[non_exhaustive]
 pub struct Thresholds {
     /// Clock difference between two services that is never held against a credential, in nanoseconds, on top of
-    /// the skew estimated from the spans. Default 60 s.
+    /// the skew estimated from the spans. Default [`CLOCK_SKEW`](hopseal_identity::CLOCK_SKEW), 60 s.
     pub skew: u64,
     /// Delegation chains longer than this are broken. Default 4.
     pub max_actors: usize,
@@ -94,7 +94,7 @@ pub struct Thresholds {
 impl Default for Thresholds {
     fn default() -> Self {
         Self {
-            skew: 60_000_000_000,
+            skew: hopseal_identity::CLOCK_SKEW * 1_000_000_000,
             max_actors: 4,
             min_requests: 5,
             window: 3_600_000_000_000,
