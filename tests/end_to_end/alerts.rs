@@ -98,6 +98,37 @@ async fn on_call(woken: Woken) -> u16 {
     port
 }
 
+/// The configuration that is shipped, with who is on call at that port, and no waits.
+fn alertmanager(on_call: u16) -> String {
+    read("alertmanager.yaml")
+        .replace("127.0.0.1:9095", &format!("127.0.0.1:{on_call}"))
+        .replace("group_wait: 30s", "group_wait: 0s")
+        .replace("group_interval: 5m", "group_interval: 1s")
+}
+
+/// An Alertmanager by the configuration in that folder.
+fn manager(folder: &Path, port: u16) -> Started {
+    let arguments = [
+        "--config.file=alertmanager.yaml".to_owned(),
+        "--storage.path=alerts".to_owned(),
+        format!("--web.listen-address=127.0.0.1:{port}"),
+        "--cluster.listen-address=".to_owned(),
+    ];
+    Started::new("prometheus-alertmanager", folder, &arguments)
+}
+
+/// Somebody says that each finding is resolved.
+async fn resolve_all(serving: &Serving) {
+    for id in serving.findings().await {
+        let url = format!("http://{}/api/v1/findings/{id}", serving.api);
+        let said = reqwest::Client::new()
+            .patch(url)
+            .header("content-type", "application/json")
+            .body(r#"{"state": "resolved", "note": "mended"}"#);
+        assert!(said.send().await.expect("an answer").status().is_success());
+    }
+}
+
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..600 {
         if is_so().await {
@@ -135,28 +166,15 @@ store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
         .replace("15s", "1s")
         .replace("127.0.0.1:9093", &format!("127.0.0.1:{managed}"))
         .replace("127.0.0.1:9464", &serving.admin);
-    let alertmanager = read("alertmanager.yaml")
-        .replace("127.0.0.1:9095", &format!("127.0.0.1:{on_call}"))
-        .replace("group_wait: 30s", "group_wait: 0s")
-        .replace("group_interval: 5m", "group_interval: 1s");
     let rules = read("prometheus-rules.yaml").replace("for: 1d", "for: 0s");
     for (name, text) in [
         ("prometheus.yaml", prometheus),
-        ("alertmanager.yaml", alertmanager),
+        ("alertmanager.yaml", alertmanager(on_call)),
         ("prometheus-rules.yaml", rules),
     ] {
         std::fs::write(at(name), text).expect("written");
     }
-    let _manager = Started::new(
-        "prometheus-alertmanager",
-        folder.path(),
-        &[
-            "--config.file=alertmanager.yaml".to_owned(),
-            "--storage.path=alerts".to_owned(),
-            format!("--web.listen-address=127.0.0.1:{managed}"),
-            "--cluster.listen-address=".to_owned(),
-        ],
-    );
+    let _manager = manager(folder.path(), managed);
     let _prometheus = Started::new(
         "prometheus",
         folder.path(),
@@ -194,14 +212,66 @@ store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
     let exemplars = reqwest::get(url.expect("a URL")).await.expect("an answer").text().await.expect("text");
     assert!(exemplars.contains("\"trace_id\":\"fb450e28d3afa623cb286238a74cee36\""), "{exemplars}");
 
-    for id in serving.findings().await {
-        let url = format!("http://{}/api/v1/findings/{id}", serving.api);
-        let said = reqwest::Client::new()
-            .patch(url)
-            .header("content-type", "application/json")
-            .body(r#"{"state": "resolved", "note": "mended"}"#);
-        assert!(said.send().await.expect("an answer").status().is_success());
-    }
+    resolve_all(&serving).await;
     until("the end of the ticket", async || is_told("HopsealOpenFindings", "resolved")).await;
+    serving.stop();
+}
+
+/// Scenario: a real service is told of an Alertmanager that is not there yet, and of a receiver of events; spans with a dropped
+/// identity come; the Alertmanager starts; somebody says that each finding is resolved.
+/// Guarantees: whoever is on call is told of the finding by way of the Alertmanager, and of its end; the other is told of both as
+/// events.
+#[tokio::test]
+async fn findings_wake_somebody_without_prometheus() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let catalogue = at("catalogue.json");
+    hopseal(&["check", "--write-catalogue", catalogue.to_str().expect("text"), EXAMPLE]);
+    let (woken, managed) = (Woken::default(), port());
+    let on_call = on_call(Arc::clone(&woken)).await;
+    std::fs::write(at("alertmanager.yaml"), alertmanager(on_call)).expect("written");
+
+    let events = Arc::<Mutex<Vec<Value>>>::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let hook = listener.local_addr().expect("an address");
+    let noted = Arc::clone(&events);
+    let router = Router::new().fallback(post(async move |body: String| {
+        noted.lock().expect("no panic").push(serde_json::from_str(&body).expect("JSON"));
+    }));
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
+    let text = format!(
+        "listen: {{otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: 127.0.0.1:0, admin: 127.0.0.1:0}}
+windows: {{settle: 100ms}}
+judging: {{catalogue: catalogue.json}}
+store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
+alerts:
+  receivers:
+    - {{name: on-call, alertmanager: 'http://127.0.0.1:{managed}'}}
+    - {{name: tickets, webhook: 'http://{hook}/'}}
+",
+        at("data").display()
+    );
+    std::fs::write(at("hopseal.yaml"), text).expect("written");
+    let serving = Serving::start(&at("hopseal.yaml"));
+    serving.post("application/json", std::fs::read(EXAMPLE).expect("the example")).await;
+    let events_of = |word: &str| {
+        let events = events.lock().expect("no panic");
+        let word = format!("hopseal.finding.{word}");
+        events.iter().filter(|event| event["type"] == word.as_str()).count()
+    };
+    until("the event", async || events_of("opened") == 1).await;
+
+    let _manager = manager(folder.path(), managed);
+    let is_told = |state: &str| {
+        let told = woken.lock().expect("no panic");
+        told.iter().any(|(alert, now)| (alert.as_str(), now.as_str()) == ("HopsealFinding", state))
+    };
+    until("the alert", async || is_told("firing")).await;
+    assert!(!is_told("resolved"));
+    resolve_all(&serving).await;
+    until("the end of the alert", async || is_told("resolved")).await;
+    until("the end as an event", async || events_of("resolved") == 1).await;
+    let metrics = serving.get(&serving.admin, "/metrics").await;
+    assert!(metrics.contains("hopseal_alerts_total{to=\"webhook\",result=\"sent\"} 2"), "{metrics}");
     serving.stop();
 }

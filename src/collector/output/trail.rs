@@ -121,6 +121,8 @@ pub(crate) struct FindingShape {
 pub(crate) struct ReadFinding {
     /// 32 hex digits.
     pub(crate) id: String,
+    /// What those alike share: 32 hex digits.
+    pub(crate) group_id: String,
     /// The rule, by its name.
     pub(crate) rule: String,
     /// `high`, `medium`, `low` or `info`.

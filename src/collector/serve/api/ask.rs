@@ -61,6 +61,8 @@ pub(crate) struct FindingsAsk {
     pub(crate) caller: Option<String>,
     /// The trace it is about: 32 hex digits.
     pub(crate) trace_id: Option<String>,
+    /// Findings alike, by the `group_id` that they share: 32 hex digits.
+    pub(crate) group_id: Option<String>,
     /// `next` of the answer before.
     pub(crate) cursor: Option<String>,
     /// Most findings in the answer: 1 to 1000. Default 100.
@@ -141,6 +143,7 @@ impl FindingsAsk {
             service: self.service,
             caller: self.caller,
             trace_id: self.trace_id.as_deref().map(trace_id).transpose()?,
+            group: self.group_id.as_deref().map(finding_id).transpose()?,
             after: word("cursor", self.cursor.as_deref(), cursor)?,
             limit: limit(self.limit)?,
         })

@@ -31,6 +31,10 @@ pub(crate) struct ConfigFile {
     pub(crate) windows: WindowsFile,
     /// Where spans and what was found are kept, and for how long.
     pub(crate) store: StoreFile,
+    /// Who is woken by findings.
+    pub(crate) alerts: AlertsFile,
+    /// Where things are for people.
+    pub(crate) links: LinksFile,
     /// What is said of the service itself.
     pub(crate) telemetry: TelemetryFile,
 }
@@ -312,6 +316,51 @@ pub(crate) enum DurabilityFile {
     Disk,
     /// Once its spans are in memory: what is not yet judged is lost with the process.
     Memory,
+}
+
+/// Who is woken by findings.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AlertsFile {
+    /// Each is told on its own of what becomes of findings from when it is first named, and of no more than the last 100 000 that it
+    /// could not be told of.
+    pub(crate) receivers: Vec<ReceiverFile>,
+}
+
+/// Somebody who is told of findings: either an `alertmanager` or a `webhook`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReceiverFile {
+    /// What it is called here. Under another name it is somebody else.
+    pub(crate) name: At<String>,
+    /// An Alertmanager, by its API v2 (`/api/v2/alerts` is added): one alert for all findings that are alike, which ends once none of
+    /// them is open.
+    pub(crate) alertmanager: Option<At<String>>,
+    /// What takes CloudEvents 1.0 in structured mode: one event for each thing that becomes of a finding (`hopseal.finding.opened`,
+    /// `.acknowledged`, `.resolved`, `.retracted`, `.suppressed`).
+    pub(crate) webhook: Option<At<String>>,
+    /// A file with the secrets by which events are signed, as of Standard Webhooks: `whsec_` and base64, one a line. For a `webhook`.
+    pub(crate) secret: Option<At<String>>,
+    /// A file with the token that is shown (`Authorization: Bearer`). Not over plain http beyond this machine.
+    pub(crate) token: Option<At<String>>,
+    /// Findings at least that grave: `high`, `medium`, `low` or `info`. Default medium.
+    #[serde(default = "medium")]
+    pub(crate) severity: At<String>,
+    /// Findings of these rules alone. Left out: of all.
+    #[serde(default)]
+    pub(crate) rules: Vec<At<String>>,
+}
+
+fn medium() -> At<String> {
+    at("medium")
+}
+
+/// Where things are for people: links to them are put into what leaves.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LinksFile {
+    /// Where the pages are, as people reach them, such as `https://hopseal.shop.internal`.
+    pub(crate) pages: Option<At<String>>,
 }
 
 /// What is said of the service itself.

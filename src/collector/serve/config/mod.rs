@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::alerts::AlertSettings;
 use super::keep::KeepSettings;
 use super::listen::{ConnectionLimits, Port};
 use super::receiver::RequestLimits;
@@ -38,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) log: LogLevel,
     /// Where metrics are sent, and how often.
     pub(crate) otlp: Option<(String, Duration)>,
+    pub(crate) alerts: AlertSettings,
     /// Where findings are sent as spans.
     pub(crate) findings: Option<String>,
 }

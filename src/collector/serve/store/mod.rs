@@ -31,8 +31,8 @@ pub(crate) use block::{Block, Hop, HopTexts, Judged};
 #[cfg(test)]
 pub(crate) use model::Model;
 pub(crate) use query::{
-    CoveragePoint, Cursor, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow,
-    State, TraceRecord,
+    Change, Changes, CoveragePoint, Cursor, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord,
+    Interval, OpenRow, State, TraceRecord,
 };
 pub(crate) use settings::StoreSettings;
 pub(crate) use sqlite::SqliteStore;
@@ -203,6 +203,16 @@ pub(crate) trait Store: Send + Sync {
 
     /// How many findings are open, by severity, the gravest first, and service.
     fn open_findings(&self) -> Result<Vec<OpenRow>, StoreError>;
+
+    /// From now on notes what becomes of findings for these, and for nobody else. Who is new here is told of what comes after.
+    fn receivers(&self, names: &[&str]) -> Result<(), StoreError>;
+
+    /// What became of findings since that receiver was [told](Self::told), at most so many changes; none where nothing is noted for
+    /// it. Of somebody who is never told, no more than the last 100 000 are known.
+    fn changes(&self, receiver: &str, limit: usize) -> Result<Changes, StoreError>;
+
+    /// That receiver knows of all changes up to this one, in this process and the next.
+    fn told(&self, receiver: &str, seq: u64) -> Result<(), StoreError>;
 
     /// Closes a segment if it is time, and removes what is kept no longer.
     fn tend(&self, now: u64) -> Result<Tended, StoreError>;

@@ -98,7 +98,7 @@ pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<
         text.push_str(" AND ");
         text.push_str(&condition.replace('?', &format!("?{}", values.len())));
     };
-    let FindingQuery { state, rule, severity, service, caller, trace_id, after, limit } = query;
+    let FindingQuery { state, rule, severity, service, caller, trace_id, group, after, limit } = query;
     if let Some(state) = state {
         only("state = ?", Value::Integer(state_number(*state).into()));
     }
@@ -116,6 +116,9 @@ pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<
     }
     if let Some(trace_id) = trace_id {
         only("trace = ?", Value::Blob(trace_id.0.to_vec()));
+    }
+    if let Some(group) = group {
+        only("json_extract(body, '$.group_id') = ?", Value::Text(group.to_string()));
     }
     if let Some(after) = after {
         only("at <= ?", Value::Integer(int(after.at)));
