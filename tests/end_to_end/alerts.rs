@@ -7,7 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::routing::post;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use prost::Message as _;
 use serde_json::Value;
 
 use crate::program::hopseal;
@@ -220,7 +224,7 @@ store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
 /// Scenario: a real service is told of an Alertmanager that is not there yet, and of a receiver of events; spans with a dropped
 /// identity come; the Alertmanager starts; somebody says that each finding is resolved.
 /// Guarantees: whoever is on call is told of the finding by way of the Alertmanager, and of its end; the other is told of both as
-/// events.
+/// events, and a backend for logs of a record of the trace.
 #[tokio::test]
 async fn findings_wake_somebody_without_prometheus() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -235,7 +239,14 @@ async fn findings_wake_somebody_without_prometheus() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let hook = listener.local_addr().expect("an address");
     let noted = Arc::clone(&events);
-    let router = Router::new().fallback(post(async move |body: String| {
+    let records = Arc::<Mutex<Vec<LogRecord>>>::default();
+    let logged = Arc::clone(&records);
+    let logs = async move |body: Bytes| {
+        let sent = ExportLogsServiceRequest::decode(body).expect("log records");
+        let of_scopes = sent.resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
+        logged.lock().expect("no panic").extend(of_scopes.flat_map(|scope| scope.log_records));
+    };
+    let router = Router::new().route("/v1/logs", post(logs)).fallback(post(async move |body: String| {
         noted.lock().expect("no panic").push(serde_json::from_str(&body).expect("JSON"));
     }));
     tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
@@ -248,6 +259,7 @@ alerts:
   receivers:
     - {{name: on-call, alertmanager: 'http://127.0.0.1:{managed}'}}
     - {{name: tickets, webhook: 'http://{hook}/'}}
+telemetry: {{finding_events_endpoint: 'http://{hook}'}}
 ",
         at("data").display()
     );
@@ -260,6 +272,14 @@ alerts:
         events.iter().filter(|event| event["type"] == word.as_str()).count()
     };
     until("the event", async || events_of("opened") == 1).await;
+    until("the log record", async || records.lock().expect("no panic").len() == 1).await;
+    let record = records.lock().expect("no panic").remove(0);
+    assert_eq!(
+        (record.event_name.as_str(), record.severity_text.as_str()),
+        ("hopseal.finding.opened", "high")
+    );
+    let trace_id: String = record.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(events.lock().expect("no panic")[0]["data"]["trace_id"], trace_id);
 
     let _manager = manager(folder.path(), managed);
     let is_told = |state: &str| {

@@ -182,9 +182,7 @@ where
     let rules = Arc::clone(&live.rules);
     let mut keeper =
         Keeper::start(config.keep.clone(), rules, catalogue, Arc::clone(&clock), Arc::clone(&metrics))?;
-    if let Some(endpoint) = &config.findings {
-        keeper.publish(endpoint)?;
-    }
+    keeper.publish(&config.findings)?;
     let keeper = Arc::new(keeper);
     let store: Arc<dyn Store> = keeper.store();
     let _alerts = Alerts::start(&config.alerts, &store, &clock, &metrics)?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::alerts::AlertSettings;
-use super::keep::KeepSettings;
+use super::keep::{KeepSettings, PublishSettings};
 use super::listen::{ConnectionLimits, Port};
 use super::receiver::RequestLimits;
 use super::tls::TlsFiles;
@@ -40,8 +40,8 @@ pub(crate) struct Config {
     /// Where metrics are sent, and how often.
     pub(crate) otlp: Option<(String, Duration)>,
     pub(crate) alerts: AlertSettings,
-    /// Where findings are sent as spans.
-    pub(crate) findings: Option<String>,
+    /// Where findings are sent by OTLP.
+    pub(crate) findings: PublishSettings,
 }
 
 /// What traces are judged by.

@@ -21,7 +21,7 @@ use super::{Config, JudgingSettings};
 use crate::serve::access::Role;
 use crate::serve::alerts::{Address, AlertSettings, Kind, ReceiverSettings};
 use crate::serve::delivery::{SenderId, ServicePattern};
-use crate::serve::keep::{Durability, KeepSettings, WindowSettings};
+use crate::serve::keep::{Durability, KeepSettings, PublishSettings, WindowSettings};
 use crate::serve::listen::{ConnectionLimits, Port};
 use crate::serve::people::KeyFile;
 use crate::serve::proof::KnownBy;
@@ -96,7 +96,10 @@ pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, Policy
         alerts: alerts(&file.alerts, &file.links, beside)?,
         log: file.telemetry.log,
         otlp: otlp(&file.telemetry)?,
-        findings: endpoint(file.telemetry.findings_endpoint.as_ref(), "/v1/traces")?,
+        findings: PublishSettings {
+            spans: endpoint(file.telemetry.findings_endpoint.as_ref(), "/v1/traces")?,
+            logs: endpoint(file.telemetry.finding_events_endpoint.as_ref(), "/v1/logs")?,
+        },
     })
 }
 

@@ -90,7 +90,7 @@ impl Metrics {
             ),
             hops: all.edges("hops", "Hops by who called whom, and how sure the identity was"),
             findings: all.findings("findings", "Findings that were opened, by rule and severity"),
-            unsent: all.one("findings_unsent", "Findings that could not be sent out as spans"),
+            unsent: all.one("findings_unsent", "Findings that could not be sent out by OTLP"),
             alerts: all.counter("alerts", "What was told of findings to those who are woken by them", None),
             retracted: all.one("findings_retracted", "Findings that were taken back"),
             requests: all.counter("receive_requests", "Requests with spans that ended, by result", None),
