@@ -151,10 +151,7 @@ impl AlertShape {
 
 /// Where a finding is looked at.
 fn page(pages: &str, finding: &ReadFinding) -> String {
-    match &finding.trace_id {
-        Some(trace) => format!("{pages}/traces/{trace}#f-{}", finding.id),
-        None => format!("{pages}/findings?state=any&rule={}", finding.rule),
-    }
+    format!("{pages}/findings/{}", finding.id)
 }
 
 /// OpenTelemetry's number of a severity.

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::serve::clock::TestClock;
-use crate::serve::store::testing::{EPOCH, trace_id};
+use crate::serve::store::testing::{EPOCH, said, trace_id};
 use crate::serve::store::{Batch, Model, SqliteStore, State, StoreSettings};
 
 /// Of `0123456789abcdef01234567`, and the one before.
@@ -211,7 +211,7 @@ fn what_becomes_of_a_finding_is_told_in_order() {
     gap.severity = Severity::Low;
     let ids = lab.raise([gap, finding(3, Rule::CoverageRegression), finding(1, Rule::IdentityDropped)]);
     let id = ids[2];
-    lab.store.set_state(id, State::Acknowledged, "looking", EPOCH + 5).expect("set");
+    lab.store.set_state(id, &said(State::Acknowledged, "looking", EPOCH + 5)).expect("set");
     lab.store.commit(&Batch { at: EPOCH + 9, retracted: vec![id], ..Batch::default() }).expect("kept");
     until("three events", || listener.came().len() == 3);
 
@@ -350,11 +350,11 @@ fn findings_alike_are_one_alert_until_none_is_open() {
     };
     until("what stood before", || alerts().len() == 1);
     insta::assert_json_snapshot!("alert", alerts()[0]);
-    lab.store.set_state(ids[0], State::Resolved, "", EPOCH + 5).expect("set");
+    lab.store.set_state(ids[0], &said(State::Resolved, "", EPOCH + 5)).expect("set");
     until("it stands still", || alerts().len() == 2);
     lab.clock.advance(QUICK.resend);
     until("it is told again", || alerts().len() == 3);
-    lab.store.set_state(ids[1], State::Resolved, "", EPOCH + 70_000_000_000).expect("set");
+    lab.store.set_state(ids[1], &said(State::Resolved, "", EPOCH + 70_000_000_000)).expect("set");
     until("its end", || alerts().len() == 4);
     let all = alerts();
     let ends: Vec<&str> = all.iter().map(|alert| alert["endsAt"].as_str().expect("a time")).collect();

@@ -11,9 +11,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::model::Model;
-use super::testing::{EPOCH, Sketch, add, sketch, trace_id};
+use super::testing::{EPOCH, Sketch, add, said, sketch, trace_id};
 use super::{
-    Batch, Cursor, DAY, FindingQuery, HopQuery, Interval, MINUTE, SqliteStore, State, Store, StoreSettings,
+    Batch, Cursor, DAY, FindingQuery, HopQuery, Interval, MINUTE, Said, SqliteStore, State, Store,
+    StoreSettings,
 };
 
 /// Traces and findings of one history.
@@ -171,6 +172,7 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
     for number in 0..4 {
         let id = finding(number).id;
         prop_assert_eq!(store.finding(id).expect("a finding"), model.finding(id).expect("a finding"));
+        prop_assert_eq!(store.said(id, 2).expect("all"), model.said(id, 2).expect("all"));
     }
     for receiver in RECEIVERS {
         for limit in [2, 1000] {
@@ -244,7 +246,8 @@ fn play(steps: &[Step], open: impl Fn() -> Box<dyn Store>) -> Result<(), TestCas
             }
             Step::Set(number, state) => {
                 let id = finding(*number).id;
-                let set = |store: &dyn Store| store.set_state(id, *state, "said", at).expect("set");
+                let said = Said { who: at.to_string(), ..said(*state, "mended", at) };
+                let set = |store: &dyn Store| store.set_state(id, &said).expect("set");
                 prop_assert_eq!(set(&*store), set(&model));
             }
             Step::Receivers(count) => {
@@ -338,7 +341,7 @@ fn what_is_not_there_is_not_found() {
     let folder = tempfile::tempdir().expect("a folder");
     for store in [sqlite(folder.path(), 1), Box::new(Model::default())] {
         assert_eq!(store.trace(trace_id(1)).expect("no error"), None);
-        assert!(!store.set_state(FindingId([1; 16]), State::Resolved, "", EPOCH).expect("no error"));
+        assert!(!store.set_state(FindingId([1; 16]), &said(State::Resolved, "", EPOCH)).expect("no error"));
         assert_eq!(store.tend(EPOCH).expect("no error").sealed, 0);
     }
 }

@@ -32,7 +32,7 @@ pub(crate) use block::{Block, Hop, HopTexts, Judged};
 pub(crate) use model::Model;
 pub(crate) use query::{
     Change, Changes, CoveragePoint, Cursor, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord,
-    Interval, OpenRow, State, TraceRecord,
+    Interval, OpenRow, Said, State, TraceRecord,
 };
 pub(crate) use settings::StoreSettings;
 pub(crate) use sqlite::SqliteStore;
@@ -174,8 +174,11 @@ pub(crate) trait Store: Send + Sync {
     /// One finding.
     fn finding(&self, id: FindingId) -> Result<Option<FindingRecord>, StoreError>;
 
-    /// Sets the state of a finding, with a note. `false` when there is no such finding.
-    fn set_state(&self, id: FindingId, state: State, note: &str, at: u64) -> Result<bool, StoreError>;
+    /// Sets the state of a finding, and keeps who said so. `false` when there is no such finding.
+    fn set_state(&self, id: FindingId, said: &Said) -> Result<bool, StoreError>;
+
+    /// What was said of a finding, the last first, at most so much.
+    fn said(&self, id: FindingId, limit: usize) -> Result<Vec<Said>, StoreError>;
 
     /// Hops by caller, service, assurance and basis, in minutes that begin within the interval.
     fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError>;

@@ -13,7 +13,7 @@ use hopseal_correlate::validation::Services;
 use super::block::{Block, Hop, Judged};
 use super::query::{
     Change, Changes, CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval,
-    OpenRow, State, TraceRecord, top,
+    OpenRow, Said, State, TraceRecord, top,
 };
 use super::{Batch, Changed, Learned, MINUTE, Store, StoreError, Tended};
 
@@ -24,6 +24,7 @@ struct Kept {
     shown: Catalogue,
     validating: Services,
     windows: Vec<(u64, Vec<u8>)>,
+    said: Vec<(FindingId, Said)>,
     /// By name: the last change that they know.
     receivers: BTreeMap<String, u64>,
     /// When, whose and what; the first is number 1.
@@ -246,15 +247,22 @@ impl Store for Model {
         Ok(self.kept().findings.get(&id).cloned())
     }
 
-    fn set_state(&self, id: FindingId, state: State, note: &str, at: u64) -> Result<bool, StoreError> {
+    fn set_state(&self, id: FindingId, said: &Said) -> Result<bool, StoreError> {
         let mut kept = self.kept();
         let Some(finding) = kept.findings.get_mut(&id) else { return Ok(false) };
-        let before = std::mem::replace(&mut finding.state, state);
-        (finding.note, finding.changed) = (note.to_owned(), at);
-        if before != state {
-            kept.note(at, id, state);
+        let before = std::mem::replace(&mut finding.state, said.state);
+        (finding.note, finding.changed) = (said.note.clone(), said.at);
+        if before != said.state {
+            kept.note(said.at, id, said.state);
         }
+        kept.said.push((id, said.clone()));
         Ok(true)
+    }
+
+    fn said(&self, id: FindingId, limit: usize) -> Result<Vec<Said>, StoreError> {
+        let kept = self.kept();
+        let of = kept.said.iter().rev().filter(|(finding, _)| *finding == id);
+        Ok(of.map(|(_, said)| said.clone()).take(limit).collect())
     }
 
     fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError> {

@@ -282,6 +282,19 @@ impl State {
     }
 }
 
+/// What somebody said of a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// What becomes of it.
+    pub(crate) state: State,
+    /// Why.
+    pub(crate) note: String,
+    /// When, nanoseconds since the Unix epoch.
+    pub(crate) at: u64,
+    /// Who, as they proved it; empty where nobody has to.
+    pub(crate) who: String,
+}
+
 /// Which findings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct FindingQuery {

@@ -23,7 +23,7 @@ use self::recent::Recent;
 use super::block::{Block, Judged};
 use super::query::{
     Changes, CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow,
-    State, TraceRecord, top,
+    Said, TraceRecord, top,
 };
 use super::{Batch, Changed, Learned, Store, StoreError, StoreSettings, Tended};
 
@@ -241,9 +241,16 @@ impl Store for SqliteStore {
         findings::one(&self.reader(), id)
     }
 
-    fn set_state(&self, id: FindingId, state: State, note: &str, at: u64) -> Result<bool, StoreError> {
-        let is_there = findings::set_state(&self.writer(), id, state, note, at)?;
+    fn set_state(&self, id: FindingId, said: &Said) -> Result<bool, StoreError> {
+        let mut writer = self.writer();
+        let transaction = writer.transaction()?;
+        let is_there = findings::set_state(&transaction, id, said)?;
+        transaction.commit()?;
         Ok(is_there)
+    }
+
+    fn said(&self, id: FindingId, limit: usize) -> Result<Vec<Said>, StoreError> {
+        findings::said(&self.reader(), id, limit)
     }
 
     fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError> {

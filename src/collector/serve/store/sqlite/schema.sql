@@ -16,6 +16,12 @@ CREATE INDEX IF NOT EXISTS finding_by_rule ON finding (rule, state, at DESC, id 
 CREATE INDEX IF NOT EXISTS finding_by_service ON finding (service, state, at DESC, id DESC);
 CREATE INDEX IF NOT EXISTS finding_by_trace ON finding (trace) WHERE trace IS NOT NULL;
 CREATE INDEX IF NOT EXISTS finding_by_group ON finding (json_extract(body, '$.group_id'), state, at DESC, id DESC);
+-- What somebody said of findings, and who.
+CREATE TABLE IF NOT EXISTS said (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, finding BLOB NOT NULL, state INTEGER NOT NULL, note TEXT NOT NULL,
+    at INTEGER NOT NULL, who TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS said_by_finding ON said (finding, seq);
 -- Who is told what becomes of findings, up to which change each knows of it, and the changes that not all of them know. Where
 -- nobody is told, none are noted.
 CREATE TABLE IF NOT EXISTS receiver (name TEXT PRIMARY KEY, told INTEGER NOT NULL) STRICT, WITHOUT ROWID;
