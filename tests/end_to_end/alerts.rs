@@ -7,7 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::routing::post;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use prost::Message as _;
 use serde_json::Value;
 
 use crate::program::hopseal;
@@ -98,6 +102,37 @@ async fn on_call(woken: Woken) -> u16 {
     port
 }
 
+/// The configuration that is shipped, with who is on call at that port, and no waits.
+fn alertmanager(on_call: u16) -> String {
+    read("alertmanager.yaml")
+        .replace("127.0.0.1:9095", &format!("127.0.0.1:{on_call}"))
+        .replace("group_wait: 30s", "group_wait: 0s")
+        .replace("group_interval: 5m", "group_interval: 1s")
+}
+
+/// An Alertmanager by the configuration in that folder.
+fn manager(folder: &Path, port: u16) -> Started {
+    let arguments = [
+        "--config.file=alertmanager.yaml".to_owned(),
+        "--storage.path=alerts".to_owned(),
+        format!("--web.listen-address=127.0.0.1:{port}"),
+        "--cluster.listen-address=".to_owned(),
+    ];
+    Started::new("prometheus-alertmanager", folder, &arguments)
+}
+
+/// Somebody says that each finding is resolved.
+async fn resolve_all(serving: &Serving) {
+    for id in serving.findings().await {
+        let url = format!("http://{}/api/v1/findings/{id}", serving.api);
+        let said = reqwest::Client::new()
+            .patch(url)
+            .header("content-type", "application/json")
+            .body(r#"{"state": "resolved", "note": "mended"}"#);
+        assert!(said.send().await.expect("an answer").status().is_success());
+    }
+}
+
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..600 {
         if is_so().await {
@@ -135,28 +170,15 @@ store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
         .replace("15s", "1s")
         .replace("127.0.0.1:9093", &format!("127.0.0.1:{managed}"))
         .replace("127.0.0.1:9464", &serving.admin);
-    let alertmanager = read("alertmanager.yaml")
-        .replace("127.0.0.1:9095", &format!("127.0.0.1:{on_call}"))
-        .replace("group_wait: 30s", "group_wait: 0s")
-        .replace("group_interval: 5m", "group_interval: 1s");
     let rules = read("prometheus-rules.yaml").replace("for: 1d", "for: 0s");
     for (name, text) in [
         ("prometheus.yaml", prometheus),
-        ("alertmanager.yaml", alertmanager),
+        ("alertmanager.yaml", alertmanager(on_call)),
         ("prometheus-rules.yaml", rules),
     ] {
         std::fs::write(at(name), text).expect("written");
     }
-    let _manager = Started::new(
-        "prometheus-alertmanager",
-        folder.path(),
-        &[
-            "--config.file=alertmanager.yaml".to_owned(),
-            "--storage.path=alerts".to_owned(),
-            format!("--web.listen-address=127.0.0.1:{managed}"),
-            "--cluster.listen-address=".to_owned(),
-        ],
-    );
+    let _manager = manager(folder.path(), managed);
     let _prometheus = Started::new(
         "prometheus",
         folder.path(),
@@ -194,14 +216,82 @@ store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
     let exemplars = reqwest::get(url.expect("a URL")).await.expect("an answer").text().await.expect("text");
     assert!(exemplars.contains("\"trace_id\":\"fb450e28d3afa623cb286238a74cee36\""), "{exemplars}");
 
-    for id in serving.findings().await {
-        let url = format!("http://{}/api/v1/findings/{id}", serving.api);
-        let said = reqwest::Client::new()
-            .patch(url)
-            .header("content-type", "application/json")
-            .body(r#"{"state": "resolved", "note": "mended"}"#);
-        assert!(said.send().await.expect("an answer").status().is_success());
-    }
+    resolve_all(&serving).await;
     until("the end of the ticket", async || is_told("HopsealOpenFindings", "resolved")).await;
+    serving.stop();
+}
+
+/// Scenario: a real service is told of an Alertmanager that is not there yet, and of a receiver of events; spans with a dropped
+/// identity come; the Alertmanager starts; somebody says that each finding is resolved.
+/// Guarantees: whoever is on call is told of the finding by way of the Alertmanager, and of its end; the other is told of both as
+/// events, and a backend for logs of a record of the trace.
+#[tokio::test]
+async fn findings_wake_somebody_without_prometheus() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let catalogue = at("catalogue.json");
+    hopseal(&["check", "--write-catalogue", catalogue.to_str().expect("text"), EXAMPLE]);
+    let (woken, managed) = (Woken::default(), port());
+    let on_call = on_call(Arc::clone(&woken)).await;
+    std::fs::write(at("alertmanager.yaml"), alertmanager(on_call)).expect("written");
+
+    let events = Arc::<Mutex<Vec<Value>>>::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let hook = listener.local_addr().expect("an address");
+    let noted = Arc::clone(&events);
+    let records = Arc::<Mutex<Vec<LogRecord>>>::default();
+    let logged = Arc::clone(&records);
+    let logs = async move |body: Bytes| {
+        let sent = ExportLogsServiceRequest::decode(body).expect("log records");
+        let of_scopes = sent.resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
+        logged.lock().expect("no panic").extend(of_scopes.flat_map(|scope| scope.log_records));
+    };
+    let router = Router::new().route("/v1/logs", post(logs)).fallback(post(async move |body: String| {
+        noted.lock().expect("no panic").push(serde_json::from_str(&body).expect("JSON"));
+    }));
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
+    let text = format!(
+        "listen: {{otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: 127.0.0.1:0, admin: 127.0.0.1:0}}
+windows: {{settle: 100ms}}
+judging: {{catalogue: catalogue.json}}
+store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
+alerts:
+  receivers:
+    - {{name: on-call, alertmanager: 'http://127.0.0.1:{managed}'}}
+    - {{name: tickets, webhook: 'http://{hook}/'}}
+telemetry: {{finding_events_endpoint: 'http://{hook}'}}
+",
+        at("data").display()
+    );
+    std::fs::write(at("hopseal.yaml"), text).expect("written");
+    let serving = Serving::start(&at("hopseal.yaml"));
+    serving.post("application/json", std::fs::read(EXAMPLE).expect("the example")).await;
+    let events_of = |word: &str| {
+        let events = events.lock().expect("no panic");
+        let word = format!("hopseal.finding.{word}");
+        events.iter().filter(|event| event["type"] == word.as_str()).count()
+    };
+    until("the event", async || events_of("opened") == 1).await;
+    until("the log record", async || records.lock().expect("no panic").len() == 1).await;
+    let record = records.lock().expect("no panic").remove(0);
+    assert_eq!(
+        (record.event_name.as_str(), record.severity_text.as_str()),
+        ("hopseal.finding.opened", "high")
+    );
+    let trace_id: String = record.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(events.lock().expect("no panic")[0]["data"]["trace_id"], trace_id);
+
+    let _manager = manager(folder.path(), managed);
+    let is_told = |state: &str| {
+        let told = woken.lock().expect("no panic");
+        told.iter().any(|(alert, now)| (alert.as_str(), now.as_str()) == ("HopsealFinding", state))
+    };
+    until("the alert", async || is_told("firing")).await;
+    assert!(!is_told("resolved"));
+    resolve_all(&serving).await;
+    until("the end of the alert", async || is_told("resolved")).await;
+    until("the end as an event", async || events_of("resolved") == 1).await;
+    let metrics = serving.get(&serving.admin, "/metrics").await;
+    assert!(metrics.contains("hopseal_alerts_total{to=\"webhook\",result=\"sent\"} 2"), "{metrics}");
     serving.stop();
 }

@@ -42,6 +42,7 @@ async function open(options) {
 function kind(path) {
   const url = new URL(path, base);
   if (url.pathname.startsWith("/traces/")) return "/traces/{id}";
+  if (url.pathname.startsWith("/findings/")) return "/findings/{id}";
   const asked = [...url.searchParams.keys()];
   return url.pathname + ["period", "service", "principal", "cursor"].filter((one) => asked.includes(one)).map((one) => `?${one}`).join("");
 }
@@ -146,6 +147,21 @@ if (shown === 0 || shown !== (await still.locator("article .severity.s-high").co
 await still.getByRole("link", { name: /^The hop/ }).first().click();
 await still.waitForURL(/\/traces\/[0-9a-f]{32}#s-[0-9a-f]{16}$/);
 if ((await still.locator("tr:target").count()) !== 1) complain("/traces", "does not lead to the hop");
+// What becomes of a finding is said by a form, and led back to; a page of another site cannot.
+await still.goto(`${base}/findings`);
+await still.getByRole("link", { name: /^This finding/ }).first().click();
+await still.waitForURL(/\/findings\/[0-9a-f]{32}$/);
+const finding = still.url();
+await still.getByLabel("It is now").selectOption("resolved");
+await still.getByLabel("Note").fill("mended <b>today</b>");
+await still.getByRole("button", { name: "Save" }).click();
+await still.getByText("mended <b>today</b>").waitFor({ timeout: 5000 }).catch(() => complain(finding, "does not keep what was said"));
+if (still.url() !== finding || !(await still.locator("strong", { hasText: "resolved" }).first().isVisible())) complain(finding, "is not resolved");
+const elsewhere = await browser.newContext({ javaScriptEnabled: false }).then((context) => context.newPage());
+await elsewhere.setContent(`<form method="post" action="${finding}"><input name="state" value="open"><button>Win</button></form>`);
+const answered = elsewhere.waitForResponse(finding, { timeout: 5000 });
+await elsewhere.getByRole("button").click();
+if ((await answered).status() !== 403) complain(finding, "takes a form of another site");
 
 // With one: findings come in as they are committed.
 const live = await open({});

@@ -1,5 +1,6 @@
 //! What a check prints. The shapes of all JSON are here and nowhere else.
 
+pub(crate) mod alert;
 pub(crate) mod jaeger;
 mod json;
 mod junit;
@@ -12,6 +13,7 @@ pub(crate) mod trail;
 
 use std::io::Write;
 
+use hopseal_correlate::policy::Date;
 use hopseal_correlate::report::Report;
 
 pub(crate) use json::finding;
@@ -61,4 +63,18 @@ pub fn write(
 /// Writes the traces of a report hop by hop, and what was found in them, as the table has it.
 pub(crate) fn traces(report: &Report, colour: bool, out: &mut dyn Write) -> std::io::Result<()> {
     table::write_traces(report, colour, out)
+}
+
+/// A moment as ISO 8601 writes it, to the second, or with so many digits after it.
+pub(crate) fn iso(nanos: u64, digits: usize) -> String {
+    let seconds = nanos / 1_000_000_000;
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let mut text = format!("{}T{hour:02}:{minute:02}:{second:02}", Date::of(nanos));
+    if digits > 0 {
+        let part = format!("{:09}", nanos % 1_000_000_000);
+        text.push('.');
+        text.push_str(part.get(..digits).unwrap_or(&part));
+    }
+    text.push('Z');
+    text
 }

@@ -121,6 +121,8 @@ pub(crate) struct FindingShape {
 pub(crate) struct ReadFinding {
     /// 32 hex digits.
     pub(crate) id: String,
+    /// What those alike share: 32 hex digits.
+    pub(crate) group_id: String,
     /// The rule, by its name.
     pub(crate) rule: String,
     /// `high`, `medium`, `low` or `info`.
@@ -277,13 +279,36 @@ pub(crate) struct CoverageOverTimeShape {
     pub(crate) points: Vec<CoverageShape>,
 }
 
+/// One finding, and what was said of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OneFindingShape {
+    /// The finding.
+    pub(crate) finding: FindingShape,
+    /// What was said of it, the last first, at most 100 times.
+    pub(crate) said: Vec<SaidShape>,
+}
+
+/// What somebody said of a finding.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SaidShape {
+    /// `open`, `acknowledged`, `resolved` or `suppressed`.
+    #[schema(value_type = String)]
+    pub(crate) state: &'static str,
+    /// Why.
+    pub(crate) note: String,
+    /// Nanoseconds since the Unix epoch, as text.
+    pub(crate) at_unix_nano: String,
+    /// Who, as they proved it; empty where nobody has to.
+    pub(crate) who: String,
+}
+
 /// The state that a finding is to have.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StateShape {
     /// `open`, `acknowledged`, `resolved` or `suppressed`.
     pub(crate) state: String,
-    /// Why.
+    /// Why, in at most 2000 letters.
     #[serde(default)]
     pub(crate) note: String,
 }

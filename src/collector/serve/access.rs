@@ -44,6 +44,15 @@ impl Role {
     }
 }
 
+/// Somebody who asks, and was let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asker {
+    /// The most that they may do.
+    pub(crate) role: Role,
+    /// Who it is, as they proved it; empty where nobody has to.
+    pub(crate) who: String,
+}
+
 /// Who may ask.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
@@ -56,18 +65,19 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// The most that whoever sent this may do.
+    /// Who sent this, and the most that they may do.
     ///
     /// # Errors
     /// [`Refusal`]: a bad credential, none, or a stranger's.
-    pub(crate) async fn role(&self, headers: &HeaderMap, peer: &Peer) -> Result<Role, Refusal> {
+    pub(crate) async fn asker(&self, headers: &HeaderMap, peer: &Peer) -> Result<Asker, Refusal> {
         if !self.required {
-            return Ok(Role::Admin);
+            return Ok(Asker { role: Role::Admin, who: String::new() });
         }
         match prove(self.tokens.as_ref(), headers, peer).await? {
             Proof::Shown(proofs) => {
                 let roles = proofs.iter().filter_map(|by| self.known.get(by));
-                roles.max().copied().ok_or(Refusal::Stranger)
+                let role = roles.max().copied().ok_or(Refusal::Stranger)?;
+                Ok(Asker { role, who: proofs.first().map(KnownBy::name).unwrap_or_default() })
             }
             Proof::Nothing => Err(Refusal::NoCredential),
         }
@@ -93,7 +103,7 @@ fn is_escaped(part: &str) -> bool {
     part.split('=').next().is_some_and(|name| name.contains('%'))
 }
 
-/// Stands before all that answers: lets through who may be answered, with their [`Role`] among the extensions.
+/// Stands before all that answers: lets through who may be answered, with the [`Asker`] among the extensions.
 pub(crate) async fn gate(
     State(access): State<Arc<ArcSwap<Access>>>,
     mut request: Request,
@@ -105,15 +115,15 @@ pub(crate) async fn gate(
     }
     let stranger = Peer::default();
     let peer = request.extensions().get::<Arc<Peer>>().map_or(&stranger, |peer| peer);
-    let role = match access.role(request.headers(), peer).await {
-        Ok(role) => role,
+    let asker = match access.asker(request.headers(), peer).await {
+        Ok(asker) => asker,
         Err(refusal) => return refused(request.uri().path(), &refusal),
     };
     let uri = request.uri();
-    if role < needed(request.method(), uri.path(), uri.query().unwrap_or("")) {
+    if asker.role < needed(request.method(), uri.path(), uri.query().unwrap_or("")) {
         return wrong(uri.path(), Problem::Forbidden);
     }
-    request.extensions_mut().insert(role);
+    request.extensions_mut().insert(asker);
     next.run(request).await
 }
 
@@ -182,6 +192,7 @@ mod tests {
             (Method::GET, "/api/traces", "t%61gs=%7B%22enduser.id%22%3A%22alice%22%7D", Role::Auditor),
             (Method::GET, "/api/traces/0af7651916cd43dd8448eb211c80319c", "", Role::Reader),
             (Method::PATCH, "/api/v1/findings/00", "", Role::Admin),
+            (Method::POST, "/findings/00", "", Role::Admin),
             (Method::from_bytes(b"QUERY").expect("a method"), "/", "", Role::Admin),
         ] {
             assert_eq!(needed(&method, path, query), expected, "{method} {path}?{query}");
@@ -189,7 +200,7 @@ mod tests {
     }
 
     async fn asked(access: Access, host: Option<&str>, path: &str, token: Option<&str>) -> (u16, String) {
-        let shown = |role: axum::Extension<Role>| async move { format!("{:?}", role.0) };
+        let shown = |asker: axum::Extension<Asker>| async move { format!("{:?}", asker.role) };
         let access = Arc::new(ArcSwap::from_pointee(access));
         let mut router = Router::new()
             .route("/principals", get(shown))

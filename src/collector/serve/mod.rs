@@ -14,6 +14,7 @@
 
 mod access;
 mod admin;
+mod alerts;
 mod api;
 mod background;
 mod body;

@@ -28,6 +28,16 @@ pub(crate) enum KnownBy {
 }
 
 impl KnownBy {
+    /// Who it is, for a trail of who said what.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Uri(name) | Self::Dns(name) => name.clone(),
+            Self::Token { issuer, subject: name } | Self::Role { issuer, role: name } => {
+                format!("{name} ({issuer})")
+            }
+        }
+    }
+
     /// The name that the registry gives the issuer, if it is by a token.
     pub(crate) fn issuer(&self) -> Option<&str> {
         match self {

@@ -13,6 +13,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
+use super::alerts::{self, AlertError, Alerts};
 use super::api::{self, Api};
 use super::clock::{Clock, SystemClock};
 use super::config::{self, Config, ConfigError};
@@ -24,7 +25,7 @@ use super::metrics::Metrics;
 use super::pages::{self, Pages};
 use super::people::{self, People};
 use super::service::{BindError, Service};
-use super::store::StoreError;
+use super::store::{Store, StoreError};
 use super::telemetry;
 use crate::check::{self, Exit};
 
@@ -63,6 +64,9 @@ pub(crate) enum ServeError {
     /// Findings cannot be sent.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// Nobody can be told of findings.
+    #[error(transparent)]
+    Alerts(#[from] AlertError),
     /// What is kept cannot be opened.
     #[error(transparent)]
     Keep(#[from] KeepError),
@@ -97,7 +101,9 @@ impl ServeError {
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::NotReady { .. } => Exit::Findings,
-            Self::Config(_) | Self::Export(_) | Self::Publish(_) | Self::NoAdmin => Exit::Usage,
+            Self::Config(_) | Self::Export(_) | Self::Publish(_) | Self::Alerts(_) | Self::NoAdmin => {
+                Exit::Usage
+            }
             Self::Output(_)
             | Self::Keep(_)
             | Self::Bind(_)
@@ -120,6 +126,7 @@ pub(crate) fn run(task: Task, path: Option<&Path>, out: &mut dyn Write) -> Resul
             Live::load(&config)?;
             catalogue(&config)?;
             people(&config)?;
+            alerts::check(&config.alerts)?;
             let name = path.unwrap_or(Path::new("the default configuration")).display();
             writeln!(out, "{name}: can be used").map_err(ServeError::Output)
         }
@@ -175,11 +182,11 @@ where
     let rules = Arc::clone(&live.rules);
     let mut keeper =
         Keeper::start(config.keep.clone(), rules, catalogue, Arc::clone(&clock), Arc::clone(&metrics))?;
-    if let Some(endpoint) = &config.findings {
-        keeper.publish(endpoint)?;
-    }
+    keeper.publish(&config.findings)?;
     let keeper = Arc::new(keeper);
-    let api = Api { store: keeper.store(), clock, people };
+    let store: Arc<dyn Store> = keeper.store();
+    let _alerts = Alerts::start(&config.alerts, &store, &clock, &metrics)?;
+    let api = Api { store, clock, people };
     let pages = pages::router(Pages { api: api.clone(), tail: keeper.tail() });
     let api = api::router(api.clone()).merge(jaeger::router(api)).merge(pages);
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Start)?;

@@ -5,9 +5,9 @@ use hopseal_identity::Kind;
 use serde_json::value::RawValue;
 
 use crate::output::trail::{
-    ActorShape, CoverageShape, EdgeShape, FindingShape, HopShape, PrincipalShape, TraceShape,
+    ActorShape, CoverageShape, EdgeShape, FindingShape, HopShape, PrincipalShape, SaidShape, TraceShape,
 };
-use crate::serve::store::{CoveragePoint, EdgeRow, FindingRecord, HopRecord, TraceRecord};
+use crate::serve::store::{CoveragePoint, EdgeRow, FindingRecord, HopRecord, Said, TraceRecord};
 
 fn principal(who: Who) -> PrincipalShape {
     let kind = |kind: Kind| kind.as_str();
@@ -62,6 +62,12 @@ impl TryFrom<FindingRecord> for FindingShape {
             changed_unix_nano: finding.changed.to_string(),
             finding: RawValue::from_string(finding.body)?,
         })
+    }
+}
+
+impl From<Said> for SaidShape {
+    fn from(said: Said) -> Self {
+        Self { state: said.state.as_str(), note: said.note, at_unix_nano: said.at.to_string(), who: said.who }
     }
 }
 

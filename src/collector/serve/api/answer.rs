@@ -24,6 +24,9 @@ pub(crate) enum Problem {
     /// Whoever asks is known, and may not.
     #[error("you may not ask that: it takes another role")]
     Forbidden,
+    /// A form of ours that a page of somebody else had sent.
+    #[error("this was sent by a page of another site")]
+    OtherSite,
     /// Whoever asks is not let in.
     #[error("{1}")]
     Refused(StatusCode, String),
@@ -52,7 +55,7 @@ impl Problem {
             Self::Asked(_) => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::OtherSite => StatusCode::FORBIDDEN,
             Self::Refused(status, _) => *status,
             Self::OtherName => StatusCode::MISDIRECTED_REQUEST,
         }

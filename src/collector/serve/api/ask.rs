@@ -9,13 +9,16 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::answer::Problem;
+use crate::serve::access::Asker;
 use crate::serve::keep::own;
 use crate::serve::people::spellings;
-use crate::serve::store::{Cursor, FindingQuery, HopQuery, Interval, State};
+use crate::serve::store::{Cursor, FindingQuery, HopQuery, Interval, Said, State};
 
 /// Answers of one page, and at most.
 const PAGE: usize = 100;
 const MOST: usize = 1000;
+/// Letters of a note.
+const NOTE: usize = 2000;
 
 /// Which hops.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -61,6 +64,8 @@ pub(crate) struct FindingsAsk {
     pub(crate) caller: Option<String>,
     /// The trace it is about: 32 hex digits.
     pub(crate) trace_id: Option<String>,
+    /// Findings alike, by the `group_id` that they share: 32 hex digits.
+    pub(crate) group_id: Option<String>,
     /// `next` of the answer before.
     pub(crate) cursor: Option<String>,
     /// Most findings in the answer: 1 to 1000. Default 100.
@@ -141,6 +146,7 @@ impl FindingsAsk {
             service: self.service,
             caller: self.caller,
             trace_id: self.trace_id.as_deref().map(trace_id).transpose()?,
+            group: self.group_id.as_deref().map(finding_id).transpose()?,
             after: word("cursor", self.cursor.as_deref(), cursor)?,
             limit: limit(self.limit)?,
         })
@@ -163,12 +169,21 @@ pub(crate) fn trace_id(text: &str) -> Result<TraceId, Problem> {
     id.ok_or_else(|| Problem::Asked("a trace id is 32 hex digits, not all zero".to_owned()))
 }
 
-pub(super) fn finding_id(text: &str) -> Result<FindingId, Problem> {
+pub(crate) fn finding_id(text: &str) -> Result<FindingId, Problem> {
     id(text).map(FindingId).ok_or_else(|| Problem::Asked("a finding's id is 32 hex digits".to_owned()))
 }
 
+/// What somebody says of a finding.
+pub(crate) fn saying(state: &str, note: String, asker: Option<&Asker>, at: u64) -> Result<Said, Problem> {
+    if note.chars().count() > NOTE {
+        return Err(Problem::Asked(format!("`note` is at most {NOTE} letters")));
+    }
+    let who = asker.map(|asker| asker.who.clone()).unwrap_or_default();
+    Ok(Said { state: state_of(state)?, note, at, who })
+}
+
 /// A state that somebody may set.
-pub(super) fn state_of(text: &str) -> Result<State, Problem> {
+fn state_of(text: &str) -> Result<State, Problem> {
     State::parse(text)
         .filter(|state| *state != State::Retracted)
         .ok_or_else(|| Problem::Asked("`state` is open, acknowledged, resolved or suppressed".to_owned()))

@@ -9,21 +9,22 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::{get, patch};
+use axum::routing::get;
+use axum::{Extension, Router};
 use utoipa::OpenApi;
 
 pub(crate) use self::answer::{Problem, json};
-pub(crate) use self::ask::{FindingsAsk, HopsAsk, cursor_text, trace_id};
+pub(crate) use self::ask::{FindingsAsk, HopsAsk, cursor_text, finding_id, saying, trace_id};
 
-use self::ask::{EdgesAsk, finding_id, state_of};
+use self::ask::EdgesAsk;
 use crate::output::trail::{
     CoverageOverTimeShape, CoverageShape, EdgeShape, EdgesShape, FindingShape, FindingsShape, HopShape,
-    HopsShape, ProblemShape, StateShape, TraceShape,
+    HopsShape, OneFindingShape, ProblemShape, SaidShape, StateShape, TraceShape,
 };
+use crate::serve::access::Asker;
 use crate::serve::clock::Clock;
 use crate::serve::people::People;
 use crate::serve::store::{FindingQuery, Store, StoreError};
@@ -43,7 +44,7 @@ pub(crate) struct Api {
         description = "Whose identity it was at every hop.",
         license(name = "Apache-2.0")
     ),
-    paths(trace, hops, findings, set_state, edges, coverage)
+    paths(trace, hops, findings, finding, set_state, edges, coverage)
 )]
 struct Description;
 
@@ -59,12 +60,15 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/traces/{trace_id}", get(trace))
         .route("/api/v1/hops", get(hops))
         .route("/api/v1/findings", get(findings))
-        .route("/api/v1/findings/{id}", patch(set_state))
+        .route("/api/v1/findings/{id}", get(finding).patch(set_state))
         .route("/api/v1/edges", get(edges))
         .route("/api/v1/coverage", get(coverage))
         .route("/api/v1/openapi.json", get(openapi))
         .with_state(api)
 }
+
+/// Most of what was said of one finding that is shown.
+pub(crate) const SAID: usize = 100;
 
 /// Asks the store from a thread that may block.
 pub(crate) async fn asked<T: Send + 'static>(
@@ -130,6 +134,24 @@ async fn findings(
     json(&headers, &FindingsShape { findings, next })
 }
 
+/// A finding, and what was said of it.
+#[utoipa::path(
+    get, path = "/api/v1/findings/{id}", params(("id" = String, Path, description = "32 hex digits")),
+    responses((status = 200, body = OneFindingShape), (status = 304), (status = 400, body = ProblemShape),
+              (status = 404, body = ProblemShape))
+)]
+async fn finding(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = finding_id(&id)?;
+    let found = asked(&api, move |store| Ok((store.finding(id)?, store.said(id, SAID)?))).await?;
+    let (Some(finding), said) = found else { return Err(Problem::NotFound) };
+    let said = said.into_iter().map(SaidShape::from).collect();
+    json(&headers, &OneFindingShape { finding: FindingShape::try_from(finding)?, said })
+}
+
 /// Sets the state of a finding.
 #[utoipa::path(
     patch, path = "/api/v1/findings/{id}", request_body = StateShape,
@@ -139,10 +161,12 @@ async fn findings(
 async fn set_state(
     State(api): State<Api>,
     Path(id): Path<String>,
+    asker: Option<Extension<Asker>>,
     axum::Json(wanted): axum::Json<StateShape>,
 ) -> Result<http::StatusCode, Problem> {
-    let (id, state, now) = (finding_id(&id)?, state_of(&wanted.state)?, api.clock.now());
-    match asked(&api, move |store| store.set_state(id, state, &wanted.note, now)).await? {
+    let id = finding_id(&id)?;
+    let said = saying(&wanted.state, wanted.note, asker.as_deref(), api.clock.now())?;
+    match asked(&api, move |store| store.set_state(id, &said)).await? {
         true => Ok(http::StatusCode::NO_CONTENT),
         false => Err(Problem::NotFound),
     }

@@ -186,3 +186,27 @@ fn the_description_is_the_one_that_is_checked_in() {
     let golden = std::fs::read_to_string(path).expect("checked in");
     assert!(golden == description(), "run this test with UPDATE_GOLDEN=1 and look at what changed");
 }
+
+/// Scenario: somebody sets the state of a finding.
+/// Guarantees: it is shown with what was said; notes are of bounded length.
+#[test]
+fn what_is_said_of_a_finding_is_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut api = api(folder.path());
+    let (_, found) = get(&mut api, "/api/v1/findings");
+    let id = found["findings"][0]["finding"]["id"].as_str().expect("an id").to_owned();
+    let path = format!("/api/v1/findings/{id}");
+    let mut say = |note: &str| {
+        let body = json!({"state": "acknowledged", "note": note}).to_string();
+        let request = Request::patch(&path).header(header::CONTENT_TYPE, "application/json");
+        ask(&mut api, request.body(Body::from(body)).expect("a request")).0
+    };
+    assert_eq!(say(&"x".repeat(2001)), StatusCode::BAD_REQUEST);
+    assert_eq!(say("looking"), StatusCode::NO_CONTENT);
+    let (status, one) = get(&mut api, &path);
+    assert_eq!((status, &one["finding"]["state"]), (StatusCode::OK, &json!("acknowledged")));
+    let said =
+        json!([{"state": "acknowledged", "note": "looking", "at_unix_nano": EPOCH.to_string(), "who": ""}]);
+    assert_eq!(one["said"], said);
+    assert_eq!(get(&mut api, "/api/v1/findings/00000000000000000000000000000001").0, StatusCode::NOT_FOUND);
+}

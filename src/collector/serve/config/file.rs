@@ -31,6 +31,10 @@ pub(crate) struct ConfigFile {
     pub(crate) windows: WindowsFile,
     /// Where spans and what was found are kept, and for how long.
     pub(crate) store: StoreFile,
+    /// Who is woken by findings.
+    pub(crate) alerts: AlertsFile,
+    /// Where things are for people.
+    pub(crate) links: LinksFile,
     /// What is said of the service itself.
     pub(crate) telemetry: TelemetryFile,
 }
@@ -314,6 +318,51 @@ pub(crate) enum DurabilityFile {
     Memory,
 }
 
+/// Who is woken by findings.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AlertsFile {
+    /// Each is told on its own of what becomes of findings from when it is first named, and of no more than the last 100 000 that it
+    /// could not be told of.
+    pub(crate) receivers: Vec<ReceiverFile>,
+}
+
+/// Somebody who is told of findings: either an `alertmanager` or a `webhook`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReceiverFile {
+    /// What it is called here. Under another name it is somebody else.
+    pub(crate) name: At<String>,
+    /// An Alertmanager, by its API v2 (`/api/v2/alerts` is added): one alert for all findings that are alike, which ends once none of
+    /// them is open.
+    pub(crate) alertmanager: Option<At<String>>,
+    /// What takes CloudEvents 1.0 in structured mode: one event for each thing that becomes of a finding (`hopseal.finding.opened`,
+    /// `.acknowledged`, `.resolved`, `.retracted`, `.suppressed`).
+    pub(crate) webhook: Option<At<String>>,
+    /// A file with the secrets by which events are signed, as of Standard Webhooks: `whsec_` and base64, one a line. For a `webhook`.
+    pub(crate) secret: Option<At<String>>,
+    /// A file with the token that is shown (`Authorization: Bearer`). Not over plain http beyond this machine.
+    pub(crate) token: Option<At<String>>,
+    /// Findings at least that grave: `high`, `medium`, `low` or `info`. Default medium.
+    #[serde(default = "medium")]
+    pub(crate) severity: At<String>,
+    /// Findings of these rules alone. Left out: of all.
+    #[serde(default)]
+    pub(crate) rules: Vec<At<String>>,
+}
+
+fn medium() -> At<String> {
+    at("medium")
+}
+
+/// Where things are for people: links to them are put into what leaves.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LinksFile {
+    /// Where the pages are, as people reach them, such as `https://hopseal.shop.internal`.
+    pub(crate) pages: Option<At<String>>,
+}
+
 /// What is said of the service itself.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -325,6 +374,9 @@ pub(crate) struct TelemetryFile {
     /// Where each finding is sent by OTLP over HTTP, as a span of the trace that it is about, such as `http://127.0.0.1:14318`; not
     /// at all when left out.
     pub(crate) findings_endpoint: Option<At<String>>,
+    /// Where each finding is sent by OTLP over HTTP, as an event among log records, with the trace and span that it is about, such as
+    /// `http://127.0.0.1:14318`; not at all when left out. May be the same.
+    pub(crate) finding_events_endpoint: Option<At<String>>,
     /// How often metrics are sent. Default 60s.
     pub(crate) otlp_interval: At<String>,
 }
@@ -335,6 +387,7 @@ impl Default for TelemetryFile {
             log: LogLevel::default(),
             otlp_endpoint: None,
             findings_endpoint: None,
+            finding_events_endpoint: None,
             otlp_interval: at("60s"),
         }
     }

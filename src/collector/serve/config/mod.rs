@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::keep::KeepSettings;
+use super::alerts::AlertSettings;
+use super::keep::{KeepSettings, PublishSettings};
 use super::listen::{ConnectionLimits, Port};
 use super::receiver::RequestLimits;
 use super::tls::TlsFiles;
@@ -38,8 +39,9 @@ pub(crate) struct Config {
     pub(crate) log: LogLevel,
     /// Where metrics are sent, and how often.
     pub(crate) otlp: Option<(String, Duration)>,
-    /// Where findings are sent as spans.
-    pub(crate) findings: Option<String>,
+    pub(crate) alerts: AlertSettings,
+    /// Where findings are sent by OTLP.
+    pub(crate) findings: PublishSettings,
 }
 
 /// What traces are judged by.

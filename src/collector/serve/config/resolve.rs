@@ -8,17 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hopseal::SpiffeId;
+use hopseal_correlate::finding::Severity;
 use hopseal_correlate::policy::file::At;
 use hopseal_correlate::policy::{PolicyError, nanos};
+use hopseal_correlate::rule::Rule;
 
 use super::file::{
-    AccessFile, AskerTokenFile, ConfigFile, DurabilityFile, LimitsFile, ListenFile, PseudonymsFile,
-    SendersFile, StoreFile, TelemetryFile, TlsFile, TokenFile, WindowsFile,
+    AccessFile, AlertsFile, AskerTokenFile, ConfigFile, DurabilityFile, LimitsFile, LinksFile, ListenFile,
+    PseudonymsFile, ReceiverFile, SendersFile, StoreFile, TelemetryFile, TlsFile, TokenFile, WindowsFile,
 };
 use super::{Config, JudgingSettings};
 use crate::serve::access::Role;
+use crate::serve::alerts::{Address, AlertSettings, Kind, ReceiverSettings};
 use crate::serve::delivery::{SenderId, ServicePattern};
-use crate::serve::keep::{Durability, KeepSettings, WindowSettings};
+use crate::serve::keep::{Durability, KeepSettings, PublishSettings, WindowSettings};
 use crate::serve::listen::{ConnectionLimits, Port};
 use crate::serve::people::KeyFile;
 use crate::serve::proof::KnownBy;
@@ -90,9 +93,13 @@ pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, Policy
             catalogue: file.judging.catalogue.as_ref().map(|path| beside.join(&path.value)),
         },
         keep: keep(&file.store, &file.windows)?,
+        alerts: alerts(&file.alerts, &file.links, beside)?,
         log: file.telemetry.log,
         otlp: otlp(&file.telemetry)?,
-        findings: endpoint(file.telemetry.findings_endpoint.as_ref(), "/v1/traces")?,
+        findings: PublishSettings {
+            spans: endpoint(file.telemetry.findings_endpoint.as_ref(), "/v1/traces")?,
+            logs: endpoint(file.telemetry.finding_events_endpoint.as_ref(), "/v1/logs")?,
+        },
     })
 }
 
@@ -268,6 +275,59 @@ fn endpoint(at: Option<&At<String>>, path: &str) -> Result<Option<String>, Polic
     match at.value.parse::<http::Uri>().ok().as_ref().and_then(http::Uri::scheme_str) {
         Some("http" | "https") => Ok(Some(format!("{}{path}", at.value.trim_end_matches('/')))),
         _ => Err(wrong(at, "no address to send to; write `http://127.0.0.1:14318`")),
+    }
+}
+
+fn alerts(file: &AlertsFile, links: &LinksFile, beside: &Path) -> Result<AlertSettings, PolicyError> {
+    let mut receivers: Vec<ReceiverSettings> = Vec::new();
+    for receiver in &file.receivers {
+        if receivers.iter().any(|other| other.name == receiver.name.value) {
+            return Err(wrong(&receiver.name, "another receiver is called the same"));
+        }
+        receivers.push(self::receiver(receiver, beside)?);
+    }
+    Ok(AlertSettings { receivers, pages: link(links.pages.as_ref())? })
+}
+
+fn receiver(file: &ReceiverFile, beside: &Path) -> Result<ReceiverSettings, PolicyError> {
+    let (kind, at, path) = match (&file.alertmanager, &file.webhook) {
+        (Some(at), None) => (Kind::Alertmanager, at, "/api/v2/alerts"),
+        (None, Some(at)) => (Kind::Webhook, at, ""),
+        _ => return Err(wrong(&file.name, "give it either an `alertmanager` or a `webhook`")),
+    };
+    // What stands there may hold a secret.
+    let masked = At { value: "..".to_owned(), place: at.place };
+    let address = Address::parse(&at.value).ok_or_else(|| {
+        wrong(&masked, "no address to tell; write `https://hooks.shop.example/findings`, and no user in it")
+    })?;
+    let address = if path.is_empty() { address } else { address.with(path) };
+    if let Some(at) = file.secret.as_ref().filter(|_| kind == Kind::Alertmanager) {
+        return Err(wrong(at, "an Alertmanager checks no signature; give it a `token`"));
+    }
+    if let Some(at) = file.token.as_ref().filter(|_| !address.is_private()) {
+        return Err(wrong(at, "the token would be read on the way; tell it by `https`"));
+    }
+    let severity = Severity::parse(&file.severity.value);
+    let rule = |at: &At<String>| Rule::parse(&at.value).ok_or_else(|| wrong(at, "there is no such rule"));
+    Ok(ReceiverSettings {
+        name: file.name.value.clone(),
+        kind,
+        address,
+        secret: file.secret.as_ref().map(|path| beside.join(&path.value)),
+        token: file.token.as_ref().map(|path| beside.join(&path.value)),
+        severity: severity.ok_or_else(|| wrong(&file.severity, "write high, medium, low or info"))?,
+        rules: file.rules.iter().map(rule).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Where something is for people, without a slash at the end.
+fn link(at: Option<&At<String>>) -> Result<Option<String>, PolicyError> {
+    let Some(at) = at else { return Ok(None) };
+    let is_web =
+        at.value.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+    match is_web && !at.value.contains(['?', '#']) {
+        true => Ok(Some(at.value.trim_end_matches('/').to_owned())),
+        false => Err(wrong(at, "no address for people; write `https://hopseal.shop.internal`")),
     }
 }
 

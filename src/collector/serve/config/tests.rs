@@ -71,6 +71,7 @@ fn the_shipped_examples_work() {
     }
     let config = read(&in_use).expect("usable");
     assert_eq!(config.judging.policy.as_deref(), Some(Path::new("/etc/hopseal/policy.yaml")));
+    assert_eq!(config.alerts.receivers.len(), 2);
     assert_eq!(config.senders.known.len(), 3);
     assert!(config.senders.known.values().all(|id| id.may_speak_for[1].matches("shop-2")));
 }
@@ -157,6 +158,26 @@ fn what_is_wrong_is_said_with_its_place() {
         ("access: {pseudonyms: {keys: [{id: k, file: a}]}}", "`a`: nobody's pseudonyms are looked for"),
         ("telemetry: {otlp_endpoint: localhost}", "`localhost`: no address to send to"),
         ("telemetry: {findings_endpoint: localhost}", "`localhost`: no address to send to"),
+        ("alerts: {receivers: [{name: a}]}", "`a`: give it either an `alertmanager` or a `webhook`"),
+        (
+            "alerts: {receivers: [{name: a, webhook: 'https://ann:s3cret@b'}]}",
+            "line 1, column 41: `..`: no address to tell",
+        ),
+        (
+            "alerts: {receivers: [{name: a, alertmanager: 'http://b', secret: c}]}",
+            "`c`: an Alertmanager checks no signature",
+        ),
+        (
+            "alerts: {receivers: [{name: a, alertmanager: 'http://b', token: c}]}",
+            "`c`: the token would be read on the way",
+        ),
+        ("alerts: {receivers: [{name: a, webhook: 'http://b', rules: [c]}]}", "`c`: there is no such rule"),
+        ("alerts: {receivers: [{name: a, webhook: 'http://b', severity: c}]}", "`c`: write high, medium"),
+        (
+            "alerts: {receivers: [{name: a, webhook: 'http://b'}, {name: a, webhook: 'http://c'}]}",
+            "`a`: another receiver is called the same",
+        ),
+        ("links: {pages: hopseal.internal}", "`hopseal.internal`: no address for people"),
         ("telemetry: {log: loud}", "there is no value `loud`"),
     ] {
         let error = read(text).expect_err(text);

@@ -17,7 +17,7 @@ use tower_service::Service as _;
 
 use super::*;
 use crate::serve::clock::TestClock;
-use crate::serve::store::testing::{EPOCH, Sketch, add, trace_id as id_of};
+use crate::serve::store::testing::{EPOCH, Sketch, add, said, trace_id as id_of};
 use crate::serve::store::{Batch, MINUTE, SqliteStore, State as Said, Store, StoreSettings};
 
 /// [`EPOCH`] in microseconds.
@@ -188,7 +188,7 @@ fn only_findings_that_stand_are_errors() {
         ),
         (Said::Retracted, false, ""),
     ] {
-        assert!(fixture.store.set_state(dropped, state, "", EPOCH).expect("set"));
+        assert!(fixture.store.set_state(dropped, &said(state, "", EPOCH)).expect("set"));
         let (_, body) = fixture.get(&format!("/api/traces/{}", id_of(1)));
         let hop = &body["data"][0]["spans"][1];
         assert_eq!(hop["warnings"][0].as_str().unwrap_or_default(), warnings);

@@ -44,8 +44,8 @@ use self::answer::answer;
 use self::journal::{Journal, JournalError, Left};
 use self::over_time::OverTime;
 use self::own::OwnKey;
-pub(crate) use self::publish::PublishError;
 use self::publish::Publisher;
+pub(crate) use self::publish::{PublishError, PublishSettings};
 use self::reading::Share;
 use self::shard::{Found, Parts, ToShard};
 pub(crate) use self::windows::Counts;
@@ -224,9 +224,8 @@ impl Keeper {
     ///
     /// # Errors
     /// When who sends cannot be made.
-    pub(crate) fn publish(&mut self, endpoint: &str) -> Result<(), PublishError> {
-        let publisher = Publisher::start(endpoint, Arc::clone(&self.own), Arc::clone(&self.metrics))?;
-        self.publisher = Some(publisher);
+    pub(crate) fn publish(&mut self, settings: &PublishSettings) -> Result<(), PublishError> {
+        self.publisher = Some(Publisher::start(settings, &self.own, &self.metrics)?);
         Ok(())
     }
 

@@ -71,6 +71,15 @@ pub(crate) struct Judged {
 /// spans beyond what is judged of one trace.
 pub(super) const WINDOWS: [&str; 5] = ["crowded", "old", "reopened", "stragglers", "left_out"];
 
+/// What became of telling somebody of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Alerted {
+    /// `alertmanager` or `webhook`.
+    pub(super) to: &'static str,
+    /// `sent`; `refused`, which is for good; `failed`, which is tried again; `missed`: forgotten before it could be told.
+    pub(super) result: &'static str,
+}
+
 /// Findings of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Kind {
@@ -117,6 +126,17 @@ impl Closed for Ended {
 
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("protocol", self.protocol), KeyValue::new("result", self.result)]
+    }
+}
+
+impl Closed for Alerted {
+    fn all() -> Vec<Self> {
+        let of = |to| ["sent", "refused", "failed", "missed"].map(|result| Self { to, result });
+        ["alertmanager", "webhook"].into_iter().flat_map(of).collect()
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("to", self.to), KeyValue::new("result", self.result)]
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) use self::labels::RESULTS;
 pub(crate) use self::labels::{By, Ended, Reloaded};
 
 use self::edges::{Edge, Edges, short};
-use self::labels::{Closed as _, Judged, Kind, Open, Seen, WINDOWS};
+use self::labels::{Alerted, Closed as _, Judged, Kind, Open, Seen, WINDOWS};
 use self::names::Names;
 use super::keep::{Counts, KeepCounts};
 use super::store::{Batch, Changed, OpenRow};
@@ -43,6 +43,7 @@ pub(crate) struct Metrics {
     open_findings: Family<Open, Gauge>,
     /// Findings that could not be sent out.
     pub(crate) unsent: Counter,
+    alerts: Family<Alerted, Counter>,
     /// Requests that ended.
     pub(crate) requests: Family<Ended, Counter>,
     /// Spans that are durable.
@@ -89,7 +90,8 @@ impl Metrics {
             ),
             hops: all.edges("hops", "Hops by who called whom, and how sure the identity was"),
             findings: all.findings("findings", "Findings that were opened, by rule and severity"),
-            unsent: all.one("findings_unsent", "Findings that could not be sent out as spans"),
+            unsent: all.one("findings_unsent", "Findings that could not be sent out by OTLP"),
+            alerts: all.counter("alerts", "What was told of findings to those who are woken by them", None),
             retracted: all.one("findings_retracted", "Findings that were taken back"),
             requests: all.counter("receive_requests", "Requests with spans that ended, by result", None),
             spans: all.counter("receive_spans", "Spans received and durable", None),
@@ -150,6 +152,9 @@ impl Metrics {
         for rule in Rule::ALL {
             let kind = Kind { rule: rule.as_str(), severity: rule.spec().severity.as_str() };
             drop(metrics.findings.get_or_create(&kind));
+        }
+        for told in Alerted::all() {
+            drop(metrics.alerts.get_or_create(&told));
         }
         for by in By::all() {
             drop(metrics.turned_away.get_or_create(&by));
@@ -212,6 +217,11 @@ impl Metrics {
             }
         }
         self.retracted.inc_by(changed.retracted.len() as u64);
+    }
+
+    /// Counts what somebody was told of findings. `to`, `result`: words of [`Alerted`].
+    pub(crate) fn alerted(&self, to: &'static str, result: &'static str, count: u64) {
+        self.alerts.get_or_create(&Alerted { to, result }).inc_by(count);
     }
 
     /// All of them, as OpenMetrics text.

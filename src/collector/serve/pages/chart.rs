@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::parts::{counted, iso, number, percent};
+use super::parts::{counted, number, percent};
+use crate::output::iso;
 use crate::serve::store::{CoveragePoint, MINUTE};
 
 /// Points of a line, and the time it goes over.

@@ -1,11 +1,20 @@
-//! One finding, as every page shows it.
+//! One finding, as every page shows it, and `/findings/{id}`, where it is said what becomes of it.
 
+use axum::Extension;
+use axum::extract::{Form, Path, State as Shared};
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::response::Redirect;
 use maud::{Markup, html};
+use serde::Deserialize;
 
+use super::frame::{Page, Wrong};
 use super::parts::{caller, link, name, prose, read_principal, severity, time, trace_link};
+use super::{Answer, Pages};
 use crate::output::trail::ReadFinding;
-use crate::serve::api::Problem;
-use crate::serve::store::FindingRecord;
+use crate::serve::access::{Asker, Role};
+use crate::serve::api::{Problem, SAID, asked, finding_id, saying};
+use crate::serve::store::{FindingRecord, Said, State, Store};
 
 /// A finding, and its body read back.
 pub(super) struct Shown {
@@ -73,6 +82,7 @@ pub(super) fn card(shown: &Shown, heading: u8) -> Markup {
                 }
             }
             p.links {
+                a href={ "/findings/" (body.id) } { "This finding" span.hidden { ": " (body.message) } }
                 @if let Some(trace) = &body.trace_id {
                     // A heading of the third order is on the page of the trace.
                     @if heading == 2 { a href=(trace_link(trace, None)) { "The trace" span.hidden { " of: " (body.message) } } }
@@ -81,6 +91,142 @@ pub(super) fn card(shown: &Shown, heading: u8) -> Markup {
                     }
                 } @else { span.muted { "About many traces." } }
             }
+        }
+    }
+}
+
+/// States that somebody may set, and what is said by them.
+const CHOICES: [(State, &str); 4] = [
+    (State::Acknowledged, "somebody looks at it"),
+    (State::Resolved, "it is mended"),
+    (State::Suppressed, "it is no fault"),
+    (State::Open, "it stands, and nobody looks at it"),
+];
+
+/// `/findings/{id}`.
+pub(super) async fn page(
+    Shared(pages): Shared<Pages>,
+    Path(id): Path<String>,
+    asker: Option<Extension<Asker>>,
+) -> Answer {
+    let id = finding_id(&id)?;
+    let found = asked(&pages.api, move |store: &dyn Store| Ok((store.finding(id)?, store.said(id, SAID)?)));
+    let (Some(record), said) = found.await? else { return Err(Problem::NotFound.into()) };
+    let shown = Shown::try_from(record)?;
+    let may_say = asker.is_some_and(|asker| asker.role >= Role::Admin);
+    let content = html! {
+        h1 { "Finding" }
+        (card(&shown, 2))
+        section aria-labelledby="say" {
+            h2 id="say" { "What becomes of it" }
+            p { "It is " strong { (shown.record.state.as_str()) } "." }
+            @if may_say { (form(&shown)) } @else { p.muted { "To say something else takes the role admin." } }
+        }
+        section aria-labelledby="said" {
+            h2 id="said" { "What was said" }
+            @if said.is_empty() { p.empty { "Nobody said anything of it yet." } } @else { (history(&said)) }
+        }
+    };
+    Ok(Page::new("", format!("Finding: {}", shown.body.rule), content))
+}
+
+fn form(shown: &Shown) -> Markup {
+    html! {
+        form.filters method="post" action={ "/findings/" (shown.body.id) } {
+            label { "It is now" select name="state" {
+                @for (state, means) in CHOICES {
+                    option value=(state.as_str()) selected[state == shown.record.state] { (state.as_str()) ": " (means) }
+                }
+            } }
+            label { "Note" input type="text" name="note" maxlength="500" autocomplete="off"; }
+            div.buttons { button type="submit" { "Save" } }
+        }
+    }
+}
+
+fn history(said: &[Said]) -> Markup {
+    html! {
+        ol.said reversed { @for said in said {
+            li {
+                (time(said.at)) ": " strong { (said.state.as_str()) }
+                @if !said.who.is_empty() { ", says " (name(&said.who)) }
+                @if !said.note.is_empty() { ": " (name(&said.note)) }
+            }
+        } }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Saying {
+    state: String,
+    #[serde(default)]
+    note: String,
+}
+
+/// Takes what a form says, and leads back to the page.
+pub(super) async fn say(
+    Shared(pages): Shared<Pages>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    asker: Option<Extension<Asker>>,
+    uri: Uri,
+    form: Result<Form<Saying>, axum::extract::rejection::FormRejection>,
+) -> Result<Redirect, Wrong> {
+    if !is_from_us(&headers, &uri) {
+        return Err(Problem::OtherSite.into());
+    }
+    let Form(form) = form.map_err(|_| Problem::Asked("this form has no such field".to_owned()))?;
+    let id = finding_id(&id)?;
+    let said = saying(&form.state, form.note, asker.as_deref(), pages.api.clock.now())?;
+    match asked(&pages.api, move |store: &dyn Store| store.set_state(id, &said)).await? {
+        true => Ok(Redirect::to(&format!("/findings/{id}"))),
+        false => Err(Problem::NotFound.into()),
+    }
+}
+
+/// Whether a browser says that a page of ours sent it: who a browser speaks for, by certificate or as this machine, is nobody's proof
+/// that they meant to. `Sec-Fetch-Site` is said over TLS and on this machine, `Origin` by all with a form; what says neither is no
+/// browser, and has the API.
+fn is_from_us(headers: &HeaderMap, uri: &Uri) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
+    let named = headers.get(HOST).and_then(text);
+    let host = named.or_else(|| uri.authority().map(|authority| authority.as_str().to_ascii_lowercase()));
+    let origin = headers.get(ORIGIN).and_then(text);
+    let from = origin.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, from)| from);
+    host.is_some() && host.as_deref() == from
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sent_a_form() {
+        for (site, origin, host, expected) in [
+            (Some("same-origin"), None, Some("localhost:8317"), true),
+            (Some("same-origin"), Some("null"), Some("localhost:8317"), true),
+            (Some("cross-site"), Some("http://localhost:8317"), Some("localhost:8317"), false),
+            (Some("same-site"), None, Some("localhost:8317"), false),
+            (Some("none"), None, Some("localhost:8317"), false),
+            (None, Some("http://hopseal.internal"), Some("Hopseal.internal"), true),
+            (None, Some("http://localhost:8317"), Some("localhost:8317"), true),
+            (None, Some("http://localhost:80"), Some("localhost:8317"), false),
+            (None, Some("http://evil.example"), Some("localhost:8317"), false),
+            (None, Some("null"), Some("localhost:8317"), false),
+            (None, None, Some("localhost:8317"), false),
+            (None, Some("http://localhost:8317"), None, false),
+            (None, None, None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [("sec-fetch-site", site), ("origin", origin), ("host", host)] {
+                value.map(|value| headers.insert(name, value.parse().expect("a header")));
+            }
+            let uri = Uri::from_static("/findings/1");
+            assert_eq!(is_from_us(&headers, &uri), expected, "{headers:?}");
         }
     }
 }

@@ -111,6 +111,7 @@ impl IntoResponse for Wrong {
                 "The store did not answer. The log of the service says more.".to_owned(),
             ),
             Problem::Forbidden => (StatusCode::FORBIDDEN, "That is not for you", format!("{}.", self.0)),
+            Problem::OtherSite => (StatusCode::FORBIDDEN, "From elsewhere", format!("{}.", self.0)),
             Problem::Refused(status, why) => (*status, "You are not let in", format!("{why}.")),
             Problem::OtherName => {
                 (StatusCode::MISDIRECTED_REQUEST, "Under another name", format!("{}.", self.0))

@@ -12,8 +12,9 @@ use maud::html;
 
 use super::finding::{Shown, sureness};
 use super::frame::Page;
-use super::parts::{caller, iso, link, name, prose, severity, time, trace_link};
+use super::parts::{caller, link, name, prose, severity, time, trace_link};
 use super::{Answer, Pages};
+use crate::output::iso;
 use crate::output::trail::LiveShape;
 use crate::serve::api::asked;
 use crate::serve::store::{FindingQuery, State as FindingState, Store};

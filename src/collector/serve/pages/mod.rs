@@ -4,7 +4,7 @@
 //! put in by `maud`, which escapes it; addresses are made by [`parts::link`] alone.
 //!
 //! ```text
-//! period, parts -> finding, chart -> frame -> ask -> overview, findings, trace, principals, matrix, coverage, live, words
+//! period, parts -> chart, frame -> finding, ask -> overview, findings, trace, principals, matrix, coverage, live, words
 //! ```
 
 mod ask;
@@ -55,6 +55,7 @@ pub(crate) fn router(pages: Pages) -> Router {
     Router::new()
         .route("/", get(overview::page))
         .route("/findings", get(findings::page))
+        .route("/findings/{id}", get(finding::page).post(finding::say))
         .route("/traces", get(trace::look_up))
         .route("/traces/{trace_id}", get(trace::page))
         .route("/principals", get(principals::page))
@@ -95,7 +96,8 @@ fn guard(mut response: Response) -> Response {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // With none at all, browsers would not say where our own forms come from.
+        (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {

@@ -2,11 +2,11 @@
 
 use form_urlencoded::Serializer;
 use hopseal_correlate::finding::{Severity, Who};
-use hopseal_correlate::policy::Date;
 use hopseal_identity::{Assurance, Basis};
 use maud::{Markup, html};
 
 use super::period::Period;
+use crate::output::iso;
 use crate::output::trail::ReadPrincipal;
 
 /// A path with a query; what is empty is left out.
@@ -23,20 +23,6 @@ pub(super) fn link(path: &str, query: &[(&str, &str)]) -> String {
 pub(super) fn trace_link(trace_id: &str, span_id: Option<&str>) -> String {
     let hop = span_id.map(|span| format!("#s-{span}")).unwrap_or_default();
     format!("/traces/{trace_id}{hop}")
-}
-
-/// A moment as ISO 8601 writes it, to the second, or with so many digits after it.
-pub(super) fn iso(nanos: u64, digits: usize) -> String {
-    let seconds = nanos / 1_000_000_000;
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let mut text = format!("{}T{hour:02}:{minute:02}:{second:02}", Date::of(nanos));
-    if digits > 0 {
-        let part = format!("{:09}", nanos % 1_000_000_000);
-        text.push('.');
-        text.push_str(part.get(..digits).unwrap_or(&part));
-    }
-    text.push('Z');
-    text
 }
 
 /// A moment; 0 is one that is not known.

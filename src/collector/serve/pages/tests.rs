@@ -10,6 +10,7 @@ use hopseal_identity::{Assurance, Basis, Kind};
 use tower_service::Service as _;
 
 use super::*;
+use crate::serve::access::{Asker, Role};
 use crate::serve::api::Api;
 use crate::serve::clock::TestClock;
 use crate::serve::store::testing::{EPOCH, Sketch, add, trace_id};
@@ -100,7 +101,8 @@ fn store(folder: &std::path::Path) -> Arc<dyn Store> {
 
 fn pages(folder: &std::path::Path) -> Router {
     let clock = TestClock::at(EPOCH + 30 * MINUTE);
-    router(Pages { api: Api { store: store(folder), clock, people: None }, tail: Tail::default() })
+    let pages = Pages { api: Api { store: store(folder), clock, people: None }, tail: Tail::default() };
+    router(pages).layer(axum::Extension(Asker { role: Role::Admin, who: "ann (staff)".to_owned() }))
 }
 
 fn ask(pages: &mut Router, path: &str) -> (StatusCode, HeaderMap, String) {
@@ -148,6 +150,7 @@ fn every_path() -> Vec<String> {
     .map(str::to_owned)
     .to_vec();
     paths.extend((1..4).map(|trace| format!("/traces/{}", trace_id(trace))));
+    paths.push(format!("/findings/{}", finding(2, 2, Rule::IdentityDropped, "gateway", "orders").id));
     paths
 }
 
@@ -195,7 +198,7 @@ fn names_never_become_markup() {
         assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self';"), "{policy}");
         assert!(!policy.contains("unsafe"));
         assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
-        assert_eq!(headers[header::REFERRER_POLICY], "no-referrer");
+        assert_eq!(headers[header::REFERRER_POLICY], "same-origin");
         assert_eq!(headers[header::CACHE_CONTROL], "no-store");
     }
     assert!(seen > 20, "{seen}");
@@ -319,4 +322,49 @@ async fn findings_are_told_as_they_come() {
     let json: serde_json::Value = serde_json::from_str(data).expect("JSON");
     assert_eq!((json["caller"].as_str(), json["service"].as_str()), (Some(HOSTILE), Some("orders")));
     assert!(!text.contains("alice"), "{text}");
+}
+
+fn say(pages: &mut Router, id: &str, body: &'static str, site: &str) -> (StatusCode, HeaderMap) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let request = Request::post(format!("/findings/{id}"))
+        .header("sec-fetch-site", site)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let request = request.body(Body::from(body)).expect("a request");
+    let response = runtime.block_on(pages.call(request)).expect("an answer");
+    (response.status(), response.headers().clone())
+}
+
+/// Scenario: somebody says by a form what becomes of a finding; a page of somebody else has a browser say so; forms are wrong.
+/// Guarantees: what is said is kept with who said it, shown, and led back to; the rest changes nothing. Who may not say is shown no
+/// form.
+#[test]
+fn what_becomes_of_a_finding_is_said_by_a_form() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut pages = pages(folder.path());
+    let id = finding(2, 2, Rule::IdentityDropped, "gateway", "orders").id.to_string();
+    let path = format!("/findings/{id}");
+    for (id, body, site, expected) in [
+        (id.as_str(), "state=resolved", "cross-site", StatusCode::FORBIDDEN),
+        (&id, "state=retracted", "same-origin", StatusCode::BAD_REQUEST),
+        (&id, "state=resolved&more=1", "same-origin", StatusCode::BAD_REQUEST),
+        ("1", "state=resolved", "same-origin", StatusCode::BAD_REQUEST),
+        ("00000000000000000000000000000001", "state=resolved", "same-origin", StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(say(&mut pages, id, body, site).0, expected, "{body} {site}");
+    }
+    let (_, headers, html) = ask(&mut pages, &path);
+    assert!(html.contains("Nobody said anything") && html.contains("<form"), "{html}");
+    assert_eq!(headers[header::REFERRER_POLICY], "same-origin");
+    let (status, headers) = say(&mut pages, &id, "state=resolved&note=mended+%3Cb%3E", "same-origin");
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    assert_eq!(headers[header::LOCATION], path.as_str());
+    let (_, _, html) = ask(&mut pages, &path);
+    for said in ["<strong>resolved</strong>", "ann (staff)", "mended &lt;b&gt;"] {
+        assert!(html.contains(said), "{said}: {html}");
+    }
+    let other = tempfile::tempdir().expect("a folder");
+    let (store, clock) = (store(other.path()), TestClock::at(EPOCH));
+    let mut reader = router(Pages { api: Api { store, clock, people: None }, tail: Tail::default() });
+    let (_, _, html) = ask(&mut reader, &path);
+    assert!(html.contains("takes the role admin") && !html.contains("<form"), "{html}");
 }

@@ -11,13 +11,16 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::model::Model;
-use super::testing::{EPOCH, Sketch, add, sketch, trace_id};
+use super::testing::{EPOCH, Sketch, add, said, sketch, trace_id};
 use super::{
-    Batch, Cursor, DAY, FindingQuery, HopQuery, Interval, MINUTE, SqliteStore, State, Store, StoreSettings,
+    Batch, Cursor, DAY, FindingQuery, HopQuery, Interval, MINUTE, Said, SqliteStore, State, Store,
+    StoreSettings,
 };
 
 /// Traces and findings of one history.
 const TRACES: u64 = 6;
+/// Who may be told of changes.
+const RECEIVERS: [&str; 2] = ["on-call", "tickets"];
 
 /// Something that happens to a store.
 #[derive(Debug, Clone)]
@@ -33,6 +36,10 @@ enum Step {
     Again,
     /// Somebody sets the state of a finding.
     Set(u64, State),
+    /// So many are told what becomes of findings.
+    Receivers(usize),
+    /// One of them is told of so many changes.
+    Told(usize, usize),
     /// Segments are closed.
     Tend,
     /// The process is killed, and another opens what it left.
@@ -56,6 +63,8 @@ fn step() -> impl Strategy<Value = Step> {
             }),
         1 => Just(Step::Again),
         2 => (number, state).prop_map(|(finding, state)| Step::Set(finding, state)),
+        2 => (0..=RECEIVERS.len()).prop_map(Step::Receivers),
+        2 => (0..RECEIVERS.len(), 0..4_usize).prop_map(|(who, count)| Step::Told(who, count)),
         2 => Just(Step::Tend),
         1 => Just(Step::Killed),
     ]
@@ -115,6 +124,12 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
         FindingQuery { caller: Some("gateway".to_owned()), limit: 9, ..FindingQuery::default() },
         FindingQuery { caller: Some(String::new()), limit: 9, ..FindingQuery::default() },
         FindingQuery {
+            group: Some(finding(2).group_id),
+            state: Some(State::Open),
+            limit: 2,
+            ..FindingQuery::default()
+        },
+        FindingQuery {
             state: Some(State::Open),
             severity: Some(Severity::High),
             limit: 9,
@@ -157,6 +172,13 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
     for number in 0..4 {
         let id = finding(number).id;
         prop_assert_eq!(store.finding(id).expect("a finding"), model.finding(id).expect("a finding"));
+        prop_assert_eq!(store.said(id, 2).expect("all"), model.said(id, 2).expect("all"));
+    }
+    for receiver in RECEIVERS {
+        for limit in [2, 1000] {
+            let meant = model.changes(receiver, limit).expect("changes");
+            prop_assert_eq!(store.changes(receiver, limit).expect("changes"), meant);
+        }
     }
     prop_assert_eq!(store.open_findings().expect("counts"), model.open_findings().expect("counts"));
     Ok(())
@@ -224,8 +246,20 @@ fn play(steps: &[Step], open: impl Fn() -> Box<dyn Store>) -> Result<(), TestCas
             }
             Step::Set(number, state) => {
                 let id = finding(*number).id;
-                let set = |store: &dyn Store| store.set_state(id, *state, "said", at).expect("set");
+                let said = Said { who: at.to_string(), ..said(*state, "mended", at) };
+                let set = |store: &dyn Store| store.set_state(id, &said).expect("set");
                 prop_assert_eq!(set(&*store), set(&model));
+            }
+            Step::Receivers(count) => {
+                for store in [&*store, &model] {
+                    store.receivers(&RECEIVERS[..*count]).expect("noted");
+                }
+            }
+            Step::Told(who, count) => {
+                let up_to = model.changes(RECEIVERS[*who], *count).expect("changes").up_to;
+                for store in [&*store, &model] {
+                    store.told(RECEIVERS[*who], up_to).expect("noted");
+                }
             }
             Step::Tend => {
                 store.tend(at).expect("tended");
@@ -254,6 +288,22 @@ proptest! {
         let folder = tempfile::tempdir().expect("a folder");
         play(&steps, || sqlite(folder.path(), segment_hops))?;
     }
+}
+
+/// Scenario: somebody is never told, while more becomes of findings than is kept of it.
+/// Guarantees: the last of it is known, and how much came before.
+#[test]
+fn of_who_is_never_told_so_many_changes_are_known() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(folder.path(), StoreSettings::default()).expect("a store");
+    store.receivers(&["on-call"]).expect("noted");
+    store.commit(&Batch { at: EPOCH, raised: vec![finding(0)], ..Batch::default() }).expect("kept");
+    let catalog = rusqlite::Connection::open(folder.path().join("catalog.sqlite")).expect("a catalog");
+    let many = "INSERT INTO change (finding, state, at) WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n \
+                WHERE n < 120000) SELECT id, 0, 1 FROM finding, n";
+    catalog.execute(many, []).expect("noted");
+    let known = store.changes("on-call", 1).expect("changes");
+    assert_eq!((known.missed, known.up_to, known.changes.len()), (20_001, 20_002, 1));
 }
 
 /// What services have shown is kept, and counts for no longer than it is told to.
@@ -291,7 +341,7 @@ fn what_is_not_there_is_not_found() {
     let folder = tempfile::tempdir().expect("a folder");
     for store in [sqlite(folder.path(), 1), Box::new(Model::default())] {
         assert_eq!(store.trace(trace_id(1)).expect("no error"), None);
-        assert!(!store.set_state(FindingId([1; 16]), State::Resolved, "", EPOCH).expect("no error"));
+        assert!(!store.set_state(FindingId([1; 16]), &said(State::Resolved, "", EPOCH)).expect("no error"));
         assert_eq!(store.tend(EPOCH).expect("no error").sealed, 0);
     }
 }

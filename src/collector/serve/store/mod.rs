@@ -31,8 +31,8 @@ pub(crate) use block::{Block, Hop, HopTexts, Judged};
 #[cfg(test)]
 pub(crate) use model::Model;
 pub(crate) use query::{
-    CoveragePoint, Cursor, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow,
-    State, TraceRecord,
+    Change, Changes, CoveragePoint, Cursor, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord,
+    Interval, OpenRow, Said, State, TraceRecord,
 };
 pub(crate) use settings::StoreSettings;
 pub(crate) use sqlite::SqliteStore;
@@ -174,8 +174,11 @@ pub(crate) trait Store: Send + Sync {
     /// One finding.
     fn finding(&self, id: FindingId) -> Result<Option<FindingRecord>, StoreError>;
 
-    /// Sets the state of a finding, with a note. `false` when there is no such finding.
-    fn set_state(&self, id: FindingId, state: State, note: &str, at: u64) -> Result<bool, StoreError>;
+    /// Sets the state of a finding, and keeps who said so. `false` when there is no such finding.
+    fn set_state(&self, id: FindingId, said: &Said) -> Result<bool, StoreError>;
+
+    /// What was said of a finding, the last first, at most so much.
+    fn said(&self, id: FindingId, limit: usize) -> Result<Vec<Said>, StoreError>;
 
     /// Hops by caller, service, assurance and basis, in minutes that begin within the interval.
     fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError>;
@@ -203,6 +206,16 @@ pub(crate) trait Store: Send + Sync {
 
     /// How many findings are open, by severity, the gravest first, and service.
     fn open_findings(&self) -> Result<Vec<OpenRow>, StoreError>;
+
+    /// From now on notes what becomes of findings for these, and for nobody else. Who is new here is told of what comes after.
+    fn receivers(&self, names: &[&str]) -> Result<(), StoreError>;
+
+    /// What became of findings since that receiver was [told](Self::told), at most so many changes; none where nothing is noted for
+    /// it. Of somebody who is never told, no more than the last 100 000 are known.
+    fn changes(&self, receiver: &str, limit: usize) -> Result<Changes, StoreError>;
+
+    /// That receiver knows of all changes up to this one, in this process and the next.
+    fn told(&self, receiver: &str, seq: u64) -> Result<(), StoreError>;
 
     /// Closes a segment if it is time, and removes what is kept no longer.
     fn tend(&self, now: u64) -> Result<Tended, StoreError>;

@@ -12,8 +12,8 @@ use hopseal_correlate::validation::Services;
 
 use super::block::{Block, Hop, Judged};
 use super::query::{
-    CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow, State,
-    TraceRecord, top,
+    Change, Changes, CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval,
+    OpenRow, Said, State, TraceRecord, top,
 };
 use super::{Batch, Changed, Learned, MINUTE, Store, StoreError, Tended};
 
@@ -24,6 +24,11 @@ struct Kept {
     shown: Catalogue,
     validating: Services,
     windows: Vec<(u64, Vec<u8>)>,
+    said: Vec<(FindingId, Said)>,
+    /// By name: the last change that they know.
+    receivers: BTreeMap<String, u64>,
+    /// When, whose and what; the first is number 1.
+    changes: Vec<(u64, FindingId, State)>,
 }
 
 /// See the [module](self). Keeps for ever.
@@ -57,6 +62,12 @@ impl Model {
 }
 
 impl Kept {
+    fn note(&mut self, at: u64, id: FindingId, state: State) {
+        if !self.receivers.is_empty() {
+            self.changes.push((at, id, state));
+        }
+    }
+
     fn last(&self, trace_id: TraceId) -> Option<Judged> {
         let all = self.blocks.iter().flat_map(|block| &block.traces);
         all.filter(|judged| judged.trace_id == trace_id && judged.version > 0)
@@ -87,9 +98,9 @@ fn taken_back(state: State) -> State {
     if [State::Open, State::Acknowledged].contains(&state) { State::Retracted } else { state }
 }
 
-fn caller_of(body: &str) -> String {
+fn said(body: &str, key: &str) -> String {
     let body: serde_json::Value = serde_json::from_str(body).expect("a finding");
-    body["caller"].as_str().unwrap_or_default().to_owned()
+    body[key].as_str().unwrap_or_default().to_owned()
 }
 
 impl Store for Model {
@@ -122,6 +133,7 @@ impl Store for Model {
             let before = kept.findings.get(&finding.id).map(|known| known.state);
             if [None, Some(State::Retracted)].contains(&before) {
                 changed.opened.push(finding.id);
+                kept.note(batch.at, finding.id, State::Open);
             }
             let known = kept.findings.entry(finding.id).or_insert_with(|| new.clone());
             if raised_again(known.state) != known.state {
@@ -135,6 +147,7 @@ impl Store for Model {
                 && taken_back(known.state) != known.state
             {
                 (known.state, known.changed) = (taken_back(known.state), batch.at);
+                kept.note(batch.at, *id, State::Retracted);
                 changed.retracted.push(*id);
             }
         }
@@ -218,8 +231,9 @@ impl Store for Model {
                     && query.rule.is_none_or(|rule| rule == finding.rule)
                     && query.severity.is_none_or(|severity| severity == finding.severity)
                     && query.service.as_ref().is_none_or(|service| *service == finding.service)
-                    && query.caller.as_ref().is_none_or(|caller| *caller == caller_of(&finding.body))
+                    && query.caller.as_ref().is_none_or(|caller| *caller == said(&finding.body, "caller"))
                     && query.trace_id.is_none_or(|trace_id| finding.trace_id == Some(trace_id))
+                    && query.group.is_none_or(|group| group.to_string() == said(&finding.body, "group_id"))
                     && query.after.is_none_or(|after| finding.cursor() < after)
             })
             .cloned()
@@ -233,11 +247,22 @@ impl Store for Model {
         Ok(self.kept().findings.get(&id).cloned())
     }
 
-    fn set_state(&self, id: FindingId, state: State, note: &str, at: u64) -> Result<bool, StoreError> {
+    fn set_state(&self, id: FindingId, said: &Said) -> Result<bool, StoreError> {
         let mut kept = self.kept();
         let Some(finding) = kept.findings.get_mut(&id) else { return Ok(false) };
-        (finding.state, finding.note, finding.changed) = (state, note.to_owned(), at);
+        let before = std::mem::replace(&mut finding.state, said.state);
+        (finding.note, finding.changed) = (said.note.clone(), said.at);
+        if before != said.state {
+            kept.note(said.at, id, said.state);
+        }
+        kept.said.push((id, said.clone()));
         Ok(true)
+    }
+
+    fn said(&self, id: FindingId, limit: usize) -> Result<Vec<Said>, StoreError> {
+        let kept = self.kept();
+        let of = kept.said.iter().rev().filter(|(finding, _)| *finding == id);
+        Ok(of.map(|(_, said)| said.clone()).take(limit).collect())
     }
 
     fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError> {
@@ -315,6 +340,36 @@ impl Store for Model {
             count,
         };
         Ok(counts.into_iter().map(row).collect())
+    }
+
+    fn receivers(&self, names: &[&str]) -> Result<(), StoreError> {
+        let mut kept = self.kept();
+        let last = kept.changes.len() as u64;
+        kept.receivers.retain(|name, _| names.contains(&name.as_str()));
+        for name in names {
+            kept.receivers.entry((*name).to_owned()).or_insert(last);
+        }
+        Ok(())
+    }
+
+    fn changes(&self, receiver: &str, limit: usize) -> Result<Changes, StoreError> {
+        let kept = self.kept();
+        let Some(told) = kept.receivers.get(receiver) else { return Ok(Changes::default()) };
+        let unknown = (1..).zip(&kept.changes).skip(usize::try_from(*told).expect("a number")).take(limit);
+        let mut found = Changes { up_to: *told, ..Changes::default() };
+        for (seq, (at, id, state)) in unknown {
+            found.up_to = seq;
+            let finding = kept.findings.get(id).expect("kept for ever").clone();
+            found.changes.push(Change { seq, at: *at, state: *state, finding });
+        }
+        Ok(found)
+    }
+
+    fn told(&self, receiver: &str, seq: u64) -> Result<(), StoreError> {
+        if let Some(told) = self.kept().receivers.get_mut(receiver) {
+            *told = seq.max(*told);
+        }
+        Ok(())
     }
 
     fn tend(&self, _now: u64) -> Result<Tended, StoreError> {

@@ -282,6 +282,19 @@ impl State {
     }
 }
 
+/// What somebody said of a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// What becomes of it.
+    pub(crate) state: State,
+    /// Why.
+    pub(crate) note: String,
+    /// When, nanoseconds since the Unix epoch.
+    pub(crate) at: u64,
+    /// Who, as they proved it; empty where nobody has to.
+    pub(crate) who: String,
+}
+
 /// Which findings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct FindingQuery {
@@ -292,6 +305,8 @@ pub(crate) struct FindingQuery {
     /// The service that called; empty for calls from outside.
     pub(crate) caller: Option<String>,
     pub(crate) trace_id: Option<TraceId>,
+    /// Findings alike.
+    pub(crate) group: Option<FindingId>,
     /// What was given already.
     pub(crate) after: Option<Cursor>,
     /// Most findings in the answer.
@@ -324,6 +339,30 @@ impl FindingRecord {
     pub(crate) const fn cursor(&self) -> Cursor {
         Cursor { at: self.at, id: self.id.0, place: 0, span: [0; 8] }
     }
+}
+
+/// What became of a finding at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Its number: one more than that of the change before.
+    pub(crate) seq: u64,
+    /// When it was kept.
+    pub(crate) at: u64,
+    /// What it became.
+    pub(crate) state: State,
+    /// The finding as it is now.
+    pub(crate) finding: FindingRecord,
+}
+
+/// Changes that somebody was not told of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Changes {
+    /// So many came before them, and are no longer known.
+    pub(crate) missed: u64,
+    /// In the order in which they were kept.
+    pub(crate) changes: Vec<Change>,
+    /// The number of the last that was looked at.
+    pub(crate) up_to: u64,
 }
 
 /// Hops of one caller into one service.

@@ -6,11 +6,16 @@ use hopseal_identity::{Assurance, Basis, Kind};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::MINUTE;
 use super::block::{Block, Hop, HopTexts, Judged};
+use super::{MINUTE, Said, State};
 
 /// 2026-01-01T00:00:00Z.
 pub(crate) const EPOCH: u64 = 1_767_225_600_000_000_000;
+
+/// Somebody says what becomes of a finding.
+pub(crate) fn said(state: State, note: &str, at: u64) -> Said {
+    Said { state, note: note.to_owned(), at, who: "ann".to_owned() }
+}
 
 /// A hop as a test writes it.
 #[derive(Debug, Clone)]

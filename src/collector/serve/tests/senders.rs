@@ -97,11 +97,11 @@ async fn roles_of_who_asks() {
     let good = format!("Bearer {TOKEN}");
     let by = |subject: &str| KnownBy::Token { issuer: "staff".to_owned(), subject: subject.to_owned() };
     for (what, required, known, header, expected) in [
-        ("good", true, "alice", Some(good.as_str()), Ok(Role::Auditor)),
+        ("good", true, "alice", Some(good.as_str()), Ok((Role::Auditor, "alice (staff)"))),
         ("a stranger's", true, "bob", Some(&good), Err("stranger")),
         ("forged", true, "alice", Some(&format!("{good}A")), Err("bad_credential")),
         ("none", true, "alice", None, Err("no_credential")),
-        ("none, and none needed", false, "alice", None, Ok(Role::Admin)),
+        ("none, and none needed", false, "alice", None, Ok((Role::Admin, ""))),
     ] {
         let known = [(by(known), Role::Auditor)].into();
         let access = Access { required, known, tokens: Some(validates(NOW)), ..Access::default() };
@@ -109,7 +109,8 @@ async fn roles_of_who_asks() {
         if let Some(header) = header {
             map.insert("authorization", header.parse().expect("a value"));
         }
-        let found = access.role(&map, &Peer::default()).await;
+        let found = access.asker(&map, &Peer::default()).await;
+        let found = found.as_ref().map(|asker| (asker.role, asker.who.as_str()));
         assert_eq!(found.map_err(|refusal| refusal.label()), expected, "{what}");
     }
 }

@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Kept;
-use crate::serve::access::Role;
+use crate::serve::access::Asker;
 use crate::serve::config::Config;
 use crate::serve::delivery::Sender;
 use crate::serve::listen::Port;
@@ -77,7 +77,7 @@ fn pem(path: &Path, label: &str, der: &[u8]) {
 
 /// Answers with the role of whoever asks.
 fn shows_role() -> axum::Router {
-    axum::Router::new().fallback(async |role: axum::Extension<Role>| role.as_str())
+    axum::Router::new().fallback(async |asker: axum::Extension<Asker>| asker.role.as_str())
 }
 
 /// Connects by TLS, with or without a certificate.

@@ -15,8 +15,9 @@ use self::steps::{Change, Step, steps};
 use super::ask::Asked;
 use super::finding::{Shown, card};
 use super::frame::{Page, Wrong};
-use super::parts::{assurance, basis, caller, counted, duration, iso, name, principal, severity, time};
+use super::parts::{assurance, basis, caller, counted, duration, name, principal, severity, time};
 use super::{Answer, Pages};
+use crate::output::iso;
 use crate::serve::api::{Problem, asked, trace_id};
 use crate::serve::store::{HopRecord, Store, TraceRecord};
 

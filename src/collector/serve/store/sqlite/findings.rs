@@ -6,7 +6,7 @@ use hopseal_correlate::sink::TraceId;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter};
 
-use super::super::query::{FindingQuery, FindingRecord, OpenRow, State};
+use super::super::query::{FindingQuery, FindingRecord, OpenRow, Said, State};
 use super::super::{Batch, StoreError};
 use super::{int, uint};
 use crate::output;
@@ -71,15 +71,36 @@ pub(super) fn retract(
 
 /// See [`Store::set_state`](super::super::Store::set_state).
 pub(super) fn set_state(
-    connection: &Connection,
+    transaction: &Transaction<'_>,
     id: FindingId,
-    state: State,
-    note: &str,
-    at: u64,
+    said: &Said,
 ) -> Result<bool, StoreError> {
+    let Said { state, note, at, who } = said;
+    let (state, at) = (state_number(*state), int(*at));
     let mut update =
-        connection.prepare_cached("UPDATE finding SET state = ?2, note = ?3, changed = ?4 WHERE id = ?1")?;
-    Ok(update.execute(params![id.0, state_number(state), note, int(at)])? == 1)
+        transaction.prepare_cached("UPDATE finding SET state = ?2, note = ?3, changed = ?4 WHERE id = ?1")?;
+    let is_there = update.execute(params![id.0, state, note, at])? == 1;
+    if is_there {
+        transaction
+            .prepare_cached("INSERT INTO said (finding, state, note, at, who) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![id.0, state, note, at, who])?;
+    }
+    Ok(is_there)
+}
+
+/// See [`Store::said`](super::super::Store::said).
+pub(super) fn said(connection: &Connection, id: FindingId, limit: usize) -> Result<Vec<Said>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT state, note, at, who FROM said WHERE finding = ?1 ORDER BY seq DESC LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![id.0, limit])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let state: usize = row.get(0)?;
+        let state = State::ALL.get(state).copied().ok_or(StoreError::Broken("a state"))?;
+        all.push(Said { state, note: row.get(1)?, at: uint(row.get(2)?), who: row.get(3)? });
+    }
+    Ok(all)
 }
 
 /// See [`Store::finding`](super::super::Store::finding).
@@ -98,7 +119,7 @@ pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<
         text.push_str(" AND ");
         text.push_str(&condition.replace('?', &format!("?{}", values.len())));
     };
-    let FindingQuery { state, rule, severity, service, caller, trace_id, after, limit } = query;
+    let FindingQuery { state, rule, severity, service, caller, trace_id, group, after, limit } = query;
     if let Some(state) = state {
         only("state = ?", Value::Integer(state_number(*state).into()));
     }
@@ -116,6 +137,9 @@ pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<
     }
     if let Some(trace_id) = trace_id {
         only("trace = ?", Value::Blob(trace_id.0.to_vec()));
+    }
+    if let Some(group) = group {
+        only("json_extract(body, '$.group_id') = ?", Value::Text(group.to_string()));
     }
     if let Some(after) = after {
         only("at <= ?", Value::Integer(int(after.at)));

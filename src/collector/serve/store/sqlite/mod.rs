@@ -3,6 +3,7 @@
 //! Hops that are in no segment yet are in the catalog for the next process and in memory for readers. Readers see a batch
 //! once it is durable, and each hop once: what goes from memory into a segment does so in one step.
 
+mod changes;
 mod counts;
 mod findings;
 mod learned;
@@ -21,8 +22,8 @@ use rusqlite::{Connection, Transaction, params};
 use self::recent::Recent;
 use super::block::{Block, Judged};
 use super::query::{
-    CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow, State,
-    TraceRecord, top,
+    Changes, CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow,
+    Said, TraceRecord, top,
 };
 use super::{Batch, Changed, Learned, Store, StoreError, StoreSettings, Tended};
 
@@ -240,9 +241,16 @@ impl Store for SqliteStore {
         findings::one(&self.reader(), id)
     }
 
-    fn set_state(&self, id: FindingId, state: State, note: &str, at: u64) -> Result<bool, StoreError> {
-        let is_there = findings::set_state(&self.writer(), id, state, note, at)?;
+    fn set_state(&self, id: FindingId, said: &Said) -> Result<bool, StoreError> {
+        let mut writer = self.writer();
+        let transaction = writer.transaction()?;
+        let is_there = findings::set_state(&transaction, id, said)?;
+        transaction.commit()?;
         Ok(is_there)
+    }
+
+    fn said(&self, id: FindingId, limit: usize) -> Result<Vec<Said>, StoreError> {
+        findings::said(&self.reader(), id, limit)
     }
 
     fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError> {
@@ -276,6 +284,24 @@ impl Store for SqliteStore {
 
     fn open_findings(&self) -> Result<Vec<OpenRow>, StoreError> {
         findings::open(&self.reader())
+    }
+
+    fn receivers(&self, names: &[&str]) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        let transaction = writer.transaction()?;
+        changes::receivers(&transaction, names)?;
+        Ok(transaction.commit()?)
+    }
+
+    fn changes(&self, receiver: &str, limit: usize) -> Result<Changes, StoreError> {
+        changes::changes(&self.reader(), receiver, limit)
+    }
+
+    fn told(&self, receiver: &str, seq: u64) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        let transaction = writer.transaction()?;
+        changes::told(&transaction, receiver, seq)?;
+        Ok(transaction.commit()?)
     }
 
     fn tend(&self, now: u64) -> Result<Tended, StoreError> {

@@ -15,6 +15,30 @@ CREATE INDEX IF NOT EXISTS finding_by_severity ON finding (state, severity, at D
 CREATE INDEX IF NOT EXISTS finding_by_rule ON finding (rule, state, at DESC, id DESC);
 CREATE INDEX IF NOT EXISTS finding_by_service ON finding (service, state, at DESC, id DESC);
 CREATE INDEX IF NOT EXISTS finding_by_trace ON finding (trace) WHERE trace IS NOT NULL;
+CREATE INDEX IF NOT EXISTS finding_by_group ON finding (json_extract(body, '$.group_id'), state, at DESC, id DESC);
+-- What somebody said of findings, and who.
+CREATE TABLE IF NOT EXISTS said (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, finding BLOB NOT NULL, state INTEGER NOT NULL, note TEXT NOT NULL,
+    at INTEGER NOT NULL, who TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS said_by_finding ON said (finding, seq);
+-- Who is told what becomes of findings, up to which change each knows of it, and the changes that not all of them know. Where
+-- nobody is told, none are noted.
+CREATE TABLE IF NOT EXISTS receiver (name TEXT PRIMARY KEY, told INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS change (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, finding BLOB NOT NULL, state INTEGER NOT NULL, at INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS change_raised AFTER INSERT ON finding WHEN EXISTS (SELECT 1 FROM receiver) BEGIN
+    INSERT INTO change (finding, state, at) VALUES (new.id, new.state, new.changed);
+END;
+CREATE TRIGGER IF NOT EXISTS change_of_state AFTER UPDATE OF state ON finding
+WHEN old.state <> new.state AND EXISTS (SELECT 1 FROM receiver) BEGIN
+    INSERT INTO change (finding, state, at) VALUES (new.id, new.state, new.changed);
+END;
+-- For somebody who cannot be told, no more than so many are kept.
+CREATE TRIGGER IF NOT EXISTS change_bounded AFTER INSERT ON change BEGIN
+    DELETE FROM change WHERE seq <= new.seq - 100000;
+END;
 -- How many are open (state 0), kept by what follows.
 CREATE TABLE IF NOT EXISTS open (
     severity INTEGER NOT NULL, service TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (severity, service)

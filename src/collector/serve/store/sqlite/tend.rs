@@ -107,6 +107,8 @@ impl SqliteStore {
             [int(first.saturating_mul(DAY) / MINUTE)],
         )?;
         transaction.execute("DELETE FROM finding WHERE changed < ?1 AND at < ?1", [cut])?;
+        transaction
+            .execute("DELETE FROM said WHERE at < ?1 AND finding NOT IN (SELECT id FROM finding)", [cut])?;
         transaction.execute("DELETE FROM quieted WHERE day < ?1", [int(first)])?;
         transaction.execute("DELETE FROM revised WHERE at < ?1", [cut])?;
         let mut revised = HashMap::new();

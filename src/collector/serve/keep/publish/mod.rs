@@ -1,0 +1,398 @@
+//! Findings by OTLP, for whatever keeps traces or logs: as spans, each in the very trace that it is about, and as log records that
+//! are events of that trace. Once one is taken back it is told of again.
+//!
+//! Only what is committed is told. What cannot be sent after some tries is dropped and counted: the trail has it.
+
+mod log;
+mod span;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use hopseal_correlate::finding::{FindingId, Severity};
+use hopseal_correlate::sink::{SpanId, TraceId};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_otlp::ExporterBuildError;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+
+use self::log::Logs;
+use self::span::Spans;
+use super::own::{self, OwnKey, Says};
+use crate::serve::metrics::Metrics;
+use crate::serve::store::{Batch, Changed, Store};
+
+/// Turns that may wait to be sent.
+const WAITING: usize = 64;
+/// Findings of one request.
+const AT_ONCE: usize = 500;
+/// How long is waited before each further try.
+const TRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
+
+/// Findings cannot be sent out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum PublishError {
+    /// Who sends cannot be made.
+    #[error("cannot send findings")]
+    Exporter(#[from] ExporterBuildError),
+    /// The machine gives no thread.
+    #[error("cannot start the thread that sends findings")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Where findings are sent, as what.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct PublishSettings {
+    /// As spans: the whole address.
+    pub(crate) spans: Option<String>,
+    /// As log records: the whole address.
+    pub(crate) logs: Option<String>,
+}
+
+/// See the [module](self).
+pub(super) struct Publisher(Vec<Sending>);
+
+impl Publisher {
+    /// Starts who sends to these addresses.
+    pub(super) fn start(
+        settings: &PublishSettings,
+        own: &Arc<OwnKey>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, PublishError> {
+        let mut all = Vec::new();
+        if let Some(endpoint) = &settings.spans {
+            all.push(Sending::start(Spans::to(endpoint, Arc::clone(own))?, metrics)?);
+        }
+        if let Some(endpoint) = &settings.logs {
+            all.push(Sending::start(Logs::to(endpoint)?, metrics)?);
+        }
+        Ok(Self(all))
+    }
+
+    /// Tells what was committed. Waits for nobody.
+    pub(super) fn tell(&self, batch: &Batch, changed: &Changed, store: &dyn Store) {
+        if self.0.is_empty() {
+            return;
+        }
+        let told = Arc::new(told(batch, changed, store));
+        if !told.is_empty() {
+            self.0.iter().for_each(|sending| sending.tell(&told));
+        }
+    }
+}
+
+/// Sends findings as something.
+trait Export: Send + 'static {
+    /// Whether this one is sent.
+    fn takes(&self, told: &Told) -> bool;
+
+    /// Sends some, whole or not at all.
+    fn export(&self, told: &[&Told]) -> OTelSdkResult;
+}
+
+/// A thread that sends.
+struct Sending {
+    metrics: Arc<Metrics>,
+    /// None once it is being dropped.
+    to: Option<SyncSender<Arc<Vec<Told>>>>,
+    stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sending {
+    fn start(export: impl Export, metrics: &Arc<Metrics>) -> Result<Self, PublishError> {
+        let (to, from) = sync_channel(WAITING);
+        let (counted, stopping) = (Arc::clone(metrics), Arc::<AtomicBool>::default());
+        let ending = Arc::clone(&stopping);
+        let thread = std::thread::Builder::new().name("findings".to_owned());
+        let thread =
+            thread.spawn(move || send(&export, &from, &counted, &ending)).map_err(PublishError::Thread)?;
+        Ok(Self { metrics: Arc::clone(metrics), to: Some(to), stopping, thread: Some(thread) })
+    }
+
+    fn tell(&self, told: &Arc<Vec<Told>>) {
+        let Some(to) = &self.to else { return };
+        if let Err(TrySendError::Full(told) | TrySendError::Disconnected(told)) =
+            to.try_send(Arc::clone(told))
+        {
+            self.metrics.unsent.inc_by(told.len() as u64);
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        self.to = None;
+        // It does not panic, and if it did there is nothing left to do for it.
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Sends until nobody tells anything more. At the end nothing is tried twice, and nothing more once something failed: the service
+/// does not wait for a backend that is down.
+fn send(export: &impl Export, from: &Receiver<Arc<Vec<Told>>>, metrics: &Metrics, stopping: &AtomicBool) {
+    let is_ending = || stopping.load(Ordering::Acquire);
+    let mut is_down = false;
+    while let Ok(told) = from.recv() {
+        let taken: Vec<&Told> = told.iter().filter(|told| export.takes(told)).collect();
+        for some in taken.chunks(AT_ONCE) {
+            let count = some.len();
+            if is_down && is_ending() {
+                metrics.unsent.inc_by(count as u64);
+                continue;
+            }
+            let mut sent = export.export(some);
+            for wait in TRIES {
+                if sent.is_ok() || !waited(wait, &is_ending) {
+                    break;
+                }
+                sent = export.export(some);
+            }
+            is_down = sent.is_err();
+            if let Err(error) = sent {
+                tracing::warn!(%error, count, "findings could not be sent; the trail has them");
+                metrics.unsent.inc_by(count as u64);
+            }
+        }
+    }
+}
+
+/// Waits, unless it is the end or becomes so.
+fn waited(wait: Duration, is_ending: &impl Fn() -> bool) -> bool {
+    const STEP: Duration = Duration::from_millis(100);
+    let mut left = wait;
+    while !left.is_zero() && !is_ending() {
+        std::thread::sleep(left.min(STEP));
+        left = left.saturating_sub(STEP);
+    }
+    !is_ending()
+}
+
+/// What is told of one finding.
+struct Told {
+    id: FindingId,
+    says: Says,
+    trace_id: Option<TraceId>,
+    /// The hop, or the span it is about.
+    about: Option<SpanId>,
+    rule: &'static str,
+    severity: Severity,
+    message: String,
+    /// When the hop began.
+    at: SystemTime,
+    /// When it was found, or found to be none.
+    found: SystemTime,
+    attributes: Vec<KeyValue>,
+}
+
+fn told(batch: &Batch, changed: &Changed, store: &dyn Store) -> Vec<Told> {
+    let mut all = Vec::new();
+    for id in &changed.opened {
+        let Some(finding) = batch.raised.iter().find(|finding| finding.id == *id) else { continue };
+        let mut told = Told {
+            id: *id,
+            says: Says::Stands,
+            trace_id: finding.trace_id,
+            about: finding.span_id,
+            rule: finding.rule.as_str(),
+            severity: finding.severity,
+            message: finding.message.clone(),
+            at: moment(finding.at),
+            found: moment(batch.at),
+            attributes: Vec::new(),
+        };
+        told.describe(&finding.service);
+        told.attributes.extend([
+            KeyValue::new("hopseal.finding.group", finding.group_id.to_string()),
+            KeyValue::new("hopseal.finding.confidence", finding.confidence.as_str()),
+            KeyValue::new("hopseal.finding.operation", finding.operation.clone()),
+            KeyValue::new("hopseal.finding.fix", finding.fix.clone()),
+        ]);
+        let caller = finding.caller.clone();
+        told.attributes.extend(caller.map(|caller| KeyValue::new("hopseal.finding.caller", caller)));
+        all.push(told);
+    }
+    for id in &changed.retracted {
+        // One that cannot be read is not told of: that it stands no more is in the trail.
+        let Ok(Some(record)) = store.finding(*id) else { continue };
+        let body: serde_json::Value = serde_json::from_str(&record.body).unwrap_or_default();
+        let span_id = body.get("span_id").and_then(serde_json::Value::as_str);
+        let mut told = Told {
+            id: *id,
+            says: Says::Retracted,
+            trace_id: record.trace_id,
+            about: span_id.and_then(|id| u64::from_str_radix(id, 16).ok()).map(|id| SpanId(id.to_be_bytes())),
+            rule: record.rule.as_str(),
+            severity: record.severity,
+            message: "the finding stands no more: later spans explain it".to_owned(),
+            at: moment(record.at),
+            found: moment(batch.at),
+            attributes: Vec::new(),
+        };
+        told.describe(&record.service);
+        all.push(told);
+    }
+    all
+}
+
+fn moment(nanos: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
+}
+
+impl Told {
+    /// Adds the attributes that each has.
+    fn describe(&mut self, service: &str) {
+        let state = if self.says == Says::Stands { "open" } else { "retracted" };
+        self.attributes.extend([
+            KeyValue::new(own::FINDING, self.id.to_string()),
+            KeyValue::new("hopseal.finding.rule", self.rule),
+            KeyValue::new("hopseal.finding.severity", self.severity.as_str()),
+            KeyValue::new("hopseal.finding.state", state),
+            KeyValue::new("hopseal.finding.service", service.to_owned()),
+            KeyValue::new("hopseal.finding.message", self.message.clone()),
+        ]);
+    }
+}
+
+/// Who sends it.
+fn resource() -> Resource {
+    Resource::builder_empty().with_service_name(own::SERVICE).build()
+}
+
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(own::SERVICE).with_version(env!("CARGO_PKG_VERSION")).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use hopseal_correlate::finding::{Finding, Subject};
+    use hopseal_correlate::rule::Rule;
+
+    use opentelemetry::logs::Severity as LogSeverity;
+    use opentelemetry::trace::Status;
+    use opentelemetry_sdk::trace::SpanData;
+
+    use super::*;
+    use crate::serve::store::{Model, State};
+
+    /// Guarantees: a finding that is opened is one span of its trace, below the hop, and a record of a log there; one that stood before is
+    /// neither, one about no trace a record alone; one that is taken back is another, linked to the first; none names a principal.
+    #[test]
+    fn each_finding_is_a_span_of_its_trace_and_a_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let own = OwnKey::of(folder.path()).expect("a key");
+        let (trace_id, span_id) = (TraceId([7; 16]), SpanId([3; 8]));
+        let subject = |number: u8| Subject::Span { trace_id, span_id: SpanId([number; 8]), server: true };
+        let mut dropped =
+            Finding::new(Rule::IdentityDropped, subject(3), "").message("`a` lost it").grouped();
+        (dropped.service, dropped.caller, dropped.at) =
+            ("orders".to_owned(), Some("gateway".to_owned()), 1_500);
+        let mut standing = Finding::new(Rule::AuditGap, subject(4), "").grouped();
+        standing.severity = Severity::Info;
+        let mut many = Finding::new(Rule::CoverageRegression, subject(5), "").grouped();
+        many.trace_id = None;
+        let batch =
+            Batch { raised: vec![dropped.clone(), standing.clone(), many.clone()], ..Batch::default() };
+        let store = Model::default();
+        let changed = store.commit(&batch).expect("kept");
+        assert_eq!(changed.opened.len(), 3);
+
+        let spans = |batch: &Batch, changed: &Changed| -> Vec<_> {
+            let told = told(batch, changed, &store);
+            told.iter().filter_map(|told| Some(span::span(told, told.trace_id?, &own))).collect()
+        };
+        let changed = Changed { opened: vec![dropped.id, many.id], ..Changed::default() };
+        let first = spans(&batch, &changed);
+        let [span] = &first[..] else { panic!("{first:?}") };
+        assert_eq!(span.span_context.trace_id().to_bytes(), trace_id.0);
+        assert_eq!(span.parent_span_id.to_bytes(), span_id.0);
+        assert_eq!(span.start_time, SystemTime::UNIX_EPOCH + Duration::from_nanos(1_500));
+        assert_eq!(
+            (span.name.as_ref(), &span.status),
+            ("finding identity_dropped", &Status::error("`a` lost it"))
+        );
+        assert!(own.made(dropped.id, SpanId(span.span_context.span_id().to_bytes())));
+        let said = |span: &SpanData, key: &str| {
+            let value = span.attributes.iter().find(|attribute| attribute.key.as_str() == key)?;
+            Some(value.value.to_string())
+        };
+        for (key, expected) in [
+            (own::FINDING, dropped.id.to_string().as_str()),
+            ("hopseal.finding.rule", "identity_dropped"),
+            ("hopseal.finding.severity", "high"),
+            ("hopseal.finding.state", "open"),
+            ("hopseal.finding.service", "orders"),
+            ("hopseal.finding.caller", "gateway"),
+        ] {
+            assert_eq!(said(span, key).as_deref(), Some(expected), "{key}");
+        }
+
+        let info = Changed { opened: vec![standing.id], ..Changed::default() };
+        assert_eq!(spans(&batch, &info)[0].status, Status::Unset);
+
+        let retracted = Batch { retracted: vec![dropped.id], at: 9, ..Batch::default() };
+        let changed = store.commit(&retracted).expect("kept");
+        let state = store.finding(dropped.id).expect("a store").map(|finding| finding.state);
+        assert_eq!(state, Some(State::Retracted));
+        let later = spans(&retracted, &changed);
+        let [second] = &later[..] else { panic!("{later:?}") };
+        assert_eq!((second.name.as_ref(), &second.status), ("retracted identity_dropped", &Status::Unset));
+        assert_eq!(second.parent_span_id, span.parent_span_id);
+        assert_eq!(second.links.links[0].span_context.span_id(), span.span_context.span_id());
+        assert_ne!(second.span_context.span_id(), span.span_context.span_id());
+
+        let blank = log::blank();
+        let records = |batch: &Batch, changed: &Changed| -> Vec<_> {
+            told(batch, changed, &store).iter().map(|told| log::record(told, &blank)).collect()
+        };
+        let opened = Changed { opened: vec![dropped.id, many.id], ..Changed::default() };
+        let [of_trace, of_many] = &records(&Batch { at: 7, ..batch }, &opened)[..] else { panic!("two") };
+        assert_eq!(of_trace.event_name(), Some("hopseal.finding.opened"));
+        assert_eq!(of_trace.severity_number(), Some(LogSeverity::Error));
+        assert_eq!(
+            (of_trace.timestamp(), of_trace.observed_timestamp()),
+            (Some(moment(1_500)), Some(moment(7)))
+        );
+        let place = of_trace.trace_context().expect("a place");
+        assert_eq!((place.trace_id.to_bytes(), place.span_id.to_bytes()), (trace_id.0, span_id.0));
+        let of = |key: &str| {
+            of_trace
+                .attributes_iter()
+                .find(|(known, _)| known.as_str() == key)
+                .map(|(_, value)| value.clone())
+        };
+        assert_eq!(of(own::FINDING), Some(dropped.id.to_string().into()));
+        assert!(of_many.trace_context().is_none());
+        let [back] = &records(&retracted, &changed)[..] else { panic!("one") };
+        assert_eq!(back.event_name(), Some("hopseal.finding.retracted"));
+        assert_eq!(back.severity_number(), Some(LogSeverity::Info));
+    }
+
+    /// Guarantees: the end does not wait for a backend that is down, and what it did not get is counted.
+    #[test]
+    fn the_end_waits_for_nobody() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let own = Arc::new(OwnKey::of(folder.path()).expect("a key"));
+        let metrics = Arc::new(Metrics::new());
+        // Nothing listens there.
+        let settings = PublishSettings {
+            spans: Some("http://127.0.0.1:9/v1/traces".to_owned()),
+            logs: Some("http://127.0.0.1:9/v1/logs".to_owned()),
+        };
+        let publisher = Publisher::start(&settings, &own, &metrics).expect("started");
+        let store = Model::default();
+        for number in 1..=30_u8 {
+            let subject = Subject::Trace(TraceId([number; 16]));
+            let finding = Finding::new(Rule::IdentityDropped, subject, "");
+            let changed = Changed { opened: vec![finding.id], ..Changed::default() };
+            publisher.tell(&Batch { raised: vec![finding], ..Batch::default() }, &changed, &store);
+        }
+        drop(publisher);
+        assert_eq!(metrics.unsent.get(), 60);
+    }
+}
