@@ -119,7 +119,7 @@ pub use challenge::Challenge;
 #[cfg(feature = "jwt")]
 pub use claims::Expected;
 pub use clock::{Clock, SystemClock, UnixTime};
-pub use hopseal_identity::{Kind, Reason};
+pub use hopseal_identity::{CLOCK_SKEW, Kind, Reason};
 #[cfg(feature = "jwt")]
 pub use mesh::{ClientCertificate, Forwarded, Proxies};
 pub use observe::{Observed, Observer, Unobserved};

@@ -17,12 +17,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The id says which service and which of its keys. The next is added with `SealingKeys::add_to_file`, from a day on.
     let keys =
         SealingKeys::create_file(&folder.join(format!("{service}.keys.json")), &format!("{service}.1"))?;
-    // One for all services of the trust domain: by it they call one person the same.
+    // One for all services of the trust domain: by it they call one person the same. It stays if it is there.
     let mut private = std::fs::File::options();
     private.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut private, 0o600);
     let pseudonyms = PseudonymKey::new_base64url().ok_or("no randomness")?;
-    private.open(folder.join("pseudonym.key"))?.write_all(pseudonyms.as_bytes())?;
+    match private.open(folder.join("pseudonym.key")) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        file => file?.write_all(pseudonyms.as_bytes())?,
+    }
     Ok(writeln!(std::io::stdout(), "{}", String::from_utf8_lossy(&public_jwks([&keys])))?)
 }

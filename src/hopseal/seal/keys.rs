@@ -117,8 +117,7 @@ impl SealingKeys {
     pub fn create_file(path: &Path, kid: &str) -> Result<Self, SealingKeysError> {
         let set = set([new_jwk(kid, None)?.as_str()]);
         let keys = Self::from_jwks(set.as_bytes())?;
-        let mut options = File::options();
-        write(options.create_new(true), path, set.as_bytes()).map_err(SealingKeysError::Write)?;
+        write(path, set.as_bytes()).map_err(SealingKeysError::Write)?;
         Ok(keys)
     }
 
@@ -136,9 +135,9 @@ impl SealingKeys {
         // In the same folder: only within a file system is a rename whole or not at all.
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
-        let mut options = File::options();
-        let written = write(options.create(true).truncate(true), Path::new(&beside), set.as_bytes())
-            .and_then(|()| fs::rename(&beside, path));
+        // One that was left behind may be for others to read.
+        let _ = fs::remove_file(&beside);
+        let written = write(Path::new(&beside), set.as_bytes()).and_then(|()| fs::rename(&beside, path));
         if let Err(error) = written {
             // Whether it is there at all is not known; what counts is the first error.
             let _ = fs::remove_file(&beside);
@@ -207,11 +206,13 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SealingKeysError> {
     Ok(Zeroizing::new(fs::read(path).map_err(SealingKeysError::Read)?))
 }
 
-/// Writes a file that nobody else may read.
-fn write(options: &mut fs::OpenOptions, path: &Path, content: &[u8]) -> io::Result<()> {
+/// Writes a new file that nobody else may read.
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    let mut file = options.write(true).open(path)?;
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }

@@ -286,6 +286,7 @@ fn keys_are_made_and_kept_from_others() {
     let first = read();
     assert!(matches!(SealingKeys::create_file(&file, "gateway.1"), Err(SealingKeysError::Write(_))));
     assert_eq!(read(), first, "never written over");
+    std::fs::write(folder.path().join("keys.json.new"), "left behind").expect("written");
     let keys = add("gateway.2", 200).expect("another");
     let at = |now| keys.at(UnixTime(now)).map(SealingKey::kid);
     assert_eq!((at(199), at(200)), (Some("gateway.1"), Some("gateway.2")));

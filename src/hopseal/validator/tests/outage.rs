@@ -22,6 +22,8 @@ struct Idp {
     /// Ids of keys, each with the seed of its key.
     keys: Arc<Mutex<Vec<(String, u8)>>>,
     down: Arc<Mutex<bool>>,
+    /// Whether it says of opaque tokens that they are over.
+    over: Arc<Mutex<bool>>,
     asked: Arc<AtomicU64>,
 }
 
@@ -41,7 +43,9 @@ impl Fetch for Idp {
         if *self.down.lock().expect("no panic") {
             return Box::pin(async { Err(HttpFault::Timeout) });
         }
-        let body = if request.body.is_some() {
+        let body = if request.body.is_some() && *self.over.lock().expect("no panic") {
+            r#"{"active":false}"#.to_owned()
+        } else if request.body.is_some() {
             r#"{"active":true,"sub":"ann","iss":"https://op.example","aud":"orders","exp":1800086400,"iat":1800000000}"#
                 .to_owned()
         } else {
@@ -145,6 +149,35 @@ async fn the_provider_is_down_for_ten_minutes() {
             tokio::task::yield_now().await; // a refresh goes on behind
         }
     }
+}
+
+/// The row of the feed: while nothing is heard of it, keys go on to verify; a route with much to lose sees that it is behind, and asks
+/// the issuer about the very same token.
+#[cfg(feature = "events")]
+#[tokio::test]
+async fn the_feed_falls_silent_and_a_session_ends() {
+    use crate::events::{FeedSettings, Receiver};
+    let world = World::new();
+    let registry = Registry::from_yaml(REGISTRY).expect("a registry");
+    let feeds = [FeedSettings::new("idp", ["events"]).quiet(60)];
+    let revocations = Arc::clone(world.validator.revocations());
+    let receiver = Receiver::builder(&registry, world.keys.clone(), revocations, feeds);
+    let receiver = receiver.clock(world.clock.clone()).build().expect("a receiver");
+    let token = token("k1", 1);
+    let careful = async || match receiver.feed("idp").expect("a feed").is_behind {
+        true => ("asked", world.judge(&token, Credential::Opaque).await),
+        false => ("verified", world.judge(&token, Credential::AccessToken).await),
+    };
+    assert_eq!(careful().await, ("verified", "good"));
+    *world.idp.over.lock().expect("no panic") = true;
+    world.clock.set(NOW.plus(60));
+    assert_eq!(careful().await, ("verified", "good"));
+    world.clock.set(NOW.plus(61));
+    assert_eq!(careful().await, ("asked", "inactive"));
+    assert_eq!(world.judge(&token, Credential::AccessToken).await, "good", "where less is to lose");
+    world.idp.is_down(true);
+    world.clock.set(NOW.plus(91));
+    assert_eq!(careful().await, ("asked", "undecided"), "never taken for active");
 }
 
 /// Scenario: eight clients send tokens by the keys that are published, without a pause, while the provider takes a new key and
