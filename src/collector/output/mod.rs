@@ -5,6 +5,7 @@ pub(crate) mod jaeger;
 mod json;
 mod junit;
 mod ocsf;
+pub(crate) mod otlp;
 pub(crate) mod read;
 mod sarif;
 mod table;

@@ -84,8 +84,7 @@ async fn nothing(uri: Uri) -> Response {
 /// Why there is no answer at that path, for a program or for people.
 pub(crate) fn wrong(path: &str, problem: Problem) -> Response {
     match path.starts_with("/api/") {
-        true if jaeger::is_ours(path) => jaeger::Wrong(problem).into_response(),
-        true => problem.into_response(),
+        true => jaeger::wrong(path, problem).unwrap_or_else(IntoResponse::into_response),
         false => guard(Wrong(problem).into_response()),
     }
 }
