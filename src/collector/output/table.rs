@@ -11,7 +11,9 @@ use hopseal_correlate::report::{Group, HopRow, Report, TraceRow};
 use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_identity::Assurance;
 
-use self::cells::{Cell, Rows, clean};
+pub(crate) use self::cells::clean;
+
+use self::cells::{Cell, Rows};
 
 /// Traces printed as trees; the rest is counted.
 const MAX_TRACES: usize = 20;

@@ -187,7 +187,7 @@ where
     let store: Arc<dyn Store> = keeper.store();
     let _alerts = Alerts::start(&config.alerts, &store, &clock, &metrics)?;
     let api = Api { store, clock, people };
-    let pages = pages::router(Pages { api: api.clone(), tail: keeper.tail() });
+    let pages = pages::router(Pages { api: api.clone(), tail: keeper.tail(), links: config.links.clone() });
     let api = api::router(api.clone()).merge(jaeger::router(api)).merge(pages);
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Start)?;
     let (end, ended) = channel::<()>();

@@ -355,12 +355,16 @@ fn medium() -> At<String> {
     at("medium")
 }
 
-/// Where things are for people: links to them are put into what leaves.
+/// Where things are for people: links to them are put into pages, and into what leaves.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LinksFile {
     /// Where the pages are, as people reach them, such as `https://hopseal.shop.internal`.
     pub(crate) pages: Option<At<String>>,
+    /// Where a Grafana with our dashboards and data sources is: pages lead there.
+    pub(crate) grafana: Option<At<String>>,
+    /// Where a user interface of Jaeger is that has the traces: pages lead there.
+    pub(crate) jaeger: Option<At<String>>,
 }
 
 /// What is said of the service itself.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::alerts::AlertSettings;
 use super::keep::{KeepSettings, PublishSettings};
 use super::listen::{ConnectionLimits, Port};
+use super::pages::Links;
 use super::receiver::RequestLimits;
 use super::tls::TlsFiles;
 pub(crate) use error::ConfigError;
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     /// Where metrics are sent, and how often.
     pub(crate) otlp: Option<(String, Duration)>,
     pub(crate) alerts: AlertSettings,
+    /// Where else things are looked at.
+    pub(crate) links: Links,
     /// Where findings are sent by OTLP.
     pub(crate) findings: PublishSettings,
 }

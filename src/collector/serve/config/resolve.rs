@@ -23,6 +23,7 @@ use crate::serve::alerts::{Address, AlertSettings, Kind, ReceiverSettings};
 use crate::serve::delivery::{SenderId, ServicePattern};
 use crate::serve::keep::{Durability, KeepSettings, PublishSettings, WindowSettings};
 use crate::serve::listen::{ConnectionLimits, Port};
+use crate::serve::pages::Links;
 use crate::serve::people::KeyFile;
 use crate::serve::proof::KnownBy;
 use crate::serve::receiver::{Protocol, RequestLimits};
@@ -94,6 +95,10 @@ pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, Policy
         },
         keep: keep(&file.store, &file.windows)?,
         alerts: alerts(&file.alerts, &file.links, beside)?,
+        links: Links {
+            grafana: link(file.links.grafana.as_ref())?,
+            jaeger: link(file.links.jaeger.as_ref())?,
+        },
         log: file.telemetry.log,
         otlp: otlp(&file.telemetry)?,
         findings: PublishSettings {
