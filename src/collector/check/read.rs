@@ -22,8 +22,8 @@ const MAX_REJECTIONS: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) input: Input,
-    /// Files of which nothing could be read.
-    pub(super) unreadable: u64,
+    /// Files of which nothing could be read, and why.
+    pub(super) unreadable: Vec<Rejection>,
     /// Spans that other traces link to.
     pub(super) linked: Linked,
     /// What the records are to be read with.
@@ -88,15 +88,21 @@ pub(super) fn files(
         into.file = path.display().to_string();
         into.spans = 0;
         let rejected = into.outcome.input.rejected;
-        if let Err(reason) = one(path, dialects, &mut words, &mut into) {
-            into.outcome.unreadable += 1;
-            into.note(String::new(), reason.clone());
-            writeln!(err, "hopseal: `{}`: {reason}", path.display()).map_err(CheckError::Output)?;
-        } else if into.spans == 0 && into.outcome.input.rejected > rejected {
+        let read = one(path, dialects, &mut words, &mut into);
+        let reason = match read {
+            Err(reason) => {
+                into.note(String::new(), reason.clone());
+                Some(reason)
+            }
             // It looked like one of the formats, and nothing came of it.
-            into.outcome.unreadable += 1;
-            writeln!(err, "hopseal: `{}`: no span in it could be read", path.display())
-                .map_err(CheckError::Output)?;
+            Ok(()) if into.spans == 0 && into.outcome.input.rejected > rejected => {
+                Some("no span in it could be read".to_owned())
+            }
+            Ok(()) => None,
+        };
+        if let Some(reason) = reason {
+            writeln!(err, "hopseal: `{}`: {reason}", path.display()).map_err(CheckError::Notes)?;
+            into.outcome.unreadable.push(Rejection { file: into.file.clone(), at: String::new(), reason });
         }
         if let Some(error) = into.failed.take() {
             return Err(CheckError::Spill(error));
