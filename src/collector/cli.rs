@@ -180,6 +180,7 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
         Command::Policy(command) => {
             return match policy::run(&command, out, err) {
                 Ok(()) => Exit::Clean,
+                Err(error) if error.is_closed_pipe() => Exit::Clean,
                 Err(error) => failed(&error, error.exit(), err),
             };
         }
