@@ -26,8 +26,8 @@ pub struct Cli {
 enum Command {
     /// Judges every hop of trace files.
     #[command(
-        after_help = "Exit status: 2 wrong usage or configuration; 3 a file could not be read at all, or with \
-                            --strict anything was rejected; 1 a finding at or over --fail-on, or a minimum missed; \
+        after_help = "Exit status: 2 wrong usage or configuration, or the result could not be written; 3 a file could \
+                            not be read at all, or with --strict anything was rejected; 1 a finding at or over --fail-on, or a minimum missed; \
                             0 otherwise."
     )]
     Check(CheckArgs),
@@ -98,7 +98,8 @@ pub struct CheckArgs {
     /// Fails when proven/hops is lower (0 to 1).
     #[arg(long, value_name = "RATIO", value_parser = ratio)]
     min_proven: Option<f64>,
-    /// A JSON report of an earlier run: only groups of findings that it does not hold fail this one.
+    /// A JSON report of an earlier run: only findings unlike those in it fail this one. Alike are findings of one group,
+    /// and of credentials those of one class and attribute.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// Anything rejected fails the run with 3.
@@ -193,6 +194,7 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
         Command::Policy(command) => {
             return match policy::run(&command, out, err) {
                 Ok(()) => Exit::Clean,
+                Err(error) if error.is_closed_pipe() => Exit::Clean,
                 Err(error) => failed(&error, error.exit(), err),
             };
         }
@@ -213,12 +215,18 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
             strict: args.strict,
         },
     };
-    let written = check::run(&settings, err).and_then(|checked| {
-        Ok((checked.exit(&settings.gate), output::write(args.format, colour, &checked, &settings.gate, out)?))
-    });
-    match written {
-        Ok((exit, ())) => exit,
-        Err(error) => failed(&error, error.exit(), err),
+    let checked = match check::run(&settings, err) {
+        Ok(checked) => checked,
+        Err(error) => return failed(&error, error.exit(), err),
+    };
+    match output::write(args.format, colour, &checked, &settings.gate, out) {
+        Err(error) if !error.is_closed_pipe() => return failed(&error, error.exit(), err),
+        // Whoever closed the pipe has what they wanted; the verdict stands.
+        Ok(()) | Err(_) => {}
+    }
+    match &checked.unsaved {
+        Some(error) => failed(error, error.exit(), err),
+        None => checked.exit(&settings.gate),
     }
 }
 

@@ -129,12 +129,24 @@ impl ServiceRow {
 }
 
 /// Findings quieted for one reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SuppressedRow {
     /// How many.
     pub count: u64,
     /// The first day on which one of the declarations that quieted them ends, if any does.
     pub expires: Option<Date>,
+    /// How many of each operation.
+    pub operations: BTreeMap<String, u64>,
+}
+
+impl SuppressedRow {
+    /// The operations, the most frequent first.
+    #[must_use]
+    pub fn by_count(&self) -> Vec<(&str, u64)> {
+        let mut operations: Vec<_> = self.operations.iter().map(|(name, count)| (&**name, *count)).collect();
+        operations.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        operations
+    }
 }
 
 /// How much of everything is covered.
@@ -261,6 +273,7 @@ impl Tally {
             let row = self.report.suppressed.entry(key).or_default();
             row.count += 1;
             row.expires = row.expires.into_iter().chain(suppressed.expires).min();
+            *row.operations.entry(suppressed.finding.operation).or_default() += 1;
         }
     }
 

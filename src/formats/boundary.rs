@@ -42,6 +42,11 @@ impl Boundary {
         }
     }
 
+    /// Whether what was fed ends inside a string.
+    pub(crate) fn in_string(&self) -> bool {
+        self.quoted
+    }
+
     /// The end of the value that `bytes` begins with, if it is all there.
     pub(crate) fn of(bytes: &[u8]) -> Option<usize> {
         Self::default().feed(bytes)

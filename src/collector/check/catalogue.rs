@@ -67,6 +67,23 @@ pub fn load(path: &Path) -> Result<Catalogue, CheckError> {
     Ok(catalogue)
 }
 
+/// Finds out whether a catalogue can be written there, before anything is read. What is there stays as it is.
+pub(super) fn try_path(path: &Path) -> Result<(), CheckError> {
+    let is_new = match std::fs::metadata(path) {
+        Ok(about) if about.is_file() || about.is_dir() => false,
+        // A pipe or device takes what comes.
+        Ok(_) => return Ok(()),
+        Err(_) => true,
+    };
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    let tried = match opened {
+        Ok(_) if is_new => std::fs::remove_file(path),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    tried.map_err(|source| CheckError::Write { path: path.to_owned(), source })
+}
+
 pub(super) fn save(path: &Path, catalogue: &Catalogue) -> Result<(), CheckError> {
     let services = catalogue.services().map(|(service, operations)| ServiceEntry {
         name: service.name.to_owned(),
@@ -97,6 +114,21 @@ pub(super) fn save(path: &Path, catalogue: &Catalogue) -> Result<(), CheckError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_tried_without_a_trace() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("catalogue.json");
+        try_path(&path).expect("a new file");
+        assert!(!path.exists());
+        std::fs::write(&path, "kept").expect("written");
+        try_path(&path).expect("an old file");
+        assert_eq!(std::fs::read(&path).expect("read"), b"kept");
+        for bad in [folder.path(), &folder.path().join("none/catalogue.json")] {
+            let error = try_path(bad).expect_err("no file can be there");
+            assert_eq!(error.exit(), super::super::Exit::Usage);
+        }
+    }
 
     #[test]
     fn what_is_saved_is_loaded() {

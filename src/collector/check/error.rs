@@ -68,6 +68,9 @@ pub enum CheckError {
     /// The result cannot be written.
     #[error("cannot write the result")]
     Output(#[source] io::Error),
+    /// Notes beside the result cannot be written.
+    #[error("cannot write to standard error")]
+    Notes(#[source] io::Error),
     /// Spans past the memory budget cannot be sorted on disk.
     #[error("cannot sort spans on disk; `--memory` says how many are kept in memory")]
     Spill(#[source] io::Error),
@@ -80,16 +83,15 @@ impl From<io::Error> for CheckError {
 }
 
 impl CheckError {
-    /// The exit status: configuration is 2, what the machine refuses is 3.
+    /// The exit status: always 2. Files that cannot be read are no error here.
     #[must_use]
     pub const fn exit(&self) -> Exit {
-        match self {
-            Self::Open { .. }
-            | Self::Parse { .. }
-            | Self::Policy { .. }
-            | Self::Keys { .. }
-            | Self::Dialects(_) => Exit::Usage,
-            Self::Write { .. } | Self::Output(_) | Self::Spill(_) => Exit::Unreadable,
-        }
+        Exit::Usage
+    }
+
+    /// Whether whoever reads the result has closed the pipe: they have what they wanted.
+    #[must_use]
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe)
     }
 }

@@ -1,9 +1,10 @@
 //! What fails a run.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use hopseal_correlate::finding::{Confidence, Finding, Severity};
-use hopseal_correlate::report::Report;
+use hopseal_correlate::report::{Coverage, Report};
 
 use super::Baseline;
 
@@ -15,9 +16,9 @@ pub enum Exit {
     Clean = 0,
     /// Findings at or over the limit, or a minimum missed.
     Findings = 1,
-    /// Wrong usage or configuration.
+    /// Wrong usage or configuration, or the result could not be written.
     Usage = 2,
-    /// A file could not be read at all, or with `--strict` anything was rejected.
+    /// A file of the input could not be read at all, or with `--strict` anything was rejected.
     Unreadable = 3,
 }
 
@@ -57,21 +58,24 @@ impl Gate {
     /// The exit status of a report.
     #[must_use]
     pub fn exit(&self, report: &Report, baseline: Option<&Baseline>, unreadable: u64) -> Exit {
-        let coverage = &report.coverage;
-        let misses = |least: Option<f64>, part: u64| {
-            // Nothing judged is nothing covered.
-            least.is_some_and(|least| (part as f64) < least * (coverage.hops as f64) || coverage.hops == 0)
-        };
         if unreadable > 0 || (self.strict && report.input.rejected > 0) {
             Exit::Unreadable
         } else if self.fails_on_findings(report, baseline)
-            || misses(self.min_coverage, coverage.identified)
-            || misses(self.min_proven, coverage.proven)
+            || self.minimums(report).any(|minimum| minimum.is_missed())
         {
             Exit::Findings
         } else {
             Exit::Clean
         }
+    }
+
+    /// The minimums that were asked for, and what was reached.
+    pub fn minimums(&self, report: &Report) -> impl Iterator<Item = Minimum> + use<> {
+        let Coverage { hops, identified, proven, .. } = report.coverage;
+        let of =
+            |name, least: Option<f64>, reached| least.map(|least| Minimum { name, least, reached, hops });
+        let coverage = of("coverage", self.min_coverage, identified);
+        coverage.into_iter().chain(of("proven", self.min_proven, proven))
     }
 
     fn fails_on_findings(&self, report: &Report, baseline: Option<&Baseline>) -> bool {
@@ -89,14 +93,47 @@ impl Gate {
         };
         finding.severity >= least
             && finding.confidence > Confidence::Hint
-            && baseline.is_none_or(|baseline| !baseline.knows(finding.group_id))
+            && baseline.is_none_or(|baseline| !baseline.knows(finding))
+    }
+}
+
+/// A share of all hops that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Minimum {
+    /// Of what: `coverage` or `proven`, as in `--min-coverage`.
+    pub name: &'static str,
+    /// The least share, from 0 to 1.
+    pub least: f64,
+    /// Hops that count.
+    pub reached: u64,
+    /// All hops.
+    pub hops: u64,
+}
+
+impl Minimum {
+    /// Whether fewer hops count than were asked for. Nothing judged is nothing covered.
+    #[must_use]
+    pub fn is_missed(&self) -> bool {
+        (self.reached as f64) < self.least * (self.hops as f64) || self.hops == 0
+    }
+}
+
+impl fmt::Display for Minimum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, least, reached, hops } = self;
+        let word = if *name == "coverage" { "identified" } else { name };
+        write!(f, "--min-{name} {least}: {reached} of {hops} hops are {word}")?;
+        match hops {
+            0 => Ok(()),
+            _ => write!(f, " ({:.1} %)", *reached as f64 * 100.0 / *hops as f64),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use hopseal_correlate::finding::{FindingId, Subject};
-    use hopseal_correlate::report::{Coverage, Input};
+    use hopseal_correlate::report::Input;
     use hopseal_correlate::rule::Rule;
     use hopseal_correlate::sink::TraceId;
 
@@ -143,8 +180,10 @@ mod tests {
     fn a_baseline_forgives_the_groups_it_knows() {
         let high = report(Severity::High, Confidence::Certain);
         let gate = gate(FailOn::High, None, None, false);
-        let known = Baseline::of([FindingId([0; 16])]);
+        let known = Baseline::of(&high.findings);
         assert_eq!(gate.exit(&high, Some(&known), 0), Exit::Clean);
-        assert_eq!(gate.exit(&high, Some(&Baseline::of([FindingId([7; 16])])), 0), Exit::Findings);
+        let mut other = high.findings[0].clone();
+        other.group_id = FindingId([7; 16]);
+        assert_eq!(gate.exit(&high, Some(&Baseline::of([&other])), 0), Exit::Findings);
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn load(
     for key in skipped {
         let (path, fault) = (path.display(), key.fault);
         writeln!(err, "hopseal: keys `{path}`: key {} is not used: {fault}", key.index)
-            .map_err(CheckError::Output)?;
+            .map_err(CheckError::Notes)?;
     }
     Ok(Some(check))
 }

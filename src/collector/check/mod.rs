@@ -9,14 +9,15 @@ mod policy;
 mod read;
 mod store;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use hopseal_correlate::across::Across;
+use hopseal_correlate::finding::Finding;
 use hopseal_correlate::hop::Hops;
 use hopseal_correlate::judge::Judge;
 use hopseal_correlate::record::Span;
-use hopseal_correlate::report::{ListHops, Report, Tally};
+use hopseal_correlate::report::{ListHops, Rejection, Report, Tally};
 use hopseal_correlate::survey::{self, Survey, WHEN_ASKING, rests_on_others};
 use hopseal_correlate::trace::Trace;
 use hopseal_correlate::validation::Services;
@@ -24,7 +25,7 @@ use hopseal_correlate::validation::Services;
 pub use baseline::Baseline;
 pub use catalogue::load as load_catalogue;
 pub use error::CheckError;
-pub use gate::{Exit, FailOn, Gate};
+pub use gate::{Exit, FailOn, Gate, Minimum};
 pub(crate) use keys::load as load_keys;
 pub use policy::load_policy;
 pub use store::{MAX_SPANS, MAX_TRACE_BYTES, Store};
@@ -77,15 +78,24 @@ pub struct Checked {
     pub report: Report,
     /// The earlier run it is held against, if any.
     pub baseline: Option<Baseline>,
-    /// Files of which nothing could be read.
-    pub unreadable: u64,
+    /// Files of which nothing could be read, and why.
+    pub unreadable: Vec<Rejection>,
+    /// The files, as they were named.
+    pub files: Vec<PathBuf>,
+    /// Why the catalogue was not written, when it was not.
+    pub unsaved: Option<CheckError>,
 }
 
 impl Checked {
     /// The exit status: the first that applies of 3, 1, 0. (2 is a [`CheckError`].)
     #[must_use]
     pub fn exit(&self, gate: &Gate) -> Exit {
-        gate.exit(&self.report, self.baseline.as_ref(), self.unreadable)
+        gate.exit(&self.report, self.baseline.as_ref(), self.unreadable.len() as u64)
+    }
+
+    /// Whether the earlier run did not have a finding like this; `None` without an earlier run.
+    pub(crate) fn is_new(&self, finding: &Finding) -> Option<bool> {
+        self.baseline.as_ref().map(|baseline| !baseline.knows(finding))
     }
 }
 
@@ -93,12 +103,15 @@ impl Checked {
 ///
 /// # Errors
 /// Configuration that cannot be used, or a disk that cannot be written. Files that cannot be read are no error
-/// here: they are in the report.
+/// here: they are in the report. A catalogue that cannot be written in the end is none either: [`Checked::unsaved`].
 pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckError> {
     let (policy, dialects) = load_policy(settings.policy.as_deref())?;
     let given = settings.catalogue.as_deref().map(catalogue::load).transpose()?;
     let baseline = settings.baseline.as_deref().map(Baseline::load).transpose()?;
     let keys = keys::load(settings.keys.as_ref(), policy.thresholds.skew, err)?;
+    if let Some(path) = &settings.write_catalogue {
+        catalogue::try_path(path)?;
+    }
     let (mut store, read) = read::files(&settings.files, &dialects, settings.memory, err)?;
 
     let seals = |trace_id, span: &Span<'_>| keys.as_ref().and_then(|keys| keys.verdict(trace_id, span));
@@ -130,9 +143,7 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
         services.for_each(|service| unasked.add(service));
         Ok(())
     })?;
-    if let Some(path) = &settings.write_catalogue {
-        catalogue::save(path, &survey.catalogue)?;
-    }
+    let saved = settings.write_catalogue.as_ref().map(|path| catalogue::save(path, &survey.catalogue));
     if let Some(given) = &given {
         survey.catalogue = given.clone();
     }
@@ -164,12 +175,33 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
         input.rejections.push(read::left_out(store.left_out()));
     }
     let report = tally.finish(input);
-    for (at, reason) in &report.unevaluated {
+    let checked = Checked {
+        report,
+        baseline,
+        unreadable: read.unreadable,
+        files: settings.files.clone(),
+        unsaved: saved.and_then(Result::err),
+    };
+    notes(&checked, &settings.gate, err).map_err(CheckError::Notes)?;
+    Ok(checked)
+}
+
+/// Says what the formats may not show, or not in time.
+fn notes(checked: &Checked, gate: &Gate, err: &mut dyn Write) -> io::Result<()> {
+    for (at, reason) in &checked.report.unevaluated {
         writeln!(
             err,
             "hopseal: policy, {at}: this condition could not be evaluated and quieted nothing: {reason}"
-        )
-        .map_err(CheckError::Output)?;
+        )?;
     }
-    Ok(Checked { report, baseline, unreadable: read.unreadable })
+    for (service, method) in checked.baseline.iter().flat_map(|it| it.without_routes(&checked.report)) {
+        writeln!(
+            err,
+            "hopseal: baseline: spans of `{service}` name no route, only `{method}`: what is known of one is known of all"
+        )?;
+    }
+    for minimum in gate.minimums(&checked.report).filter(Minimum::is_missed) {
+        writeln!(err, "hopseal: missed {minimum}")?;
+    }
+    Ok(())
 }

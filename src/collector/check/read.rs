@@ -22,8 +22,8 @@ const MAX_REJECTIONS: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) input: Input,
-    /// Files of which nothing could be read.
-    pub(super) unreadable: u64,
+    /// Files of which nothing could be read, and why.
+    pub(super) unreadable: Vec<Rejection>,
     /// Spans that other traces link to.
     pub(super) linked: Linked,
     /// What the records are to be read with.
@@ -35,12 +35,15 @@ struct Into {
     store: Store,
     outcome: Outcome,
     file: String,
+    /// Spans of it.
+    spans: u64,
     /// The first failure to spill; nothing is added after it.
     failed: Option<io::Error>,
 }
 
 impl Records for &mut Into {
     fn record(&mut self, _trace_id: TraceId, bytes: &[u8]) {
+        self.spans += 1;
         if self.failed.is_none() {
             self.failed = self.store.add(bytes).err();
         }
@@ -72,16 +75,34 @@ pub(super) fn files(
     memory: usize,
     err: &mut dyn Write,
 ) -> Result<(Store, Outcome), CheckError> {
-    let mut into =
-        Into { store: Store::new(memory), outcome: Outcome::default(), file: String::new(), failed: None };
+    let mut into = Into {
+        store: Store::new(memory),
+        outcome: Outcome::default(),
+        file: String::new(),
+        spans: 0,
+        failed: None,
+    };
     let mut words = Words::default();
     for path in paths {
         into.outcome.input.files += 1;
         into.file = path.display().to_string();
-        if let Err(reason) = one(path, dialects, &mut words, &mut into) {
-            into.outcome.unreadable += 1;
-            into.note(String::new(), reason.clone());
-            writeln!(err, "hopseal: `{}`: {reason}", path.display()).map_err(CheckError::Output)?;
+        into.spans = 0;
+        let rejected = into.outcome.input.rejected;
+        let read = one(path, dialects, &mut words, &mut into);
+        let reason = match read {
+            Err(reason) => {
+                into.note(String::new(), reason.clone());
+                Some(reason)
+            }
+            // It looked like one of the formats, and nothing came of it.
+            Ok(()) if into.spans == 0 && into.outcome.input.rejected > rejected => {
+                Some("no span in it could be read".to_owned())
+            }
+            Ok(()) => None,
+        };
+        if let Some(reason) = reason {
+            writeln!(err, "hopseal: `{}`: {reason}", path.display()).map_err(CheckError::Notes)?;
+            into.outcome.unreadable.push(Rejection { file: into.file.clone(), at: String::new(), reason });
         }
         if let Some(error) = into.failed.take() {
             return Err(CheckError::Spill(error));

@@ -1,28 +1,37 @@
 //! The JSON report, version 1: one object, or one trace or finding a line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use hopseal_correlate::finding::{Finding, Who};
-use hopseal_correlate::report::{Group, HopRow, Report, ServiceRow, TraceRow};
+use hopseal_correlate::report::{Group, HopRow, ServiceRow, TraceRow};
 use hopseal_identity::Assurance;
 use serde::Serialize;
 use serde::ser::Serializer;
 
+use crate::check::{Checked, Gate, Minimum};
+
+/// Operations listed of those that are quieted for one reason.
+const MAX_OPERATIONS: usize = 20;
+
 /// Writes one object.
-pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, &ReportShape::from(report))?;
+pub(super) fn write(checked: &Checked, gate: &Gate, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &ReportShape::of(checked, gate))?;
     writeln!(out)
 }
 
 /// Writes one trace or finding a line, traces first.
-pub(super) fn write_lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_lines(checked: &Checked, out: &mut dyn Write) -> io::Result<()> {
+    let report = &checked.report;
     for trace in &report.traces {
         serde_json::to_writer(&mut *out, &Line::Trace(&trace.into()))?;
         writeln!(out)?;
     }
     for finding in &report.findings {
-        serde_json::to_writer(&mut *out, &Line::Finding(&finding.into()))?;
+        serde_json::to_writer(
+            &mut *out,
+            &Line::Finding(&FindingShape::of(finding, checked.is_new(finding))),
+        )?;
         writeln!(out)?;
     }
     Ok(())
@@ -33,7 +42,7 @@ pub(super) fn write_lines(report: &Report, out: &mut dyn Write) -> io::Result<()
 /// # Errors
 /// Never in practice: there is nothing in it that JSON cannot say.
 pub(crate) fn finding(finding: &Finding) -> serde_json::Result<String> {
-    serde_json::to_string(&FindingShape::from(finding))
+    serde_json::to_string(&FindingShape::of(finding, None))
 }
 
 #[derive(Serialize)]
@@ -62,11 +71,21 @@ struct ReportShape<'a> {
     suppressed: Vec<SuppressedShape<'a>>,
     services: Vec<ServiceShape<'a>>,
     coverage: CoverageShape,
+    /// Minimums that were asked for and not reached.
+    missed: Vec<MissedShape>,
 }
 
-impl<'a> From<&'a Report> for ReportShape<'a> {
-    fn from(report: &'a Report) -> Self {
+impl<'a> ReportShape<'a> {
+    fn of(checked: &'a Checked, gate: &Gate) -> Self {
+        let report = &checked.report;
         let input = &report.input;
+        // Without a baseline there is nothing that is new or not.
+        let mut new_groups = checked.baseline.is_some().then(BTreeSet::new);
+        if let Some(groups) = &mut new_groups {
+            let new = report.findings.iter().filter(|finding| checked.is_new(finding) == Some(true));
+            groups.extend(new.map(|finding| finding.group_id));
+        }
+        let group = |group| GroupShape::of(group, new_groups.as_ref().map(|new| new.contains(&group.id)));
         Self {
             version: 1,
             input: InputShape {
@@ -74,6 +93,7 @@ impl<'a> From<&'a Report> for ReportShape<'a> {
                 spans: input.spans,
                 duplicates: input.duplicates,
                 rejected: input.rejected,
+                unreadable: checked.unreadable.len(),
                 rejections: input
                     .rejections
                     .iter()
@@ -81,8 +101,8 @@ impl<'a> From<&'a Report> for ReportShape<'a> {
                     .collect(),
             },
             traces: report.traces.iter().map(TraceShape::from).collect(),
-            findings: report.findings.iter().map(FindingShape::from).collect(),
-            groups: report.groups.iter().map(GroupShape::from).collect(),
+            findings: report.findings.iter().map(|it| FindingShape::of(it, checked.is_new(it))).collect(),
+            groups: report.groups.iter().map(group).collect(),
             suppressed: report
                 .suppressed
                 .iter()
@@ -91,6 +111,13 @@ impl<'a> From<&'a Report> for ReportShape<'a> {
                     reason: reason.as_str(),
                     service,
                     count: row.count,
+                    operations: row
+                        .by_count()
+                        .into_iter()
+                        .take(MAX_OPERATIONS)
+                        .map(|(operation, count)| OperationShape { operation, count })
+                        .collect(),
+                    more_operations: row.operations.len().saturating_sub(MAX_OPERATIONS),
                     expires: row.expires.map(|date| date.to_string()),
                 })
                 .collect(),
@@ -101,6 +128,16 @@ impl<'a> From<&'a Report> for ReportShape<'a> {
                 proven: report.coverage.proven,
                 uncovered: report.coverage.uncovered,
             },
+            missed: gate
+                .minimums(report)
+                .filter(Minimum::is_missed)
+                .map(|it| MissedShape {
+                    minimum: it.name,
+                    least: it.least,
+                    reached: it.reached,
+                    hops: it.hops,
+                })
+                .collect(),
         }
     }
 }
@@ -111,6 +148,8 @@ struct InputShape<'a> {
     spans: u64,
     duplicates: u64,
     rejected: u64,
+    /// Files of which nothing could be read.
+    unreadable: usize,
     rejections: Vec<RejectionShape<'a>>,
 }
 
@@ -249,6 +288,9 @@ struct FindingShape<'a> {
     message: &'a str,
     evidence: &'a BTreeMap<&'static str, String>,
     fix: &'a str,
+    /// Whether the baseline does not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -257,8 +299,8 @@ struct PrincipalsShape<'a> {
     here: Option<PrincipalShape<'a>>,
 }
 
-impl<'a> From<&'a Finding> for FindingShape<'a> {
-    fn from(finding: &'a Finding) -> Self {
+impl<'a> FindingShape<'a> {
+    fn of(finding: &'a Finding, new: Option<bool>) -> Self {
         Self {
             id: Hex(finding.id),
             group_id: Hex(finding.group_id),
@@ -278,6 +320,7 @@ impl<'a> From<&'a Finding> for FindingShape<'a> {
             message: &finding.message,
             evidence: &finding.evidence,
             fix: &finding.fix,
+            new,
         }
     }
 }
@@ -293,10 +336,13 @@ struct GroupShape<'a> {
     count: u64,
     first: String,
     last: String,
+    /// Whether the baseline does not have all that is in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<bool>,
 }
 
-impl<'a> From<&'a Group> for GroupShape<'a> {
-    fn from(group: &'a Group) -> Self {
+impl<'a> GroupShape<'a> {
+    fn of(group: &'a Group, new: Option<bool>) -> Self {
         Self {
             id: Hex(group.id),
             rule: group.rule.as_str(),
@@ -307,6 +353,7 @@ impl<'a> From<&'a Group> for GroupShape<'a> {
             count: group.count,
             first: group.first.to_string(),
             last: group.last.to_string(),
+            new,
         }
     }
 }
@@ -317,9 +364,26 @@ struct SuppressedShape<'a> {
     reason: &'static str,
     service: &'a str,
     count: u64,
+    /// The most frequent.
+    operations: Vec<OperationShape<'a>>,
+    more_operations: usize,
     /// The first day on which a declaration behind this ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
+}
+
+#[derive(Serialize)]
+struct OperationShape<'a> {
+    operation: &'a str,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct MissedShape {
+    minimum: &'static str,
+    least: f64,
+    reached: u64,
+    hops: u64,
 }
 
 #[derive(Serialize)]

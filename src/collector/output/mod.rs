@@ -13,8 +13,11 @@ mod table;
 mod tests;
 pub(crate) mod trail;
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::Write;
 
+use hopseal_correlate::finding::{Finding, FindingId};
 use hopseal_correlate::policy::Date;
 use hopseal_correlate::report::Report;
 
@@ -51,14 +54,13 @@ pub fn write(
     gate: &Gate,
     out: &mut dyn Write,
 ) -> Result<(), CheckError> {
-    let report = &checked.report;
     let written = match format {
-        Format::Json => json::write(report, out),
-        Format::Jsonl => json::write_lines(report, out),
-        Format::Junit => junit::write(report, gate, checked.baseline.as_ref(), out),
-        Format::Ocsf => ocsf::write(report, out),
-        Format::Sarif => sarif::write(report, out),
-        Format::Table => table::write(report, colour, out),
+        Format::Json => json::write(checked, gate, out),
+        Format::Jsonl => json::write_lines(checked, out),
+        Format::Junit => junit::write(checked, gate, out),
+        Format::Ocsf => ocsf::write(checked, out),
+        Format::Sarif => sarif::write(checked, gate, out),
+        Format::Table => table::write(checked, gate, colour, out),
     };
     written.and_then(|()| out.flush()).map_err(CheckError::Output)
 }
@@ -66,6 +68,42 @@ pub fn write(
 /// Writes the traces of a report hop by hop, and what was found in them, as the table has it.
 pub(crate) fn traces(report: &Report, colour: bool, out: &mut dyn Write) -> std::io::Result<()> {
     table::write_traces(report, colour, out)
+}
+
+/// Findings of one group that say the same.
+struct Alike<'r> {
+    /// The surest of them.
+    example: &'r Finding,
+    count: u64,
+    /// Whether an earlier run did not have it; `None` without an earlier run.
+    is_new: Option<bool>,
+}
+
+/// The findings of each group by what they say: the new ones first, then the surest.
+fn by_group<'r>(
+    report: &'r Report,
+    is_new: &dyn Fn(&Finding) -> Option<bool>,
+) -> BTreeMap<FindingId, Vec<Alike<'r>>> {
+    let mut places: BTreeMap<(FindingId, &str, Option<bool>), usize> = BTreeMap::new();
+    let mut groups: BTreeMap<FindingId, Vec<Alike<'r>>> = BTreeMap::new();
+    for finding in &report.findings {
+        let is_new = is_new(finding);
+        let group = groups.entry(finding.group_id).or_default();
+        let place = *places.entry((finding.group_id, &finding.message, is_new)).or_insert(group.len());
+        match group.get_mut(place) {
+            Some(alike) => {
+                alike.count += 1;
+                if finding.confidence > alike.example.confidence {
+                    alike.example = finding;
+                }
+            }
+            None => group.push(Alike { example: finding, count: 1, is_new }),
+        }
+    }
+    for group in groups.values_mut() {
+        group.sort_by_key(|alike| Reverse((alike.is_new, alike.example.confidence)));
+    }
+    groups
 }
 
 /// A moment as ISO 8601 writes it, to the second, or with so many digits after it.

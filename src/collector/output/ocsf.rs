@@ -1,13 +1,15 @@
 //! OCSF Detection Findings (class 2004 of schema 1.9.0, <https://schema.ocsf.io/1.9.0/classes/detection_finding>),
 //! one a line, for security lakes and SIEMs.
 //!
-//! It leaves the machine, so it never names a principal.
+//! It leaves the machine, so it names no principal of its own accord. An operation is what the service called it: ids and
+//! addresses of mail in it are masked, a word is not told from a name.
 
 use std::io::{self, Write};
 
 use hopseal_correlate::finding::{Confidence, Finding, Severity};
-use hopseal_correlate::report::Report;
 use serde_json::json;
+
+use crate::check::Checked;
 
 /// The released version of the schema that this writes.
 const VERSION: &str = "1.9.0";
@@ -15,9 +17,13 @@ const CATEGORY_FINDINGS: u32 = 2;
 const CLASS_DETECTION_FINDING: u32 = 2004;
 const ACTIVITY_CREATE: u32 = 1;
 
-pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    for finding in &report.findings {
-        serde_json::to_writer(&mut *out, &event(finding))?;
+pub(super) fn write(checked: &Checked, out: &mut dyn Write) -> io::Result<()> {
+    for finding in &checked.report.findings {
+        let mut event = event(finding);
+        if let (Some(is_new), Some(unmapped)) = (checked.is_new(finding), event["unmapped"].as_object_mut()) {
+            unmapped.insert("new".to_owned(), is_new.into());
+        }
+        serde_json::to_writer(&mut *out, &event)?;
         writeln!(out)?;
     }
     Ok(())

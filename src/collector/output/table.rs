@@ -7,13 +7,15 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use hopseal_correlate::finding::{Finding, Severity, Who};
-use hopseal_correlate::report::{Group, HopRow, Report, TraceRow};
+use hopseal_correlate::report::{Group, HopRow, Report, SuppressedRow, TraceRow};
 use hopseal_correlate::sink::{SpanId, TraceId};
-use hopseal_identity::Assurance;
+use hopseal_identity::{Assurance, Basis};
 
 pub(crate) use self::cells::clean;
 
 use self::cells::{Cell, Rows};
+use super::{Alike, by_group};
+use crate::check::{Checked, Gate, Minimum};
 
 /// Traces printed as trees; the rest is counted.
 const MAX_TRACES: usize = 20;
@@ -25,21 +27,28 @@ const MAX_INDENT: usize = 24;
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
+/// Different things that are said of one group.
+const MAX_ALIKE: usize = 10;
+/// Operations named of those that are quieted for one reason.
+const MAX_OPERATIONS: usize = 3;
+
 /// Writes the report; with colours where `colour` says so.
-pub(super) fn write(report: &Report, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(checked: &Checked, gate: &Gate, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+    let report = &checked.report;
     let mut page = Page { out, colour };
     page.traces(report)?;
-    page.findings(report)?;
+    page.findings(report, &|finding| checked.is_new(finding))?;
     page.suppressed(report)?;
     page.coverage(report)?;
-    page.rejections(report)
+    page.rejections(report)?;
+    page.failures(checked, gate)
 }
 
 /// Writes the traces of the report and what was found in them, and nothing that is added up.
 pub(super) fn write_traces(report: &Report, colour: bool, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page { out, colour };
     page.traces(report)?;
-    page.findings(report)
+    page.findings(report, &|_| None)
 }
 
 struct Page<'o> {
@@ -93,9 +102,23 @@ impl Page<'_> {
             self.trace(trace, &at)?;
         }
         match traces.len().saturating_sub(MAX_TRACES) {
-            0 => Ok(()),
-            more => writeln!(self.out, "... and {more} more traces; --format json lists them all\n"),
+            0 => {}
+            more => writeln!(self.out, "... and {more} more traces; --format json lists them all\n")?,
         }
+        let shown = traces.iter().take(MAX_TRACES).flat_map(|trace| &trace.hops);
+        let shown: BTreeSet<&str> =
+            shown.filter(|hop| shows_basis(hop)).map(|hop| hop.basis.as_str()).collect();
+        if shown.is_empty() {
+            return Ok(());
+        }
+        for basis in [Basis::Claimed, Basis::Reverified, Basis::AuthenticatedSender] {
+            let word = basis.as_str();
+            if shown.contains(word) {
+                let style = if self.colour { DIM } else { Style::new() };
+                writeln!(self.out, "{style}({word}): {}{style:#}", meaning(basis))?;
+            }
+        }
+        writeln!(self.out)
     }
 
     fn trace(&mut self, trace: &TraceRow, at: &BTreeMap<(TraceId, SpanId), Vec<&Finding>>) -> io::Result<()> {
@@ -122,22 +145,24 @@ impl Page<'_> {
         writeln!(self.out)
     }
 
-    fn findings(&mut self, report: &Report) -> io::Result<()> {
+    fn findings(&mut self, report: &Report, is_new: &dyn Fn(&Finding) -> Option<bool>) -> io::Result<()> {
         if report.findings.is_empty() {
             return writeln!(self.out, "No findings.\n");
         }
         self.heading("FINDINGS")?;
-        let mut examples: BTreeMap<_, &Finding> = BTreeMap::new();
-        for finding in &report.findings {
-            examples.entry(finding.group_id).or_insert(finding);
-        }
+        let groups = by_group(report, is_new);
         for group in &report.groups {
-            self.group(group, examples.get(&group.id).copied())?;
+            self.group(group, groups.get(&group.id).map_or(&[], Vec::as_slice))?;
         }
         writeln!(self.out)
     }
 
-    fn group(&mut self, group: &Group, example: Option<&Finding>) -> io::Result<()> {
+    fn group(&mut self, group: &Group, alike: &[Alike<'_>]) -> io::Result<()> {
+        let word = |is_new| match is_new {
+            None => "",
+            Some(true) => "new",
+            Some(false) => "known",
+        };
         let head = vec![
             Cell::new(group.severity.as_str()).styled(of_severity(group.severity)),
             Cell::new(group.rule.as_str()).styled(BOLD),
@@ -145,15 +170,24 @@ impl Page<'_> {
             Cell::new(&clean(&group.operation)),
             Cell::new(&format!("x{}", group.count)),
             Cell::new(group.confidence.as_str()).styled(DIM),
+            Cell::new(word(alike.first().and_then(|alike| alike.is_new))).styled(BOLD),
         ];
         self.rows(Rows::from_iter([head]))?;
-        let Some(example) = example else { return Ok(()) };
+        let Some((Alike { example, .. }, others)) = alike.split_first() else { return Ok(()) };
         writeln!(self.out, "      {}", clean(&example.message))?;
         for why in &example.why_not_sure {
             writeln!(self.out, "      not sure: {}", clean(why))?;
         }
         for (name, fact) in &example.evidence {
             writeln!(self.out, "      {name}: {}", clean(fact))?;
+        }
+        for Alike { example, count, is_new } in others.iter().take(MAX_ALIKE) {
+            let said = if is_new.is_some() { format!(", {}", word(*is_new)) } else { String::new() };
+            writeln!(self.out, "      and x{count}{said}: {}", clean(&example.message))?;
+        }
+        if others.len() > MAX_ALIKE {
+            let more = others.len() - MAX_ALIKE;
+            writeln!(self.out, "      ... and {more} more kinds; --format json lists them all")?;
         }
         writeln!(self.out, "      fix: {}", clean(&group.fix))
     }
@@ -163,6 +197,7 @@ impl Page<'_> {
             return Ok(());
         }
         self.heading("SUPPRESSED")?;
+        let any_expires = report.suppressed.values().any(|row| row.expires.is_some());
         let rows = report.suppressed.iter().map(|((rule, reason, service), row)| {
             let mut cells = vec![
                 Cell::new(rule.as_str()),
@@ -170,7 +205,11 @@ impl Page<'_> {
                 Cell::new(&clean(service)),
                 Cell::new(&format!("x{}", row.count)),
             ];
-            cells.extend(row.expires.map(|date| Cell::new(&format!("until {date}")).styled(DIM)));
+            if any_expires {
+                let until = row.expires.map_or_else(String::new, |date| format!("until {date}"));
+                cells.push(Cell::new(&until).styled(DIM));
+            }
+            cells.push(Cell::new(&operations(row)).styled(DIM));
             cells
         });
         self.rows(rows.collect())?;
@@ -224,6 +263,45 @@ impl Page<'_> {
             .map(|it| vec![Cell::new(&clean(&it.file)), Cell::new(&it.at), Cell::new(&clean(&it.reason))]);
         self.rows(rows.collect())
     }
+
+    /// What fails the run besides findings.
+    fn failures(&mut self, checked: &Checked, gate: &Gate) -> io::Result<()> {
+        let missed = gate.minimums(&checked.report).filter(Minimum::is_missed);
+        let missed = missed.map(|minimum| vec![Cell::new("missed"), Cell::new(&minimum.to_string())]);
+        let unreadable = checked.unreadable.iter().take(MAX_TRACES).map(|it| {
+            vec![Cell::new("unreadable"), Cell::new(&format!("{}: {}", clean(&it.file), clean(&it.reason)))]
+        });
+        let rows: Vec<_> = missed.chain(unreadable).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        writeln!(self.out)?;
+        self.heading("FAILED")?;
+        self.rows(rows.into_iter().collect())
+    }
+}
+
+/// The most frequent operations, and how many more there are.
+fn operations(row: &SuppressedRow) -> String {
+    let named = row.by_count().into_iter().take(MAX_OPERATIONS).map(|(name, _)| name);
+    let named: Vec<String> = named.filter(|name| !name.is_empty()).map(clean).collect();
+    match row.operations.len().saturating_sub(MAX_OPERATIONS) {
+        0 => named.join(", "),
+        more => format!("{}, {more} more", named.join(", ")),
+    }
+}
+
+/// Whether the basis makes a difference: the other words, and `claimed` with them, are what a span says.
+fn shows_basis(hop: &HopRow) -> bool {
+    hop.basis != Basis::Claimed || matches!(hop.assurance, Assurance::Verified | Assurance::Sealed)
+}
+
+const fn meaning(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Claimed => "the span says so, and anyone may send a span; not proven",
+        Basis::Reverified => "the seal on the span was checked again, here; proven",
+        Basis::AuthenticatedSender => "the sender proved that it may speak for that service",
+    }
 }
 
 fn edge(caller: Option<&str>, service: &str) -> String {
@@ -265,10 +343,14 @@ fn hop_cells(hop: &HopRow, depth: usize, found: &[&Finding]) -> Vec<Cell> {
         true => String::new(),
         false => format!("<- {}", rules.into_iter().collect::<Vec<_>>().join(", ")),
     };
+    let assurance = match shows_basis(hop) {
+        true => format!("{} ({})", hop.assurance.as_str(), hop.basis.as_str()),
+        false => hop.assurance.as_str().to_owned(),
+    };
     vec![
         Cell::new(&format!("{indent}{caller}{}{via}", clean(&hop.service))),
         Cell::new(&clean(&hop.operation)),
-        Cell::new(hop.assurance.as_str()).styled(of_assurance(hop.assurance)),
+        Cell::new(&assurance).styled(of_assurance(hop.assurance)),
         Cell::new(&hop.principal.as_ref().map_or_else(String::new, who)),
         Cell::new(&marks).styled(gravest.map_or(Style::new(), of_severity)),
     ]

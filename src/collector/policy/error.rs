@@ -20,13 +20,15 @@ pub enum PolicyCommandError {
 }
 
 impl PolicyCommandError {
-    /// The exit status.
+    /// The exit status: always 2.
     #[must_use]
     pub const fn exit(&self) -> Exit {
-        match self {
-            Self::Check(error) => error.exit(),
-            Self::Rule(_) => Exit::Usage,
-            Self::Output(_) => Exit::Unreadable,
-        }
+        Exit::Usage
+    }
+
+    /// Whether whoever reads the result has closed the pipe: they have what they wanted.
+    #[must_use]
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe)
     }
 }

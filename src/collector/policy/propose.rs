@@ -44,8 +44,8 @@ fn header(report: &Report, seen: &Seen, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "# Keep what is meant to be so, delete the rest. Entries that are comments would quiet high findings:\n\
-         # take the `#` away only when you know that they are no fault.\n"
+        "# Keep what is meant to be so, delete the rest. Entries that are comments would quiet high findings, or more\n\
+         # than was seen: take the `#` away only when you know that they are no fault.\n"
     )
 }
 
@@ -60,7 +60,7 @@ fn public(seen: &Seen, out: &mut dyn Write) -> io::Result<()> {
             format!("routes: [{}]", quoted(&endpoint.operation)),
             format!("reason: {}", quoted("")),
         ];
-        Entry { why: endpoint.why(), lines, quieted: endpoint.quieted.clone() }
+        Entry { why: endpoint.why(), is_wide: endpoint.is_wide(), lines, quieted: endpoint.quieted.clone() }
     });
     section("Routes served without any identity.", "public", entries, out)
 }
@@ -74,7 +74,7 @@ fn health(seen: &Seen, out: &mut dyn Write) -> io::Result<()> {
             format!("service: {}", pattern(&endpoint.service)),
             format!("routes: [{}]", quoted(&endpoint.operation)),
         ];
-        Entry { why: endpoint.why(), lines, quieted: endpoint.quieted.clone() }
+        Entry { why: endpoint.why(), is_wide: endpoint.is_wide(), lines, quieted: endpoint.quieted.clone() }
     });
     section("Routes that look like health checks by their name.", "health", entries, out)
 }
@@ -92,7 +92,9 @@ fn service_principals(seen: &Seen, out: &mut dyn Write) -> io::Result<()> {
         lines.extend(caller.as_ref().map(|caller| format!("caller: {}", pattern(caller))));
         lines.push(format!("service: {}", pattern(service)));
         lines.push(format!("expires: {}", last.plus_days(HOLDS_FOR)));
-        Entry { why: format!("acted for itself on {}", calls(*hops)), lines, quieted: quieted.clone() }
+        let is_wide = std::iter::once(client).chain(caller).chain([service]).any(|name| name.contains('*'));
+        let why = format!("acted for itself on {}", calls(*hops));
+        Entry { why, is_wide, lines, quieted: quieted.clone() }
     });
     section("Services that acted for themselves.", "service_principals", entries, out)
 }
@@ -124,7 +126,8 @@ fn conditions(seen: &Seen, out: &mut dyn Write) -> io::Result<()> {
         let entry = move |(rule, quieted): (Rule, Quieted)| {
             let rule = format!("rule: {}", rule.as_str());
             let lines = vec![rule, format!("when: {when}"), format!("reason: {}", quoted(""))];
-            Entry { why: why.clone(), lines, quieted }
+            // A condition compares text with text.
+            Entry { why: why.clone(), is_wide: false, lines, quieted }
         };
         endpoint.quieted.by_rule().map(entry).collect::<Vec<_>>()
     };
@@ -152,9 +155,19 @@ struct Entry {
     lines: Vec<String>,
     /// What it would quiet.
     quieted: Quieted,
+    /// Whether a name in it holds a `*`, which would match more than was seen.
+    is_wide: bool,
 }
 
-/// Writes a list. Entries that would quiet a high finding are comments; a list of nothing else is one too.
+impl Entry {
+    /// Whether somebody has to take a `#` away before it holds.
+    fn is_comment(&self) -> bool {
+        self.is_wide || self.quieted.is_grave()
+    }
+}
+
+/// Writes a list. Entries that would quiet a high finding, or more than was seen, are comments; a list of nothing else is
+/// one too.
 fn section(
     title: &str,
     key: &str,
@@ -168,11 +181,14 @@ fn section(
     let left_out = entries.len().saturating_sub(MAX_ENTRIES);
     entries.truncate(MAX_ENTRIES);
     writeln!(out, "# {title}")?;
-    let mark = if entries.iter().all(|entry| entry.quieted.is_grave()) { "#" } else { "" };
+    let mark = if entries.iter().all(Entry::is_comment) { "#" } else { "" };
     writeln!(out, "{mark}{key}:")?;
     for entry in &entries {
-        let mark = if entry.quieted.is_grave() { "#" } else { "" };
+        let mark = if entry.is_comment() { "#" } else { "" };
         writeln!(out, "{mark}  # {}; would quiet {}", entry.why, entry.quieted)?;
+        if entry.is_wide {
+            writeln!(out, "{mark}  # CAREFUL: a `*` in a name that was seen matches anything here")?;
+        }
         for (line, lead) in entry.lines.iter().zip(["  - "].into_iter().chain(std::iter::repeat("    "))) {
             writeln!(out, "{mark}{lead}{line}")?;
         }

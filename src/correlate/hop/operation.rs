@@ -61,10 +61,10 @@ fn template(name: &str) -> Cow<'_, str> {
     Cow::Owned(segments.join("/"))
 }
 
-/// Whether a path segment is an id rather than a word: all digits, or long with several digits and no more than
-/// hex, dashes and the like.
+/// Whether a path segment is an id rather than a word: an address of mail, all digits, or long with several digits and no
+/// more than hex, dashes and the like.
 fn is_id(segment: &str) -> bool {
-    if credential::is_masked(segment) {
+    if credential::is_masked(segment) || is_mail_address(segment) {
         return true;
     }
     let digits = segment.bytes().filter(u8::is_ascii_digit).count();
@@ -75,6 +75,12 @@ fn is_id(segment: &str) -> bool {
         || (segment.len() >= 16
             && digits >= 4
             && segment.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'-' | b'_')))
+}
+
+/// Whether it names a person: `alice@example.org`, as it stands or percent-encoded. `@scope` is the name of a package.
+fn is_mail_address(segment: &str) -> bool {
+    let domain = segment.split_once('@').or_else(|| segment.split_once("%40"));
+    domain.is_some_and(|(local, domain)| !local.is_empty() && domain.trim_matches('.').contains('.'))
 }
 
 /// How the crossing ended.
@@ -131,6 +137,9 @@ mod tests {
             ("http:/verifylogintoken/2aaa...[36]", "http:/verifylogintoken/{id}"),
             ("GET /api/v2/users", "GET /api/v2/users"),
             ("js/smartthings.b41485894888f0dcba97.js", "js/smartthings.b41485894888f0dcba97.js"),
+            ("GET /users/alice@x.com/orders", "GET /users/{id}/orders"),
+            ("GET /users/alice%40x.com?a=b", "GET /users/{id}"),
+            ("GET /npm/@scope/left-pad@1", "GET /npm/@scope/left-pad@1"),
             ("", ""),
         ] {
             assert_eq!(template(name), expected);

@@ -106,7 +106,11 @@ impl From<serde_saphyr::Error> for PolicyError {
 fn reason(text: &str) -> String {
     let line = text.lines().next().unwrap_or("");
     let line = line.split(" at line ").next().unwrap_or(line);
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    match line.strip_prefix("error: ").unwrap_or(line) {
+        "invalid u64" => "expected a whole number from 0 up".to_owned(),
+        "invalid floating point" => "expected a number".to_owned(),
+        reason => reason.to_owned(),
+    }
 }
 
 /// The nearest of the words there are, or all of them.

@@ -330,6 +330,7 @@ impl From<&DialectEntry> for Dialect {
 #[serde(deny_unknown_fields)]
 pub struct Suppress {
     /// The rule; every rule when left out.
+    #[serde(default)]
     #[schemars(schema_with = "rule_schema")]
     pub rule: Option<RuleName>,
     /// A condition in CEL over `rule`, `severity`, `confidence` and `hop`, such as

@@ -3,7 +3,8 @@
 //! Of OpenAPI 3 (<https://spec.openapis.org/oas/v3.1.0#security-requirement-object>) and Swagger 2.0 only what is
 //! needed to tell that: paths, servers, `security`. An operation is public when the requirement that applies to it is
 //! an empty list, or holds an empty alternative. Where no requirement is written at all, nobody has said that it is
-//! public.
+//! public. What is said of `GET` holds for `HEAD` too, which asks for less of the same (RFC 9110 section 9.3.2), unless
+//! `head` is described.
 
 use std::collections::BTreeMap;
 
@@ -92,6 +93,9 @@ pub(super) fn public_routes(text: &str) -> Result<Vec<String>, String> {
                 operation.servers.as_ref().or(item.servers.as_ref()).unwrap_or(&description.servers);
             for base in bases(servers, description.base_path.as_deref()) {
                 routes.push(format!("{method} {base}{path}"));
+                if method == "GET" && item.head.is_none() {
+                    routes.push(format!("HEAD {base}{path}"));
+                }
             }
         }
     }
@@ -141,6 +145,7 @@ paths:
     delete: {responses: {}}
   /offers:
     get: {security: [{oauth: []}, {}]}
+    head: {security: [{oauth: []}]}
     post: {security: [{oauth: [write]}]}
   /status:
     servers: [{url: /}]
@@ -148,7 +153,13 @@ paths:
 ";
         assert_eq!(
             public_routes(text).expect("a description"),
-            ["GET /status", "GET /v1/offers", "GET /v1/products/{id}"]
+            [
+                "GET /status",
+                "GET /v1/offers",
+                "GET /v1/products/{id}",
+                "HEAD /status",
+                "HEAD /v1/products/{id}",
+            ]
         );
     }
 
@@ -156,7 +167,7 @@ paths:
     fn swagger_2_and_json() {
         let text = r#"{"swagger": "2.0", "basePath": "/api/", "security": [],
             "paths": {"/a": {"get": {}, "post": {"security": [{"key": []}]}}}}"#;
-        assert_eq!(public_routes(text).expect("a description"), ["GET /api/a"]);
+        assert_eq!(public_routes(text).expect("a description"), ["GET /api/a", "HEAD /api/a"]);
     }
 
     #[test]

@@ -124,12 +124,12 @@ impl PolicyFile {
         for allowed in &self.service_principals {
             policy.clients.push(Client {
                 client: Glob::new(&allowed.client),
-                caller: allowed.caller.as_ref().map(service),
-                service: service(&allowed.service),
+                caller: allowed.caller.as_ref().map(service).transpose()?,
+                service: service(&allowed.service)?,
                 expires: day(&allowed.expires)?,
             });
         }
-        policy.proxies = services(&self.proxies);
+        policy.proxies = services(&self.proxies)?;
         policy.vouching = self.trusted_proxies.iter().map(vouching).collect::<Result<_, _>>()?;
         policy.shared_tenants = names(&self.tenants.shared);
         for spelling in &self.tenants.spelled {
@@ -148,7 +148,7 @@ impl PolicyFile {
             let Some(id) = workload.id.value.strip_prefix("spiffe://").filter(|id| !id.is_empty()) else {
                 return Err(wrong(&workload.id, "write a SPIFFE ID, `spiffe://trust-domain/path`"));
             };
-            policy.workloads.push((service(&workload.service), Glob::new(id)));
+            policy.workloads.push((service(&workload.service)?, Glob::new(id)));
         }
         let hosts = || self.destinations.internal.iter().chain(&self.destinations.partners);
         policy.declares_destinations = hosts().next().is_some();
@@ -160,13 +160,13 @@ impl PolicyFile {
                 AssuranceWord::Verified => Assurance::Verified,
             };
             let operation = required.operation.as_deref().map(Glob::new);
-            policy.required.push((service(&required.service), operation, assurance));
+            policy.required.push((service(&required.service)?, operation, assurance));
         }
-        policy.pseudonymous = services(&self.pseudonymous);
-        policy.mesh = services(&self.mesh);
-        policy.introspecting = services(&self.introspecting);
+        policy.pseudonymous = services(&self.pseudonymous)?;
+        policy.mesh = services(&self.mesh)?;
+        policy.introspecting = services(&self.introspecting)?;
         for accepted in &self.audiences {
-            policy.audiences.push((service(&accepted.service), accepted.audiences.clone()));
+            policy.audiences.push((service(&accepted.service)?, accepted.audiences.clone()));
         }
         if let Some(algorithms) = &self.algorithms {
             policy.algorithms = algorithms.iter().cloned().collect();
@@ -176,7 +176,7 @@ impl PolicyFile {
         }
         for shared in &self.shared_sessions {
             let client = shared.client.as_deref().map(Glob::new);
-            policy.shared_sessions.push((shared.service.as_ref().map(service), client));
+            policy.shared_sessions.push((shared.service.as_ref().map(service).transpose()?, client));
         }
         policy.autonomous_agents = names(&self.agents.autonomous);
         policy.owned_tools = names(&self.agents.owned_tools);
@@ -213,12 +213,21 @@ fn wrong<T: std::fmt::Display>(at: &At<T>, reason: &str) -> PolicyError {
     PolicyError::Value { at: at.place, found: at.value.to_string(), reason: reason.to_owned() }
 }
 
-fn service(pattern: &At<String>) -> ServicePattern {
-    ServicePattern::new(&pattern.value)
+fn service(pattern: &At<String>) -> Result<ServicePattern, PolicyError> {
+    let at = pattern.value.matches('@').count();
+    let name = pattern.value.split('@').next().unwrap_or_default();
+    if at > 1 {
+        return Err(wrong(pattern, "write `[namespace/]name[@environment]`, and `*` for an `@` in a name"));
+    }
+    if name.is_empty() || name.ends_with('/') {
+        return Err(wrong(pattern, "name a service, or write `*` for every one"));
+    }
+    Ok(ServicePattern::new(&pattern.value))
 }
 
-fn services(patterns: &[At<String>]) -> Services {
-    Services::new(patterns.iter().map(|pattern| pattern.value.as_str()))
+fn services(patterns: &[At<String>]) -> Result<Services, PolicyError> {
+    patterns.iter().try_for_each(|pattern| service(pattern).map(drop))?;
+    Ok(Services::new(patterns.iter().map(|pattern| pattern.value.as_str())))
 }
 
 fn names(patterns: &[String]) -> Names {
@@ -231,8 +240,13 @@ fn day(at: &At<String>) -> Result<Date, PolicyError> {
 
 fn route_set(routes: &Routes) -> Result<RouteSet, PolicyError> {
     let pattern = |route: &At<String>| RoutePattern::new(&route.value).map_err(|why| wrong(route, why));
+    if routes.routes.is_empty() {
+        let at = routes.service.as_ref().map_or_else(Default::default, |service| service.place);
+        let reason = "name a route, such as `/products/{id}`".to_owned();
+        return Err(PolicyError::Value { at, found: "routes: []".to_owned(), reason });
+    }
     Ok(RouteSet {
-        service: routes.service.as_ref().map(service),
+        service: routes.service.as_ref().map(service).transpose()?,
         routes: routes.routes.iter().map(pattern).collect::<Result<_, _>>()?,
         expires: routes.expires.as_ref().map(day).transpose()?,
     })
@@ -255,7 +269,7 @@ fn imported(
     let route = |route: &String| RoutePattern::new(route).map_err(|why| refuse(format!("`{route}`: {why}")));
     let routes = openapi::public_routes(text).map_err(refuse)?;
     let routes = routes.iter().map(route).collect::<Result<_, _>>()?;
-    Ok(RouteSet { service: Some(service(&import.service)), routes, expires: None })
+    Ok(RouteSet { service: Some(service(&import.service)?), routes, expires: None })
 }
 
 fn vouching(proxy: &At<TrustedProxy>) -> Result<Vouching, PolicyError> {
@@ -275,7 +289,7 @@ fn vouching(proxy: &At<TrustedProxy>) -> Result<Vouching, PolicyError> {
         return Err(refuse("attributes", "name the attribute keys that it vouches by"));
     }
     Ok(Vouching {
-        service: of.as_ref().map(service),
+        service: of.as_ref().map(service).transpose()?,
         component: component.as_deref().map(Glob::new),
         node: node.as_deref().map(Glob::new),
         attributes: names(attributes),

@@ -5,6 +5,51 @@ use super::pattern::Glob;
 /// Methods that only read (RFC 9110 section 9.2.1).
 pub(crate) const READS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 
+/// Methods of HTTP: IANA's list, and what OpenTelemetry writes of any other.
+const METHODS: [&str; 41] = [
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "OPTIONS",
+    "ORDERPATCH",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "PUT",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "TRACE",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+    "_OTHER",
+];
+
 /// A route, written `[METHOD[,METHOD]] /path`.
 ///
 /// A path segment may hold `*` or `{name}`, each for any run of characters within the segment; `**` as the last
@@ -31,9 +76,14 @@ impl RoutePattern {
             None => (Methods::Reads, pattern.trim()),
             Some(("*", path)) => (Methods::All, path.trim()),
             Some((methods, path)) => {
-                let upper = methods.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b',');
+                let upper = methods.bytes().all(|byte| byte.is_ascii_uppercase() || b",-_".contains(&byte));
                 if !upper {
                     return Err("methods are upper case: write `GET,POST /path`");
+                }
+                if !methods.split(',').all(|method| METHODS.contains(&method)) {
+                    return Err(
+                        "there is no such method; write `GET,POST /path`, or `* /path` for every method",
+                    );
                 }
                 (Methods::These(methods.split(',').map(Box::from).collect()), path.trim())
             }
@@ -47,8 +97,19 @@ impl RoutePattern {
         if path.contains("**") {
             return Err("`**` can only be the last segment");
         }
-        let segments: Option<Vec<Glob>> = segments(path).map(segment).collect();
-        let segments = segments.ok_or("a `{` without `}`")?;
+        let globs: Option<Vec<String>> = segments(path).map(segment).collect();
+        let globs = globs.ok_or("a `{` without `}`")?;
+        let literal = globs.join("/");
+        if literal.contains(['?', '#']) {
+            return Err("a route is a path alone: leave out the query");
+        }
+        if path.starts_with('/') || is_ambiguous(&literal) {
+            return Err(
+                "such a path could mean another, so nothing is covered by it: write it without `..`, `//`, \
+                        `;` and escaped slashes",
+            );
+        }
+        let segments = globs.iter().map(|glob| Glob::new(glob)).collect();
         Ok(Self { methods, segments, open })
     }
 
@@ -75,7 +136,7 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 }
 
 /// `{name}` within a segment stands for anything.
-fn segment(text: &str) -> Option<Glob> {
+fn segment(text: &str) -> Option<String> {
     let (mut pattern, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once('{') {
         pattern.push_str(before);
@@ -83,7 +144,7 @@ fn segment(text: &str) -> Option<Glob> {
         rest = after.split_once('}')?.1;
     }
     pattern.push_str(rest);
-    Some(Glob::new(&pattern))
+    Some(pattern)
 }
 
 /// Whether two servers could read this path as two different ones.
@@ -148,8 +209,21 @@ mod tests {
             ("/a**", "`**` is a segment of its own: write `/public/**`"),
             ("/a/**/b", "`**` can only be the last segment"),
             ("/a/{id", "a `{` without `}`"),
+            ("GTE /a", "there is no such method; write `GET,POST /path`, or `* /path` for every method"),
+            ("GET,PSOT /a", "there is no such method; write `GET,POST /path`, or `* /path` for every method"),
+            ("/a?x=1", "a route is a path alone: leave out the query"),
         ] {
             assert_eq!(RoutePattern::new(pattern), Err(wrong), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_can_never_match_is_refused() {
+        for path in ["/a/../b", "//a", "/a//b", "/a;b", "/a%2fb", "/./a"] {
+            assert!(RoutePattern::new(path).is_err(), "{path}");
+        }
+        for path in ["/{controller}/{id?}", "/a/{id:[0-9]+;x}", "VERSION-CONTROL /a", "_OTHER /a", "/a%20b"] {
+            assert!(RoutePattern::new(path).is_ok(), "{path}");
         }
     }
 

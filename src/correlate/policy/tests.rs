@@ -55,6 +55,16 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_write() {
             "dialects: [{name: ours, keys: {a.b: usr}}]",
             "line 1, column 19: `ours`: dialect `ours`: `a.b` is mapped to `usr`, which is no field",
         ),
+        ("thresholds: {max_actors: -1}", "line 1, column 26: expected a whole number from 0 up"),
+        ("mesh: ['']", "line 1, column 8: ``: name a service, or write `*` for every one"),
+        (
+            "public: [{service: a@b@c, routes: [/a]}]",
+            "line 1, column 20: `a@b@c`: write `[namespace/]name[@environment]`, and `*` for an `@` in a name",
+        ),
+        (
+            "public: [{service: shop, routes: []}]",
+            "line 1, column 20: `routes: []`: name a route, such as `/products/{id}`",
+        ),
         ("public: {", "line 1, column 9: expected a list: `- ..` on lines of their own, or `[..]`"),
         ("rules: [a]", "line 1, column 8: expected keys with values: `key: value`"),
         ("public: [", "line 1, column 9: unclosed bracket '['"),

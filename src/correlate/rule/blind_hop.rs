@@ -74,7 +74,8 @@ fn finding(cx: &Cx<'_>, ix: SpanIx, host: &str) -> Finding {
         .evidence("server", port.map_or(host.to_owned(), |port| format!("{host}:{port}")))
         .unsure(Confidence::Likely, "its spans may be sampled away or sent elsewhere")
         .message(format!("`{}` called `{host}`, of which no span was ever seen", span.service.name));
-    finding.caller = Some(span.service.name.to_owned());
+    // The edge is to the service that was not seen.
+    finding.caller = Some(std::mem::replace(&mut finding.service, host.to_owned()));
     finding
 }
 
@@ -102,7 +103,22 @@ fn is_seen(trace: &Trace<'_>, host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::found;
+    use crate::policy::Policy;
+    use crate::testing::{found, judge};
+
+    #[test]
+    fn the_edge_is_to_what_was_not_seen() {
+        let findings = judge(
+            "gw SERVER GET /\n  gw CLIENT GET http.method=GET server.address=vault",
+            &Policy::default(),
+        )
+        .findings;
+        let edge = findings
+            .iter()
+            .find(|it| it.rule == Rule::BlindHop)
+            .map(|it| (it.caller.as_deref(), &*it.service));
+        assert_eq!(edge, Some((Some("gw"), "vault")));
+    }
 
     #[test]
     fn table() {

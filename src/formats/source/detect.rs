@@ -22,21 +22,39 @@ pub(super) enum Shape {
 /// A protobuf message may begin like JSON (`0a 7b` is a line feed and a brace, or a field of 123 bytes), but no
 /// message goes on like the first key of an object.
 pub(super) fn shape(head: &[u8]) -> Option<Shape> {
-    let message = head.get(4..).unwrap_or_default();
-    if json(head) {
+    let (length, message) = head.split_first_chunk::<4>().unwrap_or((&[0; 4], b""));
+    if json(head) || (is_text(head) && has_json_line(head)) {
         Some(Shape::Json)
     } else if protobuf::begins(head) {
         Some(Shape::Protobuf)
-    } else if protobuf::begins(message) || json(message) || message.starts_with(&super::inflate::ZSTD) {
+    } else if !is_text(length)
+        && *length != [0; 4]
+        && (protobuf::begins(message) || json(message) || message.starts_with(&super::inflate::ZSTD))
+    {
+        // Four characters of text would be a length of more than 150 MB.
         Some(Shape::Framed)
     } else {
-        // The first line may be damaged.
-        head.split(|&byte| byte == b'\n').skip(1).any(json).then_some(Shape::Json)
+        has_json_line(head).then_some(Shape::Json)
     }
 }
 
+/// Whether `bytes` begin like text: no message of ours goes on so long without a control character.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    let control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    !bytes.iter().take(64).any(control)
+}
+
+/// Whether a line after the first begins like JSON: those before it may be damaged, or no part of the traces.
+fn has_json_line(head: &[u8]) -> bool {
+    let mut ends = memchr::memchr_iter(b'\n', head);
+    ends.any(|end| {
+        let line = head.get(end + 1..).unwrap_or_default();
+        matches!(line.first(), Some(b'{' | b'[')) && json(line)
+    })
+}
+
 /// Whether `bytes` begin like an object or a list of objects.
-fn json(bytes: &[u8]) -> bool {
+pub(super) fn json(bytes: &[u8]) -> bool {
     let mut rest = trim(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
     for _lists in 0..=2 {
         match rest.split_first() {
@@ -77,6 +95,12 @@ mod tests {
             (b"[]", Some(Shape::Json)),
             (b"{}", Some(Shape::Json)),
             (b"half a line\"}]}\n{\"resourceSpans\":[", Some(Shape::Json)),
+            (b"{bad\n{\"resourceSpans\":[", Some(Shape::Json)),
+            (b"# c\n{\"resourceSpans\":[", Some(Shape::Json)),
+            (b"\n12\n{\"resourceSpans\":[", Some(Shape::Json)),
+            (b"\n#\n c\n{\"resourceSpans\":[", Some(Shape::Json)), // 35 bytes, and a resource of 32
+            (b"\0\0\0\0\n{\"resourceSpans\":[", Some(Shape::Json)), // what a crash leaves of a block
+            (b"\"x\"\n{\n \"resourceSpans\":[", Some(Shape::Json)),
             (b"\x0a\x06\x0a\x02\x0a\x00\x12\x00", Some(Shape::Protobuf)),
             (b"\x0a\x7b\x0a\x22\x0a\x20", Some(Shape::Protobuf)), // 123 bytes, and a resource of 34
             (b"\x0a\x80\x80\x04\x12\x80\x80\x03", Some(Shape::Protobuf)), // written by Go: spans first

@@ -10,7 +10,7 @@ use crate::boundary::Boundary;
 use crate::{jaeger, otlp, place, zipkin};
 
 const CUT: &str = "cut short: the file ends inside this value";
-const NOT_JSON: &str = "not JSON";
+pub(super) const NOT_JSON: &str = "not JSON";
 const NO_SPANS: &str = "without spans: neither OTLP, Jaeger nor Zipkin";
 /// Bytes of an object in which a key has to say that it is an element itself, and not only holds a list of them.
 const LOOK_AHEAD: usize = 1 << 20;
@@ -22,8 +22,9 @@ pub(super) fn read<S: Sink + ?Sized>(input: &mut Input<'_>, limits: &Limits, sin
     if input.rest().starts_with(b"\xef\xbb\xbf") {
         input.consume(3);
     }
+    let first = lines::skip_to_json(input, sink);
     if lines::is_lines(input) {
-        return lines::read(input, limits, sink);
+        return lines::read(input, first, limits, sink);
     }
     let mut document = Document { input, limits, sink, line: None, format: None };
     document.values();

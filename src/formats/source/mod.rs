@@ -120,7 +120,13 @@ pub fn read<S: Sink + ?Sized>(
     let mut input = Input::new(stream);
     input.reach(detect::HEAD);
     let empty = input.is_spent();
-    let format = match detect::shape(input.rest()) {
+    let mut shape = detect::shape(input.rest());
+    if shape.is_none() && detect::is_text(input.rest()) {
+        // The first lines may be long as well as damaged.
+        input.reach(lines::FIRST_LINE);
+        shape = detect::shape(input.rest());
+    }
+    let format = match shape {
         Some(Shape::Protobuf) => {
             protobuf::read(&mut input, limits, sink);
             Some(Format::OtlpProtobuf)

@@ -161,6 +161,49 @@ fn one_bad_part_costs_no_other() {
     }
 }
 
+/// Lines in front that are no traces cost themselves, however many they are, and what follows is read by what it is.
+#[test]
+fn bad_lines_in_front() {
+    let (good, other) = (json(&["a"]), json(&["b"]));
+    let many = format!("{good}\n{other}\n");
+    let indented =
+        "{\n \"resourceSpans\": [\n  ".to_owned() + &element("a") + ",\n  " + &element("b") + "\n ]\n}\n";
+    let long = "x".repeat(200 << 10);
+    for (bad, lines) in [
+        ("{bad", 1),
+        ("# c", 1),
+        ("null", 1),
+        ("\"x\"", 1),
+        ("\"}]}", 1),
+        ("12", 1),
+        ("{bad\n{worse", 2),
+        ("starting\n\n[2026] ready", 2),
+        ("\0\0\0\0", 1),
+        (&*long, 1),
+    ] {
+        for rest in [&many, &indented] {
+            let record = read_as(Format::OtlpJson, format!("{bad}\n{rest}").as_bytes());
+            assert_eq!(names(&record), ["a", "b"], "{bad}\n{}", record.text());
+            assert_eq!(record.rejected.len(), lines, "{bad}: {:?}", record.rejected);
+            assert_eq!(record.rejected[0], "line 1: not JSON");
+        }
+    }
+}
+
+/// A first line that is cut short, in a string or not, takes no other with it.
+#[test]
+fn first_lines_without_an_end() {
+    for bad in ["{\"a\":\"b", "{\"a\":", "{\"a\":[{\"b\":1}", "[{\"a\":\"b"] {
+        for count in [2, 5] {
+            let good = vec![json(&["a"]); count].join("\n");
+            let record = read_as(Format::OtlpJson, format!("{bad}\n{good}").as_bytes());
+            assert_eq!(names(&record), vec!["a"; count], "{bad}\n{}", record.text());
+            assert_eq!(record.rejected.len(), 1, "{bad}: {:?}", record.rejected);
+            assert!(record.rejected[0].starts_with("line 1: "), "{bad}: {:?}", record.rejected);
+        }
+    }
+}
+
 /// A file that breaks off: what was whole counts, and the rest is refused once, whatever the format.
 #[test]
 fn cut_short_anywhere() {

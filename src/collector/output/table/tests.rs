@@ -4,9 +4,10 @@ use hopseal_correlate::report::{Coverage, Input, Rejection, ServiceRow, Suppress
 use hopseal_correlate::rule::Rule;
 use hopseal_correlate::suppress::Reason;
 use hopseal_correlate::trace::Grade;
-use hopseal_identity::{Basis, Kind};
+use hopseal_identity::Kind;
 
 use super::*;
+use crate::check::FailOn;
 
 fn hop(parent: Option<usize>, span: u8, service: &str, operation: &str, who: Option<&str>) -> HopRow {
     HopRow {
@@ -47,12 +48,14 @@ fn report() -> Report {
     finding.caller = Some("orders".to_owned());
     finding.service = "payments\u{1b}[2J".to_owned();
     finding.operation = "POST /charge".to_owned();
-    let hops = vec![
+    let mut hops = vec![
         hop(None, 1, "gateway", "GET /checkout", Some("alice")),
         hop(Some(0), 2, "orders", "POST /orders", Some("alice")),
         hop(Some(0), 4, "catalog", "GET /items", None),
         hop(Some(1), 3, "payments\u{1b}[2J", "POST /charge", None),
     ];
+    hops[0].assurance = Assurance::Verified;
+    (hops[1].assurance, hops[1].basis) = (Assurance::Sealed, Basis::Reverified);
     let mut report = Report {
         traces: vec![TraceRow { trace_id, grade: Grade { missing_parents: 1, ..Grade::default() }, hops }],
         groups: vec![Group {
@@ -88,7 +91,13 @@ fn report() -> Report {
     };
     report.suppressed.insert(
         (Rule::IdentityDropped, Reason::Static, "web".to_owned()),
-        SuppressedRow { count: 12, expires: None },
+        SuppressedRow {
+            count: 12,
+            expires: None,
+            operations: [("GET /a.js", 3), ("GET /b.js", 6), ("GET /c.js", 2), ("GET /d.js", 1)]
+                .map(|(name, count)| (name.to_owned(), count))
+                .into(),
+        },
     );
     report.input = Input {
         rejected: 1,
@@ -102,9 +111,24 @@ fn report() -> Report {
     report
 }
 
+const GATE: Gate =
+    Gate { fail_on: FailOn::High, min_coverage: Some(0.9), min_proven: Some(0.0), strict: false };
+
+fn checked() -> Checked {
+    let unreadable =
+        Rejection { file: "b.json".into(), at: String::new(), reason: "the input is empty".into() };
+    Checked {
+        report: report(),
+        baseline: None,
+        unreadable: vec![unreadable],
+        files: Vec::new(),
+        unsaved: None,
+    }
+}
+
 fn page(colour: bool) -> String {
     let mut out = Vec::new();
-    write(&report(), colour, &mut out).expect("a vector takes everything");
+    write(&checked(), &GATE, colour, &mut out).expect("a vector takes everything");
     String::from_utf8(out).expect("text")
 }
 

@@ -107,6 +107,11 @@ impl Endpoint {
         PROBED.contains(&last)
     }
 
+    /// Whether its name holds a `*` that would match more than this operation: any in the service, or all paths.
+    pub(super) fn is_wide(&self) -> bool {
+        self.service.contains('*') || self.operation.ends_with("/**")
+    }
+
     pub(super) fn why(&self) -> String {
         format!("no identity on {}", calls(self.hops))
     }

@@ -142,6 +142,36 @@ fn names_cannot_break_out_of_their_place() {
     assert!(matches!(policy.client("batch", None, service, 1), Allowance::Holds(_)), "{text}");
 }
 
+/// Scenario: a client, a service or a route is named by what a policy takes for a wildcard.
+/// Guarantees: it is shown as a comment only.
+#[test]
+fn a_star_that_was_seen_is_no_wildcard() {
+    for (client, service) in [("*", "job"), ("batch", "jo*")] {
+        let mut report = Report::default();
+        let mut hop = before_hop();
+        hop.service = service.to_owned();
+        hop.principal.as_mut().expect("a client").id = client.to_owned();
+        report.traces.push(hopseal_correlate::report::TraceRow {
+            trace_id: hopseal_correlate::sink::TraceId([1; 16]),
+            grade: Default::default(),
+            hops: vec![hop],
+        });
+        let text = proposal(&report);
+        assert!(text.contains("CAREFUL"), "{text}");
+        let policy = PolicyFile::parse(&text).and_then(|file| file.resolve()).expect("a policy");
+        let called = Service { name: service, ..Service::default() };
+        assert_eq!(policy.client(client, None, called, 1), Allowance::None, "{text}");
+    }
+    let lines: &[Line] = &[("1", "", "shop", 2, "GET /**", &[(ROUTE, "/**"), (METHOD, "GET")])];
+    let known: &[Line] =
+        &[("2", "", "shop", 2, "GET /mine", &[(ROUTE, "/mine"), (METHOD, "GET"), ("user.id", "bob")])];
+    let text = proposal(&report(&[trace(1, lines), trace(2, known)], None));
+    assert!(text.contains("CAREFUL"), "{text}");
+    let policy = PolicyFile::parse(&text).and_then(|file| file.resolve()).expect("a policy");
+    let shop = Service { name: "shop", ..Service::default() };
+    assert_eq!(policy.public(shop, Some("GET"), "/admin", 1), Allowance::None, "{text}");
+}
+
 fn before_hop() -> hopseal_correlate::report::HopRow {
     let report = report(&[trace(1, &[("1", "", "job", 2, "run", &[("oauth.client_id", "batch")])])], None);
     let hop = report.traces[0].hops[0].clone();
