@@ -136,11 +136,13 @@ pub(crate) struct AttributeShape {
 
 /// A value.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) enum AnyShape {
-    StringValue(String),
-    BoolValue(bool),
-    ArrayValue(ArrayShape),
+    #[serde(rename = "stringValue")]
+    String(String),
+    #[serde(rename = "boolValue")]
+    Bool(bool),
+    #[serde(rename = "arrayValue")]
+    Array(ArrayShape),
 }
 
 /// Several values.

@@ -37,7 +37,7 @@ impl<'s> View<'s> {
 
     /// Lines that all of it takes.
     pub(super) fn height(&self) -> u16 {
-        let lines = 7 + self.seen.services.len().max(1) + self.seen.findings.len().max(1);
+        let lines = 8 + self.seen.services.len().max(1) + self.seen.findings.len().max(1);
         u16::try_from(lines).unwrap_or(u16::MAX)
     }
 }
@@ -46,7 +46,7 @@ impl Widget for &View<'_> {
     fn render(self, area: Rect, buffer: &mut Buffer) {
         // Services have what they need, up to a half, and findings the rest.
         let services = u16::try_from(self.seen.services.len().max(1)).unwrap_or(u16::MAX).saturating_add(2);
-        let findings = u16::try_from(self.seen.findings.len().max(1)).unwrap_or(u16::MAX).saturating_add(1);
+        let findings = u16::try_from(self.seen.findings.len().max(1)).unwrap_or(u16::MAX).saturating_add(2);
         let left = area.height.saturating_sub(4);
         let services = services.min((left / 2).max(left.saturating_sub(findings)));
         let rows = [
@@ -120,7 +120,11 @@ impl View<'_> {
     fn services(&self) -> Table<'static> {
         let head = ["service", "hops"].into_iter().chain(Assurance::ALL.iter().map(|word| word.as_str()));
         let head = head.chain(["coverage", "proven"]);
-        let head = Row::new(head.map(|name| Cell::from(name.to_owned()))).style(BOLD).top_margin(1);
+        let cell = |(place, name): (usize, &'static str)| match place {
+            0 => Cell::from(name),
+            _ => Cell::from(Line::from(name).right_aligned()),
+        };
+        let head = Row::new(head.enumerate().map(cell)).style(BOLD).top_margin(1);
         let mut widths = vec![Constraint::Fill(1), Constraint::Length(9)];
         widths.extend(Assurance::ALL.map(|_| Constraint::Length(9)));
         widths.extend([Constraint::Length(8), Constraint::Length(8)]);
@@ -157,7 +161,8 @@ impl View<'_> {
                 })
                 .collect(),
         };
-        let head = Row::new(["found at", "severity", "rule", "service", ""].map(Cell::from)).style(BOLD);
+        let head = Row::new(["began", "severity", "rule", "service", ""].map(Cell::from)).style(BOLD);
+        let head = head.top_margin(1);
         Table::new(rows, widths).header(head)
     }
 

@@ -85,13 +85,10 @@ pub(crate) fn check(settings: &AlertSettings) -> Result<(), AlertError> {
 }
 
 /// Tells receivers, until it is dropped.
-pub(crate) struct Alerts(Vec<Telling>);
-
-/// One thread that tells.
-struct Telling {
-    /// Dropped to end it.
-    stop: Option<Sender<()>>,
-    /// Closed once it ended.
+pub(crate) struct Alerts {
+    /// One a thread, dropped to end it.
+    stops: Vec<Sender<()>>,
+    /// Closed once all of them ended.
     ended: Receiver<()>,
 }
 
@@ -118,7 +115,8 @@ impl Alerts {
     ) -> Result<Self, AlertError> {
         let names: Vec<&str> = settings.receivers.iter().map(|receiver| receiver.name.as_str()).collect();
         store.receivers(&names)?;
-        let mut all = Vec::new();
+        let mut stops = Vec::new();
+        let (end, ended) = channel();
         for receiver in &settings.receivers {
             post::check(receiver)?;
             let post = Post::new(receiver.clone(), patience, Arc::clone(clock))?;
@@ -138,7 +136,7 @@ impl Alerts {
                 patience: *patience,
             };
             let (stop, stopped) = channel();
-            let (end, ended) = channel();
+            let end = end.clone();
             let thread = std::thread::Builder::new().name(format!("alerts {}", receiver.name));
             let run = move || {
                 told.run(&stopped);
@@ -146,18 +144,17 @@ impl Alerts {
             };
             // It ends on its own, or with the process.
             thread.spawn(run).map(drop).map_err(AlertError::Thread)?;
-            all.push(Telling { stop: Some(stop), ended });
+            stops.push(stop);
         }
-        Ok(Self(all))
+        Ok(Self { stops, ended })
     }
 }
 
 impl Drop for Alerts {
     fn drop(&mut self) {
-        self.0.iter_mut().for_each(|telling| drop(telling.stop.take()));
-        for telling in &self.0 {
-            let _ = telling.ended.recv_timeout(END);
-        }
+        self.stops.clear();
+        // Nothing is ever sent: it is closed, or too late.
+        let _ = self.ended.recv_timeout(END);
     }
 }
 

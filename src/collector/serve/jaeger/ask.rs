@@ -123,9 +123,8 @@ fn instant(text: &str) -> Option<u64> {
     if parts.next().is_some() {
         return None;
     }
-    let seconds = u64::try_from(begin / 1_000_000_000)
-        .ok()?
-        .checked_add_signed((hour * 60 + minute - minutes) * 60 + second)?;
+    let of_day = (hour * 60 + minute - minutes) * 60 + second;
+    let seconds = (begin / 1_000_000_000).checked_add_signed(of_day)?;
     seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 

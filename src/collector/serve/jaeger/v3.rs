@@ -148,8 +148,8 @@ fn summary(trace: TraceRecord) -> Result<SummaryShape, serde_json::Error> {
 
 fn attribute(tag: TagShape) -> AttributeShape {
     let value = match tag.value {
-        ValueShape::String(text) => AnyShape::StringValue(text),
-        ValueShape::Bool(truth) => AnyShape::BoolValue(truth),
+        ValueShape::String(text) => AnyShape::String(text),
+        ValueShape::Bool(truth) => AnyShape::Bool(truth),
     };
     AttributeShape { key: tag.key, value }
 }
@@ -171,9 +171,8 @@ fn spans(trace: TraceRecord) -> Result<Vec<ResourceSpansShape>, serde_json::Erro
             span.tags.into_iter().filter(|tag| !told.contains(&tag.key)).map(attribute).collect();
         let message = warnings.first().filter(|_| is_error).cloned();
         if !warnings.is_empty() {
-            let values = warnings.into_iter().map(AnyShape::StringValue).collect();
-            attributes
-                .push(AttributeShape { key: WARNINGS, value: AnyShape::ArrayValue(ArrayShape { values }) });
+            let values = warnings.into_iter().map(AnyShape::String).collect();
+            attributes.push(AttributeShape { key: WARNINGS, value: AnyShape::Array(ArrayShape { values }) });
         }
         let shown = SpanShape {
             trace_id: span.trace_id,
@@ -191,7 +190,7 @@ fn spans(trace: TraceRecord) -> Result<Vec<ResourceSpansShape>, serde_json::Erro
             None => {
                 let mut attributes = Vec::new();
                 if let Some(process) = shape.processes.get(&span.process_id) {
-                    let name = AnyShape::StringValue(process.service_name.clone());
+                    let name = AnyShape::String(process.service_name.clone());
                     attributes.push(AttributeShape { key: "service.name", value: name });
                     attributes.extend(process.tags.iter().cloned().map(attribute));
                 }
