@@ -17,7 +17,7 @@ mod tests;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 pub(crate) use self::settings::{Address, AlertSettings, Kind, ReceiverSettings};
@@ -202,7 +202,7 @@ impl Who {
     fn run(mut self, stopped: &Receiver<()>) {
         let (mut failures, mut last) = (0, 0);
         loop {
-            let wait = match self.turn(&mut last) {
+            let wait = match self.turn(&mut last, stopped) {
                 Ok(is_all) => {
                     failures = 0;
                     if is_all { self.patience.poll } else { Duration::ZERO }
@@ -239,14 +239,15 @@ impl Who {
     }
 
     /// Tells what is new. Whether that is all there is.
-    fn turn(&mut self, last: &mut u64) -> Result<bool, NotYet> {
+    fn turn(&mut self, last: &mut u64, stopped: &Receiver<()>) -> Result<bool, NotYet> {
         let new = self.store.changes(&self.name, PAGE)?;
         let to = self.kind.as_str();
         let mut did = Did::default();
         let (told, up_to) = match &mut self.teller {
             Teller::Events(events) => {
                 let mut up_to = new.up_to;
-                (events.tell(&new.changes, &self.post, &mut did, &mut up_to), up_to)
+                let is_over = || stopped.try_recv() == Err(TryRecvError::Disconnected);
+                (events.tell(&new.changes, &self.post, &is_over, &mut did, &mut up_to), up_to)
             }
             Teller::Firing(firing) => {
                 let told = firing.tell(&new, &*self.store, self.clock.now(), &self.post, &mut did);

@@ -286,6 +286,10 @@ fn endpoint(at: Option<&At<String>>, path: &str) -> Result<Option<String>, Polic
 fn alerts(file: &AlertsFile, links: &LinksFile, beside: &Path) -> Result<AlertSettings, PolicyError> {
     let mut receivers: Vec<ReceiverSettings> = Vec::new();
     for receiver in &file.receivers {
+        let name = &receiver.name.value;
+        if name.is_empty() || name.len() > 64 || name.contains(char::is_control) {
+            return Err(wrong(&receiver.name, "no name; write 1 to 64 letters"));
+        }
         if receivers.iter().any(|other| other.name == receiver.name.value) {
             return Err(wrong(&receiver.name, "another receiver is called the same"));
         }
