@@ -179,6 +179,8 @@ fn what_is_wrong_is_said_with_its_place() {
             "alerts: {receivers: [{name: a, webhook: 'http://b'}, {name: a, webhook: 'http://c'}]}",
             "`a`: another receiver is called the same",
         ),
+        ("forward: {endpoint: localhost}", "`localhost`: no address to send to"),
+        ("forward: {memory: 0}", "`0`: has to be more than nothing"),
         ("links: {pages: hopseal.internal}", "`hopseal.internal`: no address for people"),
         ("telemetry: {log: loud}", "there is no value `loud`"),
     ] {
