@@ -90,9 +90,11 @@ const fn colour(assurance: Assurance) -> Color {
 impl View<'_> {
     fn title(&self) -> Line<'static> {
         let minutes = self.period.as_secs() / 60;
+        let period =
+            if minutes.is_multiple_of(60) { format!("{} h", minutes / 60) } else { format!("{minutes} min") };
         Line::from(vec![
             Span::styled("hopseal", BOLD),
-            Span::raw(format!("  {}  last {minutes} min", clean(self.url))),
+            Span::raw(format!("  {}  last {period}", clean(self.url))),
         ])
     }
 
@@ -137,7 +139,7 @@ impl View<'_> {
 
     fn findings(&self) -> Table<'static> {
         let widths =
-            [Constraint::Length(8), Constraint::Length(8), Constraint::Length(26), Constraint::Length(20)];
+            [Constraint::Length(14), Constraint::Length(8), Constraint::Length(26), Constraint::Length(20)];
         let widths = widths.into_iter().chain([Constraint::Fill(1)]);
         let rows: Vec<Row<'static>> = match self.seen.findings.as_slice() {
             [] => vec![Row::new(["", "", "no open findings"]).style(DIM)],
@@ -152,7 +154,8 @@ impl View<'_> {
                         _ => DIM,
                     };
                     Row::new([
-                        Cell::from(at.get(11..19).unwrap_or_default().to_owned()),
+                        // Without the year.
+                        Cell::from(at.get(5..19).unwrap_or_default().replace('T', " ")),
                         Cell::from(clean(&finding.severity)).style(style),
                         Cell::from(clean(&finding.rule)),
                         Cell::from(clean(&finding.service)),
@@ -161,7 +164,7 @@ impl View<'_> {
                 })
                 .collect(),
         };
-        let head = Row::new(["began", "severity", "rule", "service", ""].map(Cell::from)).style(BOLD);
+        let head = Row::new(["began", "severity", "rule", "service", "what"].map(Cell::from)).style(BOLD);
         let head = head.top_margin(1);
         Table::new(rows, widths).header(head)
     }
