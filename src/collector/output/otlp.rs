@@ -36,6 +36,22 @@ pub(crate) struct OperationsShape {
     pub(crate) operations: Vec<super::jaeger::OperationShape>,
 }
 
+/// Which services called which.
+#[derive(Debug, Serialize)]
+pub(crate) struct DependenciesShape {
+    pub(crate) dependencies: Vec<CallsShape>,
+}
+
+/// Calls of one service by another.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CallsShape {
+    pub(crate) parent: String,
+    pub(crate) child: String,
+    /// A number as text, as protobuf has large ones in JSON.
+    pub(crate) call_count: String,
+}
+
 /// Traces in few words.
 #[derive(Debug, Serialize)]
 pub(crate) struct SummariesShape {
@@ -53,6 +69,8 @@ pub(crate) struct SummaryShape {
     pub(crate) max_end_time_unix_nano: String,
     pub(crate) span_count: usize,
     pub(crate) error_span_count: usize,
+    /// Spans whose parent never arrived.
+    pub(crate) orphan_span_count: u32,
     pub(crate) services: Vec<ServiceShape>,
 }
 
@@ -136,11 +154,13 @@ pub(crate) struct AttributeShape {
 
 /// A value.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) enum AnyShape {
-    StringValue(String),
-    BoolValue(bool),
-    ArrayValue(ArrayShape),
+    #[serde(rename = "stringValue")]
+    String(String),
+    #[serde(rename = "boolValue")]
+    Bool(bool),
+    #[serde(rename = "arrayValue")]
+    Array(ArrayShape),
 }
 
 /// Several values.

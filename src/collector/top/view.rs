@@ -37,7 +37,7 @@ impl<'s> View<'s> {
 
     /// Lines that all of it takes.
     pub(super) fn height(&self) -> u16 {
-        let lines = 7 + self.seen.services.len().max(1) + self.seen.findings.len().max(1);
+        let lines = 8 + self.seen.services.len().max(1) + self.seen.findings.len().max(1);
         u16::try_from(lines).unwrap_or(u16::MAX)
     }
 }
@@ -46,7 +46,7 @@ impl Widget for &View<'_> {
     fn render(self, area: Rect, buffer: &mut Buffer) {
         // Services have what they need, up to a half, and findings the rest.
         let services = u16::try_from(self.seen.services.len().max(1)).unwrap_or(u16::MAX).saturating_add(2);
-        let findings = u16::try_from(self.seen.findings.len().max(1)).unwrap_or(u16::MAX).saturating_add(1);
+        let findings = u16::try_from(self.seen.findings.len().max(1)).unwrap_or(u16::MAX).saturating_add(2);
         let left = area.height.saturating_sub(4);
         let services = services.min((left / 2).max(left.saturating_sub(findings)));
         let rows = [
@@ -90,9 +90,11 @@ const fn colour(assurance: Assurance) -> Color {
 impl View<'_> {
     fn title(&self) -> Line<'static> {
         let minutes = self.period.as_secs() / 60;
+        let period =
+            if minutes.is_multiple_of(60) { format!("{} h", minutes / 60) } else { format!("{minutes} min") };
         Line::from(vec![
             Span::styled("hopseal", BOLD),
-            Span::raw(format!("  {}  last {minutes} min", clean(self.url))),
+            Span::raw(format!("  {}  last {period}", clean(self.url))),
         ])
     }
 
@@ -120,7 +122,11 @@ impl View<'_> {
     fn services(&self) -> Table<'static> {
         let head = ["service", "hops"].into_iter().chain(Assurance::ALL.iter().map(|word| word.as_str()));
         let head = head.chain(["coverage", "proven"]);
-        let head = Row::new(head.map(|name| Cell::from(name.to_owned()))).style(BOLD).top_margin(1);
+        let cell = |(place, name): (usize, &'static str)| match place {
+            0 => Cell::from(name),
+            _ => Cell::from(Line::from(name).right_aligned()),
+        };
+        let head = Row::new(head.enumerate().map(cell)).style(BOLD).top_margin(1);
         let mut widths = vec![Constraint::Fill(1), Constraint::Length(9)];
         widths.extend(Assurance::ALL.map(|_| Constraint::Length(9)));
         widths.extend([Constraint::Length(8), Constraint::Length(8)]);
@@ -133,7 +139,7 @@ impl View<'_> {
 
     fn findings(&self) -> Table<'static> {
         let widths =
-            [Constraint::Length(8), Constraint::Length(8), Constraint::Length(26), Constraint::Length(20)];
+            [Constraint::Length(14), Constraint::Length(8), Constraint::Length(26), Constraint::Length(20)];
         let widths = widths.into_iter().chain([Constraint::Fill(1)]);
         let rows: Vec<Row<'static>> = match self.seen.findings.as_slice() {
             [] => vec![Row::new(["", "", "no open findings"]).style(DIM)],
@@ -148,7 +154,8 @@ impl View<'_> {
                         _ => DIM,
                     };
                     Row::new([
-                        Cell::from(at.get(11..19).unwrap_or_default().to_owned()),
+                        // Without the year.
+                        Cell::from(at.get(5..19).unwrap_or_default().replace('T', " ")),
                         Cell::from(clean(&finding.severity)).style(style),
                         Cell::from(clean(&finding.rule)),
                         Cell::from(clean(&finding.service)),
@@ -157,7 +164,8 @@ impl View<'_> {
                 })
                 .collect(),
         };
-        let head = Row::new(["found at", "severity", "rule", "service", ""].map(Cell::from)).style(BOLD);
+        let head = Row::new(["began", "severity", "rule", "service", "what"].map(Cell::from)).style(BOLD);
+        let head = head.top_margin(1);
         Table::new(rows, widths).header(head)
     }
 

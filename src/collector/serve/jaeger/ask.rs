@@ -123,9 +123,8 @@ fn instant(text: &str) -> Option<u64> {
     if parts.next().is_some() {
         return None;
     }
-    let seconds = u64::try_from(begin / 1_000_000_000)
-        .ok()?
-        .checked_add_signed((hour * 60 + minute - minutes) * 60 + second)?;
+    let of_day = (hour * 60 + minute - minutes) * 60 + second;
+    let seconds = (begin / 1_000_000_000).checked_add_signed(of_day)?;
     seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
@@ -198,7 +197,7 @@ impl Search {
         })
     }
 
-    /// By version 3. What has a newer and an older name may be called by either.
+    /// By version 3, where the end of a time is not of it. What has a newer and an older name may be called by either.
     ///
     /// # Errors
     /// [`Problem::Asked`]: it cannot be understood.
@@ -241,10 +240,7 @@ impl Search {
             service: service.filter(|service| *service != ANY).map(str::to_owned),
             operation: operation.map(str::to_owned),
             tags: tags(pairs)?,
-            interval: Interval {
-                from: from.unwrap_or(now.saturating_sub(BACK)),
-                to: to.map_or(now, |to| to.saturating_add(1)),
-            },
+            interval: Interval { from: from.unwrap_or(now.saturating_sub(BACK)), to: to.unwrap_or(now) },
             lasting: Interval {
                 from: least.unwrap_or(0),
                 to: most.map_or(u64::MAX, |most| most.saturating_add(1)),
@@ -268,6 +264,19 @@ pub(super) fn period(pairs: &Pairs, now: u64) -> Result<Interval, Problem> {
     let back = number(pairs, "lookback")?;
     let back = back.map_or(DEPENDENCIES_BACK, |back| back.saturating_mul(MILLISECOND));
     Ok(Interval { from: end.saturating_sub(back), to: end })
+}
+
+/// The same by version 3: from `startTime` up to, and without, `endTime`.
+///
+/// # Errors
+/// [`Problem::Asked`]: it cannot be understood.
+pub(super) fn period_v3(pairs: &Pairs, now: u64) -> Result<Interval, Problem> {
+    let moment = |name| {
+        let read = |text| instant(text).ok_or_else(|| Problem::Asked(format!("malformed parameter {name}")));
+        param(pairs, name).map(read).transpose()
+    };
+    let to = moment("endTime")?.unwrap_or(now);
+    Ok(Interval { from: moment("startTime")?.unwrap_or(to.saturating_sub(DEPENDENCIES_BACK)), to })
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ use self::ask::{Search, pairs, param, period, trace_id};
 use self::search::Found;
 use super::api::{Api, Problem, asked};
 use super::people::spellings;
-use super::store::StoreError;
+use super::store::{Interval, StoreError};
 use crate::output::jaeger::{DependencyShape, ErrorShape, OperationShape, TraceShape};
 
 /// Kinds of spans that a hop may be.
@@ -133,8 +133,17 @@ fn not_read(_: serde_json::Error) -> StoreError {
 async fn dependencies(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
     let pairs = pairs(query.as_deref());
     let interval = period(&pairs, api.clock.now())?;
-    let edges = asked(&api, move |store| store.edges(interval)).await?;
-    let service = param(&pairs, "service");
+    let service = param(&pairs, "service").map(str::to_owned);
+    data(&headers, calls(&api, interval, service.as_deref()).await?, Vec::new())
+}
+
+/// Which services called which, and how often; those of one service, called or calling, if it is named.
+async fn calls(
+    api: &Api,
+    interval: Interval,
+    service: Option<&str>,
+) -> Result<Vec<DependencyShape>, Problem> {
+    let edges = asked(api, move |store| store.edges(interval)).await?;
     let mut found: Vec<DependencyShape> = Vec::new();
     for edge in edges.into_iter().filter(|edge| !edge.caller.is_empty()) {
         if service.is_some_and(|service| edge.caller != service && edge.service != service) {
@@ -152,5 +161,5 @@ async fn dependencies(State(api): State<Api>, RawQuery(query): RawQuery, headers
             }),
         }
     }
-    data(&headers, found, Vec::new())
+    Ok(found)
 }

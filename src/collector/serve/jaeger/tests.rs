@@ -420,6 +420,12 @@ fn version_3_answers() {
         ("/api/v3/services", r#"{"services":["gateway","orders","stock/eu"]}"#),
         ("/api/v3/operations?service=orders", r#"{"operations":[{"name":"POST /","spanKind":"server"}]}"#),
         ("/api/v3/operations?service=orders&spanKind=client", r#"{"operations":[]}"#),
+        (
+            "/api/v3/dependencies?startTime=2026-01-01T00:00:00Z&endTime=2026-01-01T00:02:00Z",
+            r#"{"dependencies":[{"parent":"gateway","child":"orders","callCount":"1"},
+                {"parent":"orders","child":"stock/eu","callCount":"1"}]}"#,
+        ),
+        ("/api/v3/dependencies?startTime=2026-01-01T00:02:00Z", r#"{"dependencies":[]}"#),
     ] {
         let (status, body) = fixture.get(path);
         assert_eq!((status, body), (StatusCode::OK, serde_json::from_str(expected).expect("JSON")), "{path}");

@@ -9,15 +9,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 
-use super::ask::{Search, pairs, param, trace_id};
+use super::ask::{Search, pairs, param, period_v3, trace_id};
 use super::search::Found;
 use super::shape::{self, ERROR};
-use super::{KINDS, not_read, searched};
-use crate::output::jaeger::{OperationShape, TagShape, ValueShape};
+use super::{KINDS, calls, not_read, searched};
+use crate::output::jaeger::{DependencyShape, OperationShape, TagShape, ValueShape};
 use crate::output::otlp::{
-    AnyShape, ArrayShape, AttributeShape, DetailsShape, OperationsShape, ResourceShape, ResourceSpansShape,
-    ResultShape, ScopeShape, ScopeSpansShape, ServiceShape, ServicesShape, SpanShape, StatusShape,
-    SummariesShape, SummaryShape, TracesShape, WrongShape,
+    AnyShape, ArrayShape, AttributeShape, CallsShape, DependenciesShape, DetailsShape, OperationsShape,
+    ResourceShape, ResourceSpansShape, ResultShape, ScopeShape, ScopeSpansShape, ServiceShape, ServicesShape,
+    SpanShape, StatusShape, SummariesShape, SummaryShape, TracesShape, WrongShape,
 };
 use crate::serve::api::{Api, Problem, asked, json};
 use crate::serve::store::TraceRecord;
@@ -37,6 +37,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/api/v3/traces", get(search))
         .route("/api/v3/traces/{trace_id}", get(trace))
         .route("/api/v3/trace-summaries", get(summaries))
+        .route("/api/v3/dependencies", get(dependencies))
         .with_state(api)
 }
 
@@ -81,6 +82,17 @@ async fn operations(State(api): State<Api>, RawQuery(query): RawQuery, headers: 
     };
     let operations = found.into_iter().map(|name| OperationShape { name, span_kind: "server" }).collect();
     answer(&headers, &OperationsShape { operations })
+}
+
+async fn dependencies(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
+    let interval = period_v3(&pairs(query.as_deref()), api.clock.now())?;
+    let calls = calls(&api, interval, None).await?.into_iter();
+    let dependencies = calls.map(|DependencyShape { parent, child, call_count }| CallsShape {
+        parent,
+        child,
+        call_count: call_count.to_string(),
+    });
+    answer(&headers, &DependenciesShape { dependencies: dependencies.collect() })
 }
 
 async fn search(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
@@ -135,6 +147,7 @@ fn summary(trace: TraceRecord) -> Result<SummaryShape, serde_json::Error> {
         max_end_time_unix_nano: ends.to_string(),
         span_count: trace.hops.len(),
         error_span_count: services.values().map(|(_, errors)| errors).sum(),
+        orphan_span_count: trace.judged.missing_parents,
         services: services
             .into_iter()
             .map(|(name, (span_count, error_span_count))| ServiceShape {
@@ -148,8 +161,8 @@ fn summary(trace: TraceRecord) -> Result<SummaryShape, serde_json::Error> {
 
 fn attribute(tag: TagShape) -> AttributeShape {
     let value = match tag.value {
-        ValueShape::String(text) => AnyShape::StringValue(text),
-        ValueShape::Bool(truth) => AnyShape::BoolValue(truth),
+        ValueShape::String(text) => AnyShape::String(text),
+        ValueShape::Bool(truth) => AnyShape::Bool(truth),
     };
     AttributeShape { key: tag.key, value }
 }
@@ -171,9 +184,8 @@ fn spans(trace: TraceRecord) -> Result<Vec<ResourceSpansShape>, serde_json::Erro
             span.tags.into_iter().filter(|tag| !told.contains(&tag.key)).map(attribute).collect();
         let message = warnings.first().filter(|_| is_error).cloned();
         if !warnings.is_empty() {
-            let values = warnings.into_iter().map(AnyShape::StringValue).collect();
-            attributes
-                .push(AttributeShape { key: WARNINGS, value: AnyShape::ArrayValue(ArrayShape { values }) });
+            let values = warnings.into_iter().map(AnyShape::String).collect();
+            attributes.push(AttributeShape { key: WARNINGS, value: AnyShape::Array(ArrayShape { values }) });
         }
         let shown = SpanShape {
             trace_id: span.trace_id,
@@ -191,7 +203,7 @@ fn spans(trace: TraceRecord) -> Result<Vec<ResourceSpansShape>, serde_json::Erro
             None => {
                 let mut attributes = Vec::new();
                 if let Some(process) = shape.processes.get(&span.process_id) {
-                    let name = AnyShape::StringValue(process.service_name.clone());
+                    let name = AnyShape::String(process.service_name.clone());
                     attributes.push(AttributeShape { key: "service.name", value: name });
                     attributes.extend(process.tags.iter().cloned().map(attribute));
                 }
