@@ -28,8 +28,10 @@ use crate::seal::Sealer;
 
 /// How long the last spans may take.
 const LAST: Duration = Duration::from_secs(5);
-/// What sends the spans must not make spans of that.
-const SENDERS: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls"];
+/// What sends the spans must not make spans of that; and the runtime of functions makes one around each request without regard to its
+/// trace.
+const SILENT: [&str; 7] =
+    ["h2", "hyper", "hyper_util", "lambda_runtime", "opentelemetry", "reqwest", "rustls"];
 
 /// Sets everything up as [`Otlp::new`] has it.
 ///
@@ -77,7 +79,7 @@ impl Otlp {
             egress: Egress::Denied,
             processor: None,
             sealer: None,
-            targets: targets.with_targets(SENDERS.map(|sender| (sender, LevelFilter::OFF))),
+            targets: targets.with_targets(SILENT.map(|target| (target, LevelFilter::OFF))),
         }
     }
 

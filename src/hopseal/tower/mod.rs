@@ -273,8 +273,9 @@ impl<V: Validate> IdentityLayer<V> {
         self.with(|shared| shared.edge = Some(names.into_iter().map(Into::into).collect()))
     }
 
-    /// Makes the entry span of each request, where there is none around this layer. Without, whoever makes it stands around this
-    /// layer or within.
+    /// Makes the entry span of each request, where there is none around this layer, or one that does not go on with the request's trace,
+    /// such as a runtime of functions makes: ours does, and is linked to that. Without, whoever makes it stands around this layer or
+    /// within.
     #[must_use]
     pub fn spans(self, tracer: BoxedTracer) -> Self {
         self.with(|shared| shared.spans = Some(Spans::new(tracer)))

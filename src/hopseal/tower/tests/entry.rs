@@ -1,5 +1,7 @@
 //! The entry span of a request: ours or another's.
 
+use opentelemetry::propagation::TextMapPropagator as _;
+
 use super::*;
 
 /// An entry span that was there before the layer gets what it would have got, also when the request is turned away.
@@ -73,6 +75,37 @@ async fn the_layer_makes_the_entry_span() {
         assert_eq!(span.parent_span_id.to_string(), "0909090909090909");
         assert_eq!(all(ASSURANCE), [assurance], "once");
         assert_eq!(all("http.response.status_code"), [status]);
+    }
+}
+
+/// A span around the layer that is of the request's trace is its entry span. One of another trace is not, as that of a runtime of
+/// functions: the layer goes on with the request's, whose identity it believes, and links to the other.
+#[tokio::test]
+async fn a_span_around_that_is_of_another_trace_is_no_entry_span() {
+    let sealed = baggage();
+    for goes_on in [true, false] {
+        let (provider, exporter) = recorded();
+        let came = opentelemetry_sdk::propagation::TraceContextPropagator::new()
+            .extract(&std::collections::HashMap::from([("traceparent".to_owned(), TRACEPARENT.to_owned())]));
+        let parent = if goes_on { came } else { Context::new() };
+        let around = provider.tracer("test").start_with_context("around", &parent);
+        let cx = parent.with_span(around);
+        let call = {
+            let _entered = cx.clone().attach();
+            let headers = [("traceparent", TRACEPARENT), ("baggage", sealed.as_str())];
+            layer().spans(tracer(&provider)).layer(Inner::default()).call(request(&headers))
+        };
+        call.await.expect("infallible");
+        cx.span().end();
+        let spans = exporter.get_finished_spans().expect("spans");
+        let entry = spans.first().expect("one");
+        let assurance = entry.attributes.iter().find(|it| it.key.as_str() == ASSURANCE);
+        assert_eq!(assurance.map(|it| it.value.to_string()).as_deref(), Some("sealed"));
+        assert_eq!(entry.parent_span_id.to_string(), "0909090909090909");
+        assert_eq!((spans.len(), entry.links.len()), if goes_on { (1, 0) } else { (2, 1) });
+        for link in entry.links.iter() {
+            assert_eq!(&link.span_context, cx.span().span_context());
+        }
     }
 }
 
