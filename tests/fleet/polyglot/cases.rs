@@ -22,7 +22,7 @@ fn same_as_kept(name: &str, text: &str) {
     }
 }
 
-/// Nothing of anybody reached a stranger, though each of ours called.
+/// Nothing of anybody reached a stranger, though so many calls did.
 #[track_caller]
 fn nothing_leaked(run: &Run, calls: usize, fleet: &Fleet) {
     assert_eq!(run.leaked.len(), calls, "{:#?}", run.leaked);
@@ -37,7 +37,7 @@ fn nothing_leaked(run: &Run, calls: usize, fleet: &Fleet) {
     }
 }
 
-/// How many calls to strangers there are in a request that goes all the way.
+/// How many calls to strangers there are in a request that goes all the way: four requests and a message.
 const STRANGERS: usize = 5;
 
 /// Scenario: a person's request goes through twelve services of six kinds, then enemies and services with manners of their own do

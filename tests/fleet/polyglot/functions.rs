@@ -1,5 +1,5 @@
-//! AWS Lambda, as a function sees it: the runtime API (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>), and in front of it
-//! an HTTP API, which makes an event of each request (payload format 2.0).
+//! AWS Lambda, as a function sees it: the runtime API (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>), and in front of
+//! it an HTTP API, which makes an event of each request (payload format 2.0).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
