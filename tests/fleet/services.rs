@@ -240,7 +240,7 @@ impl Fleet {
         };
         let gateway = layer("spiffe://example.org/gateway", &self.gateway, self.gateway_time)
             .require()
-            .edge(["user.id"])
+            .edge(&["user.id"])
             .keep_token()
             .routes(route);
         let mut app: Router = Router::new().route("/orders/{id}", get(handler)).layer(gateway);

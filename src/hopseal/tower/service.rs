@@ -267,7 +267,7 @@ impl<V: Validate> Shared<V> {
         };
         let nonce = self.nonce(scheme);
         if let Some(entry) = &entry {
-            stamp(entry.cx(), &identity, self.clock.now(), &self.workload);
+            stamp(entry.cx(), &identity, self.clock.now(), &self.workload, self.attributes.as_deref());
         }
         if let Some(turned) = turned.filter(|_| !observes) {
             let algorithms = self.origin.as_ref().map(|_| self.validator.proof_algorithms());

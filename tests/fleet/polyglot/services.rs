@@ -110,14 +110,16 @@ impl Parts {
         Client { client, next, stranger: format!("http://{}:{}/", sink::HOST, self.stranger.port()) }
     }
 
-    fn producer(&self, destination: &str) -> Producer {
+    fn producer(&self, destination: &str, system: &str) -> Producer {
         Producer::new(workload(self.name), self.recorder.tracer())
             .allow([destination])
+            .system(system)
             .clock(Arc::new(self.clock.clone()))
     }
 
-    fn consumer(&self) -> Consumer {
+    fn consumer(&self, system: &str) -> Consumer {
         Consumer::new(Arc::clone(&self.seals.checker), workload(self.name), self.recorder.tracer())
+            .system(system)
             .clock(Arc::new(self.clock.clone()))
             // Each message is worked on at once.
             .continuing()
@@ -222,7 +224,7 @@ impl Packing {
 }
 
 pub(crate) fn packing(parts: &Parts, listener: TcpListener, nats: &async_nats::Client, wires: &Wires) {
-    let packing = Packing { nats: nats.clone(), producer: Arc::new(parts.producer(PARCELS)) };
+    let packing = Packing { nats: nats.clone(), producer: Arc::new(parts.producer(PARCELS, "nats")) };
     let parcel = async |State(packing): State<Packing>, Path(number): Path<String>| {
         packing.send(PUBLIC, &number).await;
         packing.send(PARCELS, &number).await;
@@ -242,7 +244,8 @@ fn carried(headers: &dyn Extractor) -> Headers {
 
 /// `dispatch`: works on messages of NATS, and sends on by Kafka.
 pub(crate) async fn dispatch(parts: &Parts, nats: &async_nats::Client, kafka: SocketAddr, wires: &Wires) {
-    let (consumer, producer, wire) = (parts.consumer(), parts.producer(MAILS), wires.to("dispatch"));
+    let (consumer, producer, wire) =
+        (parts.consumer("nats"), parts.producer(MAILS, "kafka"), wires.to("dispatch"));
     let broker: FutureProducer =
         ClientConfig::new().set("bootstrap.servers", kafka.to_string()).create().unwrap();
     // Never closed, since at the end there is nobody to take leave of.
@@ -270,7 +273,7 @@ pub(crate) async fn dispatch(parts: &Parts, nats: &async_nats::Client, kafka: So
 
 /// `mailer`: works on messages of Kafka, and calls a function.
 pub(crate) async fn mailer(parts: &Parts, kafka: SocketAddr, functions: SocketAddr, wires: &Wires) {
-    let (consumer, wire) = (parts.consumer(), wires.to("mailer"));
+    let (consumer, wire) = (parts.consumer("kafka"), wires.to("mailer"));
     let client = parts.client(functions, Some(wires.to("receipts")), false);
     let broker: StreamConsumer = ClientConfig::new()
         .set("bootstrap.servers", kafka.to_string())

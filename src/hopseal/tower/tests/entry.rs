@@ -109,6 +109,21 @@ async fn a_span_around_that_is_of_another_trace_is_no_entry_span() {
     }
 }
 
+/// Only what is asked for is written, and the subject itself if it is.
+#[tokio::test]
+async fn the_attributes_of_the_entry_span_can_be_chosen() {
+    let (provider, exporter) = recorded();
+    let layer = layer().spans(tracer(&provider)).attributes([ASSURANCE, "enduser.id"]);
+    answered(layer, &[("traceparent", TRACEPARENT), ("authorization", "Bearer good")]).await;
+    let spans = exporter.get_finished_spans().expect("spans");
+    let [span] = spans.as_slice() else { panic!("{spans:?}") };
+    let attributes = span.attributes.iter().map(|it| it.key.as_str());
+    let mut ours: Vec<&str> =
+        attributes.filter(|name| name.starts_with("hopseal.") || name.contains("user.")).collect();
+    ours.sort_unstable();
+    assert_eq!(ours, ["enduser.id", ASSURANCE]);
+}
+
 /// What the handler makes stands under the entry span that the layer made.
 #[tokio::test]
 async fn what_is_made_within_is_a_child() {
@@ -126,18 +141,18 @@ async fn what_is_made_within_is_a_child() {
 async fn a_trace_that_is_not_continued_is_linked_to() {
     let (provider, exporter) = recorded();
     let headers = [("traceparent", TRACEPARENT)];
-    answered(layer().edge([""; 0]).spans(tracer(&provider)), &headers).await;
+    answered(layer().edge(&[]).spans(tracer(&provider)), &headers).await;
 
     let cx = Context::new().with_span(provider.tracer("test").start("around"));
     let call = {
         let _entered = cx.clone().attach();
-        layer().edge([""; 0]).layer(Inner::default()).call(request(&headers))
+        layer().edge(&[]).layer(Inner::default()).call(request(&headers))
     };
     call.await.expect("infallible");
     cx.span().end();
 
     let within = Within(provider.tracer("test"));
-    layer().edge([""; 0]).layer(within).call(request(&headers)).await.expect("infallible");
+    layer().edge(&[]).layer(within).call(request(&headers)).await.expect("infallible");
 
     let spans = exporter.get_finished_spans().expect("spans");
     assert_eq!(spans.len(), 3);
@@ -163,7 +178,7 @@ async fn other_systems_are_read_where_that_is_asked_for() {
     for (layer, assurance, trace) in [
         (layer(), "anonymous", none),
         (layer().traces(B3::single()).also(user()), "asserted", "4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b"),
-        (layer().traces(B3::single()).also(user()).edge([""; 0]), "anonymous", none),
+        (layer().traces(B3::single()).also(user()).edge(&[]), "anonymous", none),
     ] {
         let (_, _, seen) = answered(layer, &headers).await;
         let (_, word, found) = seen.expect("reached");
