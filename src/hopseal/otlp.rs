@@ -28,8 +28,10 @@ use crate::seal::Sealer;
 
 /// How long the last spans may take.
 const LAST: Duration = Duration::from_secs(5);
-/// What sends the spans must not make spans of that.
-const SENDERS: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls"];
+/// What sends the spans must not make spans of that; and the runtime of functions makes one around each request without regard to its
+/// trace.
+const SILENT: [&str; 7] =
+    ["h2", "hyper", "hyper_util", "lambda_runtime", "opentelemetry", "reqwest", "rustls"];
 
 /// Sets everything up as [`Otlp::new`] has it.
 ///
@@ -46,6 +48,7 @@ pub struct Otlp {
     service: String,
     workload: String,
     endpoint: Option<String>,
+    exporter: Option<SpanExporter>,
     egress: Egress,
     processor: Option<IdentityProcessor>,
     sealer: Option<Arc<Sealer>>,
@@ -74,16 +77,22 @@ impl Otlp {
             service: service.into(),
             workload: workload.into(),
             endpoint: None,
+            exporter: None,
             egress: Egress::Denied,
             processor: None,
             sealer: None,
-            targets: targets.with_targets(SENDERS.map(|sender| (sender, LevelFilter::OFF))),
+            targets: targets.with_targets(SILENT.map(|target| (target, LevelFilter::OFF))),
         }
     }
 
     /// Where spans go, without the path.
     pub fn endpoint(self, address: &str) -> Self {
         Self { endpoint: Some(format!("{}/v1/traces", address.trim_end_matches('/'))), ..self }
+    }
+
+    /// Sends spans by this exporter, which says where they go: one with a client, headers or a protocol of its own.
+    pub fn exporter(self, exporter: SpanExporter) -> Self {
+        Self { exporter: Some(exporter), ..self }
     }
 
     /// What holds for instrumentations that inject by the global propagator and know of no [`Egress`].
@@ -108,17 +117,23 @@ impl Otlp {
         Self { targets, ..self }
     }
 
-    /// Sets it up, for the whole process.
+    /// Makes spans of this service without setting anything up, for a process with more services than one, or where somebody else does
+    /// that. Whoever has it shuts it down.
     ///
     /// # Errors
-    /// [`OtlpError`]; then nothing was.
-    pub fn init(self) -> Result<Guard, OtlpError> {
-        let exporter = SpanExporter::builder().with_http();
-        let exporter = match self.endpoint {
-            Some(endpoint) => exporter.with_endpoint(endpoint),
-            None => exporter,
+    /// [`OtlpError::Exporter`].
+    pub fn provider(self) -> Result<SdkTracerProvider, OtlpError> {
+        let exporter = match self.exporter {
+            Some(exporter) => exporter,
+            None => {
+                let exporter = SpanExporter::builder().with_http();
+                let exporter = match self.endpoint {
+                    Some(endpoint) => exporter.with_endpoint(endpoint),
+                    None => exporter,
+                };
+                exporter.build().map_err(OtlpError::Exporter)?
+            }
         };
-        let exporter = exporter.build().map_err(OtlpError::Exporter)?;
         let processor = self.processor.unwrap_or_else(|| IdentityProcessor::new(self.workload.as_str()));
         let provider = SdkTracerProvider::builder()
             .with_resource(Resource::builder().with_service_name(self.service).build())
@@ -128,15 +143,24 @@ impl Otlp {
             None => provider.with_batch_exporter(exporter),
             Some(sealer) => provider.with_batch_exporter(SealingExporter::new(exporter, sealer)),
         };
-        let provider = provider.build();
+        Ok(provider.build())
+    }
+
+    /// Sets it up, for the whole process.
+    ///
+    /// # Errors
+    /// [`OtlpError`]; then nothing was.
+    pub fn init(self) -> Result<Guard, OtlpError> {
+        let (workload, egress, targets) = (self.workload.clone(), self.egress, self.targets.clone());
+        let provider = self.provider()?;
         let tracer = provider.tracer_with_scope(InstrumentationScope::builder("hopseal").build());
-        let layer = tracing_opentelemetry::layer().with_tracer(tracer).with_filter(self.targets);
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer).with_filter(targets);
         // The only one of these that can fail comes first.
         tracing_subscriber::registry().with(layer).try_init().map_err(OtlpError::Tracing)?;
         global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
             // The trace is there before the identity that is bound to it.
             Box::new(TraceContextPropagator::new()),
-            Box::new(Propagator::new(self.workload).egress(self.egress)),
+            Box::new(Propagator::new(workload).egress(egress)),
         ]));
         global::set_tracer_provider(provider.clone());
         Ok(Guard { provider })

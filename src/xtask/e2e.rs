@@ -11,9 +11,9 @@ use crate::task::{Repository, TaskError};
 use crate::{components, exec};
 
 /// Starts the fleet of `tests/examples/capture` (Python, Node, Java), traces it anew, and checks that the same is said
-/// of it as of the committed capture; lets Nimbus check our seals; validates tokens of Keycloak and SVIDs of SPIRE; sends spans
-/// through an OpenTelemetry Collector, and findings to Jaeger; and lints each feature by itself. Fetches what is needed; Jaeger alone
-/// takes half an hour the first time.
+/// of it as of the committed capture; lets Nimbus check our seals; sends requests through a fleet of neighbours of all kinds, with
+/// an enemy at each position; validates tokens of Keycloak and SVIDs of SPIRE; sends spans through an OpenTelemetry Collector, and
+/// findings to Jaeger; and lints each feature by itself. Fetches what is needed; Jaeger alone takes half an hour the first time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these parts.
@@ -27,6 +27,8 @@ enum Part {
     Capture,
     /// Our seals, checked by Nimbus.
     Seals,
+    /// A fleet with Envoy, Python, Node, Spring, Sleuth, NATS, Kafka and Lambda.
+    Fleet,
     /// Keycloak and SPIRE.
     Providers,
     /// An OpenTelemetry Collector in front of a service.
@@ -93,6 +95,9 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     if wanted(Part::Seals) {
         java_checks_seals(repository, out)?;
     }
+    if wanted(Part::Fleet) {
+        fleet(repository, out)?;
+    }
     if wanted(Part::Providers) {
         providers(repository, out)?;
     }
@@ -142,6 +147,22 @@ fn java_checks_seals(repository: &Repository, out: &mut dyn Write) -> Result<(),
     let mut cargo = exec::cargo();
     cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
     exec::run(cargo.args(["--test", "interop", "--", "--ignored"]), out)
+}
+
+/// Runs the tests of `tests/fleet` that take neighbours of all kinds.
+fn fleet(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    needed(&NEEDED)?;
+    crate::test::install_programs(&[(&["nats-server"], "nats-server")], out)?;
+    crate::test::install("tests/idp/oidc-provider", repository, out)?;
+    exec::run(&mut Command::new(repository.root().join("tests/fleet/polyglot/neighbours/install")), out)?;
+    let cargo = |arguments: &[&str]| {
+        let mut cargo = exec::cargo();
+        cargo.current_dir(repository.root()).args(arguments).args(["--locked", "--package", "hopseal-tests"]);
+        cargo
+    };
+    // The function of the fleet, a program of its own.
+    exec::run(cargo(&["build"]).args(["--example", "receipts"]), out)?;
+    exec::run(cargo(&["test"]).args(["--test", "fleet", "--", "--ignored"]), out)
 }
 
 /// Runs the tests of `tests/idp` that take Keycloak or SPIRE.

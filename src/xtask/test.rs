@@ -23,9 +23,12 @@ pub(crate) struct Args {
 /// From npm: a real identity provider, and what drives a browser over our pages and judges them.
 const PACKAGES: [&str; 2] = ["tests/idp/oidc-provider", "tests/pages"];
 
+/// The names that a program may be found under, and the package of Debian that it is in.
+pub(crate) type Program = (&'static [&'static str], &'static str);
+
 /// From Debian, with the names that each may be found under: what looks at our pages, and what asks for our metrics and wakes
 /// people.
-const PROGRAMS: [(&[&str], &str); 3] = [
+const PROGRAMS: [Program; 3] = [
     (&["chromium", "chromium-browser", "google-chrome"], "chromium"),
     (&["promtool"], "prometheus"),
     (&["prometheus-alertmanager"], "prometheus-alertmanager"),
@@ -70,7 +73,7 @@ pub(crate) fn install_interop(
 pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
     PACKAGES.iter().try_for_each(|folder| install(folder, repository, out))?;
     install_interop(repository, &["python", "node"], out)?;
-    install_programs(out)?;
+    install_programs(&PROGRAMS, out)?;
     let mut cargo = exec::cargo();
     cargo
         .current_dir(repository.root())
@@ -87,13 +90,13 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     Ok(())
 }
 
-/// Installs what is missing of [`PROGRAMS`], where we may; else says how.
-fn install_programs(out: &mut dyn Write) -> Result<(), TaskError> {
+/// Installs what is missing of these, where we may; else says how.
+pub(crate) fn install_programs(programs: &[Program], out: &mut dyn Write) -> Result<(), TaskError> {
     let is_there = |program: &&str| {
         let path = env::var_os("PATH").unwrap_or_default();
         env::split_paths(&path).any(|folder| folder.join(program).is_file())
     };
-    let missing = PROGRAMS.iter().filter(|(names, _)| !names.iter().any(is_there));
+    let missing = programs.iter().filter(|(names, _)| !names.iter().any(is_there));
     let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
     if packages.is_empty() {
         return Ok(());
@@ -109,7 +112,7 @@ fn install_programs(out: &mut dyn Write) -> Result<(), TaskError> {
 }
 
 /// Installs the packages of a folder, unless these very versions are there.
-fn install(folder: &str, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+pub(crate) fn install(folder: &str, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
     for (what, install) in [("node", "apt-get install nodejs"), ("npm", "apt-get install npm")] {
         if !exec::succeeds(Command::new(what).arg("--version")) {
             return Err(TaskError::Missing { what, install });

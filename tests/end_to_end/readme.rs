@@ -32,6 +32,18 @@ fn the_readme_shows_lines_of_the_demo() {
     }
 }
 
+/// Scenario: someone reads how an identity goes through services of others.
+/// Guarantees: each line is one of what `cargo xtask e2e fleet` holds the fleet to.
+#[test]
+fn the_readme_shows_the_hops_of_the_fleet() {
+    let hops = include_str!("../fleet/polyglot/hops.txt");
+    let shown = block_after(include_str!("../../README.md"), "(tests/fleet/polyglot/faults.txt):\n");
+    assert_eq!(shown.lines().count(), 11);
+    for line in shown.lines() {
+        assert!(hops.lines().any(|kept| kept == line), "{line}");
+    }
+}
+
 /// Scenario: a newcomer runs the README's command for files.
 /// Guarantees: it prints what the README shows and ends with 1, for the identity that `orders` drops.
 #[test]

@@ -46,7 +46,8 @@ fn baggage(headers: &mut Headers) -> &mut String {
 pub(crate) fn forge(headers: &mut Headers, _: &Headers) {
     let text = baggage(headers).clone();
     let carried = Baggage::read([text.as_str()]).identity.unwrap().unwrap();
-    let trace = u128::from_str_radix(headers["traceparent"].split('-').nth(1).unwrap(), 16).unwrap();
+    let trace = headers.get("traceparent").map(|it| it.split('-').nth(1).unwrap());
+    let trace = u128::from_str_radix(trace.unwrap_or_else(|| &headers["x-b3-traceid"]), 16).unwrap();
     let binding = Binding::new(trust::TRUST_DOMAIN, trace.to_be_bytes()).unwrap();
     let key = SealingKey::from_jwk(trust::private_jwk("evil.1", 0).as_bytes()).unwrap();
     let seal = key.seal(&binding, &carried.members()).unwrap();
@@ -56,8 +57,12 @@ pub(crate) fn forge(headers: &mut Headers, _: &Headers) {
 }
 
 pub(crate) fn edit(headers: &mut Headers, _: &Headers) {
-    let edited = baggage(headers).replace("hopseal.tenant=acme", "hopseal.tenant=evil");
-    *baggage(headers) = edited;
+    let member = |it: &str| match it.starts_with("hopseal.tenant=") {
+        true => "hopseal.tenant=evil".to_owned(),
+        false => it.to_owned(),
+    };
+    let edited: Vec<String> = baggage(headers).split(',').map(member).collect();
+    *baggage(headers) = edited.join(",");
 }
 
 pub(crate) fn unseal(headers: &mut Headers, _: &Headers) {
@@ -71,7 +76,9 @@ pub(crate) fn unseal(headers: &mut Headers, _: &Headers) {
 
 /// The same identity in another trace.
 pub(crate) fn move_trace(headers: &mut Headers, other: &Headers) {
-    headers.insert("traceparent".to_owned(), other["traceparent"].clone());
+    headers.retain(|name, _| name == "baggage");
+    let trace = other.iter().filter(|(name, _)| *name != "baggage");
+    headers.extend(trace.map(|(name, value)| (name.clone(), value.clone())));
 }
 
 /// Another's identity in this trace.

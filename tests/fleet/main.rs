@@ -1,12 +1,14 @@
-//! A small fleet in one process: `gateway` (axum) calls `orders` (tonic), which sends a message to `shipping`; each of them also calls a
-//! host that is not ours. What the spans of a run say is judged by `hopseal check`.
+//! Two fleets, and an enemy at each position of them: one with neighbours of all kinds (`polyglot`), and one that needs nothing.
 //!
-//! An enemy sits at each position in turn.
+//! That is a small one in one process: `gateway` (axum) calls `orders` (tonic), which sends a message to `shipping`; each of them also calls a
+//! host that is not ours. What the spans of a run say is judged by `hopseal check`.
 
 #[cfg(test)]
 mod attack;
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod polyglot;
 #[cfg(test)]
 mod services;
 #[cfg(test)]

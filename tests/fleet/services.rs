@@ -97,7 +97,7 @@ where
 
 /// Calls by another path. That of a health check would not be judged.
 #[derive(Clone)]
-struct By<S>(&'static str, S);
+pub(crate) struct By<S>(pub(crate) &'static str, pub(crate) S);
 
 impl<S: Service<Request<B>>, B> Service<Request<B>> for By<S> {
     type Response = S::Response;
@@ -240,7 +240,7 @@ impl Fleet {
         };
         let gateway = layer("spiffe://example.org/gateway", &self.gateway, self.gateway_time)
             .require()
-            .edge(["user.id"])
+            .edge(&["user.id"])
             .keep_token()
             .routes(route);
         let mut app: Router = Router::new().route("/orders/{id}", get(handler)).layer(gateway);

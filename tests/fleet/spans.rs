@@ -1,7 +1,5 @@
 //! The spans of a run, as OTLP, and what `hopseal check` says of them.
 
-use std::io::Write as _;
-
 use clap::Parser as _;
 use hopseal_collector::cli::{self, Cli};
 use opentelemetry::global::BoxedTracer;
@@ -36,7 +34,12 @@ impl Recorder {
         self.exporter.get_finished_spans().unwrap()
     }
 
-    fn request(&self) -> ExportTraceServiceRequest {
+    /// Forgets what there is.
+    pub(crate) fn reset(&self) {
+        self.exporter.reset();
+    }
+
+    pub(crate) fn request(&self) -> ExportTraceServiceRequest {
         let resource = Resource::builder_empty().with_service_name(self.service).build();
         let resource = ResourceAttributesWithSchema::from(&resource);
         ExportTraceServiceRequest {
@@ -47,16 +50,31 @@ impl Recorder {
 
 /// The report of `hopseal check` on the spans of these.
 pub(crate) fn checked(recorders: &[Recorder]) -> Value {
+    let requests: Vec<ExportTraceServiceRequest> = recorders.iter().map(Recorder::request).collect();
+    check(&requests, &[], super::trust::TRUST_DOMAIN, &super::trust::published())
+}
+
+/// The report of `hopseal check` on these spans of OTLP, and these of Zipkin, with the keys of a trust domain.
+pub(crate) fn check(
+    otlp: &[ExportTraceServiceRequest],
+    zipkin: &[Value],
+    domain: &str,
+    keys: &[u8],
+) -> Value {
     let folder = tempfile::tempdir().unwrap();
-    let (spans, keys) = (folder.path().join("spans.json"), folder.path().join("keys.json"));
-    let mut file = std::fs::File::create(&spans).unwrap();
-    for recorder in recorders {
-        writeln!(file, "{}", serde_json::to_string(&recorder.request()).unwrap()).unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let lines: Vec<String> = otlp.iter().map(|request| serde_json::to_string(request).unwrap()).collect();
+    let mut files = vec![file("spans.json", lines.join("\n").as_bytes())];
+    if !zipkin.is_empty() {
+        files.push(file("zipkin.json", &serde_json::to_vec(zipkin).unwrap()));
     }
-    std::fs::write(&keys, super::trust::published()).unwrap();
-    let (spans, keys) = (spans.to_str().unwrap(), keys.to_str().unwrap());
-    let domain = super::trust::TRUST_DOMAIN;
-    let args = ["hopseal", "check", "--keys", keys, "--trust-domain", domain, "--format", "json", spans];
+    let keys = file("keys.json", keys);
+    let args = ["hopseal", "check", "--keys", &keys, "--trust-domain", domain, "--format", "json"];
+    let args = args.into_iter().chain(files.iter().map(String::as_str));
     let (mut out, mut err) = (Vec::new(), Vec::new());
     cli::run(Cli::try_parse_from(args).unwrap(), false, &mut out, &mut err);
     serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&err)))

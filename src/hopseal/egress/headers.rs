@@ -25,6 +25,17 @@ impl Injector for Written<'_> {
     }
 }
 
+/// Takes what a propagator of somebody else's making writes: never baggage, and nothing that the request has already.
+pub(super) struct Further<'h>(pub(super) &'h mut HeaderMap);
+
+impl Injector for Further<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if !key.eq_ignore_ascii_case(BAGGAGE.as_str()) && !self.0.contains_key(key) {
+            Written(self.0).set(key, value);
+        }
+    }
+}
+
 /// Takes off the identity that is there, and puts another, or none, in its place; members of others stay as they are. Whether an
 /// identity was there.
 pub(super) fn replace_identity(headers: &mut HeaderMap, identity: Option<&Travelling>) -> bool {

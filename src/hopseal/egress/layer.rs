@@ -7,6 +7,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use http::{Request, Response};
 use opentelemetry::global::BoxedTracer;
+use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{FutureExt as _, SpanKind};
 use tower_service::Service;
 
@@ -61,6 +62,13 @@ impl EgressLayer {
     #[must_use]
     pub fn confidential(self, keys: Arc<crate::confidential::ConfidentialKeys>) -> Self {
         self.with(|sender| sender.set_keys(keys))
+    }
+
+    /// Also writes what this propagator does, as with those of `neighbours`: to wherever the trace goes, and beside `traceparent`. Baggage
+    /// it does not write, and what a request has already stays as it is.
+    #[must_use]
+    pub fn also(self, propagator: impl TextMapPropagator + Send + Sync + 'static) -> Self {
+        self.with(|sender| sender.also.push(Arc::new(propagator)))
     }
 
     /// Takes time from another clock.

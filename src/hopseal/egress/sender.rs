@@ -5,13 +5,13 @@ use std::sync::Arc;
 use hopseal_identity::attribute::LEAK_STOPPED;
 use http::HeaderMap;
 use opentelemetry::global::BoxedTracer;
-use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use super::destination::Destination;
-use super::headers::{BAGGAGE, Written, authorize, replace_identity, take_tokens};
+use super::headers::{BAGGAGE, Further, Written, authorize, replace_identity, take_tokens};
 use super::rule::{EgressRules, NotObtained, Sent};
 use crate::clock::Clock;
 use crate::observe::{Observed, Observer, Unobserved};
@@ -24,11 +24,14 @@ pub(super) struct Sender {
     propagator: Propagator,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) spans: Option<Spans>,
+    /// What else is written, each by a propagator of somebody else's making.
+    pub(super) also: Vec<Arc<dyn TextMapPropagator + Send + Sync>>,
 }
 
 impl Sender {
     pub(super) fn new(rules: EgressRules, workload: String) -> Self {
-        Self { rules, propagator: Propagator::new(workload), observer: Arc::new(Unobserved), spans: None }
+        let propagator = Propagator::new(workload);
+        Self { rules, propagator, observer: Arc::new(Unobserved), spans: None, also: Vec::new() }
     }
 
     pub(super) fn set_clock(&mut self, clock: Arc<dyn Clock>) {
@@ -63,6 +66,9 @@ impl Sender {
             TraceContextPropagator::new().inject_context(cx, &mut Written(headers));
         }
         stopped.extend(self.baggage(cx, sent.is_some(), headers));
+        for propagator in &self.also {
+            propagator.inject_context(cx, &mut Further(headers));
+        }
         for what in &stopped {
             self.observer.observe(&Observed::LeakStopped { what });
         }

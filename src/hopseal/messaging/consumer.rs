@@ -11,6 +11,7 @@ use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, TraceContex
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
+use super::described;
 use crate::clock::{Clock, SystemClock};
 use crate::otel::{HopIdentity, Propagator, Spans, stamp, within};
 use crate::seal::{ResealError, SealChecker, Sealer};
@@ -23,7 +24,9 @@ pub struct Consumer {
     checker: Arc<SealChecker>,
     sealer: Option<Arc<Sealer>>,
     spans: Spans,
+    attributes: Option<Arc<[String]>>,
     clock: Arc<dyn Clock>,
+    system: Option<Arc<str>>,
     continues: bool,
 }
 
@@ -56,7 +59,9 @@ impl Consumer {
             checker,
             sealer: None,
             spans: Spans::new(tracer),
+            attributes: None,
             clock: Arc::new(SystemClock),
+            system: None,
             continues: false,
         }
     }
@@ -66,6 +71,20 @@ impl Consumer {
     #[must_use]
     pub fn resealing(self, sealer: Arc<Sealer>) -> Self {
         Self { sealer: Some(sealer), ..self }
+    }
+
+    /// Writes these attributes of the identity on the span of a message and no others, in place of
+    /// [`DEFAULT_ATTRIBUTES`](crate::otel::DEFAULT_ATTRIBUTES). The list of an [`IdentityProcessor`](crate::otel::IdentityProcessor) is for
+    /// spans that begin when it is known who calls.
+    #[must_use]
+    pub fn attributes(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { attributes: Some(names.into_iter().map(Into::into).collect()), ..self }
+    }
+
+    /// What carries the messages, for spans: `kafka`, `nats`, `rabbitmq` or another of the conventions' names for `messaging.system`.
+    #[must_use]
+    pub fn system(self, system: impl Into<Arc<str>>) -> Self {
+        Self { system: Some(system.into()), ..self }
     }
 
     /// Goes on with the trace of the producer: for a message that is worked on at once, and alone.
@@ -117,14 +136,13 @@ impl Consumer {
     /// Begins to work on so many messages that came together, each with its own identity.
     #[must_use]
     pub fn batch(&self, destination: &str, count: usize) -> Batch<'_> {
+        let mut attributes = described("receive", destination, self.system.as_ref());
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        attributes.push(KeyValue::new("messaging.batch.message_count", count));
         let span = SpanBuilder::from_name(format!("receive {destination}"))
             // To receive is to ask the broker, in nobody's name; to process is the hop.
             .with_kind(SpanKind::Client)
-            .with_attributes([
-                KeyValue::new("messaging.operation.type", "receive"),
-                KeyValue::new("messaging.destination.name", destination.to_owned()),
-                KeyValue::new("messaging.batch.message_count", i64::try_from(count).unwrap_or(i64::MAX)),
-            ]);
+            .with_attributes(attributes);
         Batch { consumer: self, cx: self.spans.start(span, &Context::new(), &Context::new()) }
     }
 
@@ -139,14 +157,11 @@ impl Consumer {
         let span = SpanBuilder::from_name(format!("process {}", message.destination))
             .with_kind(SpanKind::Consumer)
             .with_links(links)
-            .with_attributes([
-                KeyValue::new("messaging.operation.type", "process"),
-                KeyValue::new("messaging.destination.name", message.destination.clone()),
-            ]);
+            .with_attributes(described("process", &message.destination, self.system.as_ref()));
         let cx = self.spans.start(span, parent, &message.cx);
         let to = cx.span().span_context().trace_id().to_bytes();
         let identity = self.identity(&message, to);
-        stamp(&cx, &identity, now, &self.workload);
+        stamp(&cx, &identity, now, &self.workload, self.attributes.as_deref());
         let output = within(cx.with_value(identity.clone()), identity, work).await;
         cx.span().end();
         output

@@ -58,3 +58,19 @@ pub use kafka::{KafkaHeaders, NewKafkaHeaders};
 pub use nats::NatsHeaders;
 pub use producer::Producer;
 pub use worker::Worker;
+
+/// What a span says of a message, after the semantic conventions
+/// (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>).
+fn described(
+    operation: &'static str,
+    destination: &str,
+    system: Option<&std::sync::Arc<str>>,
+) -> Vec<opentelemetry::KeyValue> {
+    use opentelemetry::KeyValue;
+    let system = system.map(|system| KeyValue::new("messaging.system", std::sync::Arc::clone(system)));
+    let known = [
+        KeyValue::new("messaging.operation.type", operation),
+        KeyValue::new("messaging.destination.name", destination.to_owned()),
+    ];
+    known.into_iter().chain(system).collect()
+}

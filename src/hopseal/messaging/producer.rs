@@ -9,6 +9,7 @@ use opentelemetry::propagation::{Injector, TextMapPropagator as _};
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
+use super::described;
 use crate::clock::Clock;
 use crate::observe::{Observed, Observer, Unobserved};
 use crate::otel::{Egress, Leaving, Propagator, Spans, current};
@@ -19,6 +20,7 @@ pub struct Producer {
     propagator: Propagator,
     spans: Spans,
     allowed: Arc<[String]>,
+    system: Option<Arc<str>>,
     observer: Arc<dyn Observer>,
 }
 
@@ -31,6 +33,7 @@ impl Producer {
             propagator: Propagator::new(workload).fresh(),
             spans: Spans::new(tracer),
             allowed: Arc::default(),
+            system: None,
             observer: Arc::new(Unobserved),
         }
     }
@@ -39,6 +42,12 @@ impl Producer {
     #[must_use]
     pub fn allow(self, destinations: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { allowed: destinations.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// What carries the messages, for spans: `kafka`, `nats`, `rabbitmq` or another of the conventions' names for `messaging.system`.
+    #[must_use]
+    pub fn system(self, system: impl Into<Arc<str>>) -> Self {
+        Self { system: Some(system.into()), ..self }
     }
 
     /// Tells somebody what is held back.
@@ -67,10 +76,7 @@ impl Producer {
         let allowed = self.allowed.iter().any(|allowed| allowed == destination);
         let span = SpanBuilder::from_name(format!("send {destination}"))
             .with_kind(SpanKind::Producer)
-            .with_attributes([
-                KeyValue::new("messaging.operation.type", "send"),
-                KeyValue::new("messaging.destination.name", destination.to_owned()),
-            ]);
+            .with_attributes(described("send", destination, self.system.as_ref()));
         let exit = self.spans.start(span, &cx, &cx);
         let egress = if allowed { Egress::Allowed } else { Egress::Denied };
         TraceContextPropagator::new().inject_context(&exit, carrier);

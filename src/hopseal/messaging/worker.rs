@@ -19,6 +19,7 @@ pub struct Worker {
     workload: Arc<str>,
     sealer: Arc<Sealer>,
     spans: Spans,
+    attributes: Option<Arc<[String]>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -30,8 +31,17 @@ impl Worker {
             workload: workload.into().into(),
             sealer,
             spans: Spans::new(tracer),
+            attributes: None,
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// Writes these attributes of the identity on the span of a job and no others, in place of
+    /// [`DEFAULT_ATTRIBUTES`](crate::otel::DEFAULT_ATTRIBUTES). The list of an [`IdentityProcessor`](crate::otel::IdentityProcessor) is for
+    /// spans that begin when it is known who calls.
+    #[must_use]
+    pub fn attributes(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { attributes: Some(names.into_iter().map(Into::into).collect()), ..self }
     }
 
     /// Takes time from another clock.
@@ -47,7 +57,7 @@ impl Worker {
         let identity = HopIdentity::verified(credential, Arc::clone(&self.sealer), None)
             .unwrap_or_else(HopIdentity::unknown);
         let cx = self.spans.start(SpanBuilder::from_name(name.to_owned()), &Context::new(), &Context::new());
-        stamp(&cx, &identity, self.clock.now(), &self.workload);
+        stamp(&cx, &identity, self.clock.now(), &self.workload, self.attributes.as_deref());
         let output = within(cx.with_value(identity.clone()), identity, work).await;
         cx.span().end();
         output

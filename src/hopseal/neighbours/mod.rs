@@ -10,7 +10,8 @@
 //! | Envoy, Istio | claims of a token that was validated there | `Validator::forwarded_claims`: the same | nothing |
 //!
 //! None of them proves anything: whoever can send a header can send these. A seal needs the whole id of the trace: one of 64 bits is
-//! taken with zeros in front, as Zipkin does.
+//! taken with zeros in front, as Zipkin does. A server reads them by [`IdentityLayer::traces`](crate::tower::IdentityLayer::traces) and
+//! [`also`](crate::tower::IdentityLayer::also), a client writes them by [`EgressLayer::also`](crate::egress::EgressLayer::also).
 
 mod b3;
 mod datadog;

@@ -117,19 +117,31 @@ impl SpanProcessor for IdentityProcessor {
     }
 }
 
-/// Writes an identity on the span of a context: an entry span that began before the identity was known.
+/// Writes an identity on the span of a context: an entry span that began before the identity was known. Of the attributes, these `only`,
+/// or all that are written unless it is asked otherwise.
 #[cfg(any(feature = "messaging", feature = "tower"))]
-pub(crate) fn stamp(cx: &Context, identity: &HopIdentity, now: crate::clock::UnixTime, workload: &Arc<str>) {
+pub(crate) fn stamp(
+    cx: &Context,
+    identity: &HopIdentity,
+    now: crate::clock::UnixTime,
+    workload: &Arc<str>,
+    only: Option<&[String]>,
+) {
     let span = cx.span();
     if !span.is_recording() {
         return;
     }
-    let sealing = identity.sealing(span.span_context(), now, [true; 3]);
+    let allows = |name: &str| match only {
+        None => name != ENDUSER_ID,
+        Some(only) => only.iter().any(|allowed| allowed == name),
+    };
+    let sealing = identity.sealing(span.span_context(), now, WITH_SEAL.map(allows));
     tell(identity, sealing, &mut |name, value| {
-        // All else is written unless it is asked otherwise.
-        if name != ENDUSER_ID {
+        if allows(name) {
             span.set_attribute(KeyValue::new(name, value));
         }
     });
-    span.set_attribute(KeyValue::new(WORKLOAD, Arc::clone(workload)));
+    if allows(WORKLOAD) {
+        span.set_attribute(KeyValue::new(WORKLOAD, Arc::clone(workload)));
+    }
 }

@@ -163,6 +163,8 @@ struct Shared<V> {
     /// Members of others that are not taken from outside, where requests come from outside.
     edge: Option<Vec<String>>,
     spans: Option<Spans>,
+    /// What is written of the identity, if not all.
+    attributes: Option<Arc<[String]>>,
     route: Option<span::Route>,
     /// Scheme and authority of our address, as clients know it.
     origin: Option<String>,
@@ -192,6 +194,7 @@ impl<V> Clone for Shared<V> {
             realm: self.realm.clone(),
             edge: self.edge.clone(),
             spans: self.spans.clone(),
+            attributes: self.attributes.clone(),
             route: self.route,
             origin: self.origin.clone(),
             keeps_token: self.keeps_token,
@@ -230,6 +233,7 @@ impl<V: Validate> IdentityLayer<V> {
             realm: None,
             edge: None,
             spans: None,
+            attributes: None,
             route: None,
             origin: None,
             keeps_token: false,
@@ -269,15 +273,24 @@ impl<V: Validate> IdentityLayer<V> {
     /// For where strangers call: their trace is not continued but linked to, and of their baggage neither an identity nor members
     /// by these names are taken.
     #[must_use]
-    pub fn edge(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.with(|shared| shared.edge = Some(names.into_iter().map(Into::into).collect()))
+    pub fn edge(self, names: &[&str]) -> Self {
+        self.with(|shared| shared.edge = Some(names.iter().map(|name| (*name).to_owned()).collect()))
     }
 
-    /// Makes the entry span of each request, where there is none around this layer. Without, whoever makes it stands around this
-    /// layer or within.
+    /// Makes the entry span of each request, where there is none around this layer, or one that does not go on with the request's trace,
+    /// such as a runtime of functions makes: ours does, and is linked to that. Without, whoever makes it stands around this layer or
+    /// within.
     #[must_use]
     pub fn spans(self, tracer: BoxedTracer) -> Self {
         self.with(|shared| shared.spans = Some(Spans::new(tracer)))
+    }
+
+    /// Writes these attributes of the identity on the entry span and no others, in place of
+    /// [`DEFAULT_ATTRIBUTES`](crate::otel::DEFAULT_ATTRIBUTES). The list of an [`IdentityProcessor`](crate::otel::IdentityProcessor) is for
+    /// spans that begin when it is known who calls.
+    #[must_use]
+    pub fn attributes(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.with(|shared| shared.attributes = Some(names.into_iter().map(Into::into).collect()))
     }
 
     /// Says of which route a request is, by what a router left in its extensions (`hopseal::axum::route`): `http.route` of its span.

@@ -221,23 +221,26 @@ impl<V: Validate> Shared<V> {
             && self.also.is_empty()
             && !cx.has_active_span()
             && !request.headers().contains_key("baggage");
-        // A span that somebody made for this request before us stays its entry span.
-        let around = current.span().span_context().is_valid();
-        let entry = match (&self.spans, around) {
-            (_, true) => {
+        // A span that somebody made for this request before us stays its entry span. One that is of another trace than the request does
+        // not know of that: ours goes on with it, and is linked to the other.
+        let around = Some(current.span().span_context().clone()).filter(SpanContext::is_valid);
+        let came = trace.span().span_context().clone();
+        let apart = around.as_ref().filter(|it| came.is_valid() && it.trace_id() != came.trace_id());
+        let entry = match (&self.spans, &around) {
+            (Some(spans), _) if around.is_none() || apart.is_some() => {
+                let route = self.route.and_then(|route| route(request.extensions()));
+                let (method, uri) = (request.method(), request.uri());
+                let span = span::entry(method, uri, request.headers(), route, before.as_ref().or(apart));
+                // Without the identity that came: it is told once it is known which one counts.
+                Some(Entry::Ours(spans.start(span, &trace, &cx)))
+            }
+            (_, Some(_)) => {
                 if let Some(before) = before.clone() {
                     current.span().add_link(before, Vec::new());
                 }
                 Some(Entry::Around(current))
             }
-            (None, false) => None,
-            (Some(spans), false) => {
-                let route = self.route.and_then(|route| route(request.extensions()));
-                let (method, uri) = (request.method(), request.uri());
-                let span = span::entry(method, uri, request.headers(), route, before.as_ref());
-                // Without the identity that came: it is told once it is known which one counts.
-                Some(Entry::Ours(spans.start(span, &trace, &cx)))
-            }
+            (_, None) => None,
         };
         Arrival { cx, before, entry, scheme, company, bare }
     }
@@ -264,7 +267,7 @@ impl<V: Validate> Shared<V> {
         };
         let nonce = self.nonce(scheme);
         if let Some(entry) = &entry {
-            stamp(entry.cx(), &identity, self.clock.now(), &self.workload);
+            stamp(entry.cx(), &identity, self.clock.now(), &self.workload, self.attributes.as_deref());
         }
         if let Some(turned) = turned.filter(|_| !observes) {
             let algorithms = self.origin.as_ref().map(|_| self.validator.proof_algorithms());

@@ -12,18 +12,18 @@ use super::answer::is_grpc;
 /// The route of a request as it was declared (`/orders/{id}`), from what a router left in its extensions.
 pub(super) type Route = fn(&Extensions) -> Option<&str>;
 
-/// The span of a request that came in.
+/// The span of a request that came in, and what it is linked to.
 pub(super) fn entry(
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
     route: Option<&str>,
-    before: Option<&SpanContext>,
+    linked: Option<&SpanContext>,
 ) -> SpanBuilder {
     let span = describe(SpanKind::Server, method, uri, headers, route);
-    match before {
+    match linked {
         None => span,
-        Some(before) => span.with_links(vec![Link::with_context(before.clone())]),
+        Some(linked) => span.with_links(vec![Link::with_context(linked.clone())]),
     }
 }
 

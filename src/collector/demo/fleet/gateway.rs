@@ -55,7 +55,7 @@ pub(super) fn app(parts: &Parts, orders: SocketAddr, agent: SocketAddr) -> Resul
     let rules = [Rule::to(format!("http://{orders}")), Rule::to(format!("http://{agent}")).forward_token()];
     let gateway = Gateway { client: parts.client(rules)?, orders, agent };
     let validator = Remembering { validator: Arc::clone(&parts.validator), good: Mutex::default() };
-    let layer = parts.layer_with(validator).require().edge(["user.id"]).keep_token();
+    let layer = parts.layer_with(validator).require().edge(&["user.id"]).keep_token();
     Ok(Router::new()
         .route("/account", get(account))
         .route("/orders/{number}", get(look).post(place))

@@ -284,6 +284,24 @@ async fn another_exit_span_is_used() {
     assert!(headers.contains_key("baggage"));
 }
 
+/// The trace goes on in another system's headers too, whoever is there; what was written already stays, and no identity goes that way.
+#[cfg(feature = "neighbours")]
+#[tokio::test]
+async fn the_trace_leaves_in_other_headers_too() {
+    use crate::neighbours::B3;
+    use crate::otel::{Egress, Propagator};
+    for (there, sealed) in [("https://seal.example/a", Some(true)), ("https://evil.example/", None)] {
+        let propagator = Propagator::new("orders").egress(Egress::Allowed);
+        let edit = |layer: EgressLayer| layer.also(B3::multiple()).also(propagator);
+        let left = send_by(edit, caller(), there, &[("x-b3-sampled", "0")]).await;
+        let text = |name: &str| left.headers.get(name).map(|value| value.to_str().expect("ASCII"));
+        assert_eq!(text("x-b3-traceid"), Some(hex(left.trace).as_str()), "{there}");
+        assert_eq!(text("x-b3-sampled"), Some("0"), "{there}");
+        assert_eq!(left.sealed(), sealed, "{there}");
+        assert_eq!(left.says_nothing(), sealed.is_none(), "{there}: {left:?}");
+    }
+}
+
 /// It leaves unreadable, for where it may; and what somebody else wrote is replaced, or taken off, readable or not.
 #[cfg(feature = "confidential")]
 #[tokio::test]

@@ -266,6 +266,24 @@ async fn a_batch_of_many_principals() {
     }
 }
 
+/// Spans say what carries the messages, and of the identity what is asked for.
+#[tokio::test]
+async fn what_spans_say_can_be_chosen() {
+    let lab = Lab::new();
+    let mut headers = HashMap::new();
+    let producer = lab.producer(NOW).system("kafka");
+    with_identity(of(alice()), async { producer.inject("orders", &mut headers) }).await;
+    let consumer = lab.consumer(NOW).continuing().system("kafka").attributes([ASSURANCE]);
+    assert_eq!(lab.processed(&consumer, &headers, NOW).await.assurance, "sealed");
+    drop(consumer.batch("orders", 1));
+    for name in ["send orders", "process orders", "receive orders"] {
+        assert_eq!(attribute(&lab.spans(name)[0], "messaging.system").as_deref(), Some("kafka"), "{name}");
+    }
+    let span = &lab.spans("process orders")[0];
+    let ours = span.attributes.iter().filter(|it| it.key.as_str().starts_with("hopseal."));
+    assert_eq!(ours.map(|it| it.key.as_str()).collect::<Vec<_>>(), [ASSURANCE]);
+}
+
 /// To a topic that others read goes the trace, and nobody's identity.
 #[tokio::test]
 async fn topics_of_others_get_nothing() {

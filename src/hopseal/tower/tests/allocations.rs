@@ -28,7 +28,7 @@ impl Service<Request<()>> for Quiet {
 /// A request of nobody that nobody records costs no memory, and its handler knows that there is nobody.
 #[test]
 fn an_anonymous_request_that_is_not_recorded_allocates_nothing() {
-    for layer in [layer(), layer().edge(["user.id"]), layer().keep_token()] {
+    for layer in [layer(), layer().edge(&["user.id"]), layer().keep_token()] {
         let mut service = layer.layer(Quiet);
         let mut answered = || {
             let call = std::pin::pin!(service.call(Request::new(())));

@@ -1,5 +1,7 @@
 //! The entry span of a request: ours or another's.
 
+use opentelemetry::propagation::TextMapPropagator as _;
+
 use super::*;
 
 /// An entry span that was there before the layer gets what it would have got, also when the request is turned away.
@@ -76,6 +78,52 @@ async fn the_layer_makes_the_entry_span() {
     }
 }
 
+/// A span around the layer that is of the request's trace is its entry span. One of another trace is not, as that of a runtime of
+/// functions: the layer goes on with the request's, whose identity it believes, and links to the other.
+#[tokio::test]
+async fn a_span_around_that_is_of_another_trace_is_no_entry_span() {
+    let sealed = baggage();
+    for goes_on in [true, false] {
+        let (provider, exporter) = recorded();
+        let came = opentelemetry_sdk::propagation::TraceContextPropagator::new()
+            .extract(&std::collections::HashMap::from([("traceparent".to_owned(), TRACEPARENT.to_owned())]));
+        let parent = if goes_on { came } else { Context::new() };
+        let around = provider.tracer("test").start_with_context("around", &parent);
+        let cx = parent.with_span(around);
+        let call = {
+            let _entered = cx.clone().attach();
+            let headers = [("traceparent", TRACEPARENT), ("baggage", sealed.as_str())];
+            layer().spans(tracer(&provider)).layer(Inner::default()).call(request(&headers))
+        };
+        call.await.expect("infallible");
+        cx.span().end();
+        let spans = exporter.get_finished_spans().expect("spans");
+        let entry = spans.first().expect("one");
+        let assurance = entry.attributes.iter().find(|it| it.key.as_str() == ASSURANCE);
+        assert_eq!(assurance.map(|it| it.value.to_string()).as_deref(), Some("sealed"));
+        assert_eq!(entry.parent_span_id.to_string(), "0909090909090909");
+        assert_eq!((spans.len(), entry.links.len()), if goes_on { (1, 0) } else { (2, 1) });
+        for link in entry.links.iter() {
+            assert_eq!(&link.span_context, cx.span().span_context());
+        }
+    }
+}
+
+/// Only what is asked for is written, and the subject itself if it is.
+#[tokio::test]
+async fn the_attributes_of_the_entry_span_can_be_chosen() {
+    let (provider, exporter) = recorded();
+    let layer = layer().spans(tracer(&provider)).attributes([ASSURANCE, "enduser.id"]);
+    answered(layer, &[("traceparent", TRACEPARENT), ("authorization", "Bearer good")]).await;
+    let spans = exporter.get_finished_spans().expect("spans");
+    let [span] = spans.as_slice() else { panic!("{spans:?}") };
+    let attributes = span.attributes.iter().map(|it| it.key.as_str());
+    let mut ours: Vec<&str> =
+        attributes.filter(|name| name.starts_with("hopseal.") || name.contains("user.")).collect();
+    ours.sort_unstable();
+    assert_eq!(ours, ["enduser.id", ASSURANCE]);
+}
+
 /// What the handler makes stands under the entry span that the layer made.
 #[tokio::test]
 async fn what_is_made_within_is_a_child() {
@@ -93,18 +141,18 @@ async fn what_is_made_within_is_a_child() {
 async fn a_trace_that_is_not_continued_is_linked_to() {
     let (provider, exporter) = recorded();
     let headers = [("traceparent", TRACEPARENT)];
-    answered(layer().edge([""; 0]).spans(tracer(&provider)), &headers).await;
+    answered(layer().edge(&[]).spans(tracer(&provider)), &headers).await;
 
     let cx = Context::new().with_span(provider.tracer("test").start("around"));
     let call = {
         let _entered = cx.clone().attach();
-        layer().edge([""; 0]).layer(Inner::default()).call(request(&headers))
+        layer().edge(&[]).layer(Inner::default()).call(request(&headers))
     };
     call.await.expect("infallible");
     cx.span().end();
 
     let within = Within(provider.tracer("test"));
-    layer().edge([""; 0]).layer(within).call(request(&headers)).await.expect("infallible");
+    layer().edge(&[]).layer(within).call(request(&headers)).await.expect("infallible");
 
     let spans = exporter.get_finished_spans().expect("spans");
     assert_eq!(spans.len(), 3);
@@ -130,7 +178,7 @@ async fn other_systems_are_read_where_that_is_asked_for() {
     for (layer, assurance, trace) in [
         (layer(), "anonymous", none),
         (layer().traces(B3::single()).also(user()), "asserted", "4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b"),
-        (layer().traces(B3::single()).also(user()).edge([""; 0]), "anonymous", none),
+        (layer().traces(B3::single()).also(user()).edge(&[]), "anonymous", none),
     ] {
         let (_, _, seen) = answered(layer, &headers).await;
         let (_, word, found) = seen.expect("reached");

@@ -187,7 +187,7 @@ async fn at_the_edge_a_stranger_brings_a_credential_and_nothing_else() {
     let trace = |seen: &Option<(String, String, String)>| seen.as_ref().map(|(_, _, trace)| trace.clone());
     let (_, _, inside) = answered(layer(), &headers).await;
     assert_eq!(trace(&inside).as_deref(), Some("4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b"));
-    let (_, _, outside) = answered(layer().edge(["user.id"]), &headers).await;
+    let (_, _, outside) = answered(layer().edge(&["user.id"]), &headers).await;
     assert_eq!(
         trace(&outside).as_deref(),
         Some("00000000000000000000000000000000"),
@@ -195,7 +195,7 @@ async fn at_the_edge_a_stranger_brings_a_credential_and_nothing_else() {
     );
     assert_eq!(outside.map(|(_, word, _)| word).as_deref(), Some("anonymous"));
     let (_, _, known) =
-        answered(layer().edge(["user.id"]), &[&headers[..], &[("authorization", "Bearer good")]].concat())
+        answered(layer().edge(&["user.id"]), &[&headers[..], &[("authorization", "Bearer good")]].concat())
             .await;
     assert_eq!(known.map(|(word, _, _)| word).as_deref(), Some("verified"));
 }

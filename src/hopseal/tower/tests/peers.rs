@@ -122,7 +122,7 @@ async fn claims_are_believed_from_a_declared_proxy_alone() {
         ("of nobody", layer(), None, vec![claims(&good)], "200 asserted - -"),
         ("of nobody, over", layer(), None, vec![claims(&over)], "200 anonymous - -"),
         ("of nobody, required", layer().require(), None, vec![claims(&good)], "401 anonymous - -"),
-        ("of a stranger", layer().edge([""; 0]), None, vec![claims(&good)], "200 anonymous - -"),
+        ("of a stranger", layer().edge(&[]), None, vec![claims(&good)], "200 anonymous - -"),
         (
             "two",
             layer(),
