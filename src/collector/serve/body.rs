@@ -8,6 +8,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::budget::{Budget, Share};
+use super::pool::Buffer;
 use super::refusal::Refusal;
 
 /// What a request costs besides its body: a task, headers, buffers of the connection.
@@ -138,51 +139,49 @@ impl<B: Body<Data = Bytes> + Unpin> Reader<'_, B> {
     }
 }
 
-/// Pieces, joined once there are two: mostly there is one, which is passed on as it is.
-struct Gathered {
+/// Pieces, joined unless there is only one: that is passed on as it is.
+struct Gathered<'b> {
     first: Bytes,
-    joined: Vec<u8>,
+    joined: Option<Buffer>,
+    budget: &'b Arc<Budget>,
     /// How many bytes there will be, as far as is known.
     expected: usize,
     share: Share,
 }
 
-impl Gathered {
-    fn new(budget: &Arc<Budget>, expected: usize) -> Result<Self, Refusal> {
+impl<'b> Gathered<'b> {
+    fn new(budget: &'b Arc<Budget>, expected: usize) -> Result<Self, Refusal> {
         let share = budget.take(expected.min(STEP) + OVERHEAD).ok_or(Refusal::NoRoom)?;
-        Ok(Self { first: Bytes::new(), joined: Vec::new(), expected, share })
+        Ok(Self { first: Bytes::new(), joined: None, budget, expected, share })
     }
 
     fn len(&self) -> usize {
-        self.first.len() + self.joined.len()
+        self.first.len() + self.joined.as_ref().map_or(0, |joined| joined.bytes.len())
     }
 
     fn push(&mut self, piece: Bytes) -> Result<(), Refusal> {
         let total = self.len() + piece.len();
         charge(&mut self.share, total.next_multiple_of(STEP).min(self.expected.max(total)))?;
-        if self.len() == 0 {
+        // One that more will follow is copied at once: who read it reads on into the same memory.
+        if self.len() == 0 && total >= self.expected {
             self.first = piece;
             return Ok(());
         }
-        if total > self.joined.capacity() {
-            // Room for all of it at once: what is not filled is not there yet.
-            let twice = self.joined.len().saturating_mul(2);
-            let capacity = if total <= self.expected { self.expected } else { total.max(twice) };
-            self.joined.reserve_exact(capacity.saturating_sub(self.joined.len()));
-        }
-        self.joined.extend_from_slice(&std::mem::take(&mut self.first));
-        self.joined.extend_from_slice(&piece);
+        // Room for all of it at once: what is not filled is not there yet.
+        let joined = self.joined.get_or_insert_with(|| self.budget.buffer(self.expected.max(total)));
+        joined.bytes.extend_from_slice(&std::mem::take(&mut self.first));
+        joined.bytes.extend_from_slice(&piece);
         Ok(())
     }
 
     fn start<const N: usize>(&self) -> Option<[u8; N]> {
-        let held = if self.joined.is_empty() { self.first.as_ref() } else { &self.joined };
+        let held = self.joined.as_ref().map_or(&*self.first, |joined| &joined.bytes);
         held.first_chunk::<N>().copied()
     }
 
     /// What was gathered, without so many bytes in front.
     fn finish(self, skip: usize) -> Charged {
-        let mut bytes = if self.joined.is_empty() { self.first } else { Bytes::from(self.joined) };
+        let mut bytes = self.joined.map_or(self.first, Bytes::from_owner);
         bytes.advance(skip.min(bytes.len()));
         Charged { bytes, share: self.share }
     }

@@ -3,22 +3,31 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::pool::{Buffer, Pool};
+
 /// So many bytes for all requests together.
 #[derive(Debug)]
 pub(crate) struct Budget {
     total: usize,
     taken: AtomicUsize,
+    /// Buffers for what is received.
+    pool: Arc<Pool>,
 }
 
 impl Budget {
     pub(crate) fn new(total: usize) -> Arc<Self> {
-        Arc::new(Self { total, taken: AtomicUsize::new(0) })
+        Arc::new(Self { total, taken: AtomicUsize::new(0), pool: Arc::default() })
     }
 
     /// Takes bytes, if there are so many. Nobody waits: who does not get any is to come again.
     pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
         let mut share = Share { budget: Arc::clone(self), bytes: 0 };
         share.resize(bytes).then_some(share)
+    }
+
+    /// An empty buffer with room for so many bytes, which somebody has taken.
+    pub(crate) fn buffer(&self, bytes: usize) -> Buffer {
+        self.pool.buffer(bytes)
     }
 
     /// Bytes that are taken.

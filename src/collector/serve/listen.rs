@@ -52,7 +52,7 @@ const STREAMS: u32 = 128;
 /// Bytes of headers of one request.
 const HEADERS: u32 = 32 << 10;
 /// Buffer of an HTTP/1 connection: headers have to fit, bodies come in pieces of at most this.
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = 64 << 10;
 
 /// What is behind a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

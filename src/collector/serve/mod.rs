@@ -7,9 +7,9 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! delivery, budget, clock, metrics, reply -> refusal -> proof -> status, body, senders, admin -> inflate -> receiver
+//! delivery, pool, budget, clock, metrics, reply -> refusal -> proof -> status, body, senders, admin -> inflate -> receiver
 //!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live, telemetry -> service -> run -> background
-//! delivery, clock, people -> store -> tail -> keep, shape -> api -> pages, trail -> access
+//! delivery, pool, clock, compress, disk, people -> store -> tail -> keep, shape -> api -> pages, trail -> access
 //! ```
 
 mod access;
@@ -20,8 +20,10 @@ mod background;
 mod body;
 mod budget;
 pub(crate) mod clock;
+mod compress;
 mod config;
 mod delivery;
+mod disk;
 mod forward;
 mod inflate;
 mod jaeger;
@@ -33,6 +35,7 @@ mod otlp_grpc;
 mod otlp_http;
 mod pages;
 mod people;
+mod pool;
 mod proof;
 mod receiver;
 mod refusal;

@@ -28,9 +28,9 @@ fn api(folder: &std::path::Path) -> Router {
     let pseudonym: &'static str = Box::leak(key.of("https://idp", "alice").into_boxed_str());
     let mut batch = Batch { at: EPOCH, ..Batch::default() };
     let alice = [sketch("", "gateway", "alice", 0), sketch("gateway", "orders", "alice", 10)];
-    add(&mut batch.block, 1, 1, &alice);
-    add(&mut batch.block, 2, 1, &[sketch("", "gateway", "", 70_000)]);
-    add(&mut batch.block, 3, 1, &[sketch("", "gateway", pseudonym, 80_000)]);
+    add(batch.block_mut(), 1, 1, &alice);
+    add(batch.block_mut(), 2, 1, &[sketch("", "gateway", "", 70_000)]);
+    add(batch.block_mut(), 3, 1, &[sketch("", "gateway", pseudonym, 80_000)]);
     let subject = Subject::Trace(trace_id(1));
     let mut finding =
         Finding::new(Rule::AuditGap, subject, "").message("not all of this trace is there").grouped();

@@ -58,9 +58,9 @@ fn fixture() -> Fixture {
         sketch("gateway", "orders", "", 60_003),
         sketch("orders", "stock/eu", "alice", 60_004),
     ];
-    add(&mut batch.block, 1, 1, &dropped);
-    add(&mut batch.block, 2, 1, &[sketch("", "gateway", "", 120_000)]);
-    add(&mut batch.block, 3, 1, &[sketch("", "gateway", pseudonym, 180_000)]);
+    add(batch.block_mut(), 1, 1, &dropped);
+    add(batch.block_mut(), 2, 1, &[sketch("", "gateway", "", 120_000)]);
+    add(batch.block_mut(), 3, 1, &[sketch("", "gateway", pseudonym, 180_000)]);
     for (name, operation) in [("gateway", "GET /"), ("orders", "POST /"), ("stock/eu", "GET /")] {
         let service = Service { name, namespace: "", environment: "" };
         batch.shown.add(service, operation, Shown { hops: 1, identified: 0 });
@@ -161,7 +161,7 @@ fn a_search_goes_through_pages() {
     let mut batch = Batch { at: EPOCH, ..Batch::default() };
     for trace in 10..13 {
         let many = vec![sketch("", "gateway", "", 300_000); 700];
-        add(&mut batch.block, trace, 1, &many);
+        add(batch.block_mut(), trace, 1, &many);
     }
     fixture.store.commit(&batch).expect("kept");
     assert_eq!(fixture.found("service=gateway&tag=hopseal.assurance:asserted"), ["4", "2"]);

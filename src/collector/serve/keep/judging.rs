@@ -12,18 +12,25 @@ use hopseal_correlate::trace::Trace;
 use hopseal_identity::{Assurance, Kind};
 use rustc_hash::FxHashMap;
 
-use crate::serve::store::{Block, Hop, HopTexts, Judged};
+use crate::serve::store::{Block, Hop, HopTexts, Judged, Texts};
+
+/// Bytes of a hop that go into the digest of its trace.
+const HASHED: usize = 128;
 
 /// Adds the hops of a trace to a block, and returns what tells its verdict from another.
 pub(crate) fn record(cx: &Cx<'_>, verdict: &Verdict, version: u32, block: &mut Block) -> u64 {
     let trace = cx.trace;
     let mut places: FxHashMap<HopIx, u32> = FxHashMap::default();
-    let mut hash = DefaultHasher::new();
+    let (mut hash, mut bytes) = (DefaultHasher::new(), Vec::with_capacity(HASHED));
+    let mut before = HopTexts::default();
     let mut count = 0;
     for (hop, place) in cx.hops.iter().zip(0_u32..) {
         places.insert(hop.ix, place);
-        let row = row(cx, hop, &places, block);
-        digest(&row, block, &mut hash);
+        let row = row(cx, hop, &places, before, &mut block.texts);
+        before = row.texts;
+        bytes.clear();
+        put_content(&row, &block.texts, &mut bytes);
+        hash.write(&bytes);
         block.hops.push(row);
         count += 1;
     }
@@ -53,10 +60,16 @@ pub(crate) fn forget_last(block: &mut Block) {
     }
 }
 
-fn row(cx: &Cx<'_>, hop: &Crossing<'_>, places: &FxHashMap<HopIx, u32>, block: &mut Block) -> Hop {
+/// A hop as it is kept. Most texts are those of the hop `before` it.
+fn row(
+    cx: &Cx<'_>,
+    hop: &Crossing<'_>,
+    places: &FxHashMap<HopIx, u32>,
+    before: HopTexts,
+    texts: &mut Texts,
+) -> Hop {
     let entry = cx.entry(hop);
     let Service { name, namespace, environment } = hop.service;
-    let texts = &mut block.texts;
     let principal = hop.identity.principal.as_ref();
     let caller = hop.exit.map_or("", |exit| cx.trace.span(exit).service.name);
     let actors = principal.map_or(String::new(), |principal| {
@@ -72,17 +85,19 @@ fn row(cx: &Cx<'_>, hop: &Crossing<'_>, places: &FxHashMap<HopIx, u32>, block: &
         end: entry.end,
         caller: hop.caller.and_then(|caller| places.get(&caller).copied()),
         texts: HopTexts {
-            caller: texts.add(caller),
-            service: texts.add(name),
-            namespace: texts.add(namespace),
-            environment: texts.add(environment),
-            operation: texts.add(&hop.operation),
+            caller: texts.add_near(caller, before.caller),
+            service: texts.add_near(name, before.service),
+            namespace: texts.add_near(namespace, before.namespace),
+            environment: texts.add_near(environment, before.environment),
+            operation: texts.add_near(&hop.operation, before.operation),
             via: if hop.via.is_empty() { Default::default() } else { texts.add(&hop.via.join("\n")) },
-            method: texts.add(hop.identity.method.unwrap_or("")),
-            principal: texts.add(principal.map_or("", |principal| principal.id)),
-            issuer: texts.add(principal.and_then(|principal| principal.issuer).unwrap_or("")),
-            tenant: texts.add(principal.and_then(|principal| principal.tenant).unwrap_or("")),
-            actors: texts.add(&actors),
+            method: texts.add_near(hop.identity.method.unwrap_or(""), before.method),
+            principal: texts.add_near(principal.map_or("", |principal| principal.id), before.principal),
+            issuer: texts
+                .add_near(principal.and_then(|principal| principal.issuer).unwrap_or(""), before.issuer),
+            tenant: texts
+                .add_near(principal.and_then(|principal| principal.tenant).unwrap_or(""), before.tenant),
+            actors: texts.add_near(&actors, before.actors),
         },
         kind: hop.kind,
         assurance: hop.identity.assurance,
@@ -94,14 +109,15 @@ fn row(cx: &Cx<'_>, hop: &Crossing<'_>, places: &FxHashMap<HopIx, u32>, block: &
     }
 }
 
-fn digest(hop: &Hop, block: &Block, hash: &mut DefaultHasher) {
+/// Appends all that tells a hop from another, its texts by their digests: the same in whatever block.
+fn put_content(hop: &Hop, texts: &Texts, to: &mut Vec<u8>) {
     let Hop {
         span_id,
         parent,
         start,
         end,
         caller,
-        texts,
+        texts: own,
         kind,
         assurance,
         basis,
@@ -109,9 +125,20 @@ fn digest(hop: &Hop, block: &Block, hash: &mut DefaultHasher) {
         principal_kind,
         uncovered,
     } = hop;
-    (span_id, parent, start, end, caller, kind, assurance, basis, outcome, uncovered).hash(hash);
-    principal_kind.as_str().hash(hash);
-    texts.to_array().iter().for_each(|text| hash.write_u64(block.texts.digest(*text)));
+    to.extend_from_slice(&span_id.0);
+    to.extend_from_slice(&parent.map_or([0; 8], |parent| parent.0));
+    to.extend_from_slice(&start.to_le_bytes());
+    to.extend_from_slice(&end.to_le_bytes());
+    to.extend_from_slice(&caller.unwrap_or(u32::MAX).to_le_bytes());
+    own.to_array().iter().for_each(|text| to.extend_from_slice(&texts.digest(*text).to_le_bytes()));
+    to.extend_from_slice(&[
+        *kind as u8,
+        *assurance as u8,
+        *basis as u8,
+        *outcome as u8,
+        *principal_kind as u8,
+        u8::from(*uncovered),
+    ]);
 }
 
 /// How much the sender of the span that a finding is about is to be trusted.

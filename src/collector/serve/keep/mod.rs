@@ -14,6 +14,8 @@ mod journal;
 mod judging;
 mod over_time;
 pub(crate) mod own;
+#[cfg(test)]
+mod power;
 mod publish;
 mod reading;
 mod settings;
@@ -23,7 +25,7 @@ mod tests;
 mod waiting;
 mod windows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -41,27 +43,30 @@ use hopseal_correlate::survey::Survey;
 pub(crate) use self::settings::{Durability, KeepSettings, WindowSettings};
 
 use self::answer::answer;
-use self::journal::{Journal, JournalError, Left};
+use self::journal::{Frame, Gone, Journal, JournalError, Left, trace_ids};
 use self::over_time::OverTime;
 use self::own::OwnKey;
 use self::publish::Publisher;
 pub(crate) use self::publish::{PublishError, PublishSettings};
 use self::reading::Share;
-use self::shard::{Found, Parts, ToShard};
+use self::shard::{Found, Parts, Recalled, ToShard};
 pub(crate) use self::windows::Counts;
 
 use self::windows::Last;
 use crate::serve::clock::Clock;
 use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
+use crate::serve::disk::{Disk, FileSystem};
 use crate::serve::metrics::Metrics;
 use crate::serve::rules::Rules;
-use crate::serve::store::{Batch, FindingQuery, Judged, SqliteStore, Store, StoreError};
+use crate::serve::store::{Batch, Judged, SqliteStore, Store, StoreError, TraceRecord};
 use crate::serve::tail::Tail;
 
 /// When to try again after too much was on its way.
 const WHEN_OVERLOADED: Duration = Duration::from_secs(1);
 /// When to try again after the disk was found nearly full.
 const WHEN_FULL: Duration = Duration::from_secs(30);
+/// How long a process knows what earlier ones judged and let go, in nanoseconds: an hour.
+const EARLIER: u64 = 3_600_000_000_000;
 /// Bytes of records given to a shard at once when a journal is read back.
 const RECOVERED_BYTES: usize = 1 << 20;
 
@@ -132,6 +137,7 @@ pub(crate) struct Keeper {
 #[derive(Debug, Default)]
 struct Unsaved {
     batch: Batch,
+    gone: Vec<Gone>,
     counts: KeepCounts,
     over_time: OverTime,
     /// What services had shown when a window was last over.
@@ -154,14 +160,26 @@ impl Keeper {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, KeepError> {
+        Self::start_on(Arc::new(FileSystem), settings, rules, catalogue, clock, metrics)
+    }
+
+    /// The same on any disk.
+    fn start_on(
+        disk: Arc<dyn Disk>,
+        settings: KeepSettings,
+        rules: Arc<ArcSwap<Rules>>,
+        catalogue: Option<Catalogue>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, KeepError> {
         let folder = &settings.folder;
         std::fs::create_dir_all(folder)
             .map_err(|source| KeepError::Folder { path: folder.clone(), source })?;
         let own = OwnKey::of(folder).map_err(|source| KeepError::Folder { path: folder.clone(), source })?;
         let own = Arc::new(own);
-        let store = Arc::new(SqliteStore::open(folder, settings.store)?);
+        let store = Arc::new(SqliteStore::open_on(Arc::clone(&disk), folder, settings.store)?);
         let learned = store.learned(clock.now())?;
-        let left = Left::open(&folder.join("journal.sqlite"))?;
+        let mut left = Left::open(disk, &folder.join("journal"))?;
         let given = catalogue.clone();
         let baseline = learned.catalogue.clone();
         let over_time = OverTime::recall(&learned.windows, clock.now());
@@ -170,11 +188,12 @@ impl Keeper {
         let count = settings.shards.get().min(64);
         let (shards, receivers): (Vec<_>, Vec<Receiver<_>>) = (0..count).map(|_| channel()).unzip();
         let shares = Share::all(count);
-        recover(&left, &shares, &shards, &rules.load().dialects)?;
-        let runs = Arc::new(AtomicU64::new(left.next));
+        recover(&mut left, &shares, &shards, &rules.load().dialects)?;
+        let runs = Arc::new(AtomicU64::new(left.next()));
         let (journal, writer) = left.start()?;
         let journal = (settings.durability == Durability::Disk).then_some(journal);
         let mut threads = vec![writer];
+        let (earlier, now) = (Arc::new(store.earlier()), clock.now());
         for (share, from) in shares.into_iter().zip(receivers) {
             let parts = Parts {
                 share,
@@ -182,6 +201,8 @@ impl Keeper {
                 window: settings.window,
                 clock: Arc::clone(&clock),
                 journal: journal.clone(),
+                earlier: Arc::clone(&earlier),
+                earlier_until: now.saturating_add(EARLIER),
                 runs: Arc::clone(&runs),
                 survey: survey.clone(),
                 shards: shards.clone(),
@@ -241,12 +262,16 @@ impl Keeper {
             let mut traces = Vec::new();
             for trace_id in found.kept {
                 let Some(judged) = self.store.judged(trace_id)? else { continue };
-                let query =
-                    FindingQuery { trace_id: Some(trace_id), limit: usize::MAX, ..FindingQuery::default() };
-                let findings = self.store.findings(&query)?;
+                let Some(TraceRecord { hops, findings, .. }) = self.store.trace(trace_id)? else { continue };
+                let Judged { version, digest, hops: whole, .. } = judged;
                 let findings = findings.into_iter().map(|finding| (finding.id, None)).collect();
-                let Judged { version, digest, .. } = judged;
-                traces.push((trace_id, Last { version, digest, findings, counted: true }));
+                let last = Last { version, digest, findings, counted: true };
+                traces.push(Recalled {
+                    trace_id,
+                    last,
+                    has_late: hops.len() > whole as usize,
+                    hops: hops.iter().map(|hop| hop.span_id).collect(),
+                });
             }
             let _ = shard.send(ToShard::Recall(traces));
         }
@@ -295,6 +320,7 @@ impl Keeper {
                 self.shards.iter().for_each(|shard| _ = shard.send(ToShard::Shown(Arc::clone(&shown))));
             }
             unsaved.batch.append(found.batch);
+            unsaved.gone.push(found.gone);
             for (begin, across) in found.across {
                 unsaved.over_time.add(begin, across, now);
             }
@@ -319,8 +345,9 @@ impl Keeper {
             }
         }
         unsaved.batch = Batch::default();
+        let gone = std::mem::take(&mut unsaved.gone);
         if let Some(journal) = self.journal().as_ref().filter(|_| needed != u64::MAX) {
-            journal.forget(needed);
+            journal.forget(needed, gone);
         }
         drop(unsaved);
         self.metrics.open(&self.store.open_findings()?);
@@ -367,28 +394,51 @@ impl Keeper {
     pub(crate) fn stop(&self) -> Result<(), StoreError> {
         self.stopping.store(true, Ordering::Release);
         let turned = self.turn();
+        self.end();
+        turned
+    }
+
+    /// Ends the threads.
+    fn end(&self) {
         self.shards.iter().for_each(|shard| _ = shard.send(ToShard::Stop));
         *self.journal() = None;
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A thread that panicked has nothing more to say.
         threads.into_iter().for_each(|thread| _ = thread.join());
-        turned
     }
 }
 
 /// Hands the records that an earlier process left in its journal to the shards.
 fn recover(
-    left: &Left,
+    left: &mut Left,
     shares: &[Share],
     shards: &[Sender<ToShard>],
     dialects: &Dialects,
 ) -> Result<(), KeepError> {
     let mut waiting: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     let Some(share) = shares.first() else { return Ok(()) };
-    left.each(|run, body| {
+    // First what is not needed: it may stand behind what it is about.
+    let mut gone: HashMap<TraceId, u64> = HashMap::new();
+    left.each(|frame| {
+        if let Frame::Gone { until, ids } = frame {
+            for trace_id in trace_ids(ids) {
+                let last = gone.entry(trace_id).or_default();
+                *last = until.max(*last);
+            }
+        }
+    })?;
+    for (shard, number) in shards.iter().zip(0..) {
+        let own = gone.keys().copied().filter(|trace_id| share.of(*trace_id) == number);
+        let _ = shard.send(ToShard::Gone(own.collect()));
+    }
+    left.each(|frame| {
+        let Frame::Run { seq: run, body } = frame else { return };
         let Ok(packed) = lz4_flex::decompress_size_prepended(body) else { return };
-        // SQLite answers for whole runs; a broken one would be a fault of ours, and costs itself.
+        // A checksum answers for whole runs; a broken one would be a fault of ours, and costs itself.
         let _ = unpack(&packed, dialects, |trace_id: TraceId, record| {
+            if gone.get(&trace_id).is_some_and(|until| run < *until) {
+                return;
+            }
             let shard = share.of(trace_id);
             let records = waiting.entry(shard).or_default();
             records.extend_from_slice(record);

@@ -16,13 +16,13 @@ use hopseal_correlate::hop::{HopKind, Hops};
 use hopseal_correlate::intake::Intake;
 use hopseal_correlate::record::packed::{Packer, each};
 use hopseal_correlate::record::{Service, Span};
-use hopseal_correlate::sink::TraceId;
+use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_correlate::survey::{Sent, Survey, unasked, unlearned};
 use hopseal_correlate::trace::Trace;
 use hopseal_correlate::words::Words;
 
 use super::answer::Answer;
-use super::journal::{Journal, Run};
+use super::journal::{Gone, Journal, Run};
 use super::judging::{forget_last, least_trusted, record, trust};
 use super::over_time::window;
 use super::own::OwnKey;
@@ -31,9 +31,11 @@ use super::settings::WindowSettings;
 use super::waiting::Waiting;
 use super::windows::{Counts, Due, Last, Windows};
 use crate::serve::clock::Clock;
+use crate::serve::compress::Compressor;
 use crate::serve::delivery::Delivery;
+use crate::serve::pool::Pool;
 use crate::serve::rules::Rules;
-use crate::serve::store::Batch;
+use crate::serve::store::{Batch, Earlier};
 
 /// Bytes of records that go into one run of the journal.
 const RUN_BYTES: usize = 1 << 20;
@@ -49,8 +51,10 @@ pub(crate) enum ToShard {
     Delivery(Delivery, Answer),
     /// Records that an earlier process wrote into that run.
     Recovered(u64, Vec<u8>),
+    /// Traces that an earlier process had let go.
+    Gone(Vec<TraceId>),
     /// How traces were judged by an earlier process.
-    Recall(Vec<(TraceId, Last)>),
+    Recall(Vec<Recalled>),
     /// To end.
     Stop,
     /// To tell which traces are there.
@@ -91,6 +95,17 @@ impl From<Service<'_>> for OwnedService {
     }
 }
 
+/// How a trace was judged by an earlier process.
+#[derive(Debug)]
+pub(crate) struct Recalled {
+    pub(crate) trace_id: TraceId,
+    pub(crate) last: Last,
+    /// The entry spans of its hops.
+    pub(crate) hops: Vec<SpanId>,
+    /// Whether some of them came when the rest was gone.
+    pub(crate) has_late: bool,
+}
+
 /// The traces of a shard.
 #[derive(Debug)]
 pub(crate) struct Recovered {
@@ -103,6 +118,7 @@ pub(crate) struct Found {
     pub(crate) batch: Batch,
     /// What rules over many traces rest on, by window.
     pub(crate) across: BTreeMap<u64, Across>,
+    pub(crate) gone: Gone,
     /// Runs under this number are not needed any more, once the batch is kept.
     pub(crate) needed: u64,
     pub(crate) counts: Counts,
@@ -119,6 +135,10 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     /// `None` where answers do not wait for the disk.
     pub(crate) journal: Option<Journal>,
+    /// What earlier processes judged and let go.
+    pub(crate) earlier: Arc<Earlier>,
+    /// Until when somebody may still send of that.
+    pub(crate) earlier_until: u64,
     /// The number of the next run.
     pub(crate) runs: Arc<AtomicU64>,
     pub(crate) survey: Survey,
@@ -137,6 +157,8 @@ pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
         windows: Windows::new(parts.window),
         packer: Packer::default(),
         packed: Vec::new(),
+        compressor: Compressor::default(),
+        bodies: Arc::default(),
         batch: Batch::default(),
         across: BTreeMap::new(),
         told: parts.survey.validating.iter().map(OwnedService::from).collect(),
@@ -167,6 +189,9 @@ struct Shard {
     windows: Windows,
     packer: Packer,
     packed: Vec<u8>,
+    compressor: Compressor,
+    /// For runs on their way to the journal.
+    bodies: Arc<Pool>,
     batch: Batch,
     /// What rules over many traces rest on, by window.
     across: BTreeMap<u64, Across>,
@@ -230,11 +255,12 @@ impl Shard {
                 self.packed.clear();
                 let rules = self.parts.rules.load();
                 self.packer.pack(&records, intake.words(), &rules.dialects, &mut self.packed);
-                journal.append(Run {
-                    seq: run,
-                    body: lz4_flex::compress_prepend_size(&self.packed),
-                    answers,
-                });
+                // What cannot be compressed is dropped here, and its answers say so.
+                if let Some(compressed) = self.compressor.compress(&self.packed) {
+                    let mut body = self.bodies.buffer(compressed.len());
+                    body.bytes.extend_from_slice(compressed);
+                    journal.append(Run { seq: run, body, answers });
+                }
             }
             _ => answers.into_iter().for_each(Answer::durable),
         }
@@ -267,8 +293,11 @@ impl Shard {
                     }
                 }
             }
+            ToShard::Gone(traces) => {
+                traces.into_iter().for_each(|trace_id| self.windows.remember(trace_id, 0))
+            }
             ToShard::Recall(traces) => {
-                traces.into_iter().for_each(|(trace_id, last)| self.windows.recall(trace_id, last));
+                traces.into_iter().for_each(|recalled| self.recall(intake, recalled));
             }
             ToShard::Which(to) => _ = to.send(Recovered { kept: self.windows.ids().collect() }),
             ToShard::Turn(to) => self.turn(intake, &to),
@@ -290,6 +319,19 @@ impl Shard {
                     self.unasked.end(&service, &mut self.windows);
                 }
             }
+        }
+    }
+
+    /// Takes note of how an earlier process judged a trace that was read back.
+    fn recall(&mut self, intake: &Intake<'_, Stage>, recalled: Recalled) {
+        let Recalled { trace_id, last, hops, has_late } = recalled;
+        let Some(kept) = self.windows.get(trace_id) else { return };
+        let spans = each(&kept.records).filter_map(|(_, record)| Span::read(record, intake.words()));
+        let spans: HashSet<SpanId> = spans.map(|(_, span)| span.id).collect();
+        // What was judged then and is not here is gone: this is not the whole trace.
+        match !has_late && hops.iter().all(|hop| spans.contains(hop)) {
+            true => self.windows.recall(trace_id, last),
+            false => self.windows.straggles(trace_id),
         }
     }
 
@@ -332,18 +374,24 @@ impl Shard {
         while let Some((trace_id, due)) = self.windows.due(now) {
             self.judge(intake, trace_id, due, now);
         }
-        for trace_id in self.windows.let_go(now) {
-            for (link, _) in self.waiting.remove(&trace_id).unwrap_or_default() {
+        // What comes of them from now on is in runs of higher numbers.
+        let until = self.parts.runs.load(Ordering::Relaxed);
+        let gone = Gone { until, traces: self.windows.let_go(now) };
+        for trace_id in &gone.traces {
+            for (link, _) in self.waiting.remove(trace_id).unwrap_or_default() {
                 self.waiting_count -= 1;
                 self.parts.survey.linked.forget(link.to, link.span_id);
             }
+        }
+        if now > self.parts.earlier_until {
+            self.parts.earlier = Arc::default();
         }
         self.unasked.sweep(&self.windows);
         self.unlearned.sweep(&self.windows);
         let needed = self.windows.first_run().unwrap_or_else(|| self.parts.runs.load(Ordering::Relaxed));
         let (batch, counts) = (std::mem::take(&mut self.batch), self.windows.counts);
         let across = std::mem::take(&mut self.across);
-        let _ = to.send(Found { batch, across, needed, counts, open: self.windows.open() });
+        let _ = to.send(Found { batch, across, gone, needed, counts, open: self.windows.open() });
     }
 
     fn judge(&mut self, intake: &Intake<'_, Stage>, trace_id: TraceId, due: Due, now: u64) {
@@ -351,13 +399,16 @@ impl Shard {
         let Some(kept) = self.windows.get(trace_id) else { return };
         let records = each(&kept.records).map(|(_, record)| record);
         let mut trace = Trace::from_records(trace_id, records, intake.words());
-        let is_early = matches!(due, Due::Old | Due::Crowded) || kept.straggling || kept.over;
+        let times = trace.spans().iter().map(|span| span.start);
+        let straggling =
+            kept.straggling || (kept.last.version == 0 && self.parts.earlier.has(trace_id, times));
+        let is_early = matches!(due, Due::Old | Due::Crowded) || straggling || kept.over;
         if is_early {
             trace = trace.closed_early();
         }
         let last = kept.last.clone();
         let new = kept.records.get(kept.judged..).unwrap_or(&[]);
-        let (straggling, new) = (kept.straggling, least_trusted(new));
+        let new = least_trusted(new);
         let (mut validates, mut asked_by, mut lessons) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = last.clone();
         rules.with_judge(|judge| {
@@ -386,9 +437,10 @@ impl Shard {
             }
             let mut verdict = judge.verdict(&cx);
             let version = if straggling { 0 } else { last.version + 1 };
-            let digest = record(&cx, &verdict, version, &mut self.batch.block);
+            let block = self.batch.block_mut();
+            let digest = record(&cx, &verdict, version, block);
             if last.version > 0 && digest == last.digest {
-                return forget_last(&mut self.batch.block);
+                return forget_last(block);
             }
             let stands: HashSet<_> = verdict.findings.iter().map(|finding| finding.id).collect();
             let mut findings: Vec<_> =
@@ -410,6 +462,9 @@ impl Shard {
         let has_copies = trace.grade.duplicates > 0;
         drop(trace);
         self.windows.settle(trace_id, due, next, now);
+        if straggling {
+            self.windows.straggles(trace_id);
+        }
         if has_copies {
             self.windows.without_copies(trace_id);
         }

@@ -23,9 +23,9 @@ use crate::serve::delivery::{Encoding, Sender as From, SenderId, ServicePattern}
 use crate::serve::store::{FindingQuery, HopQuery, State, StoreSettings};
 
 /// 2026-01-01T00:00:00Z.
-const NOW: u64 = 1_767_225_600_000_000_000;
+pub(super) const NOW: u64 = 1_767_225_600_000_000_000;
 
-fn rules() -> Arc<ArcSwap<Rules>> {
+pub(super) fn rules() -> Arc<ArcSwap<Rules>> {
     let (policy, dialects) = check::load_policy(None).expect("the default policy");
     Arc::new(ArcSwap::from_pointee(Rules { policy, dialects: Arc::new(dialects), seals: None }))
 }
@@ -79,7 +79,7 @@ pub(super) fn delivery(body: Vec<u8>) -> Delivery {
     Delivery { encoding: Encoding::OtlpProtobuf, body: Bytes::from(body), sender: From::Unauthenticated }
 }
 
-fn send(keeper: &Keeper, delivery: Delivery) -> Result<Accepted, Refused> {
+pub(super) fn send(keeper: &Keeper, delivery: Delivery) -> Result<Accepted, Refused> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(keeper.accept(delivery))
 }
@@ -365,8 +365,8 @@ fn answers_need_not_wait_for_the_disk() {
     let lab = Lab { durability: Durability::Memory, ..Lab::new() };
     let keeper = lab.start();
     send(&keeper, delivery(otlp::encode(&corpus(10, 3)))).expect("taken");
-    let left = Left::open(&lab.folder.path().join("journal.sqlite")).expect("a journal");
-    left.each(|run, _| panic!("run {run} was written")).expect("read");
+    let mut left = Left::open(Arc::new(FileSystem), &lab.folder.path().join("journal")).expect("a journal");
+    left.each(|frame| panic!("{frame:?} was written")).expect("read");
     lab.settle(&keeper);
     assert!(!keeper.store().hops(&HopQuery::any(9)).expect("hops").is_empty());
     keeper.stop().expect("stopped");

@@ -181,6 +181,13 @@ impl Windows {
         self.open_bytes += record.len();
     }
 
+    /// Says that the rest of a trace was gone when the spans came that are there.
+    pub(crate) fn straggles(&mut self, trace_id: TraceId) {
+        if let Some(kept) = self.traces.get_mut(&trace_id) {
+            kept.straggling = true;
+        }
+    }
+
     /// Says how a trace was judged by an earlier process.
     pub(crate) fn recall(&mut self, trace_id: TraceId, last: Last) {
         if let Some(kept) = self.traces.get_mut(&trace_id) {
@@ -283,6 +290,18 @@ impl Windows {
         kept.records = once;
     }
 
+    /// Remembers a trace that was let go.
+    pub(crate) fn remember(&mut self, trace_id: TraceId, version: u32) {
+        if self.gone.insert(trace_id, version).is_none() {
+            self.gone_order.push_back(trace_id);
+        }
+        while self.gone_order.len() > MAX_GONE {
+            if let Some(trace_id) = self.gone_order.pop_front() {
+                self.gone.remove(&trace_id);
+            }
+        }
+    }
+
     /// Lets judged traces go that were kept for long enough, or whose room is needed. Returns those that went.
     pub(crate) fn let_go(&mut self, now: u64) -> Vec<TraceId> {
         let late = nanos(self.settings.late);
@@ -296,15 +315,8 @@ impl Windows {
             let gone = self.traces.get(&trace_id).is_some_and(|kept| !kept.open && kept.judged_at == at);
             if let Some(kept) = gone.then(|| self.traces.remove(&trace_id)).flatten() {
                 self.judged_bytes -= kept.records.len();
-                if self.gone.insert(trace_id, kept.last.version).is_none() {
-                    self.gone_order.push_back(trace_id);
-                }
+                self.remember(trace_id, kept.last.version);
                 went.push(trace_id);
-            }
-        }
-        while self.gone_order.len() > MAX_GONE {
-            if let Some(trace_id) = self.gone_order.pop_front() {
-                self.gone.remove(&trace_id);
             }
         }
         went

@@ -199,18 +199,19 @@ impl Metrics {
 
     /// Counts what was committed. A trace that is judged again counts as it was judged first.
     pub(crate) fn found(&self, batch: &Batch, changed: &Changed) {
-        let texts = &batch.block.texts;
-        let mut edges: FxHashMap<_, u64> = FxHashMap::default();
-        for (_, hops) in batch.block.each().filter(|(judged, _)| judged.version <= 1) {
-            for hop in hops {
-                let edge = (hop.texts.caller, hop.texts.service, hop.assurance, hop.uncovered);
-                *edges.entry(edge).or_default() += 1;
+        for block in &batch.blocks {
+            let mut edges: FxHashMap<_, u64> = FxHashMap::default();
+            for (_, hops) in block.each().filter(|(judged, _)| judged.version <= 1) {
+                for hop in hops {
+                    let edge = (hop.texts.caller, hop.texts.service, hop.assurance, hop.uncovered);
+                    *edges.entry(edge).or_default() += 1;
+                }
             }
-        }
-        for ((caller, service, assurance, uncovered), count) in edges {
-            let assurance = if uncovered { "uncovered" } else { assurance.as_str() };
-            let (caller, service) = (texts.get(caller), texts.get(service));
-            self.hops.add(Edge { caller: short(caller), service: short(service), assurance }, count);
+            for ((caller, service, assurance, uncovered), count) in edges {
+                let assurance = if uncovered { "uncovered" } else { assurance.as_str() };
+                let (caller, service) = (block.texts.get(caller), block.texts.get(service));
+                self.hops.add(Edge { caller: short(caller), service: short(service), assurance }, count);
+            }
         }
         let opened: HashSet<_> = changed.opened.iter().collect();
         let mut counted = HashSet::new();

@@ -65,8 +65,8 @@ fn what_is_committed_is_counted() {
         assurance,
         start: 0,
     };
-    add(&mut batch.block, 1, 1, &[hop(Assurance::Verified), hop(Assurance::Unknown)]);
-    add(&mut batch.block, 2, 2, &[hop(Assurance::Verified)]);
+    add(batch.block_mut(), 1, 1, &[hop(Assurance::Verified), hop(Assurance::Unknown)]);
+    add(batch.block_mut(), 2, 2, &[hop(Assurance::Verified)]);
     let finding = |number| Finding::new(Rule::IdentityDropped, Subject::Trace(trace_id(number)), "");
     batch.raised = vec![finding(1), finding(2), finding(1)];
     let changed = Changed { opened: vec![batch.raised[0].id], retracted: vec![batch.raised[1].id] };

@@ -80,13 +80,13 @@ fn store(folder: &std::path::Path) -> Arc<dyn Store> {
     let store = SqliteStore::open(folder, StoreSettings::default()).expect("a store");
     let mut batch = Batch { at: EPOCH, ..Batch::default() };
     let sealed = Sketch { assurance: Assurance::Sealed, ..sketch("gateway", "orders", "alice", 5) };
-    add(&mut batch.block, 1, 1, &[sketch("", "gateway", "alice", 0), sealed]);
+    add(batch.block_mut(), 1, 1, &[sketch("", "gateway", "alice", 0), sealed]);
     let lost = [
         sketch("", "gateway", "alice", 0),
         Sketch { assurance: Assurance::Anonymous, ..sketch("gateway", "orders", "", 10) },
     ];
-    add(&mut batch.block, 2, 1, &lost);
-    add(&mut batch.block, 3, 1, &[sketch("", HOSTILE, HOSTILE, 90_000)]);
+    add(batch.block_mut(), 2, 1, &lost);
+    add(batch.block_mut(), 3, 1, &[sketch("", HOSTILE, HOSTILE, 90_000)]);
     batch.raised.push(finding(2, 2, Rule::IdentityDropped, "gateway", "orders"));
     let mut hostile = finding(3, 1, Rule::AuditGap, HOSTILE, HOSTILE);
     hostile.operation = HOSTILE.to_owned();

@@ -6,12 +6,12 @@
 //! ```
 //! Integers are little-endian. Text 0 is the empty one.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use hopseal_correlate::hop::{HopKind, Outcome};
 use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_identity::{Assurance, Basis, Kind};
-use rustc_hash::FxHashMap;
 
 /// Number of a text in its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
@@ -23,12 +23,13 @@ pub(crate) struct Texts {
     all: Vec<Box<str>>,
     /// Of each, what tells it from another.
     digests: Vec<u64>,
-    known: FxHashMap<Box<str>, Text>,
+    /// Texts are the senders' choice: hashed with a secret.
+    known: HashMap<Box<str>, Text>,
 }
 
 impl Default for Texts {
     fn default() -> Self {
-        let known = FxHashMap::from_iter([("".into(), Text(0))]);
+        let known = HashMap::from_iter([("".into(), Text(0))]);
         Self { all: vec!["".into()], digests: vec![digest("")], known }
     }
 }
@@ -41,6 +42,12 @@ fn digest(text: &str) -> u64 {
 }
 
 impl Texts {
+    /// The number of a text that is likely to be the one of that number.
+    #[inline]
+    pub(crate) fn add_near(&mut self, text: &str, guess: Text) -> Text {
+        if self.get(guess) == text { guess } else { self.add(text) }
+    }
+
     /// The number of a text, new or not.
     pub(crate) fn add(&mut self, text: &str) -> Text {
         if let Some(known) = self.known.get(text) {
@@ -211,11 +218,14 @@ impl Block {
         })
     }
 
+    /// One trace of it alone.
+    pub(crate) fn alone(&self, judged: Judged, hops: &[Hop]) -> Self {
+        Self { texts: self.texts.clone(), traces: vec![judged], hops: hops.to_vec() }
+    }
+
     /// Adds everything of another.
+    #[cfg(test)]
     pub(crate) fn append(&mut self, other: &Self) {
-        if self.traces.is_empty() {
-            return self.clone_from(other);
-        }
         let texts: Vec<Text> = other.texts.all.iter().map(|text| self.texts.add(text)).collect();
         let text = |text: Text| texts.get(text.0 as usize).copied().unwrap_or_default();
         self.traces.extend_from_slice(&other.traces);

@@ -184,6 +184,10 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+fn judged(batch: &Batch) -> impl Iterator<Item = &super::Judged> {
+    batch.blocks.iter().flat_map(|block| &block.traces)
+}
+
 fn batch(step: &Step, versions: &mut [u32], at: u64) -> Batch {
     let Step::Commit { traces, stragglers, raised, retracted } = step else { return Batch::default() };
     let mut batch = Batch { at, ..Batch::default() };
@@ -194,11 +198,11 @@ fn batch(step: &Step, versions: &mut [u32], at: u64) -> Batch {
             continue;
         }
         *version += 1;
-        add(&mut batch.block, *trace, *version, hops);
+        add(batch.block_mut(), *trace, *version, hops);
     }
     for (trace, hop) in stragglers {
         if versions.get(*trace as usize).is_some_and(|version| *version > 0)
-            && !batch.block.traces.iter().any(|judged| judged.trace_id == trace_id(*trace))
+            && !judged(&batch).any(|judged| judged.trace_id == trace_id(*trace))
         {
             // Of another span than those that are there, and the same span says the same.
             let mut span = DefaultHasher::new();
@@ -206,11 +210,12 @@ fn batch(step: &Step, versions: &mut [u32], at: u64) -> Batch {
             let mut late = super::Block::default();
             add(&mut late, *trace, 0, std::slice::from_ref(hop));
             late.hops.iter_mut().for_each(|hop| hop.span_id.0 = (span.finish() | 0xff << 56).to_be_bytes());
-            batch.block.append(&late);
+            batch.block_mut().append(&late);
         }
     }
-    for hop in &batch.block.hops {
-        let text = |text| batch.block.texts.get(text);
+    let block = batch.block_mut().clone();
+    for hop in &block.hops {
+        let text = |text| block.texts.get(text);
         let (name, operation) = (text(hop.texts.service), text(hop.texts.operation));
         let namespace = if hop.start.is_multiple_of(4_000_000) { "" } else { "shop" };
         let identified = u64::from(hop.assurance.is_identified());
@@ -239,7 +244,7 @@ fn play(steps: &[Step], open: impl Fn() -> Box<dyn Store>) -> Result<(), TestCas
             }
             Step::Again => {
                 // Spans that came late are told from each other by nothing.
-                if last.block.traces.iter().all(|judged| judged.version > 0) {
+                if judged(&last).all(|judged| judged.version > 0) {
                     let meant = model.commit(&last).expect("kept");
                     prop_assert_eq!(store.commit(&last).expect("kept"), meant);
                 }

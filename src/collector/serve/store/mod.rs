@@ -19,6 +19,7 @@ pub(crate) mod testing;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use hopseal_correlate::catalogue::Catalogue;
 use hopseal_correlate::finding::{Finding, FindingId};
@@ -27,7 +28,7 @@ use hopseal_correlate::sink::TraceId;
 use hopseal_correlate::suppress::Reason;
 use hopseal_correlate::validation::Services;
 
-pub(crate) use block::{Block, Hop, HopTexts, Judged};
+pub(crate) use block::{Block, Hop, HopTexts, Judged, Texts};
 #[cfg(test)]
 pub(crate) use model::Model;
 pub(crate) use query::{
@@ -35,7 +36,7 @@ pub(crate) use query::{
     Interval, OpenRow, Said, State, TraceRecord,
 };
 pub(crate) use settings::StoreSettings;
-pub(crate) use sqlite::SqliteStore;
+pub(crate) use sqlite::{Earlier, SqliteStore};
 
 /// Something could not be kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -67,13 +68,16 @@ pub(crate) enum StoreError {
     Broken(&'static str),
 }
 
+/// Hops past which a block is followed by another.
+const BLOCK_HOPS: usize = 1 << 14;
+
 /// What was found since the batch before.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// When, nanoseconds since the Unix epoch.
     pub(crate) at: u64,
-    /// Traces judged, and their hops.
-    pub(crate) block: Block,
+    /// Traces judged, and their hops. Shared with the readers of a store once they are kept.
+    pub(crate) blocks: Vec<Arc<Block>>,
     /// Findings that stand, also those that stood before.
     pub(crate) raised: Vec<Finding>,
     /// Findings that stand no more.
@@ -91,7 +95,7 @@ pub(crate) struct Batch {
 impl Batch {
     /// Whether there is nothing in it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.block.traces.is_empty()
+        self.blocks.iter().all(|block| block.traces.is_empty())
             && self.raised.is_empty()
             && self.retracted.is_empty()
             && self.quieted.is_empty()
@@ -100,12 +104,16 @@ impl Batch {
             && self.windows.is_none()
     }
 
+    /// The block that the next trace goes into. Blocks are of a bounded size, so that whatever is done with one needs little
+    /// memory, and the same each time.
+    pub(crate) fn block_mut(&mut self) -> &mut Block {
+        let last = self.blocks.pop_if(|block| block.hops.len() < BLOCK_HOPS).unwrap_or_default();
+        Arc::make_mut(self.blocks.push_mut(last))
+    }
+
     /// Adds everything of another.
     pub(crate) fn append(&mut self, mut other: Self) {
-        match self.block.traces.is_empty() {
-            true => self.block = other.block,
-            false => self.block.append(&other.block),
-        }
+        self.blocks.append(&mut other.blocks);
         self.raised.append(&mut other.raised);
         self.retracted.append(&mut other.retracted);
         for (key, count) in other.quieted {

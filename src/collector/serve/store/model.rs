@@ -75,7 +75,7 @@ impl Kept {
             .copied()
     }
 
-    /// Hops of the last version of each trace.
+    /// Hops of the last version of each trace, and what came when it was gone.
     fn hops(&self) -> impl Iterator<Item = (&Block, &Judged, &Hop, u32)> {
         self.blocks
             .iter()
@@ -107,15 +107,26 @@ impl Store for Model {
     fn commit(&self, batch: &Batch) -> Result<Changed, StoreError> {
         let mut changed = Changed::default();
         let mut kept = self.kept();
-        let mut block = Block { texts: batch.block.texts.clone(), ..Block::default() };
-        for (judged, hops) in batch.block.each() {
-            let is_known = kept.last(judged.trace_id).is_some_and(|last| last.version >= judged.version);
-            if judged.version == 0 || !is_known {
-                block.traces.push(*judged);
-                block.hops.extend_from_slice(hops);
+        for given in &batch.blocks {
+            for (judged, hops) in given.each() {
+                let is_known = kept.last(judged.trace_id).is_some_and(|last| last.version >= judged.version);
+                if judged.version > 0 && is_known {
+                    continue;
+                }
+                // What comes late and is there already is kept once.
+                let is_there = |hop: &Hop| {
+                    kept.hops().any(|(_, of, other, _)| {
+                        (of.trace_id, other.span_id) == (judged.trace_id, hop.span_id)
+                    })
+                };
+                let hops: Vec<Hop> =
+                    hops.iter().filter(|hop| judged.version > 0 || !is_there(hop)).copied().collect();
+                if judged.version > 0 || !hops.is_empty() {
+                    let judged = Judged { hops: hops.len() as u32, ..*judged };
+                    kept.blocks.push(Block { texts: given.texts.clone(), traces: vec![judged], hops });
+                }
             }
         }
-        kept.blocks.push(block);
         for finding in &batch.raised {
             let new = FindingRecord {
                 id: finding.id,

@@ -35,7 +35,7 @@ fn folder() -> tempfile::TempDir {
         start,
     };
     let mut batch = Batch { at: EPOCH, ..Batch::default() };
-    add(&mut batch.block, 1, 1, &[hop("", "gateway", "alice", 0), hop("gateway", "orders", "", 1500)]);
+    add(batch.block_mut(), 1, 1, &[hop("", "gateway", "alice", 0), hop("gateway", "orders", "", 1500)]);
     store.commit(&batch).expect("kept");
     folder
 }

@@ -7,7 +7,8 @@ use hopseal_identity::Assurance;
 
 use super::super::testing::{EPOCH, Sketch, add};
 use super::super::{Block, MINUTE};
-use super::write;
+use super::{Rows, write};
+use crate::serve::disk::FileSystem;
 
 /// What a security engineer would ask: who, through what, when, how sure.
 const ASKED: &str = r#"
@@ -43,7 +44,7 @@ fn duckdb_reads_a_segment() {
     };
     add(&mut block, 1, 1, &[hop("", "gateway", "alice", 0), hop("gateway", "orders", "", 5)]);
     add(&mut block, 2, 1, &[hop("", "gateway", "alice", MINUTE / 1_000_000)]);
-    write(&path, &block).expect("written");
+    write(&FileSystem, &path, &Rows::of([&block], |_| true)).expect("written");
     assert_eq!(block.hops.first().map(|hop| hop.start), Some(EPOCH));
     let output = Command::new(python).args(["-c", ASKED]).arg(&path).output().expect("started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

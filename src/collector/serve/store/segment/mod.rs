@@ -38,21 +38,58 @@ pub(super) struct Row {
     pub(super) hop: Hop,
 }
 
-/// The rows of a block, in the order of a segment.
-fn sorted(block: &Block) -> Vec<([u8; 16], Row)> {
-    let mut subjects: Vec<Option<[u8; 16]>> = vec![None; block.texts.len()];
-    let mut subject_of = |text: Text| match subjects.get_mut(text.0 as usize) {
-        Some(known) => *known.get_or_insert_with(|| subject(block.texts.get(text))),
-        None => [0; 16],
-    };
-    let mut rows: Vec<([u8; 16], Row)> = Vec::with_capacity(block.hops.len());
-    for (judged, hops) in block.each() {
-        for (hop, place) in hops.iter().zip(0..) {
-            rows.push((subject_of(hop.texts.principal), Row { judged: *judged, place, hop: *hop }));
+/// A hop that goes into a segment.
+#[derive(Debug, Clone, Copy)]
+struct Line<'b> {
+    subject: [u8; 16],
+    start: u64,
+    /// Which block it is of.
+    block: u32,
+    place: u32,
+    judged: &'b Judged,
+    hop: &'b Hop,
+}
+
+/// The hops of some blocks, in the order of a segment.
+#[derive(Debug)]
+pub(super) struct Rows<'b> {
+    blocks: Vec<&'b Block>,
+    lines: Vec<Line<'b>>,
+}
+
+impl<'b> Rows<'b> {
+    /// The hops of the traces that are wanted.
+    pub(super) fn of(blocks: impl IntoIterator<Item = &'b Block>, wanted: impl Fn(&Judged) -> bool) -> Self {
+        let blocks: Vec<&Block> = blocks.into_iter().collect();
+        let mut lines = Vec::with_capacity(blocks.iter().map(|block| block.hops.len()).sum());
+        for (block, number) in blocks.iter().zip(0..) {
+            let mut subjects: Vec<Option<[u8; 16]>> = vec![None; block.texts.len()];
+            let mut subject_of = |text: Text| match subjects.get_mut(text.0 as usize) {
+                Some(known) => *known.get_or_insert_with(|| subject(block.texts.get(text))),
+                None => [0; 16],
+            };
+            for (judged, hops) in block.each().filter(|(judged, _)| wanted(judged)) {
+                for (hop, place) in hops.iter().zip(0..) {
+                    let subject = subject_of(hop.texts.principal);
+                    lines.push(Line { subject, start: hop.start, block: number, place, judged, hop });
+                }
+            }
         }
+        lines.sort_unstable_by_key(|line| {
+            (line.subject, line.start, line.judged.trace_id, line.place, line.block)
+        });
+        Self { blocks, lines }
     }
-    rows.sort_by_key(|(subject, row)| (*subject, row.hop.start, row.judged.trace_id, row.place));
-    rows
+
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are none.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
 }
 
 /// Rows of single traces as a block: each trace whole, its hops in their places.

@@ -1,6 +1,5 @@
 //! Writes a segment: whole and on the disk before it has its name.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +20,8 @@ use parquet::schema::types::ColumnPath;
 use super::super::StoreError;
 use super::super::block::Block;
 use super::columns::{self, Column, TEXTS};
-use super::{GROUP, Row, sorted};
+use super::{GROUP, Line, Rows};
+use crate::serve::disk::{Disk, DiskFile};
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,35 +52,36 @@ fn properties() -> Result<WriterPropertiesPtr, ParquetError> {
     Ok(Arc::new(properties.build()))
 }
 
-/// Writes the hops of a block to `path`, by way of a file beside it, and sees to it that the disk has both the file and
+/// Writes rows to `path`, by way of a file beside it, and sees to it that the disk has both the file and
 /// its name.
-pub(in super::super) fn write(path: &Path, block: &Block) -> Result<Written, StoreError> {
+pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> Result<Written, StoreError> {
     let failed = |source: io::Error| StoreError::File { path: path.to_owned(), source };
     let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
     let folder = path.parent().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
-    std::fs::create_dir_all(folder).map_err(failed)?;
+    disk.create_folder(folder).map_err(failed)?;
     let beside = path.with_extension("tmp");
-    let file = File::create(&beside).map_err(failed)?;
-    let rows = sorted(block);
-    let rows: Vec<([u8; 16], &Row)> = rows.iter().map(|(subject, row)| (*subject, row)).collect();
-    let texts = Texts::of(block);
-    let again = file.try_clone().map_err(failed)?;
+    let file = disk.create(&beside).map_err(failed)?;
+    let texts: Vec<Texts> = rows.blocks.iter().map(|block| Texts::of(block)).collect();
     let schema = columns::schema().map_err(broken)?;
     let mut writer =
         SerializedFileWriter::new(file, schema, properties().map_err(broken)?).map_err(broken)?;
-    for group in rows.chunks(GROUP) {
+    let mut values = Vec::new();
+    for group in rows.lines.chunks(GROUP) {
         let mut row_group = writer.next_row_group().map_err(broken)?;
-        Group { to: &mut row_group, rows: group, texts: &texts }.write().map_err(broken)?;
+        Group { to: &mut row_group, rows: group, texts: &texts, values: &mut values }
+            .write()
+            .map_err(broken)?;
         row_group.close().map_err(broken)?;
     }
-    writer.close().map_err(broken)?;
-    again.sync_all().map_err(failed)?;
-    std::fs::rename(&beside, path).map_err(failed)?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    let starts = || block.hops.iter().map(|hop| hop.start);
+    let mut file = writer.into_inner().map_err(broken)?;
+    file.sync().map_err(failed)?;
+    let bytes = std::fs::metadata(&beside).map_err(failed)?.len();
+    disk.rename(&beside, path).map_err(failed)?;
+    disk.sync_folder(folder).map_err(failed)?;
+    let starts = || rows.lines.iter().map(|line| line.start);
     Ok(Written {
-        hops: block.hops.len() as u64,
-        bytes: again.metadata().map_err(failed)?.len(),
+        hops: rows.len() as u64,
+        bytes,
         first: starts().min().unwrap_or(0),
         last: starts().max().unwrap_or(0),
     })
@@ -102,25 +103,28 @@ impl Texts {
 }
 
 struct Group<'g, 'w> {
-    to: &'g mut SerializedRowGroupWriter<'w, File>,
-    rows: &'g [([u8; 16], &'g Row)],
-    texts: &'g Texts,
+    to: &'g mut SerializedRowGroupWriter<'w, Box<dyn DiskFile>>,
+    rows: &'g [Line<'g>],
+    /// By block.
+    texts: &'g [Texts],
+    /// Room for the texts of a column.
+    values: &'g mut Vec<ByteArray>,
 }
 
 impl Group<'_, '_> {
     fn write(&mut self) -> Result<(), ParquetError> {
         let rows = self.rows;
-        self.ids(rows.iter().map(|(subject, _)| Some(*subject)), None)?;
+        self.ids(rows.iter().map(|row| Some(row.subject)), None)?;
         self.numbers::<Int64Type>(|row| row.hop.start.cast_signed())?;
         self.numbers::<Int64Type>(|row| row.hop.end.cast_signed())?;
-        self.ids(rows.iter().map(|(_, row)| Some(row.judged.trace_id.0)), None)?;
+        self.ids(rows.iter().map(|row| Some(row.judged.trace_id.0)), None)?;
         self.numbers::<Int32Type>(|row| row.judged.version.cast_signed())?;
         self.numbers::<Int32Type>(|row| row.place.cast_signed())?;
-        self.ids(rows.iter().map(|(_, row)| Some(row.hop.span_id.0)), None)?;
-        let parents = || rows.iter().map(|(_, row)| row.hop.parent.map(|parent| parent.0));
+        self.ids(rows.iter().map(|row| Some(row.hop.span_id.0)), None)?;
+        let parents = || rows.iter().map(|row| row.hop.parent.map(|parent| parent.0));
         let there: Vec<i16> = parents().map(|parent| i16::from(parent.is_some())).collect();
         self.ids(parents(), Some(&there))?;
-        let callers = || rows.iter().map(|(_, row)| row.hop.caller);
+        let callers = || rows.iter().map(|row| row.hop.caller);
         let there: Vec<i16> = callers().map(|caller| i16::from(caller.is_some())).collect();
         let callers: Vec<i32> = callers().flatten().map(u32::cast_signed).collect();
         self.column::<Int32Type>(&callers, Some(&there))?;
@@ -131,7 +135,7 @@ impl Group<'_, '_> {
         self.words(|row| Some(row.hop.assurance.as_str()), false)?;
         self.words(|row| Some(row.hop.basis.as_str()), false)?;
         self.words(|row| Some(outcome(row.hop.outcome)), false)?;
-        let named = |row: &Row| row.hop.texts.principal != super::Text::default();
+        let named = |row: &Line<'_>| row.hop.texts.principal != super::Text::default();
         self.words(|row| named(row).then(|| row.hop.principal_kind.as_str()), true)?;
         self.numbers::<BoolType>(|row| row.hop.uncovered)?;
         self.numbers::<BoolType>(|row| row.judged.complete)?;
@@ -147,8 +151,8 @@ impl Group<'_, '_> {
         column.close()
     }
 
-    fn numbers<T: DataType>(&mut self, value: impl Fn(&Row) -> T::T) -> Result<(), ParquetError> {
-        let values: Vec<T::T> = self.rows.iter().map(|(_, row)| value(row)).collect();
+    fn numbers<T: DataType>(&mut self, value: impl Fn(&Line<'_>) -> T::T) -> Result<(), ParquetError> {
+        let values: Vec<T::T> = self.rows.iter().map(value).collect();
         self.column::<T>(&values, None)
     }
 
@@ -167,23 +171,34 @@ impl Group<'_, '_> {
 
     /// The text column at that place among the texts of a hop; an empty text is none.
     fn texts(&mut self, place: usize) -> Result<(), ParquetError> {
-        let text = |row: &Row| row.hop.texts.to_array().get(place).copied().unwrap_or_default();
-        let there: Vec<i16> = self.rows.iter().map(|(_, row)| i16::from(text(row).0 != 0)).collect();
-        let texts = self.rows.iter().map(|(_, row)| text(row).0 as usize).filter(|number| *number != 0);
-        let values: Vec<ByteArray> = texts.filter_map(|number| self.texts.all.get(number).cloned()).collect();
-        self.column::<ByteArrayType>(&values, Some(&there))
+        let text = |row: &Line<'_>| row.hop.texts.to_array().get(place).copied().unwrap_or_default();
+        let there: Vec<i16> = self.rows.iter().map(|row| i16::from(text(row).0 != 0)).collect();
+        let mut values = std::mem::take(self.values);
+        values.extend(
+            self.rows
+                .iter()
+                .filter(|row| text(row).0 != 0)
+                .filter_map(|row| self.texts.get(row.block as usize)?.all.get(text(row).0 as usize).cloned()),
+        );
+        let written = self.column::<ByteArrayType>(&values, Some(&there));
+        values.clear();
+        *self.values = values;
+        written
     }
 
     fn words(
         &mut self,
-        word: impl Fn(&Row) -> Option<&'static str>,
+        word: impl Fn(&Line<'_>) -> Option<&'static str>,
         optional: bool,
     ) -> Result<(), ParquetError> {
-        let words = || self.rows.iter().map(|(_, row)| word(row));
+        let words = || self.rows.iter().map(&word);
         let there: Vec<i16> = words().map(|word| i16::from(word.is_some())).collect();
-        let values: Vec<ByteArray> =
-            words().flatten().map(|word| ByteArray::from(Bytes::from_static(word.as_bytes()))).collect();
-        self.column::<ByteArrayType>(&values, optional.then_some(&there))
+        let mut values = std::mem::take(self.values);
+        values.extend(words().flatten().map(|word| ByteArray::from(Bytes::from_static(word.as_bytes()))));
+        let written = self.column::<ByteArrayType>(&values, optional.then_some(&there));
+        values.clear();
+        *self.values = values;
+        written
     }
 }
 

@@ -5,7 +5,7 @@ use hopseal_identity::{Assurance, Basis};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use rustc_hash::FxHashMap;
 
-use super::super::block::{Block, Hop, basis_number, basis_of};
+use super::super::block::{Block, Hop, Texts, basis_number, basis_of};
 use super::super::query::{CoveragePoint, EdgeRow, Interval};
 use super::super::{MINUTE, StoreError};
 use super::{int, uint};
@@ -37,18 +37,18 @@ pub(super) struct Counts(FxHashMap<Key, Count>);
 impl Counts {
     /// Counts the hops of a block.
     pub(super) fn add(&mut self, block: &Block) {
-        self.count(block, 1);
+        self.count(&block.texts, &block.hops, 1);
     }
 
-    /// Counts them no more.
-    pub(super) fn take(&mut self, block: &Block) {
-        self.count(block, -1);
+    /// Counts some hops no more.
+    pub(super) fn take(&mut self, texts: &Texts, hops: &[Hop]) {
+        self.count(texts, hops, -1);
     }
 
-    fn count(&mut self, block: &Block, sign: i64) {
+    fn count(&mut self, names: &Texts, hops: &[Hop], sign: i64) {
         // By number first: most hops are of few edges.
         let mut counts: FxHashMap<_, Count> = FxHashMap::default();
-        for hop in &block.hops {
+        for hop in hops {
             let Hop { texts, assurance, basis, outcome, .. } = *hop;
             let key = (hop.start / MINUTE, texts.caller, texts.service, assurance, basis);
             let count = counts.entry(key).or_default();
@@ -57,7 +57,7 @@ impl Counts {
             count.uncovered += sign * i64::from(hop.uncovered);
         }
         for ((minute, caller, service, assurance, basis), count) in counts {
-            let (caller, service) = (block.texts.get(caller).to_owned(), block.texts.get(service).to_owned());
+            let (caller, service) = (names.get(caller).to_owned(), names.get(service).to_owned());
             let sum = self.0.entry(Key { minute, caller, service, assurance, basis }).or_default();
             sum.hops += count.hops;
             sum.failed += count.failed;

@@ -5,27 +5,32 @@
 
 mod changes;
 mod counts;
+mod earlier;
 mod findings;
 mod learned;
 mod recent;
 mod tend;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::sink::{SpanId, TraceId};
 use rusqlite::{Connection, Transaction, params};
 
-use self::recent::Recent;
-use super::block::{Block, Judged};
+pub(crate) use self::earlier::Earlier;
+
+use self::recent::{Known, Recent};
+use super::block::{Block, Hop, Judged};
 use super::query::{
     Changes, CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow,
     Said, TraceRecord, top,
 };
 use super::{Batch, Changed, Learned, Store, StoreError, StoreSettings, Tended};
+use crate::serve::compress::Compressor;
+use crate::serve::disk::{Disk, FileSystem};
 
 /// What the catalog's tables are, so that a later version knows what it finds.
 const FORM: u32 = 1;
@@ -33,14 +38,27 @@ const FORM: u32 = 1;
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct SqliteStore {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     settings: StoreSettings,
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     reader: Mutex<Connection>,
     recent: RwLock<Recent>,
     /// The first day that was kept when it was last looked at.
     forgotten: AtomicU64,
 }
+
+/// The connection that writes.
+#[derive(Debug)]
+struct Writer {
+    connection: Connection,
+    /// A block as bytes; kept from one to the next.
+    encoded: Vec<u8>,
+    compressor: Compressor,
+}
+
+/// Bytes kept for encoding from one block to the next.
+const ENCODED: usize = 32 << 20;
 
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;
@@ -63,6 +81,15 @@ fn uint(number: i64) -> u64 {
 impl SqliteStore {
     /// Opens the store in a folder, made if it is not there.
     pub(crate) fn open(folder: &Path, settings: StoreSettings) -> Result<Self, StoreError> {
+        Self::open_on(Arc::new(FileSystem), folder, settings)
+    }
+
+    /// The same, its segments on any disk.
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        settings: StoreSettings,
+    ) -> Result<Self, StoreError> {
         let path = folder.join("catalog.sqlite");
         std::fs::create_dir_all(folder)
             .map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
@@ -79,16 +106,26 @@ impl SqliteStore {
             tend::mend(folder, &recent.segments())?;
         }
         Ok(Self {
+            disk,
             folder: folder.to_owned(),
             settings,
             reader: Mutex::new(connect(&path)?),
-            writer: Mutex::new(writer),
+            writer: Mutex::new(Writer {
+                connection: writer,
+                encoded: Vec::new(),
+                compressor: Compressor::default(),
+            }),
             recent: RwLock::new(recent),
             forgotten: AtomicU64::new(0),
         })
     }
 
-    fn writer(&self) -> MutexGuard<'_, Connection> {
+    /// What is there by now.
+    pub(crate) fn earlier(&self) -> Earlier {
+        Earlier::of(&self.recent())
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -114,8 +151,7 @@ impl SqliteStore {
         let mut alone = Vec::new();
         for block in &blocks {
             for (judged, hops) in block.each() {
-                let texts = block.texts.clone();
-                alone.push(Block { texts, traces: vec![*judged], hops: hops.to_vec() });
+                alone.push(block.alone(*judged, hops));
             }
         }
         let version = |block: &Block| block.traces.first().map_or(0, |judged| judged.version);
@@ -136,19 +172,81 @@ impl SqliteStore {
         Ok(self.versions(trace_id)?.into_iter().find(is_whole))
     }
 
-    /// The traces of a block that are not there already in the same version or a later one.
-    fn fresh(&self, block: &Block) -> Block {
-        let recent = self.recent();
-        let known = |judged: &Judged| recent.has(judged);
-        if !block.traces.iter().any(known) {
-            return block.clone();
+    /// Counts no more what traces said that these blocks say anew.
+    fn take_replaced(&self, blocks: &[Arc<Block>], counts: &mut counts::Counts) -> Result<(), StoreError> {
+        if blocks.iter().all(|block| block.traces.iter().all(|judged| judged.version <= 1)) {
+            return Ok(());
         }
-        let mut fresh = Block { texts: block.texts.clone(), ..Block::default() };
-        for (judged, hops) in block.each().filter(|(judged, _)| !known(judged)) {
-            fresh.traces.push(*judged);
-            fresh.hops.extend_from_slice(hops);
+        // One may be there more than once: late spans came between two turns.
+        let mut before: HashMap<TraceId, (&Block, &[Hop])> = HashMap::new();
+        let all =
+            blocks.iter().flat_map(|block| block.each().map(move |(judged, hops)| (block, judged, hops)));
+        for (block, judged, hops) in all.filter(|(_, judged, _)| judged.version > 0) {
+            match before.insert(judged.trace_id, (block, hops)) {
+                Some((block, hops)) => counts.take(&block.texts, hops),
+                None if judged.version > 1 => self.take_kept(judged.trace_id, counts)?,
+                None => {}
+            }
         }
-        fresh
+        Ok(())
+    }
+
+    fn take_kept(&self, trace_id: TraceId, counts: &mut counts::Counts) -> Result<(), StoreError> {
+        // Most are of late, and then no segment has to be looked at.
+        let recent = self.recent().last(trace_id);
+        if let Some((block, hops)) = recent {
+            counts.take(&block.texts, block.hops.get(hops).unwrap_or(&[]));
+        } else if let Some(before) = self.last(trace_id)? {
+            counts.take(&before.texts, &before.hops);
+        }
+        Ok(())
+    }
+
+    /// The traces of blocks that are not there already in the same version or a later one, and of what came when the rest
+    /// of a trace was gone, spans that are not there already.
+    fn fresh(&self, blocks: &[Arc<Block>]) -> Result<Vec<Arc<Block>>, StoreError> {
+        let mut late: HashMap<TraceId, HashSet<SpanId>> = HashMap::new();
+        let mut all = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            let known: Vec<Known> = {
+                let recent = self.recent();
+                block.traces.iter().map(|judged| recent.known(judged)).collect()
+            };
+            if known.iter().all(|known| *known == Known::New) {
+                all.push(Arc::clone(block));
+                continue;
+            }
+            let mut fresh = Block { texts: block.texts.clone(), ..Block::default() };
+            for ((judged, hops), known) in block.each().zip(known) {
+                let from = fresh.hops.len();
+                match known {
+                    Known::Same => continue,
+                    Known::New => fresh.hops.extend_from_slice(hops),
+                    Known::Late => {
+                        let there = late.entry(judged.trace_id).or_default();
+                        there.extend(self.spans(judged.trace_id, hops)?);
+                        fresh.hops.extend(hops.iter().filter(|hop| there.insert(hop.span_id)));
+                    }
+                }
+                let hops = u32::try_from(fresh.hops.len() - from).unwrap_or(u32::MAX);
+                if known == Known::New || hops > 0 {
+                    fresh.traces.push(Judged { hops, ..*judged });
+                }
+            }
+            all.push(Arc::new(fresh));
+        }
+        Ok(all)
+    }
+
+    /// Spans of a trace that are there, as far as they may be these hops.
+    fn spans(&self, trace_id: TraceId, hops: &[Hop]) -> Result<Vec<SpanId>, StoreError> {
+        let starts: Vec<u64> = hops.iter().map(|hop| hop.start).collect();
+        let (mut blocks, snapshot) = {
+            let recent = self.recent();
+            (recent.blocks_of(trace_id), recent.snapshot())
+        };
+        blocks.extend(snapshot.in_segments_of(trace_id, &starts)?);
+        Ok(blocks.iter().flat_map(|block| &block.hops).map(|hop| hop.span_id).collect())
     }
 }
 
@@ -164,35 +262,33 @@ fn revise(transaction: &Transaction<'_>, block: &Block, at: u64) -> Result<(), r
 
 impl Store for SqliteStore {
     fn commit(&self, batch: &Batch) -> Result<Changed, StoreError> {
-        let block = self.fresh(&batch.block);
+        let blocks = self.fresh(&batch.blocks)?;
         let mut counts = counts::Counts::default();
-        counts.add(&block);
-        for judged in block.traces.iter().filter(|judged| judged.version > 1) {
-            if let Some(before) = self.last(judged.trace_id)? {
-                counts.take(&before);
-            }
-        }
-        let mut body = Vec::new();
-        block.encode(&mut body);
-        let body = lz4_flex::compress_prepend_size(&body);
+        blocks.iter().for_each(|block| counts.add(block));
+        self.take_replaced(&blocks, &mut counts)?;
         let mut writer = self.writer();
-        let transaction = writer.transaction()?;
-        let mut seq = None;
-        if !block.traces.is_empty() {
+        let Writer { connection, encoded, compressor } = &mut *writer;
+        let transaction = connection.transaction()?;
+        let mut kept = Vec::with_capacity(blocks.len());
+        for block in blocks.into_iter().filter(|block| !block.traces.is_empty()) {
+            encoded.clear();
+            encoded.shrink_to(ENCODED);
+            block.encode(encoded);
+            let body = compressor.compress(encoded).ok_or(StoreError::Broken("blocks of this size"))?;
             transaction
                 .prepare_cached("INSERT INTO block (at, body) VALUES (?1, ?2)")?
                 .execute(params![int(batch.at), body])?;
-            seq = Some(transaction.last_insert_rowid());
             revise(&transaction, &block, batch.at)?;
-            counts.write(&transaction)?;
+            kept.push((transaction.last_insert_rowid(), block));
         }
+        counts.write(&transaction)?;
         let opened = findings::raise(&transaction, batch)?;
         let retracted = findings::retract(&transaction, &batch.retracted, batch.at)?;
         learned::write(&transaction, batch)?;
         transaction.commit()?;
-        if let Some(seq) = seq {
-            self.recent_mut().add(uint(seq), batch.at, block);
-        }
+        let mut recent = self.recent_mut();
+        kept.into_iter().for_each(|(seq, block)| recent.add(uint(seq), batch.at, block));
+        drop(recent);
         Ok(Changed { opened, retracted })
     }
 
@@ -243,7 +339,7 @@ impl Store for SqliteStore {
 
     fn set_state(&self, id: FindingId, said: &Said) -> Result<bool, StoreError> {
         let mut writer = self.writer();
-        let transaction = writer.transaction()?;
+        let transaction = writer.connection.transaction()?;
         let is_there = findings::set_state(&transaction, id, said)?;
         transaction.commit()?;
         Ok(is_there)
@@ -288,7 +384,7 @@ impl Store for SqliteStore {
 
     fn receivers(&self, names: &[&str]) -> Result<(), StoreError> {
         let mut writer = self.writer();
-        let transaction = writer.transaction()?;
+        let transaction = writer.connection.transaction()?;
         changes::receivers(&transaction, names)?;
         Ok(transaction.commit()?)
     }
@@ -299,7 +395,7 @@ impl Store for SqliteStore {
 
     fn told(&self, receiver: &str, seq: u64) -> Result<(), StoreError> {
         let mut writer = self.writer();
-        let transaction = writer.transaction()?;
+        let transaction = writer.connection.transaction()?;
         changes::told(&transaction, receiver, seq)?;
         Ok(transaction.commit()?)
     }

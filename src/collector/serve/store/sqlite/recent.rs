@@ -3,6 +3,7 @@
 //! Readers take a snapshot and let go of the lock, so that a long look holds nobody up.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use super::uint;
 pub(super) struct Held {
     pub(super) seq: u64,
     pub(super) at: u64,
-    pub(super) block: Block,
+    pub(super) block: Arc<Block>,
     /// Where the hops of each trace begin.
     starts: Vec<u32>,
 }
@@ -31,6 +32,17 @@ struct Place {
     seq: u64,
     trace: u32,
     version: u32,
+}
+
+/// What is there of a judged trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Nothing, or lower versions.
+    New,
+    /// The same, or a later version of it.
+    Same,
+    /// Perhaps some of its spans: the rest was gone when these came.
+    Late,
 }
 
 /// See the [module](self).
@@ -74,7 +86,7 @@ impl Recent {
             let broken = StoreError::Broken("blocks of hops");
             let Ok(body) = lz4_flex::decompress_size_prepended(&body) else { return Err(broken) };
             let Ok(block) = Block::decode(&body) else { return Err(broken) };
-            recent.add(uint(row.get(0)?), uint(row.get(1)?), block);
+            recent.add(uint(row.get(0)?), uint(row.get(1)?), Arc::new(block));
         }
         let mut statement = connection.prepare("SELECT name, day, bytes, first, last FROM segment")?;
         let mut rows = statement.query([])?;
@@ -93,7 +105,7 @@ impl Recent {
     }
 
     /// Adds a block that is durable.
-    pub(super) fn add(&mut self, seq: u64, at: u64, block: Block) {
+    pub(super) fn add(&mut self, seq: u64, at: u64, block: Arc<Block>) {
         let mut starts = Vec::with_capacity(block.traces.len());
         let mut start = 0;
         for (judged, trace) in block.traces.iter().zip(0..) {
@@ -116,10 +128,25 @@ impl Recent {
         self.blocks.push(Arc::new(Held { seq, at, block, starts }));
     }
 
-    /// Whether a trace is there in that version or a later one.
-    pub(super) fn has(&self, judged: &Judged) -> bool {
-        judged.version > 0
-            && self.traces.get(&judged.trace_id).is_some_and(|place| place.version >= judged.version)
+    /// What is there of a judged trace.
+    pub(super) fn known(&self, judged: &Judged) -> Known {
+        match judged.version {
+            0 => Known::Late,
+            version => match self.traces.get(&judged.trace_id) {
+                Some(place) if place.version >= version => Known::Same,
+                _ => Known::New,
+            },
+        }
+    }
+
+    /// Traces that were judged whole.
+    pub(super) fn traces(&self) -> impl Iterator<Item = TraceId> {
+        self.traces.keys().copied()
+    }
+
+    fn held(&self, place: Place) -> Option<&Arc<Held>> {
+        let at = self.blocks.binary_search_by_key(&place.seq, |held| held.seq).ok()?;
+        self.blocks.get(at)
     }
 
     pub(super) fn segments(&self) -> Arc<Segments> {
@@ -169,9 +196,15 @@ impl Recent {
         self.revised = Arc::new(revised);
     }
 
+    /// The last version of a trace, if it is in no segment: its block, and its hops among those.
+    pub(super) fn last(&self, trace_id: TraceId) -> Option<(Arc<Block>, Range<usize>)> {
+        let place = self.traces.get(&trace_id)?;
+        let held = self.held(*place)?;
+        Some((Arc::clone(&held.block), held.hops(place.trace)?))
+    }
+
     fn alone(&self, place: Place) -> Option<Block> {
-        let at = self.blocks.binary_search_by_key(&place.seq, |held| held.seq).ok()?;
-        self.blocks.get(at)?.alone(place.trace)
+        self.held(place)?.alone(place.trace)
     }
 
     /// The versions of a trace that are in no segment: the last one, and what came when it was gone.
@@ -185,9 +218,13 @@ impl Recent {
 impl Held {
     fn alone(&self, trace: u32) -> Option<Block> {
         let judged = *self.block.traces.get(trace as usize)?;
+        Some(self.block.alone(judged, self.block.hops.get(self.hops(trace)?)?))
+    }
+
+    /// Where the hops of a trace are.
+    fn hops(&self, trace: u32) -> Option<Range<usize>> {
         let start = *self.starts.get(trace as usize)? as usize;
-        let hops = self.block.hops.get(start..start + judged.hops as usize)?;
-        Some(Block { texts: self.block.texts.clone(), traces: vec![judged], hops: hops.to_vec() })
+        Some(start..start + self.block.traces.get(trace as usize)?.hops as usize)
     }
 }
 
@@ -201,6 +238,14 @@ impl Snapshot {
     /// The versions of a trace in segments, with what they are read as.
     pub(super) fn in_segments(&self, trace_id: TraceId) -> Result<Vec<Block>, StoreError> {
         self.segments.iter().map(|segment| segment.trace(trace_id)).collect()
+    }
+
+    /// The same, of those segments alone that have hops from these times.
+    pub(super) fn in_segments_of(&self, trace_id: TraceId, starts: &[u64]) -> Result<Vec<Block>, StoreError> {
+        let has = |segment: &&Arc<Segment>| {
+            starts.iter().any(|start| (segment.first..=segment.last).contains(start))
+        };
+        self.segments.iter().filter(has).map(|segment| segment.trace(trace_id)).collect()
     }
 
     /// Adds what matches to `found`.

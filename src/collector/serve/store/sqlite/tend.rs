@@ -12,7 +12,6 @@ use hopseal_correlate::policy::Date;
 use hopseal_correlate::sink::TraceId;
 use rusqlite::params;
 
-use super::super::block::Block;
 use super::super::segment::{self, Segment, Segments};
 use super::super::{DAY, MINUTE, StoreError};
 use super::{SqliteStore, int};
@@ -33,18 +32,15 @@ impl SqliteStore {
             (ripe, recent.snapshot())
         };
         let (Some(first), Some(last)) = (ripe.first(), ripe.last()) else { return Ok(0) };
-        let mut block = Block::default();
-        for held in &ripe {
-            block.append(&held.block);
-        }
-        let block = only(&block, |judged| snapshot.is_current(judged));
-        let segment = match block.hops.is_empty() {
+        let rows =
+            segment::Rows::of(ripe.iter().map(|held| &*held.block), |judged| snapshot.is_current(judged));
+        let segment = match rows.is_empty() {
             true => None,
             false => {
                 let day = day_of(first.at);
                 let name = format!("day={}/{:012}-{:012}.parquet", Date::of(first.at), first.seq, last.seq);
                 let path = self.folder.join(FOLDER).join(name);
-                let written = segment::write(&path, &block)?;
+                let written = segment::write(&*self.disk, &path, &rows)?;
                 Some((
                     Segment { path, day, bytes: written.bytes, first: written.first, last: written.last },
                     written,
@@ -52,7 +48,7 @@ impl SqliteStore {
             }
         };
         let mut writer = self.writer();
-        let transaction = writer.transaction()?;
+        let transaction = writer.connection.transaction()?;
         if let Some((segment, written)) = &segment {
             transaction.execute(
                 "INSERT OR REPLACE INTO segment VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -71,7 +67,7 @@ impl SqliteStore {
         transaction.execute("DELETE FROM block WHERE seq <= ?1", [int(last.seq)])?;
         transaction.commit()?;
         self.recent_mut().seal(last.seq, segment.map(|(segment, _)| segment));
-        Ok(block.hops.len() as u64)
+        Ok(rows.len() as u64)
     }
 
     /// Removes the days that are kept no longer. Returns the segments removed.
@@ -98,7 +94,7 @@ impl SqliteStore {
             segments.iter().cloned().partition(|segment| segment.day < first);
         let cut = int(first.saturating_mul(DAY));
         let mut writer = self.writer();
-        let transaction = writer.transaction()?;
+        let transaction = writer.connection.transaction()?;
         transaction.execute("DELETE FROM segment WHERE day < ?1", [int(first)])?;
         transaction
             .execute("DELETE FROM edge WHERE minute < ?1", [int(first.saturating_mul(DAY) / MINUTE)])?;
@@ -131,16 +127,6 @@ impl SqliteStore {
         }
         Ok(gone.len() as u64)
     }
-}
-
-/// A block without the traces that are not wanted.
-fn only(block: &Block, wanted: impl Fn(&super::super::Judged) -> bool) -> Block {
-    let mut kept = Block { texts: block.texts.clone(), ..Block::default() };
-    for (judged, hops) in block.each().filter(|(judged, _)| wanted(judged)) {
-        kept.traces.push(*judged);
-        kept.hops.extend_from_slice(hops);
-    }
-    kept
 }
 
 fn remove(path: &Path) -> Result<(), StoreError> {
@@ -178,9 +164,11 @@ pub(super) fn mend(folder: &Path, known: &Arc<Segments>) -> Result<(), StoreErro
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::block::Block;
     use super::super::super::testing::{EPOCH, block, sketch};
     use super::super::super::{Batch, HopQuery, Store as _, StoreSettings};
     use super::*;
+    use crate::serve::disk::FileSystem;
     use proptest::prelude::*;
 
     fn open(folder: &Path, settings: StoreSettings) -> SqliteStore {
@@ -198,7 +186,7 @@ mod tests {
         fn a_segment_says_what_the_block_said(block in block()) {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("day/one.parquet");
-            let written = segment::write(&path, &block).expect("written");
+            let written = segment::write(&FileSystem, &path, &segment::Rows::of([&block], |_| true)).expect("written");
             let read = Segment { path, day: 0, bytes: written.bytes, first: written.first, last: written.last };
             let read = read.whole().expect("read");
             let shown = |block: &Block| {
@@ -226,10 +214,11 @@ mod tests {
         let hop = proptest::strategy::ValueTree::current(
             &sketch().new_tree(&mut proptest::test_runner::TestRunner::deterministic()).expect("a hop"),
         );
-        crate::serve::store::testing::add(&mut batch.block, 1, 1, &[hop]);
+        crate::serve::store::testing::add(batch.block_mut(), 1, 1, &[hop]);
         store.commit(&batch).expect("kept");
         let orphan = folder.path().join("hops/day=2026-01-01/000000000001-000000000001.parquet");
-        segment::write(&orphan, &batch.block).expect("written");
+        segment::write(&FileSystem, &orphan, &segment::Rows::of([&*batch.block_mut()], |_| true))
+            .expect("written");
         drop(store);
         let store = open(folder.path(), at_once());
         assert!(!orphan.exists());
@@ -256,7 +245,7 @@ mod tests {
                 assurance: hopseal_identity::Assurance::Unknown,
                 start: 0,
             };
-            crate::serve::store::testing::add(&mut batch.block, number, 1, &[hop]);
+            crate::serve::store::testing::add(batch.block_mut(), number, 1, &[hop]);
             store.commit(&batch).expect("kept");
             assert_eq!(store.tend(EPOCH).expect("tended").sealed, 1);
             assert_eq!(store.hops(&HopQuery::any(9)).expect("hops").len() as u64, number + 1);
@@ -278,7 +267,7 @@ mod tests {
                     assurance: hopseal_identity::Assurance::Verified,
                     start: day * DAY / 1_000_000,
                 };
-                crate::serve::store::testing::add(&mut batch.block, day, 1, &[hop]);
+                crate::serve::store::testing::add(batch.block_mut(), day, 1, &[hop]);
                 store.commit(&batch).expect("kept");
                 store.tend(EPOCH + day * DAY).expect("tended");
             }

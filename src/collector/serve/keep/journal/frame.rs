@@ -1,0 +1,130 @@
+//! What a file of the journal holds.
+//!
+//! ```text
+//! "hopseal journal 1\n" | frames: { length u32, CRC-32 u32, kind u8, number u64, body }
+//! kind 0: a run of that number      kind 1: ids of traces, 16 bytes each, of which nothing in runs under that number is needed
+//! ```
+//! Integers are little-endian; the length and the checksum are those of what stands behind them. A file ends at the first
+//! frame that is cut short or whose checksum is wrong: a process was killed while it wrote that, or could not write it,
+//! and answered for nothing in it or behind it.
+
+use flate2::Crc;
+use hopseal_correlate::sink::TraceId;
+
+/// What a file begins with.
+pub(super) const MAGIC: &[u8] = b"hopseal journal 1\n";
+/// Bytes of the kind and the number.
+const HEAD: usize = 9;
+
+/// A frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Frame<'b> {
+    /// Records, packed and compressed.
+    Run { seq: u64, body: &'b [u8] },
+    /// Traces that were let go, one id after the other: nothing of them in runs under `until` is needed.
+    Gone { until: u64, ids: &'b [u8] },
+}
+
+impl Frame<'_> {
+    /// Appends it. A body is far smaller than what a length can say.
+    pub(super) fn write(self, to: &mut Vec<u8>) {
+        let (kind, number, body) = match self {
+            Self::Run { seq, body } => (0, seq, body),
+            Self::Gone { until, ids } => (1, until, ids),
+        };
+        let mut head = [kind; HEAD];
+        if let Some((_, place)) = head.split_first_chunk_mut::<1>() {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        let mut crc = Crc::new();
+        crc.update(&head);
+        crc.update(body);
+        let length = u32::try_from(HEAD + body.len()).unwrap_or(u32::MAX);
+        to.extend_from_slice(&length.to_le_bytes());
+        to.extend_from_slice(&crc.sum().to_le_bytes());
+        to.extend_from_slice(&head);
+        to.extend_from_slice(body);
+    }
+}
+
+/// The frames of a file, up to the first that is not whole. None if it is none of ours.
+pub(super) fn frames(file: &[u8]) -> impl Iterator<Item = Frame<'_>> {
+    let mut rest = file.strip_prefix(MAGIC).unwrap_or(&[]);
+    std::iter::from_fn(move || {
+        let (frame, after) = first(rest)?;
+        rest = after;
+        Some(frame)
+    })
+}
+
+fn first(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (sum, rest) = rest.split_first_chunk::<4>()?;
+    let (content, after) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let mut crc = Crc::new();
+    crc.update(content);
+    if crc.sum() != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    let ([kind], content) = content.split_first_chunk::<1>()?;
+    let (number, body) = content.split_first_chunk::<8>()?;
+    let frame = match kind {
+        0 => Frame::Run { seq: u64::from_le_bytes(*number), body },
+        1 => Frame::Gone { until: u64::from_le_bytes(*number), ids: body },
+        _ => return None,
+    };
+    Some((frame, after))
+}
+
+/// The ids in a [`Frame::Gone`].
+pub(in super::super) fn trace_ids(body: &[u8]) -> impl Iterator<Item = TraceId> {
+    body.as_chunks().0.iter().map(|id| TraceId(*id))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes in front of what a frame's length counts.
+    const FRONT: usize = 8;
+
+    fn any_frame() -> impl Strategy<Value = (bool, u64, Vec<u8>)> {
+        (any::<bool>(), any::<u64>(), prop::collection::vec(any::<u8>(), 0..40))
+    }
+
+    fn file(all: &[(bool, u64, Vec<u8>)]) -> Vec<u8> {
+        let mut file = MAGIC.to_vec();
+        all.iter().for_each(|frame| of(frame).write(&mut file));
+        file
+    }
+
+    fn of((run, seq, body): &(bool, u64, Vec<u8>)) -> Frame<'_> {
+        if *run { Frame::Run { seq: *seq, body } } else { Frame::Gone { until: *seq, ids: body } }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_up_to_where_it_is_cut(all in prop::collection::vec(any_frame(), 0..6), cut in any::<prop::sample::Index>()) {
+            let whole = file(&all);
+            prop_assert!(frames(&whole).eq(all.iter().map(of)));
+            let cut = cut.index(whole.len());
+            let read: Vec<Frame<'_>> = frames(whole.get(..cut).expect("shorter")).collect();
+            prop_assert!(read.len() <= all.len());
+            prop_assert!(read.iter().copied().eq(all.iter().take(read.len()).map(of)));
+            let next: usize = all.iter().take(read.len() + 1).map(|(.., body)| FRONT + HEAD + body.len()).sum();
+            prop_assert!(read.len() == all.len() || cut < MAGIC.len() + next);
+        }
+
+        #[test]
+        fn a_damaged_byte_ends_a_file(all in prop::collection::vec(any_frame(), 1..6), at in any::<prop::sample::Index>(), by in 1_u8..) {
+            let mut damaged = file(&all);
+            let at = at.index(damaged.len());
+            *damaged.get_mut(at).expect("within") ^= by;
+            let read: Vec<Frame<'_>> = frames(&damaged).collect();
+            prop_assert!(read.len() < all.len());
+            prop_assert!(read.iter().copied().eq(all.iter().take(read.len()).map(of)));
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Spans on the disk before the answer: runs of records, many of them in one sync.
+//!
+//! ```text
+//! shards --run--> writer thread --append, sync--> journal/<number>.log --answers-->
+//! ```
+//! There is no timer: while one sync is on its way the next runs gather, so a lone run waits for nobody and many share one.
+//!
+//! A file is written once, from front to end, and removed when no run in it is needed. Which traces are needed no more is
+//! written too, before a file is removed: else a part of one could come back from the files that are left.
+
+mod frame;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use hopseal_correlate::sink::TraceId;
+
+pub(super) use self::frame::{Frame, trace_ids};
+
+use self::frame::{MAGIC, frames};
+use super::answer::Answer;
+use crate::serve::disk::{Disk, DiskFile};
+use crate::serve::pool::Buffer;
+
+/// Bytes gathered into one sync.
+const COMMIT_BYTES: usize = 4 << 20;
+/// Bytes past which a file is followed by another.
+const FILE_BYTES: u64 = 32 << 20;
+/// Runs that may wait for the writer; senders wait then, and with them who delivers.
+const WAITING: usize = 256;
+/// How the names of its files end.
+const KIND: &str = "log";
+
+/// The journal could not be opened or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum JournalError {
+    /// A file or folder of it cannot be used.
+    #[error("`{}`", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The writer could not be started.
+    #[error("cannot start the journal's writer")]
+    Thread(#[source] io::Error),
+}
+
+/// Some records of one shard, packed and compressed, and who is waiting for them.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Its number: the shard that made it took it.
+    pub(crate) seq: u64,
+    /// Its records.
+    pub(crate) body: Buffer,
+    /// Answers that wait for it.
+    pub(crate) answers: Vec<Answer>,
+}
+
+enum ToWriter {
+    Run(Run),
+    /// Runs under this number are no longer needed, nor are those traces.
+    Forget(u64, Vec<Gone>),
+}
+
+/// The writing end.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal(SyncSender<ToWriter>);
+
+impl std::fmt::Debug for ToWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Run(run) => f.debug_tuple("Run").field(&run.seq).finish(),
+            Self::Forget(seq, gone) => f.debug_tuple("Forget").field(seq).field(&gone.len()).finish(),
+        }
+    }
+}
+
+/// Traces that were let go: nothing of them in runs under that number is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gone {
+    pub(crate) until: u64,
+    pub(crate) traces: Vec<TraceId>,
+}
+
+/// A file that is written no more.
+#[derive(Debug)]
+struct Closed {
+    path: PathBuf,
+    /// The highest number of a run in it.
+    last: u64,
+}
+
+/// What an earlier process left behind.
+#[derive(Debug)]
+pub(crate) struct Left {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    files: VecDeque<Closed>,
+    next: u64,
+}
+
+impl Left {
+    /// Opens the journal in `folder`, made if it is not there.
+    pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path) -> Result<Self, JournalError> {
+        let failed = |source| JournalError::File { path: folder.to_owned(), source };
+        disk.create_folder(folder).map_err(failed)?;
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|kind| kind == KIND) {
+                files.push(Closed { path, last: 0 });
+            }
+        }
+        // Names are numbers of one length.
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Self { disk, folder: folder.to_owned(), files: files.into(), next: 1 })
+    }
+
+    /// Calls `visit` with each frame, in the order written.
+    pub(crate) fn each(&mut self, mut visit: impl FnMut(Frame<'_>)) -> Result<(), JournalError> {
+        for file in &mut self.files {
+            let bytes = std::fs::read(&file.path)
+                .map_err(|source| JournalError::File { path: file.path.clone(), source })?;
+            for frame in frames(&bytes) {
+                match frame {
+                    Frame::Run { seq, .. } => {
+                        file.last = file.last.max(seq);
+                        self.next = self.next.max(seq.saturating_add(1));
+                    }
+                    // Its traces may have been in runs that are not here.
+                    Frame::Gone { until, .. } => self.next = self.next.max(until),
+                }
+                visit(frame);
+            }
+        }
+        Ok(())
+    }
+
+    /// The first number that no run has and nothing is said about, once [`each`](Self::each) was called.
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Starts the writer.
+    pub(crate) fn start(self) -> Result<(Journal, JoinHandle<()>), JournalError> {
+        let (sender, receiver) = sync_channel(WAITING);
+        let last = self.files.back().and_then(|file| file.path.file_stem()?.to_str()?.parse().ok());
+        let writer = Writer {
+            disk: self.disk,
+            folder: self.folder,
+            closed: self.files,
+            open: None,
+            next: last.map_or(1, |last: u64| last.saturating_add(1)),
+            frames: Vec::new(),
+            keeps_all: false,
+            needed: 0,
+            gone: Vec::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(&receiver))
+            .map_err(JournalError::Thread)?;
+        Ok((Journal(sender), thread))
+    }
+}
+
+impl Journal {
+    /// Hands a run over. Its answers are given once it is durable, or could not be made so.
+    pub(crate) fn append(&self, run: Run) {
+        // Without a writer the run is dropped here, and its answers say so.
+        let _ = self.0.send(ToWriter::Run(run));
+    }
+
+    /// Runs under `seq` are no longer needed, nor are traces that are `gone`.
+    pub(crate) fn forget(&self, seq: u64, gone: Vec<Gone>) {
+        let _ = self.0.send(ToWriter::Forget(seq, gone));
+    }
+}
+
+/// The file that is written.
+#[derive(Debug)]
+struct Open {
+    file: Box<dyn DiskFile>,
+    bytes: u64,
+    closed: Closed,
+}
+
+struct Writer {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    /// In the order written.
+    closed: VecDeque<Closed>,
+    open: Option<Open>,
+    /// The number in the name of the next file.
+    next: u64,
+    /// What is written next.
+    frames: Vec<u8>,
+    /// Set once nobody knows which files were removed: none is any more.
+    keeps_all: bool,
+    needed: u64,
+    /// Traces of which it is not yet written that they were let go.
+    gone: Vec<Gone>,
+}
+
+impl Writer {
+    /// Writes until every sender is gone.
+    fn run(mut self, from: &Receiver<ToWriter>) {
+        let mut gathered = Vec::new();
+        while let Ok(first) = from.recv() {
+            let mut bytes = 0;
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    ToWriter::Run(run) => {
+                        bytes += run.body.bytes.len();
+                        gathered.push(run);
+                    }
+                    ToWriter::Forget(seq, gone) => {
+                        self.needed = self.needed.max(seq);
+                        self.gone.extend(gone.into_iter().filter(|gone| !gone.traces.is_empty()));
+                    }
+                }
+                next = if bytes < COMMIT_BYTES { from.try_recv().ok() } else { None };
+            }
+            let written = self.commit(&gathered);
+            for answer in gathered.drain(..).flat_map(|run| run.answers) {
+                match &written {
+                    Ok(()) => answer.durable(),
+                    Err(error) if error.kind() == io::ErrorKind::StorageFull => answer.disk_full(),
+                    Err(_) => answer.failed(),
+                }
+            }
+            if let Err(error) = written.and_then(|()| self.forget()) {
+                tracing::warn!(%error, "the journal could not be written");
+            }
+        }
+    }
+
+    /// Writes and syncs what was gathered.
+    fn commit(&mut self, runs: &[Run]) -> io::Result<()> {
+        if self.open.is_none() && self.closed.is_empty() {
+            // Nothing is left that a trace could come back from.
+            self.gone.clear();
+        }
+        if runs.is_empty() && self.gone.is_empty() {
+            return Ok(());
+        }
+        self.frames.clear();
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                self.frames.extend_from_slice(MAGIC);
+                self.create()?
+            }
+        };
+        runs.iter()
+            .for_each(|run| Frame::Run { seq: run.seq, body: &run.body.bytes }.write(&mut self.frames));
+        for Gone { until, traces } in &self.gone {
+            let ids: Vec<u8> = traces.iter().flat_map(|trace_id| trace_id.0).collect();
+            Frame::Gone { until: *until, ids: &ids }.write(&mut self.frames);
+        }
+        open.closed.last = runs.iter().map(|run| run.seq).fold(open.closed.last, u64::max);
+        let written = open.file.write_all(&self.frames).and_then(|()| open.file.sync());
+        // What could not be synced is not tried again: the next runs go into another file.
+        if let Err(error) = written {
+            if open.bytes > 0 || self.disk.remove(&open.closed.path).is_err() {
+                self.closed.push_back(open.closed);
+            }
+            return Err(error);
+        }
+        self.gone.clear();
+        open.bytes += self.frames.len() as u64;
+        match open.bytes < FILE_BYTES {
+            true => self.open = Some(open),
+            false => self.closed.push_back(open.closed),
+        }
+        Ok(())
+    }
+
+    fn create(&mut self) -> io::Result<Open> {
+        let path = self.folder.join(format!("{:012}.{KIND}", self.next));
+        self.next += 1;
+        let file = self.disk.create(&path)?;
+        let closed = Closed { path, last: 0 };
+        if let Err(error) = self.disk.sync_folder(&self.folder) {
+            self.closed.push_back(closed);
+            return Err(error);
+        }
+        Ok(Open { file, bytes: 0, closed })
+    }
+
+    /// Removes files in which nothing is needed: from the front alone, since those behind say what of them was let go.
+    fn forget(&mut self) -> io::Result<()> {
+        if self.keeps_all {
+            return Ok(());
+        }
+        let needed = self.needed;
+        let is_over = |closed: &Closed| closed.last < needed;
+        if self.closed.iter().all(is_over)
+            && let Some(open) = self.open.take_if(|open| is_over(&open.closed))
+        {
+            self.closed.push_back(open.closed);
+        }
+        while let Some(first) = self.closed.pop_front_if(|first| is_over(first)) {
+            match self.disk.remove(&first.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    self.closed.push_front(first);
+                    return Err(error);
+                }
+                // One after the other: whichever comes back, those behind it are there.
+                _ => self.disk.sync_folder(&self.folder).inspect_err(|_| self.keeps_all = true)?,
+            }
+        }
+        Ok(())
+    }
+}
