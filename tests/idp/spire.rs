@@ -7,10 +7,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hopseal::http::{Http, HttpSettings};
-use hopseal::keys::KeyStore;
+use hopseal::keys::{FixedKeys, KeySource, KeyStore};
 use hopseal::{
-    Algorithm, Chain, Credential, IssuerBuilder, IssuerKind, Kind, Reason, Registry, Token, Validated,
-    Validator, WorkloadApi, WorkloadFault, X509Bundle,
+    Algorithm, Chain, Credential, IssuerBuilder, IssuerKind, Kind, Reason, Registry, RegistryFile, Token,
+    Validated, Validator, WorkloadApi, WorkloadFault, X509Bundle,
 };
 use serde_json::Value;
 
@@ -172,7 +172,7 @@ fn registry(bundle: &str) -> Registry {
     Registry::new([mesh]).unwrap()
 }
 
-async fn who(gate: &Validator<KeyStore>, token: &Token) -> Result<String, Reason> {
+async fn who(gate: &Validator<impl KeySource>, token: &Token) -> Result<String, Reason> {
     match gate.validate(token, Credential::JwtSvid).await.unwrap() {
         Validated::Verified(verified) => {
             assert_eq!(verified.principal().kind, Kind::Service);
@@ -182,10 +182,35 @@ async fn who(gate: &Validator<KeyStore>, token: &Token) -> Result<String, Reason
     }
 }
 
-/// Scenario: a workload gets its SVIDs from the agent's socket; the bundle comes from the server's own endpoint, by TLS; the
-/// server takes another key for JWT-SVIDs, and then withdraws the first.
+/// A registry that names a file for the bundle, which somebody else writes, and a service that looks at it.
+struct ByFile {
+    folder: tempfile::TempDir,
+    file: RegistryFile,
+    gate: Validator<FixedKeys>,
+}
+
+impl ByFile {
+    fn open(bundle: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("bundle.json"), bundle).unwrap();
+        let registry = "issuers: [{name: mesh, kind: spiffe, issuer: prod.example, jwks_file: bundle.json, audiences: [orders], algorithms: [ES256]}]";
+        std::fs::write(folder.path().join("registry.yaml"), registry).unwrap();
+        let (file, registry) = RegistryFile::open(folder.path().join("registry.yaml")).unwrap();
+        Self { folder, file, gate: Validator::fixed(registry).unwrap() }
+    }
+
+    fn renew(&mut self, bundle: &str) {
+        std::fs::write(self.folder.path().join("bundle.json"), bundle).unwrap();
+        let next = self.file.changed().unwrap().expect("another bundle");
+        let keys = FixedKeys::of(&next).unwrap();
+        self.gate.reload(next, keys);
+    }
+}
+
+/// Scenario: a workload gets its SVIDs from the agent's socket; the bundle comes from the server's own endpoint, by TLS, and to
+/// another service by a file; the server takes another key for JWT-SVIDs, and then withdraws the first.
 /// Guarantees: both kinds name the workload; a bundle of other authorities vouches for nobody; a JWT-SVID by the new key is good at
-/// once, and one by the old key until the bundle is without it.
+/// once, and by file once that was written; one by the old key is until the bundle is without it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SPIRE: `cargo xtask e2e`"]
 async fn spire() {
@@ -201,12 +226,18 @@ async fn spire() {
     let old = spire.jwt_svid();
     assert_eq!(who(&gate, &old).await.as_deref(), Ok(CART));
     certificates(&spire, &gate);
+    let bundle = || spire.server(&["bundle", "show", "-format", "spiffe"]);
+    let mut by_file = ByFile::open(&bundle());
+    assert_eq!(who(&by_file.gate, &old).await.as_deref(), Ok(CART));
 
     let id = spire.rotate();
     // The agent keeps the one that it handed out before until half of its time is over, but not for another audience.
     let answer = spire.agent(&["jwt", "-audience", "orders,billing"]).unwrap();
     let new = Token::new(answer[0]["svids"][0]["svid"].as_str().unwrap());
     assert_eq!(who(&gate, &new).await.as_deref(), Ok(CART), "found with the first token");
+    assert_eq!(who(&by_file.gate, &new).await, Err(Reason::UnknownKey), "not written yet");
+    by_file.renew(&bundle());
+    assert_eq!(who(&by_file.gate, &new).await.as_deref(), Ok(CART));
     assert_eq!(who(&gate, &old).await.as_deref(), Ok(CART));
 
     let epoch = keys.in_hand("mesh").unwrap().epoch;
@@ -220,8 +251,13 @@ async fn spire() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(who(&gate, &old).await, Err(Reason::UnknownKey));
-    assert_eq!(who(&gate, &new).await.as_deref(), Ok(CART));
+    by_file.renew(&bundle());
+    for judged in [who(&gate, &old).await, who(&by_file.gate, &old).await] {
+        assert_eq!(judged, Err(Reason::UnknownKey));
+    }
+    for judged in [who(&gate, &new).await, who(&by_file.gate, &new).await] {
+        assert_eq!(judged.as_deref(), Ok(CART));
+    }
 }
 
 /// Scenario: nobody publishes anything; keys, bundles and SVIDs all come from the agent's socket. The server takes another key for

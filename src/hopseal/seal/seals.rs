@@ -11,7 +11,8 @@ use super::sealer::Sealer;
 use super::sealers::{SealRule, Sealers, SealersError};
 use crate::registry::Registry;
 
-/// Seconds that the clocks of services may be apart.
+/// Seconds that the clocks of services may be apart: fewer than for credentials ([`CLOCK_SKEW`](hopseal_identity::CLOCK_SKEW)), since
+/// a seal lives for minutes, and is made by a service of the same trust domain.
 const LEEWAY: u64 = 5;
 
 /// What a service makes and checks seals with, by one set of rules.
