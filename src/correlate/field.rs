@@ -167,6 +167,8 @@ fields! {
     DbCollection = "db_collection";
     /// Query text.
     DbQuery = "db_query";
+    /// Bucket of an object store.
+    Bucket = "bucket";
     /// `user_agent.original`.
     UserAgent = "user_agent";
     /// `user_agent.synthetic.type`.

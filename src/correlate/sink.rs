@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! resource  resource_attribute*
+//!   (scope  scope_attribute*)?
 //!   span_start  (attribute | event | event_attribute | link | link_attribute)*  span_end | span_abort
 //!   ...
 //! resource ...
@@ -162,6 +163,10 @@ pub trait Sink {
     fn resource(&mut self);
     /// An attribute of the current resource. All of them come before its first span.
     fn resource_attribute(&mut self, key: &str, value: Value<'_>);
+    /// A new instrumentation scope of the current resource: what follows up to the next call was produced by it.
+    fn scope(&mut self) {}
+    /// An attribute of the current scope: only looked through for credentials. All of them come before its first span.
+    fn scope_attribute(&mut self, _key: &str, _value: Value<'_>) {}
     /// A span begins.
     fn span_start(&mut self);
     /// An attribute of the open span.

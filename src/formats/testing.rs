@@ -67,6 +67,7 @@ pub(crate) struct Record {
     pub(crate) aborted: usize,
     open: Option<Open>,
     in_resource: bool,
+    in_scope: bool,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -100,7 +101,7 @@ impl Record {
 impl Sink for Record {
     fn resource(&mut self) {
         assert!(self.open.is_none(), "resource inside a span");
-        self.in_resource = true;
+        (self.in_resource, self.in_scope) = (true, false);
         self.calls.push_str("resource\n");
     }
 
@@ -109,10 +110,21 @@ impl Sink for Record {
         writeln!(self.calls, "  {key} = {}", show(value)).unwrap();
     }
 
+    fn scope(&mut self) {
+        assert!(!self.calls.is_empty(), "scope without a resource");
+        assert!(self.open.is_none(), "scope inside a span");
+        (self.in_resource, self.in_scope) = (false, true);
+    }
+
+    fn scope_attribute(&mut self, key: &str, value: Value<'_>) {
+        assert!(self.in_scope, "scope attribute after a span");
+        writeln!(self.calls, "  scope {key} = {}", show(value)).unwrap();
+    }
+
     fn span_start(&mut self) {
         assert!(!self.calls.is_empty(), "span without a resource");
         assert!(self.open.is_none(), "span inside a span");
-        self.in_resource = false;
+        (self.in_resource, self.in_scope) = (false, false);
         self.open = Some(Open::default());
     }
 

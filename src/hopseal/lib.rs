@@ -39,7 +39,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! algorithm, clock, secret, observe -> principal, challenge, metrics -> outcome, registry -> revocation, jose, http,
+//! algorithm, clock, secret -> principal, challenge -> observe -> metrics, outcome, registry -> revocation, jose, http,
 //! spiffe_id, workload -> keys, client -> claims -> binding, cache, mesh, paseto -> svid, introspection -> validator, outgoing, events
 //! -> seal, confidential -> otel -> tower, messaging, neighbours -> axum, egress, otlp, tonic
 //! ```
@@ -119,7 +119,7 @@ pub use challenge::Challenge;
 #[cfg(feature = "jwt")]
 pub use claims::Expected;
 pub use clock::{Clock, SystemClock, UnixTime};
-pub use hopseal_identity::{Kind, Reason};
+pub use hopseal_identity::{CLOCK_SKEW, Kind, Reason};
 #[cfg(feature = "jwt")]
 pub use mesh::{ClientCertificate, Forwarded, Proxies};
 pub use observe::{Observed, Observer, Unobserved};

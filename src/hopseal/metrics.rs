@@ -5,7 +5,7 @@
 //! ```
 //! use hopseal::metrics::Metrics;
 //! let metrics = Metrics::new(&opentelemetry::global::meter("hopseal"));
-//! // KeyStore::builder(&registry, http).observer(metrics)
+//! // KeyStore::builder(&registry, http).observer(metrics.clone()), Validator::new(registry, keys).observer(metrics)
 //! ```
 
 use opentelemetry::KeyValue;
@@ -34,6 +34,7 @@ macro_rules! metrics {
 }
 
 metrics! {
+    VALIDATIONS = "hopseal.validations", "{credential}", "Credentials that were shown, by kind, outcome, and whether the answer was remembered.";
     KEY_FETCHES = "hopseal.keys.fetches", "{fetch}", "Fetches of an issuer's keys, by outcome.";
     KEY_FETCH_DURATION = "hopseal.keys.fetch.duration", "s", "How long a fetch of an issuer's keys takes.";
     KEYS_SKIPPED = "hopseal.keys.skipped", "{key}", "Keys of fetched sets that are not in order, and not used.";
@@ -55,6 +56,7 @@ metrics! {
 /// An [`Observer`] that counts with OpenTelemetry.
 #[derive(Debug, Clone)]
 pub struct Metrics {
+    validations: Counter<u64>,
     key_fetches: Counter<u64>,
     key_fetch_duration: Histogram<f64>,
     keys_skipped: Counter<u64>,
@@ -92,6 +94,7 @@ impl Metrics {
                 .build()
         };
         Self {
+            validations: counter(VALIDATIONS),
             key_fetches: counter(KEY_FETCHES),
             key_fetch_duration: duration(KEY_FETCH_DURATION),
             keys_skipped: counter(KEYS_SKIPPED),
@@ -141,6 +144,14 @@ impl Observer for Metrics {
                 self.introspection_duration.record(took.as_secs_f64(), &issued(issuer));
             }
             Observed::IntrospectionCached { issuer } => self.introspections_cached.add(1, &issued(issuer)),
+            Observed::Validated { credential, outcome, remembered } => {
+                let labels = [
+                    KeyValue::new("credential", credential.as_str()),
+                    KeyValue::new("outcome", outcome),
+                    KeyValue::new("remembered", remembered),
+                ];
+                self.validations.add(1, &labels);
+            }
             Observed::CredentialFetched { server, outcome, took } => {
                 self.credentials.add(1, &[label("server", server), KeyValue::new("outcome", outcome)]);
                 self.credential_duration.record(took.as_secs_f64(), &[label("server", server)]);
@@ -162,6 +173,7 @@ mod tests {
     use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 
     use super::*;
+    use crate::Credential;
 
     #[test]
     fn everything_that_happens_is_counted_under_its_name() {
@@ -170,6 +182,11 @@ mod tests {
         let metrics = Metrics::new(&provider.meter("hopseal"));
         let (issuer, server, took) = ("a", "b", Duration::from_millis(20));
         for observed in [
+            Observed::Validated {
+                credential: Credential::AccessToken,
+                outcome: "verified",
+                remembered: true,
+            },
             Observed::KeysFetched { issuer, outcome: "new", took },
             Observed::KeysSkipped { issuer, count: 2 },
             Observed::KeysStale { issuer, age: 700 },

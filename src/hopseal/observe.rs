@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::principal::Credential;
+
 /// Something that happened. Texts are of closed sets or names of the registry: they can be labels as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -55,6 +57,15 @@ pub enum Observed<'o> {
     IntrospectionCached {
         /// The name that the registry gives the issuer.
         issuer: &'o str,
+    },
+    /// A credential was validated, or not.
+    Validated {
+        /// What it was to be.
+        credential: Credential,
+        /// `verified`, the reason that it is refused for, or `undecided`.
+        outcome: &'static str,
+        /// Whether the answer was remembered, so that no signature was looked at.
+        remembered: bool,
     },
     /// A credential to send out was asked for.
     CredentialFetched {

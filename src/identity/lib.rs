@@ -27,6 +27,11 @@ pub mod seal;
 #[doc = include_str!("wire.md")]
 pub mod wire {}
 
+/// Seconds by which the clocks of two machines may differ before that is held against a credential: the default of services that validate
+/// (`skew` of a registry) and of the collector that judges what they did (`thresholds.skew` of a policy). Envoy, Spring Security and
+/// Nimbus allow as much, so that a token that one of them just took is not called expired afterwards.
+pub const CLOCK_SKEW: u64 = 60;
+
 pub use assurance::{Assurance, Basis};
 pub use crossing_count::CrossingCount;
 pub use method::Method;

@@ -84,6 +84,14 @@ impl PseudonymKey {
         Self::new(kid, &key)
     }
 
+    /// Makes a new key, as text for [`from_base64url`](Self::from_base64url); `None` where the system has no randomness.
+    #[must_use]
+    pub fn new_base64url() -> Option<Zeroizing<String>> {
+        let mut key = Zeroizing::new([0; MIN_KEY]);
+        aws_lc_rs::rand::fill(&mut *key).ok()?;
+        Some(Zeroizing::new(BASE64URL.encode(*key)))
+    }
+
     /// Its id.
     #[must_use]
     pub fn kid(&self) -> &str {
@@ -246,6 +254,8 @@ mod tests {
         }
         assert_eq!(format!("{:?}", key("k1")), r#"PseudonymKey { kid: "k1", .. }"#);
         assert_eq!(PseudonymKey::from_base64url("k", "a+").err(), Some(PseudonymKeyError::Encoding));
+        let [one, other] = [(); 2].map(|()| PseudonymKey::new_base64url().expect("randomness"));
+        assert!(PseudonymKey::from_base64url("k1", &one).is_ok() && one != other);
         let twins = Pseudonyms::new(key("a"), [key("a")]);
         assert_eq!(twins.err(), Some(PseudonymKeyError::DuplicateKid("a".to_owned())));
     }

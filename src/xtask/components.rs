@@ -11,6 +11,7 @@ use crate::task::TaskError;
 
 const KEYCLOAK: &str = "26.5.5";
 const SPIRE: &str = "1.13.3";
+const JAEGER: &str = "1.76.0";
 const COLLECTOR: &str = "0.159.0";
 /// The version of its stable modules.
 const COLLECTOR_STABLE: &str = "1.65.0";
@@ -81,9 +82,24 @@ pub(crate) fn collector(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
 
 /// The folder of the programs of SPIRE, built of its module; some minutes.
 pub(crate) fn spire(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
-    kept(&format!("spire-{SPIRE}"), |building| {
-        let programs =
-            ["spire-server", "spire-agent"].map(|name| format!("github.com/spiffe/spire/cmd/{name}"));
+    let programs = ["spire-server", "spire-agent"].map(|name| format!("github.com/spiffe/spire/cmd/{name}"));
+    of_module(&format!("spire-{SPIRE}"), &programs, SPIRE, out)
+}
+
+/// The folder of Jaeger, 2.13 by the count of its releases, built of its module; many minutes.
+pub(crate) fn jaeger(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
+    let program = "github.com/jaegertracing/jaeger/cmd/jaeger".to_owned();
+    of_module(&format!("jaeger-{JAEGER}"), &[program], JAEGER, out)
+}
+
+/// The folder of programs that are built of a module of that version.
+fn of_module(
+    name: &str,
+    programs: &[String],
+    version: &str,
+    out: &mut dyn Write,
+) -> Result<PathBuf, TaskError> {
+    kept(name, |building| {
         // In a module of our own: what `go install` refuses, as a module with replacements, is built all the same.
         let mut go = |arguments: &[&str]| {
             let mut go = Command::new("go");
@@ -91,12 +107,12 @@ pub(crate) fn spire(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
             exec::run(&mut go, out)
         };
         go(&["mod", "init", "hopseal.example/e2e"])?;
-        for program in &programs {
-            go(&["get", "-tool", &format!("{program}@v{SPIRE}")])?;
+        for program in programs {
+            go(&["get", "-tool", &format!("{program}@v{version}")])?;
         }
         let built = building.join("built");
         fs::create_dir(&built)?;
-        for program in &programs {
+        for program in programs {
             go(&["build", "-o", "built/", program])?;
         }
         Ok(built)

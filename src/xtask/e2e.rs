@@ -12,7 +12,8 @@ use crate::{components, exec};
 
 /// Starts the fleet of `tests/examples/capture` (Python, Node, Java), traces it anew, and checks that the same is said
 /// of it as of the committed capture; lets Nimbus check our seals; validates tokens of Keycloak and SVIDs of SPIRE; sends spans
-/// through an OpenTelemetry Collector; and lints each feature by itself. Fetches what is needed; some minutes the first time.
+/// through an OpenTelemetry Collector, and findings to Jaeger; and lints each feature by itself. Fetches what is needed; Jaeger alone
+/// takes half an hour the first time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these parts.
@@ -30,6 +31,8 @@ enum Part {
     Providers,
     /// An OpenTelemetry Collector in front of a service.
     Collector,
+    /// The same, and Jaeger beside the service, which shows its findings.
+    Jaeger,
     /// Each feature of each crate by itself, without a warning.
     Features,
 }
@@ -96,6 +99,9 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     if wanted(Part::Collector) {
         collector(repository, out)?;
     }
+    if wanted(Part::Jaeger) {
+        jaeger(repository, out)?;
+    }
     if wanted(Part::Features) {
         features(repository, out)?;
     }
@@ -157,6 +163,16 @@ fn collector(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskErr
     cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
     cargo.env("HOPSEAL_OTELCOL", built.join("otelcol"));
     exec::run(cargo.args(["--test", "end_to_end", "--", "--ignored", "collector::"]), out)
+}
+
+/// Runs the tests of `tests/end_to_end` that take Jaeger.
+fn jaeger(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    needed(&components::NEEDED[..1])?;
+    let (collector, jaeger) = (components::collector(out)?, components::jaeger(out)?);
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
+    cargo.env("HOPSEAL_OTELCOL", collector.join("otelcol")).env("HOPSEAL_JAEGER", jaeger.join("jaeger"));
+    exec::run(cargo.args(["--test", "end_to_end", "--", "--ignored", "jaeger::"]), out)
 }
 
 /// Lints each crate with none of its features, and with each alone: what one needs of another must not show only where both are on.

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::process::Command;
 
 use crate::exec;
+use crate::metadata::Metadata;
 use crate::task::{Repository, TaskError};
 
 /// Runs every test of the workspace, with every feature. They need Rust, the C compiler that Rust links with, Python 3, and
@@ -28,6 +29,21 @@ const PROGRAMS: [(&[&str], &str); 3] = [
     (&["chromium", "chromium-browser", "google-chrome"], "chromium"),
     (&["promtool"], "prometheus"),
     (&["prometheus-alertmanager"], "prometheus-alertmanager"),
+];
+
+/// Examples of the crate that end by themselves, with 0 if all was as they say.
+const EXAMPLES: [&str; 11] = [
+    "client",
+    "dpop",
+    "forwarded_claims",
+    "id_token",
+    "jwt_access_token",
+    "jwt_svid",
+    "opaque",
+    "paseto",
+    "queue",
+    "txn_token",
+    "x509_svid",
 ];
 
 /// What languages of `tests/interop` run on, and how Debian calls it.
@@ -60,7 +76,15 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
         .current_dir(repository.root())
         .args(["test", "--workspace", "--all-features", "--locked"])
         .args(&args.rest);
-    exec::run(&mut cargo, out)
+    exec::run(&mut cargo, out)?;
+    // Who asks for some tests gets those.
+    if args.rest.is_empty() {
+        let built = Metadata::read(repository)?.target_directory.join("debug/examples");
+        for example in EXAMPLES {
+            exec::run(&mut Command::new(built.join(example)), out)?;
+        }
+    }
+    Ok(())
 }
 
 /// Installs what is missing of [`PROGRAMS`], where we may; else says how.

@@ -1,6 +1,10 @@
 //! The crate against identity providers: one that does everything wrong, and a real one.
 
 #[cfg(test)]
+mod bound;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod introspection;

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hopseal::http::{Address, Answer, Fetch as _, Http, HttpSettings, Reach, Request};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -57,6 +59,23 @@ impl Provider {
         let answer = self.post("/token", &fields).await;
         let answer: Value = serde_json::from_slice(&answer.body).unwrap();
         answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// A token of `bound`, which is bound to its certificate, in DER.
+    pub(crate) async fn token_for(&self, certificate: &[u8]) -> String {
+        let fields =
+            [("grant_type", "client_credentials"), ("scope", "api:read"), ("resource", "urn:test:rs256")];
+        let request = Request::form(self.address("/token"), &fields, 100_000);
+        // bound:secret
+        let request = request.header("authorization", "Basic Ym91bmQ6c2VjcmV0");
+        let answer = self.http.fetch(request.header("x-client-certificate", STANDARD.encode(certificate)));
+        let answer: Value = serde_json::from_slice(&answer.await.unwrap().body).unwrap();
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// A token that is bound to the key of a client, by another library than ours, and proofs of that.
+    pub(crate) async fn proven(&self) -> Value {
+        serde_json::from_slice(&self.post("/-/dpop", &[]).await.body).unwrap()
     }
 
     /// Takes a token back.

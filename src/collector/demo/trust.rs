@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hopseal::http::{Http, HttpSettings};
@@ -11,7 +10,6 @@ use hopseal::keys::KeyStore;
 use hopseal::seal::{MayReseal, MaySeal, SealRule, SealingKeys, Seals, public_jwks};
 use hopseal::{Algorithm, Claims, IssuerBuilder, IssuerKind, Registry, Validator};
 use hopseal_identity::pseudonym::{PseudonymKey, Pseudonyms};
-use hopseal_identity::seal::SealingKey;
 
 use super::error::DemoError;
 
@@ -121,8 +119,5 @@ impl Trust {
 }
 
 fn sealing_key(service: &str) -> Result<SealingKeys, DemoError> {
-    let pkcs8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new());
-    let pkcs8 = pkcs8.map_err(|_| DemoError::Randomness)?;
-    let key = SealingKey::from_pkcs8_der(&format!("{service}.1"), pkcs8.as_ref());
-    key.map(SealingKeys::single).map_err(DemoError::set_up("a key that seals"))
+    SealingKeys::generate(&format!("{service}.1")).map_err(DemoError::set_up("a key that seals"))
 }

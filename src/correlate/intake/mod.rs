@@ -52,8 +52,12 @@ pub struct Intake<'d, R> {
     resource_mask: u128,
     /// What of the resource was not kept.
     resource_over: u32,
-    resource_open: bool,
-    /// Fields of the open span.
+    /// Credentials in the current scope, and what of them was not kept.
+    scope_fields: Vec<u8>,
+    scope_mask: u128,
+    scope_over: u32,
+    open: Open,
+    /// Fields of what is open.
     fields: Vec<u8>,
     links: Vec<Link>,
     mask: u128,
@@ -68,6 +72,14 @@ struct ResourceText {
     text: String,
     /// Whether a credential was masked in it.
     masked: bool,
+}
+
+/// What the fields kept now are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Resource,
+    Scope,
+    Span,
 }
 
 /// What is kept at most.
@@ -154,7 +166,10 @@ impl<'d, R: Records> Intake<'d, R> {
             resource_fields: Vec::new(),
             resource_mask: 0,
             resource_over: 0,
-            resource_open: true,
+            scope_fields: Vec::new(),
+            scope_mask: 0,
+            scope_over: 0,
+            open: Open::Resource,
             fields: Vec::new(),
             links: Vec::new(),
             mask: 0,
@@ -284,7 +299,10 @@ impl<'d, R: Records> Intake<'d, R> {
     }
 
     const fn bounds(&self) -> Bounds {
-        if self.resource_open { RESOURCE } else { SPAN }
+        match self.open {
+            Open::Resource | Open::Scope => RESOURCE,
+            Open::Span => SPAN,
+        }
     }
 
     #[inline]
@@ -295,7 +313,10 @@ impl<'d, R: Records> Intake<'d, R> {
     }
 
     fn leak(&mut self, key: &str, text: &str, hit: &Hit) {
-        let origin = if self.resource_open { Origin::Resource } else { Origin::Span };
+        let origin = match self.open {
+            Open::Resource | Open::Scope => Origin::Resource,
+            Open::Span => Origin::Span,
+        };
         let masked = credential::shown(text, hit);
         let key = key.get(..key.floor_char_boundary(MAX_LEAK_KEY)).unwrap_or(key);
         if self.room.take_leak(masked.len() + key.len(), self.bounds()) {
@@ -306,12 +327,26 @@ impl<'d, R: Records> Intake<'d, R> {
         }
     }
 
-    /// Closes the resource: from here on its texts and fields begin every record.
-    fn settle_resource(&mut self) {
-        if !self.resource_open {
-            return;
+    /// Opens what is `next`, and closes what was open: what was found in a resource or a scope begins every record from here on.
+    fn turn_to(&mut self, next: Open) {
+        match std::mem::replace(&mut self.open, next) {
+            Open::Resource => self.settle_resource(),
+            Open::Scope => self.settle_scope(),
+            Open::Span => {}
         }
-        self.resource_open = false;
+        self.fields.clear();
+        self.mask = 0;
+        self.room = Room::default();
+    }
+
+    fn settle_scope(&mut self) {
+        self.scope_fields.clear();
+        self.scope_fields.append(&mut self.fields);
+        self.scope_mask = self.mask;
+        self.scope_over = self.room.over;
+    }
+
+    fn settle_resource(&mut self) {
         self.resource.clear();
         for ResourceText { text, masked } in &self.texts {
             match masked {
@@ -322,8 +357,15 @@ impl<'d, R: Records> Intake<'d, R> {
         }
         self.resource_fields.clear();
         self.resource_fields.append(&mut self.fields);
-        self.resource_mask = std::mem::take(&mut self.mask);
+        self.resource_mask = self.mask;
         self.resource_over = self.room.over;
+        self.no_scope();
+    }
+
+    fn no_scope(&mut self) {
+        self.scope_fields.clear();
+        self.scope_mask = 0;
+        self.scope_over = 0;
     }
 }
 
@@ -372,11 +414,7 @@ fn written<'t>(form: Form<'_>, to: &'t mut String) -> &'t str {
 impl<R: Records> Sink for Intake<'_, R> {
     fn resource(&mut self) {
         self.texts.iter_mut().for_each(|text| text.text.clear());
-        self.fields.clear();
-        self.mask = 0;
-        self.room = Room::default();
-        self.resource_over = 0;
-        self.resource_open = true;
+        self.turn_to(Open::Resource);
     }
 
     fn resource_attribute(&mut self, key: &str, value: Value<'_>) {
@@ -391,12 +429,17 @@ impl<R: Records> Sink for Intake<'_, R> {
         self.keep(key, value);
     }
 
+    fn scope(&mut self) {
+        self.turn_to(Open::Scope);
+    }
+
+    fn scope_attribute(&mut self, key: &str, value: Value<'_>) {
+        self.look(key, value);
+    }
+
     fn span_start(&mut self) {
-        self.settle_resource();
-        self.fields.clear();
         self.links.clear();
-        self.mask = 0;
-        self.room = Room::default();
+        self.turn_to(Open::Span);
     }
 
     fn attribute(&mut self, key: &str, value: Value<'_>) {
@@ -460,10 +503,11 @@ impl<R: Records> Sink for Intake<'_, R> {
         out.extend_from_slice(&self.resource);
         self.put_name(&mut out, head.name);
         out.extend_from_slice(&self.resource_fields);
+        out.extend_from_slice(&self.scope_fields);
         out.extend_from_slice(&self.fields);
-        let over = self.room.over.saturating_add(self.resource_over);
+        let over = self.room.over.saturating_add(self.resource_over).saturating_add(self.scope_over);
         let head = &SpanHead { dropped: head.dropped.saturating_add(over), ..*head };
-        record::close(&mut out, 0, head, self.mask | self.resource_mask);
+        record::close(&mut out, 0, head, self.mask | self.resource_mask | self.scope_mask);
         for link in self.links.drain(..).filter(|link| link.trace_id != head.trace_id) {
             self.to.linked(link.trace_id, link.span_id);
         }

@@ -91,6 +91,32 @@ fn a_credential_is_told_of_wherever_it_stands() {
 }
 
 #[test]
+fn a_scope_speaks_for_its_own_spans() {
+    let spans = kept(|sink| {
+        let span = |sink: &mut dyn Sink| {
+            sink.span_start();
+            end(sink, "GET /");
+        };
+        sink.resource();
+        sink.resource_attribute("a", Value::Str(JWT));
+        sink.scope();
+        sink.scope_attribute("b", Value::Str(JWT));
+        sink.scope_attribute("user.id", Value::Str("alice"));
+        span(sink);
+        span(sink);
+        sink.scope();
+        span(sink);
+        sink.scope();
+        sink.scope_attribute("b", Value::Str(JWT));
+        sink.resource();
+        span(sink);
+    });
+    let seen: Vec<_> = spans.iter().map(|(leaks, texts, ..)| (*leaks, texts.len())).collect();
+    // Nothing of a scope but its credentials is kept.
+    assert_eq!(seen, [(2, 2), (2, 2), (1, 1), (0, 0)]);
+}
+
+#[test]
 fn what_is_not_kept_counts_as_dropped() {
     let long = "x".repeat(4000);
     let spans = kept(|sink| {

@@ -42,6 +42,8 @@ pub struct PolicyFile {
     pub required_assurance: Vec<RequiredAssurance>,
     /// Services whose spans must name people by pseudonym; `*` for all.
     pub pseudonymous: Vec<At<String>>,
+    /// Which workload a service runs as, where its own spans do not say so.
+    pub workloads: Vec<Workload>,
     /// Services between which a mesh encrypts, though their spans say plain `http`.
     pub mesh: Vec<At<String>>,
     /// Services that ask the issuer about every credential (RFC 7662): a request without such a call is odd there.
@@ -132,6 +134,16 @@ pub struct TrustedProxy {
     pub attributes: Vec<String>,
 }
 
+/// Which workload a service runs as. A service may be listed more than once, as one that moves is: then it may be any of them.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// The service.
+    pub service: At<String>,
+    /// The SPIFFE ID in its certificate, such as `spiffe://example.org/ns/shop/sa/orders`; `*` for any run of characters.
+    pub id: At<String>,
+}
+
 /// How tenants are told apart.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -146,8 +158,8 @@ pub struct Tenants {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantSpelling {
-    /// Which names: `database` (`db.namespace`), `collection` (`db.collection.name`) or `destination` (topic or
-    /// queue).
+    /// Which names: `database` (`db.namespace`), `collection` (`db.collection.name`), `destination` (topic or
+    /// queue) or `bucket` (`aws.s3.bucket`).
     pub of: ResourceKind,
     /// The name with `{tenant}` where the tenant stands, such as `tenant_{tenant}`; may hold `*`.
     pub name: At<String>,
@@ -163,6 +175,8 @@ pub enum ResourceKind {
     Collection,
     /// Topic or queue.
     Destination,
+    /// Bucket of an object store.
+    Bucket,
 }
 
 /// Where identity may go: hosts by name, address or network (`10.0.0.0/8`).

@@ -60,6 +60,7 @@ pub struct Policy {
     declares_destinations: bool,
     required: Vec<(ServicePattern, Option<Glob>, Assurance)>,
     pseudonymous: Services,
+    workloads: Vec<(ServicePattern, Glob)>,
     mesh: Services,
     introspecting: Services,
     audiences: Vec<(ServicePattern, Vec<String>)>,
@@ -78,7 +79,7 @@ pub struct Policy {
 #[non_exhaustive]
 pub struct Thresholds {
     /// Clock difference between two services that is never held against a credential, in nanoseconds, on top of
-    /// the skew estimated from the spans. Default 60 s.
+    /// the skew estimated from the spans. Default [`CLOCK_SKEW`](hopseal_identity::CLOCK_SKEW), 60 s.
     pub skew: u64,
     /// Delegation chains longer than this are broken. Default 4.
     pub max_actors: usize,
@@ -93,7 +94,7 @@ pub struct Thresholds {
 impl Default for Thresholds {
     fn default() -> Self {
         Self {
-            skew: 60_000_000_000,
+            skew: hopseal_identity::CLOCK_SKEW * 1_000_000_000,
             max_actors: 4,
             min_requests: 5,
             window: 3_600_000_000_000,
@@ -229,8 +230,8 @@ impl Policy {
         self.shared_tenants.matches(tenant)
     }
 
-    /// The tenant that the name of a resource spells: `field` is [`Field::DbNamespace`], [`Field::DbCollection`] or
-    /// [`Field::MessagingDestination`].
+    /// The tenant that the name of a resource spells: `field` is [`Field::DbNamespace`], [`Field::DbCollection`],
+    /// [`Field::MessagingDestination`] or [`Field::Bucket`].
     ///
     /// The text before `{tenant}` ends where it first can, and what comes after begins where it last can: of
     /// `app_{tenant}_*` and `app_acme_eu_1` the tenant is `acme_eu`.
@@ -265,6 +266,14 @@ impl Policy {
     #[must_use]
     pub fn is_pseudonymous(&self, service: Service<'_>) -> bool {
         self.pseudonymous.matches(service)
+    }
+
+    /// Whether a service is declared to run as this workload, a SPIFFE ID without its scheme; `None` where nothing is declared.
+    #[must_use]
+    pub fn runs_as(&self, service: Service<'_>, workload: &str) -> Option<bool> {
+        let mut declared = self.workloads.iter().filter(|(pattern, _)| pattern.matches(service)).peekable();
+        declared.peek()?;
+        Some(declared.any(|(_, id)| id.matches(workload)))
     }
 
     /// Whether a mesh encrypts what reaches this service.

@@ -51,6 +51,7 @@ impl Default for Policy {
             declares_destinations: false,
             required: Vec::new(),
             pseudonymous: Services::default(),
+            workloads: Vec::new(),
             mesh: Services::default(),
             introspecting: Services::default(),
             audiences: Vec::new(),
@@ -139,8 +140,15 @@ impl PolicyFile {
                 ResourceKind::Database => Field::DbNamespace,
                 ResourceKind::Collection => Field::DbCollection,
                 ResourceKind::Destination => Field::MessagingDestination,
+                ResourceKind::Bucket => Field::Bucket,
             };
             policy.tenant_spellings.push((field, Glob::new(before), Glob::new(after)));
+        }
+        for workload in &self.workloads {
+            let Some(id) = workload.id.value.strip_prefix("spiffe://").filter(|id| !id.is_empty()) else {
+                return Err(wrong(&workload.id, "write a SPIFFE ID, `spiffe://trust-domain/path`"));
+            };
+            policy.workloads.push((service(&workload.service), Glob::new(id)));
         }
         let hosts = || self.destinations.internal.iter().chain(&self.destinations.partners);
         policy.declares_destinations = hosts().next().is_some();

@@ -48,6 +48,10 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_write() {
             "line 1, column 42: `app`: write `{tenant}` where the tenant stands",
         ),
         (
+            "workloads: [{service: a, id: sa/a}]",
+            "line 1, column 30: `sa/a`: write a SPIFFE ID, `spiffe://trust-domain/path`",
+        ),
+        (
             "dialects: [{name: ours, keys: {a.b: usr}}]",
             "line 1, column 19: `ours`: dialect `ours`: `a.b` is mapped to `usr`, which is no field",
         ),

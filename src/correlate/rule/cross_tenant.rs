@@ -14,7 +14,7 @@ pub(super) const SPEC: Spec = Spec {
     severity: Severity::High,
     needs: Needs::Identity,
     meaning: "The principal of this hop belongs to another tenant than the one of the hop above, or than the \
-              database, table or topic that the hop works on, and no actor says who crossed over.",
+              database, table, topic or bucket that the hop works on, and no actor says who crossed over.",
     fix: "Take the tenant from the validated credential, and check it against the resource before using that. Where \
           support works for a customer, exchange the token so that `act` says so (RFC 8693 section 4.1).",
     quieting: "Declare tenants that everyone may use under `tenants.shared`. Resources are looked at only where \
@@ -25,7 +25,8 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 /// Fields whose text may spell a tenant, where the policy says how.
-const RESOURCES: [Field; 3] = [Field::DbNamespace, Field::DbCollection, Field::MessagingDestination];
+const RESOURCES: [Field; 4] =
+    [Field::DbNamespace, Field::DbCollection, Field::MessagingDestination, Field::Bucket];
 
 fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     let Some(here) = &hop.identity.principal else { return };
@@ -134,13 +135,14 @@ mod tests {
 
     #[test]
     fn by_policy() {
-        const POLICY: &str =
-            "tenants:\n  shared: [platform]\n  spelled:\n    - {of: database, name: 'tenant_{tenant}'}";
+        const POLICY: &str = "tenants:\n  shared: [platform]\n  spelled:\n    - {of: database, name: 'tenant_{tenant}'}\n    - {of: bucket, name: 'exports-{tenant}'}";
         for (gw, a, exit, expected) in [
             ("t-1", "t-1", "db.namespace=tenant__t-2", &["3: high certain"][..]),
             ("t-1", "t-1", "db.namespace=tenant__t-1", &[]),
             ("t-1", "t-1", "db.namespace=tenant__platform", &[]),
             ("t-1", "t-1", "db.namespace=orders", &[]),
+            ("t-1", "t-1", "aws.s3.bucket=exports-t-2", &["3: high certain"]),
+            ("t-1", "t-1", "aws.s3.bucket=exports-t-1", &[]),
             ("t-1", "t-1", "messaging.destination.name=tenant__t-2", &[]),
             ("t-1", "platform", "db.namespace=tenant__t-2", &[]),
             ("platform", "t-1", "db.namespace=tenant__t-1", &[]),

@@ -12,11 +12,12 @@ pub(super) const SPEC: Spec = Spec {
     number: "F27",
     severity: Severity::High,
     needs: Needs::Mesh,
-    meaning: "The certificate of the peer names another workload than the calling service's own; or one call of an \
-              edge came in plain text while others of the same trace came by mutual TLS.",
+    meaning: "The certificate of the peer names another workload than the calling service's own, by its spans or by the \
+              policy; or one call of an edge came in plain text while others of the same trace came by mutual TLS.",
     fix: "Find out who holds that certificate, and let the callee accept named callers only; enforce strict mutual \
           TLS on the edge.",
-    quieting: "Give each service an identity of its own; services that share one are not told apart.",
+    quieting: "Give each service an identity of its own; services that share one are not told apart. Where a service does \
+               not say which workload it is, or may be several, declare that under `workloads`.",
     maps: &["CWE-290", "CWE-295", "CWE-319", "NIST SP 800-204A"],
     quiet: &[],
     check: Check::Trace(check),
@@ -40,16 +41,17 @@ fn mismatch(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     let Some(caller) = cx.caller(hop) else { return };
     let Some(span) = cx.frame(hop).find(|span| span.has_any(PEER)) else { return };
     let peer = span.get(Field::PeerWorkload).or_else(|| span.get(Field::SourcePrincipal)).and_then(workload);
+    let Some(peer) = peer else { return };
     let exit = hop.exit.map(|exit| cx.trace.span(exit));
     let own = [Some(cx.entry(caller)), exit].into_iter().flatten().find_map(own_workload);
-    let (Some(peer), Some(own)) = (peer, own) else { return };
-    if peer == own {
+    // What is declared counts: that of the spans is the caller's own word.
+    if cx.policy.runs_as(caller.service, peer).unwrap_or_else(|| own.is_none_or(|own| own == peer)) {
         return;
     }
     let mut finding = cx
         .finding_of(Rule::WorkloadMismatch, hop, "peer")
         .evidence("peer_workload", peer)
-        .evidence("caller_workload", own)
+        .evidence("caller_workload", own.unwrap_or("as declared"))
         .message(format!(
             "`{}` was called by another workload than that of `{}`",
             hop.service.name, caller.service.name
@@ -108,7 +110,7 @@ fn edge_of<'a>(cx: &Cx<'a>, hop: &Hop<'_>) -> Option<(Service<'a>, Service<'a>)>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::found;
+    use crate::testing::{found, found_by};
 
     #[test]
     fn table() {
@@ -153,6 +155,24 @@ mod tests {
         ] {
             let trace = format!("a SERVER / {caller}\n  a CLIENT call\n    b SERVER / {callee}");
             assert_eq!(found(Rule::WorkloadMismatch, &trace), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_declared_counts() {
+        const POLICY: &str = "workloads:\n  - {service: a, id: 'spiffe://example.org/a'}\n  \
+                              - {service: a, id: 'spiffe://example.org/a-*'}";
+        for (caller, peer, expected) in [
+            ("", "a", &[][..]),
+            ("", "a-canary", &[]),
+            ("", "b", &["3: high certain"]),
+            ("hopseal.workload=spiffe://example.org/b", "b", &["3: high certain"]),
+            ("hopseal.workload=spiffe://example.org/b", "a", &[]),
+        ] {
+            let trace = format!(
+                "a SERVER / {caller}\n  a CLIENT call\n    b SERVER / hopseal.peer_workload=spiffe://example.org/{peer}"
+            );
+            assert_eq!(found_by(Rule::WorkloadMismatch, &trace, POLICY), expected, "{caller} {peer}");
         }
     }
 

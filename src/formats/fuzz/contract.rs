@@ -9,6 +9,7 @@ use hopseal_correlate::sink::{Link, Position, Sink, SpanHead, Value};
 pub struct Contract {
     resource: bool,
     after_resource: bool,
+    after_scope: bool,
     span: bool,
     event: bool,
     link: bool,
@@ -56,7 +57,7 @@ impl Contract {
 impl Sink for Contract {
     fn resource(&mut self) {
         assert!(!self.span, "a resource inside a span");
-        (self.resource, self.after_resource) = (true, true);
+        (self.resource, self.after_resource, self.after_scope) = (true, true, false);
         self.call("resource", "");
     }
 
@@ -65,9 +66,20 @@ impl Sink for Contract {
         self.value("resource attribute", key, value);
     }
 
+    fn scope(&mut self) {
+        assert!(self.resource && !self.span, "a scope inside a span, or before a resource");
+        (self.after_resource, self.after_scope) = (false, true);
+        self.call("scope", "");
+    }
+
+    fn scope_attribute(&mut self, key: &str, value: Value<'_>) {
+        assert!(self.after_scope, "a scope attribute after a span or before a scope");
+        self.value("scope attribute", key, value);
+    }
+
     fn span_start(&mut self) {
         assert!(self.resource && !self.span, "a span inside a span, or before a resource");
-        (self.after_resource, self.span, self.event, self.link) = (false, true, false, false);
+        (self.after_resource, self.after_scope, self.span, self.event, self.link) = (false, false, true, false, false);
         self.call("span", "");
     }
 

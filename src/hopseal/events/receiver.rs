@@ -86,7 +86,8 @@ impl FeedSettings {
 pub struct Feed {
     /// Seconds since it was last heard of, or since the receiver was made.
     pub lag: u64,
-    /// Whether that is too long: revocations may be missing, and routes with much to lose should ask the issuer.
+    /// Whether that is too long: revocations may be missing, and routes with much to lose should ask the issuer. With an entry of the
+    /// kind `introspection` for it, `Expected::from(Credential::Opaque).issuer(NAME)` asks about a token of any form.
     pub is_behind: bool,
 }
 

@@ -71,7 +71,7 @@ fn with(token: &Value, change: &Value) -> Value {
 }
 
 fn subject(id: &str, issued_until: u64) -> Revocation {
-    let until = UnixTime(issued_until + 86_400 + 60);
+    let until = UnixTime(issued_until + 86_400 + 120);
     Revocation::Subject {
         issuer: ID.to_owned(),
         id: id.to_owned(),
@@ -81,7 +81,7 @@ fn subject(id: &str, issued_until: u64) -> Revocation {
 }
 
 fn session(id: &str, at: u64) -> Revocation {
-    Revocation::Session { issuer: ID.to_owned(), id: id.to_owned(), until: UnixTime(at + 86_400 + 60) }
+    Revocation::Session { issuer: ID.to_owned(), id: id.to_owned(), until: UnixTime(at + 86_400 + 120) }
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn what_follows_from_an_event() {
     let none = json!({});
     let created = json!({"change_type": "create"});
     let one_token =
-        Revocation::Token { issuer: ID.to_owned(), id: "j1".to_owned(), until: UnixTime(NOW - 5 + 86_460) };
+        Revocation::Token { issuer: ID.to_owned(), id: "j1".to_owned(), until: UnixTime(NOW - 5 + 86_520) };
     for (event, about, details, kind, expected) in [
         (REVOKED, &complex, &none, EventKind::SessionRevoked, vec![session("s1", NOW - 5)]),
         (REVOKED, &user("ann"), &at, EventKind::SessionRevoked, vec![subject("ann", NOW - 100)]),
@@ -125,7 +125,7 @@ async fn what_follows_from_an_event() {
             &user("ann"),
             &json!({"event_timestamp": NOW + 9999}),
             EventKind::TokenClaimsChange,
-            vec![subject("ann", NOW + 30)],
+            vec![subject("ann", NOW + 60)],
         ),
     ] {
         let lab = lab();
@@ -155,7 +155,7 @@ async fn what_is_no_event_is_refused() {
         ("secevent+jwt", json!({"jti": null}), Some(Reason::MissingClaim)),
         ("secevent+jwt", json!({"jti": 5}), Some(Reason::Claim)),
         ("secevent+jwt", json!({"iat": null}), Some(Reason::MissingClaim)),
-        ("secevent+jwt", json!({"iat": NOW + 31}), Some(Reason::Premature)),
+        ("secevent+jwt", json!({"iat": NOW + 61}), Some(Reason::Premature)),
         ("secevent+jwt", json!({"iat": NOW - 1_000_000}), None), // it may have waited
         ("secevent+jwt", json!({"events": null}), Some(Reason::MissingClaim)),
         ("secevent+jwt", json!({"events": {}}), Some(Reason::Claim)),
@@ -192,7 +192,7 @@ async fn logout_tokens() {
         ("JWT", json!({}), Err(Reason::Type)),
         ("secevent+jwt", json!({}), Err(Reason::Type)),
         ("logout+jwt", json!({"exp": null}), Err(Reason::MissingClaim)),
-        ("logout+jwt", json!({"exp": NOW - 31, "iat": NOW - 100}), Err(Reason::Expired)),
+        ("logout+jwt", json!({"exp": NOW - 61, "iat": NOW - 100}), Err(Reason::Expired)),
         ("logout+jwt", json!({"aud": "events"}), Err(Reason::Audience)),
         ("logout+jwt", json!({"jti": null}), Err(Reason::MissingClaim)),
         ("logout+jwt", json!({"events": {REVOKED: {}}}), Err(Reason::Claim)),

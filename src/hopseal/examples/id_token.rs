@@ -19,9 +19,9 @@ async fn main() -> support::Outcome {
     let (validator, token) = (Validator::fixed(registry)?, Token::new(jwt));
 
     let expected = Expected::from(Credential::IdToken);
-    support::say(&validator.validate(&token, expected.nonce("n-0S6_WzA2Mj")).await);
-    support::say(&validator.validate(&token, expected.nonce("of another login")).await);
+    support::say(200, &validator.validate(&token, expected.nonce("n-0S6_WzA2Mj")).await)?;
+    support::say(401, &validator.validate(&token, expected.nonce("of another login")).await)?;
     // What is accepted as one kind is never accepted as another.
-    support::say(&validator.validate(&token, Credential::AccessToken).await);
+    support::say(401, &validator.validate(&token, Credential::AccessToken).await)?;
     Ok(())
 }

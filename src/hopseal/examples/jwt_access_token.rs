@@ -22,13 +22,13 @@ async fn main() -> support::Outcome {
     let validator = Validator::fixed(registry)?;
 
     let token = Token::from_authorization(&format!("Bearer {jwt}")).ok_or("no token")?;
-    support::say(&validator.validate(&token, Credential::AccessToken).await);
+    support::say(200, &validator.validate(&token, Credential::AccessToken).await)?;
 
     // The same claims, signed by whoever likes.
     let (forged, _) = support::eddsa(HEADER, &claims)?;
     let spoilt = Token::new(forged);
     let said = validator.validate(&spoilt, Credential::AccessToken).await;
-    support::say(&said);
+    support::say(401, &said)?;
     if let Some(refused) = said?.refused() {
         println!("     WWW-Authenticate: {}", Challenge::new(Scheme::Bearer).refused(refused.reason()));
     }

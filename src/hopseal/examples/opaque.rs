@@ -44,7 +44,7 @@ async fn main() -> support::Outcome {
     let keys = KeyStore::builder(&registry, http).build()?;
     let validator = Validator::new(registry, keys).with_introspector(introspector);
 
-    support::say(&validator.validate(&Token::new("2YotnFZFEjr1zCsicMWpAA"), Credential::Opaque).await);
-    support::say(&validator.validate(&Token::new("tGzv3JOkF0XG5Qx2TlKWIA"), Credential::Opaque).await);
+    support::say(200, &validator.validate(&Token::new("2YotnFZFEjr1zCsicMWpAA"), Credential::Opaque).await)?;
+    support::say(401, &validator.validate(&Token::new("tGzv3JOkF0XG5Qx2TlKWIA"), Credential::Opaque).await)?;
     Ok(())
 }

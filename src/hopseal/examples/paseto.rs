@@ -34,8 +34,8 @@ async fn main() -> support::Outcome {
         .map_err(failed)?;
     for token in [Token::new(signed), Token::new(sealed)] {
         let expected = Expected::from(Credential::Paseto);
-        support::say(&validator.validate(&token, expected.implicit_assertion(assertion)).await);
-        support::say(&validator.validate(&token, expected.implicit_assertion(b"another trace")).await);
+        support::say(200, &validator.validate(&token, expected.implicit_assertion(assertion)).await)?;
+        support::say(401, &validator.validate(&token, expected.implicit_assertion(b"another trace")).await)?;
     }
     Ok(())
 }

@@ -18,8 +18,8 @@ async fn main() -> support::Outcome {
         "issuers: [{{name: txn, kind: txn_token, issuer: prod.example, algorithms: [EdDSA], max_lifetime: 5m, jwks: '{jwks}'}}]"
     ))?;
     let (validator, token) = (Validator::fixed(registry)?, Token::new(jwt));
-    support::say(&validator.validate(&token, Credential::TxnToken).await);
+    support::say(200, &validator.validate(&token, Credential::TxnToken).await)?;
     // It is no authentication credential.
-    support::say(&validator.validate(&token, Credential::AccessToken).await);
+    support::say(401, &validator.validate(&token, Credential::AccessToken).await)?;
     Ok(())
 }

@@ -138,12 +138,12 @@ async fn what_is_said_is_held_to_the_rules_of_claims() {
         (json!({"sub": null, "client_id": null}), "missing_claim"),
         (json!({"sub": ""}), "claim"),
         (json!({"sub": 5}), "claim"),
-        (json!({"exp": NOW - 31}), "expired"),
+        (json!({"exp": NOW - 61}), "expired"),
         (json!({"exp": "soon"}), "claim"),
         (json!({"exp": NOW + 100_000}), "lifetime"),
-        (json!({"iat": NOW + 31}), "premature"),
-        (json!({"nbf": NOW + 31}), "premature"),
-        (json!({"nbf": NOW + 31, "exp": null}), "premature"),
+        (json!({"iat": NOW + 61}), "premature"),
+        (json!({"nbf": NOW + 61}), "premature"),
+        (json!({"nbf": NOW + 61, "exp": null}), "premature"),
         (json!({"token_type": "refresh_token"}), "type"),
         (json!({"typ": "Refresh"}), "type"),
         (json!({"cnf": {"jkt": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}}), "binding"),
@@ -281,8 +281,8 @@ async fn signed_answers() {
         (SIGNED, other.sign(typ, &of(ID, "orders", NOW)), "undecided"),
         (SIGNED, key.sign(typ, &of("https://evil.example", "orders", NOW)), "undecided"),
         (SIGNED, key.sign(typ, &of(ID, "billing", NOW)), "undecided"),
-        (SIGNED, key.sign(typ, &of(ID, "orders", NOW - 31)), "undecided"), // played again
-        (SIGNED, key.sign(typ, &of(ID, "orders", NOW + 31)), "undecided"),
+        (SIGNED, key.sign(typ, &of(ID, "orders", NOW - 61)), "undecided"), // played again
+        (SIGNED, key.sign(typ, &of(ID, "orders", NOW + 61)), "undecided"),
         (SIGNED, key.sign(typ, &json!({"iss": ID, "aud": "orders", "iat": NOW})), "undecided"),
         (SIGNED, good().to_string().into(), "undecided"),
         // What is asked to be signed is not taken unsigned.

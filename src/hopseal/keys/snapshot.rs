@@ -14,7 +14,7 @@ const VERSION: u64 = 1;
 /// Largest snapshot that is read.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// How far in the future a confirmation may lie: clocks differ.
-const SKEW: u64 = 60;
+const SKEW: u64 = hopseal_identity::CLOCK_SKEW;
 
 /// A snapshot that cannot be used at all.
 #[derive(Debug, thiserror::Error)]

@@ -111,7 +111,7 @@ async fn tower_oauth2(signed: &Signed) -> f64 {
 
 /// Answers every request with one JWK set.
 #[derive(Debug, Clone)]
-struct Fixed(String);
+pub struct Fixed(pub String);
 
 impl HttpClient for Fixed {
     fn execute(

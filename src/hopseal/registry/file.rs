@@ -40,12 +40,18 @@ struct Entry {
     workload_api: Option<At<String>>,
     /// Its keys as a JWK set in JSON.
     jwks: Option<At<Secret>>,
+    /// The same in a file of its own, as tools that renew a bundle write it.
+    jwks_file: Option<At<String>>,
     /// Its keys as PASERK.
     paserk: Option<At<Vec<Secret>>>,
+    /// The same in a file of its own, one a line.
+    paserk_file: Option<At<String>>,
     /// Where to ask about tokens, as which client.
     endpoint: Option<At<String>>,
     client_id: Option<At<String>>,
     client_secret: Option<At<Secret>>,
+    /// The same in a file of its own.
+    client_secret_file: Option<At<String>>,
     /// The kinds of credential that are accepted: `access_token`, `id_token`.
     tokens: Option<At<Vec<Word>>>,
     /// The audiences that are ours.
@@ -142,13 +148,37 @@ pub(super) struct Read {
     pub(super) introspection: IntrospectionNumbers,
 }
 
-pub(super) fn read(text: &str) -> Result<Read, RegistryError> {
+/// Reads a file that a registry names, or says why not.
+pub(super) type Beside<'b> = &'b mut dyn FnMut(&str) -> Result<Secret, String>;
+
+pub(super) fn read(text: &str, beside: Beside<'_>) -> Result<Read, RegistryError> {
     let File { keys, introspection, issuers } = serde_saphyr::from_str(text)?;
-    let issuers: Result<Vec<Placed>, RegistryError> = issuers.into_iter().map(issuer).collect();
+    let issuers: Result<Vec<Placed>, RegistryError> =
+        issuers.into_iter().map(|entry| issuer(entry, beside)).collect();
     Ok(Read { issuers: issuers?, keys, introspection })
 }
 
-fn issuer(entry: Entry) -> Result<Placed, RegistryError> {
+/// What stands in the registry, or in the file that it names instead.
+fn given(
+    places: &mut Places,
+    (field, written): (&'static str, Option<At<Secret>>),
+    (field_of_file, file): (&'static str, Option<At<String>>),
+    beside: Beside<'_>,
+) -> Result<Option<Secret>, (&'static str, String)> {
+    let (written, file) = (places.take(field, written), places.take(field_of_file, file));
+    match (written, file) {
+        (Some(_), Some(_)) => Err((field_of_file, format!("either that or `{field}`"))),
+        (None, Some(name)) => {
+            let read = beside(&name).map_err(|reason| (field_of_file, reason))?;
+            // What is wrong with it is wrong there.
+            places.0.extend(places.0.get(field_of_file).copied().map(|place| (field, place)));
+            Ok(Some(read))
+        }
+        (written, None) => Ok(written),
+    }
+}
+
+fn issuer(entry: Entry, beside: Beside<'_>) -> Result<Placed, RegistryError> {
     let mut places = Places::default();
     let start = entry.name.place;
     let name = places.take("name", Some(entry.name)).unwrap_or_default();
@@ -156,11 +186,33 @@ fn issuer(entry: Entry) -> Result<Placed, RegistryError> {
     let mut builder = IssuerBuilder::new(entry.kind, name.clone(), id);
     builder.jwks_uri = places.take("jwks_uri", entry.jwks_uri);
     builder.workload_api = places.take("workload_api", entry.workload_api);
-    builder.jwks = places.take("jwks", entry.jwks);
-    builder.paserk = places.take("paserk", entry.paserk).unwrap_or_default();
+    let fault = |places: &Places, field: &'static str, reason: String| RegistryError::Value {
+        at: places.0.get(field).copied(),
+        issuer: name.clone(),
+        field,
+        reason,
+    };
+    let jwks = given(&mut places, ("jwks", entry.jwks), ("jwks_file", entry.jwks_file), beside);
+    builder.jwks = jwks.map_err(|(field, reason)| fault(&places, field, reason))?;
+    let secret = ("client_secret", entry.client_secret);
+    let secret = given(&mut places, secret, ("client_secret_file", entry.client_secret_file), beside);
+    builder.client_secret = secret
+        .map_err(|(field, reason)| fault(&places, field, reason))?
+        .map(|secret| Secret::new(secret.expose().trim_end_matches(['\r', '\n'])));
+    // One text a key, or all of them in one.
+    let paserk = places.take("paserk", entry.paserk);
+    let lines = given(&mut places, ("paserk_file", None), ("paserk_file", entry.paserk_file), beside);
+    let lines = lines.map_err(|(field, reason)| fault(&places, field, reason))?;
+    builder.paserk = match (paserk, lines) {
+        (Some(_), Some(_)) => {
+            return Err(fault(&places, "paserk_file", "either that or `paserk`".to_owned()));
+        }
+        (Some(keys), None) => keys,
+        (None, Some(lines)) => lines.expose().split_whitespace().map(Secret::new).collect(),
+        (None, None) => Vec::new(),
+    };
     builder.endpoint = places.take("endpoint", entry.endpoint);
     builder.client_id = places.take("client_id", entry.client_id);
-    builder.client_secret = places.take("client_secret", entry.client_secret);
     builder.tokens = places.take("tokens", entry.tokens).map(|words| {
         let credential = |word| match word {
             Word::AccessToken => Credential::AccessToken,
@@ -175,12 +227,6 @@ fn issuer(entry: Entry) -> Result<Placed, RegistryError> {
     builder.sealers = places.take("sealers", entry.sealers).unwrap_or_default();
     builder.loopback_http = entry.loopback_http;
 
-    let fault = |places: &Places, field: &'static str, reason: String| RegistryError::Value {
-        at: places.0.get(field).copied(),
-        issuer: name.clone(),
-        field,
-        reason,
-    };
     for word in places.take("algorithms", entry.algorithms).unwrap_or_default() {
         let Some(algorithm) = Algorithm::parse(&word) else {
             return Err(fault(&places, "algorithms", format!("`{word}` is not supported")));

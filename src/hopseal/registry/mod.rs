@@ -51,12 +51,16 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Reads a registry from YAML.
+    /// Reads a registry from YAML. Files that it names (`jwks_file` and the like) are for a [`RegistryFile`]: here nothing is opened.
     ///
     /// # Errors
     /// [`RegistryError`] with the place of the first thing that is wrong.
     pub fn from_yaml(text: &str) -> Result<Self, RegistryError> {
-        let file::Read { issuers, keys, introspection } = file::read(text)?;
+        Self::read(text, &mut |_| Err("files are for a registry that is itself read from one".to_owned()))
+    }
+
+    fn read(text: &str, beside: file::Beside<'_>) -> Result<Self, RegistryError> {
+        let file::Read { issuers, keys, introspection } = file::read(text, beside)?;
         Self::assemble(issuers, keys, introspection)
     }
 

@@ -1,5 +1,7 @@
 //! What a registry entry must say, by the kind of issuer.
 
+use hopseal_identity::CLOCK_SKEW;
+
 use super::error::{Place, RegistryError};
 use super::issuer::{Claims, Issuer, IssuerKind, Source};
 use super::policy::{EventFeed, SealerEntry};
@@ -9,8 +11,6 @@ use crate::secret::Secret;
 
 /// Default of `max_lifetime`: a day.
 const MAX_LIFETIME: u64 = 24 * 60 * 60;
-/// Default of `skew`.
-const SKEW: u64 = 30;
 /// Clocks that are further apart are broken, and an expired token would be good for as long.
 pub(crate) const MAX_SKEW: u64 = 5 * 60;
 
@@ -148,7 +148,8 @@ impl IssuerBuilder {
         self
     }
 
-    /// How many seconds its clock and ours may be apart, at most 300. Default 30.
+    /// How many seconds its clock and ours may be apart, at most 300. Default 60, as the collector allows
+    /// ([`CLOCK_SKEW`]).
     pub const fn skew(mut self, seconds: u64) -> Self {
         self.skew = Some(seconds);
         self
@@ -206,7 +207,7 @@ impl IssuerBuilder {
         self.check_audiences()?;
         self.check_algorithms()?;
         self.check_strays()?;
-        let skew = self.skew.unwrap_or(SKEW);
+        let skew = self.skew.unwrap_or(CLOCK_SKEW);
         if skew > MAX_SKEW {
             return fault("skew", format!("at most {MAX_SKEW} seconds"));
         }

@@ -47,7 +47,7 @@ fn every_kind_is_read_and_defaults_are_filled_in() {
 
     let partners = registry.issuer("partners").expect("there");
     assert_eq!(*partners.source(), Source::OAuthMetadata);
-    assert_eq!((partners.max_lifetime(), partners.skew()), (86_400, 30));
+    assert_eq!((partners.max_lifetime(), partners.skew()), (86_400, 60));
     assert_eq!(partners.types(), ["at+jwt"]);
     assert!(!partners.accepts(Credential::IdToken));
     assert!(registry.issuer("mesh").expect("there").accepts(Credential::JwtSvid));
@@ -356,6 +356,56 @@ fn a_file_is_read_again_when_it_changed() {
     assert!(matches!(file.changed(), Err(RegistryFileError::Read { .. })));
     write(&"#".repeat(1024 * 1024 + 1));
     assert!(matches!(file.changed(), Err(RegistryFileError::TooLong(_))));
+}
+
+/// Keys and secrets in files of their own, as a sidecar that renews them writes them.
+#[test]
+fn files_beside_the_registry_are_read_and_looked_at_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    let text = "
+issuers:
+  - {name: mesh, kind: spiffe, issuer: prod.example, jwks_file: bundle.json, audiences: [orders], algorithms: [ES256]}
+  - {name: paseto, kind: paseto, issuer: p.example, paserk_file: keys, audiences: [o]}
+  - {name: op, kind: introspection, issuer: o, endpoint: 'https://o.example/', client_id: a, client_secret_file: secret, audiences: [o]}
+";
+    write("registry.yaml", text);
+    let open = || RegistryFile::open(folder.path().join("registry.yaml"));
+    let missing = open().expect_err("no bundle").to_string();
+    assert!(
+        missing.contains("line 3") && missing.contains("`jwks_file`: `bundle.json` cannot be read"),
+        "{missing}"
+    );
+    write("bundle.json", r#"{"keys":[]}"#);
+    write("keys", "k4.public.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n");
+    write("secret", "hunter2\n");
+    let (mut file, first) = open().expect("good");
+    let source =
+        |registry: &Registry, name: &str| registry.issuer(name).map(|issuer| issuer.source().clone());
+    assert_eq!(source(&first, "mesh"), Some(Source::Jwks(Secret::new(r#"{"keys":[]}"#))));
+    let Some(Source::Introspection { client_secret, .. }) = source(&first, "op") else { panic!("{first:?}") };
+    assert_eq!(client_secret.expose(), "hunter2");
+    assert!(matches!(file.changed(), Ok(None)));
+    write("bundle.json", r#"{"keys":[], "spiffe_sequence": 2}"#);
+    let next = file.changed().expect("good").expect("another");
+    assert_ne!(next.version(), first.version());
+    assert!(matches!(file.changed(), Ok(None)));
+    std::fs::remove_file(folder.path().join("secret")).expect("removed");
+    assert!(matches!(file.changed(), Err(RegistryFileError::Registry { .. })));
+    assert!(matches!(file.changed(), Ok(None)), "told once");
+    write("secret", "other");
+    assert!(matches!(file.changed(), Ok(Some(_))));
+    write("keys", "k4.public.no");
+    let fault = file.changed().expect_err("no key").to_string();
+    assert!(fault.contains("line 4") && fault.contains("`paserk`: at least one key"), "{fault}");
+    write("keys", "k4.public.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    write("registry.yaml", &text.replace("client_secret_file", "client_secret: x, client_secret_file"));
+    let both = file.changed().expect_err("both").to_string();
+    assert!(both.contains("`client_secret_file`: either that or `client_secret`"), "{both}");
+    // What is only text opens nothing.
+    assert!(
+        Registry::from_yaml(text).expect_err("no files").to_string().contains("`jwks_file`: files are for")
+    );
 }
 
 /// What the reader knows: the words of its answer to one that it does not know.

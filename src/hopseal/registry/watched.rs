@@ -1,17 +1,22 @@
 //! A registry in a file that may change while we run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use sha2::{Digest as _, Sha256};
 
 use super::{Registry, RegistryError};
+use crate::secret::Secret;
 
 /// Largest file.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// A registry in a file: read once, and again when it changed. Nothing goes on in the background: who serves looks every now and
 /// then, and hands what is new to `Validator::reload`. A file that cannot be used changes nothing.
+///
+/// Keys and secrets can stand in files of their own, which whoever renews them writes: `jwks_file`, such as the bundle of a trust
+/// domain, `client_secret_file`, and `paserk_file`. They are found beside the registry, and looked at with it.
 ///
 /// ```
 /// use hopseal::RegistryFile;
@@ -33,9 +38,14 @@ pub struct RegistryFile {
     path: PathBuf,
     /// SHA-256 of what was read last, good or not.
     seen: [u8; 32],
+    /// The files that it named then, and what they held.
+    beside: Beside,
     /// The version of the last good one.
     version: String,
 }
+
+/// Files that a registry names, each with what it held: SHA-256, or `None` if it could not be read.
+type Beside = BTreeMap<PathBuf, Option<[u8; 32]>>;
 
 /// A file that holds no registry. The last good one stays.
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +81,9 @@ impl RegistryFile {
     pub fn open(path: impl Into<PathBuf>) -> Result<(Self, Registry), RegistryFileError> {
         let path = path.into();
         let (text, seen) = read(&path)?;
-        let registry = parse(&path, &text)?;
-        Ok((Self { path, seen, version: registry.version().to_owned() }, registry))
+        let mut beside = Beside::new();
+        let registry = parse(&path, &text, &mut beside)?;
+        Ok((Self { path, seen, beside, version: registry.version().to_owned() }, registry))
     }
 
     /// The registry, if the file says another since it was last looked at. It blocks for as long as a small file is read.
@@ -81,10 +92,12 @@ impl RegistryFile {
     /// [`RegistryFileError`], once for each change: what was read and is no good is not read again.
     pub fn changed(&mut self) -> Result<Option<Registry>, RegistryFileError> {
         let (text, seen) = read(&self.path)?;
-        if std::mem::replace(&mut self.seen, seen) == seen {
+        let others = self.beside.iter().any(|(path, held)| read(path).ok().map(|(_, seen)| seen) != *held);
+        if std::mem::replace(&mut self.seen, seen) == seen && !others {
             return Ok(None);
         }
-        let registry = parse(&self.path, &text)?;
+        self.beside.clear();
+        let registry = parse(&self.path, &text, &mut self.beside)?;
         if registry.version() == self.version {
             return Ok(None); // comments, or back to what is in force
         }
@@ -93,16 +106,27 @@ impl RegistryFile {
     }
 }
 
-fn read(path: &Path) -> Result<(String, [u8; 32]), RegistryFileError> {
+fn read(path: &Path) -> Result<(Secret, [u8; 32]), RegistryFileError> {
     let failed = |source| RegistryFileError::Read { path: path.to_owned(), source };
     if fs::metadata(path).map_err(failed)?.len() > MAX_BYTES {
         return Err(RegistryFileError::TooLong(path.to_owned()));
     }
-    let text = fs::read_to_string(path).map_err(failed)?;
-    let seen = Sha256::digest(&text).into();
+    let text = Secret::new(fs::read_to_string(path).map_err(failed)?);
+    let seen = Sha256::digest(text.expose()).into();
     Ok((text, seen))
 }
 
-fn parse(path: &Path, text: &str) -> Result<Registry, RegistryFileError> {
-    Registry::from_yaml(text).map_err(|source| RegistryFileError::Registry { path: path.to_owned(), source })
+fn parse(path: &Path, text: &Secret, beside: &mut Beside) -> Result<Registry, RegistryFileError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut open = |name: &str| {
+        let file = folder.join(name);
+        let found = read(&file);
+        beside.insert(file, found.as_ref().ok().map(|(_, seen)| *seen));
+        found.map(|(text, _)| text).map_err(|fault| match fault {
+            RegistryFileError::Read { source, .. } => format!("`{name}` cannot be read: {source}"),
+            fault => fault.to_string(),
+        })
+    };
+    Registry::read(text.expose(), &mut open)
+        .map_err(|source| RegistryFileError::Registry { path: path.to_owned(), source })
 }

@@ -1,5 +1,7 @@
 //! The private keys of a service that seals.
 
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use hopseal_identity::seal::{SealingKey, SealingKeyError};
@@ -32,6 +34,19 @@ const MAX_KEYS: usize = 8;
 /// assert!(keys.at(UnixTime(99)).is_none());
 /// # Ok::<(), hopseal::seal::SealingKeysError>(())
 /// ```
+///
+/// A file begins with one key, and is given the next in time for everybody to see it:
+///
+/// ```
+/// use hopseal::{UnixTime, seal::SealingKeys};
+/// # let folder = tempfile::tempdir()?;
+/// # let (file, tomorrow) = (folder.path().join("orders.keys.json"), UnixTime(1_800_000_000));
+/// SealingKeys::create_file(&file, "orders.1")?;
+/// SealingKeys::add_to_file(&file, "orders.2", tomorrow)?;
+/// let keys = SealingKeys::from_file(&file)?;
+/// assert_eq!(keys.kids().collect::<Vec<_>>(), ["orders.1", "orders.2"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct SealingKeys {
     keys: Vec<(UnixTime, SealingKey)>,
@@ -43,7 +58,13 @@ pub struct SealingKeys {
 pub enum SealingKeysError {
     /// The file cannot be read.
     #[error("could not read the keys for sealing")]
-    Read(#[source] std::io::Error),
+    Read(#[source] io::Error),
+    /// The file cannot be written, or is there already: keys are never written over.
+    #[error("could not write the keys for sealing")]
+    Write(#[source] io::Error),
+    /// No key can be made.
+    #[error("could not make a key for sealing")]
+    Make(#[source] SealingKeyError),
     /// Over 64 KiB.
     #[error("keys for sealing over {MAX_BYTES} bytes")]
     TooLong,
@@ -85,11 +106,53 @@ impl SealingKeys {
     /// # Errors
     /// [`SealingKeysError`]. One bad key spoils the set: it is ours, and was not meant to be so.
     pub fn from_file(path: &Path) -> Result<Self, SealingKeysError> {
-        let size = std::fs::metadata(path).map_err(SealingKeysError::Read)?.len();
-        if size > MAX_BYTES {
-            return Err(SealingKeysError::TooLong);
+        Self::from_jwks(&read(path)?)
+    }
+
+    /// Makes a file with a new key under that id: the name of the service, as the rules of who may seal have it, alone or with more
+    /// behind a `.`. Nobody but the user that this runs as may read it.
+    ///
+    /// # Errors
+    /// [`SealingKeysError::Write`] if there is such a file already, and [`SealingKeysError::Make`].
+    pub fn create_file(path: &Path, kid: &str) -> Result<Self, SealingKeysError> {
+        let set = set([new_jwk(kid, None)?.as_str()]);
+        let keys = Self::from_jwks(set.as_bytes())?;
+        write(path, set.as_bytes()).map_err(SealingKeysError::Write)?;
+        Ok(keys)
+    }
+
+    /// Adds a new key to a file, which seals from `begins` on: late enough for everybody to have seen its public half. What is there
+    /// stays as it is; the file is replaced as a whole.
+    ///
+    /// # Errors
+    /// [`SealingKeysError`], and the file is as it was.
+    pub fn add_to_file(path: &Path, kid: &str, begins: UnixTime) -> Result<Self, SealingKeysError> {
+        let text = read(path)?;
+        let before: Set<'_> = serde_json::from_slice(&text).map_err(|_| SealingKeysError::Shape)?;
+        let key = new_jwk(kid, Some(begins))?;
+        let set = set(before.keys.iter().map(|key| key.get()).chain([key.as_str()]));
+        let keys = Self::from_jwks(set.as_bytes())?;
+        // In the same folder: only within a file system is a rename whole or not at all.
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        // One that was left behind may be for others to read.
+        let _ = fs::remove_file(&beside);
+        let written = write(Path::new(&beside), set.as_bytes()).and_then(|()| fs::rename(&beside, path));
+        if let Err(error) = written {
+            // Whether it is there at all is not known; what counts is the first error.
+            let _ = fs::remove_file(&beside);
+            return Err(SealingKeysError::Write(error));
         }
-        Self::from_jwks(&Zeroizing::new(std::fs::read(path).map_err(SealingKeysError::Read)?))
+        Ok(keys)
+    }
+
+    /// Makes a new key that seals until this process ends, for a service of one replica.
+    ///
+    /// # Errors
+    /// [`SealingKeysError::Make`].
+    pub fn generate(kid: &str) -> Result<Self, SealingKeysError> {
+        let key = SealingKey::from_jwk(new_jwk(kid, None)?.as_bytes()).map_err(SealingKeysError::Make)?;
+        Ok(Self::single(key))
     }
 
     /// Reads keys from a JWK set with private keys.
@@ -132,6 +195,51 @@ impl SealingKeys {
     pub fn kids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|(_, key)| key.kid())
     }
+}
+
+/// A file of keys, unless it is too long for one.
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SealingKeysError> {
+    let size = fs::metadata(path).map_err(SealingKeysError::Read)?.len();
+    if size > MAX_BYTES {
+        return Err(SealingKeysError::TooLong);
+    }
+    Ok(Zeroizing::new(fs::read(path).map_err(SealingKeysError::Read)?))
+}
+
+/// Writes a new file that nobody else may read.
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// A set of keys as they stand. There is room for all of them: what a text leaves behind as it grows is not wiped.
+fn set<'k>(keys: impl IntoIterator<Item = &'k str>) -> Zeroizing<String> {
+    let keys: Vec<&str> = keys.into_iter().collect();
+    let length: usize = keys.iter().map(|key| key.len() + 1).sum();
+    let mut set = Zeroizing::new(String::with_capacity(length + 16));
+    set.push_str(r#"{"keys":["#);
+    for (place, key) in keys.into_iter().enumerate() {
+        set.push_str(if place > 0 { "," } else { "" });
+        set.push_str(key);
+    }
+    set.push_str("]}");
+    set
+}
+
+/// A new private key, which seals from `begins` on.
+fn new_jwk(kid: &str, begins: Option<UnixTime>) -> Result<Zeroizing<String>, SealingKeysError> {
+    let made = SealingKey::new_jwk(kid).map_err(SealingKeysError::Make)?;
+    let begins = begins.map_or(String::new(), |begins| format!(r#""nbf":{begins},"#));
+    let mut jwk = Zeroizing::new(String::with_capacity(made.len() + begins.len()));
+    jwk.push('{');
+    jwk.push_str(&begins);
+    jwk.push_str(made.strip_prefix('{').unwrap_or(&made));
+    Ok(jwk)
 }
 
 /// The public halves of the keys of some services as one JWK set (RFC 7517 section 5): what a trust domain publishes. Later keys

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use hopseal_identity::attribute::{ACT, EXP, IAT, RESEALED, SUB, TENANT, TXN};
 use hopseal_identity::baggage::{Baggage, Carried, Writer};
 use hopseal_identity::member::Resealed;
-use hopseal_identity::seal::{KeySet, SealFault};
+use hopseal_identity::seal::{KeySet, SealFault, SealingKey};
 use hopseal_identity::{Actor, Kind};
 
 use super::testing::{
@@ -273,6 +273,42 @@ fn keys_are_read_from_a_file_and_not_shown() {
         SealingKeys::from_file(folder.path().join("none").as_path()),
         Err(SealingKeysError::Read(_))
     ));
+}
+
+#[test]
+fn keys_are_made_and_kept_from_others() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("keys.json");
+    let add = |kid: &str, begins| SealingKeys::add_to_file(&file, kid, UnixTime(begins));
+    let read = || std::fs::read_to_string(&file).expect("a file");
+    assert!(matches!(add("gateway.1", 0), Err(SealingKeysError::Read(_))), "there is none to add to");
+    SealingKeys::create_file(&file, "gateway.1").expect("a key");
+    let first = read();
+    assert!(matches!(SealingKeys::create_file(&file, "gateway.1"), Err(SealingKeysError::Write(_))));
+    assert_eq!(read(), first, "never written over");
+    std::fs::write(folder.path().join("keys.json.new"), "left behind").expect("written");
+    let keys = add("gateway.2", 200).expect("another");
+    let at = |now| keys.at(UnixTime(now)).map(SealingKey::kid);
+    assert_eq!((at(199), at(200)), (Some("gateway.1"), Some("gateway.2")));
+    assert!(read().contains(first.trim_start_matches(r#"{"keys":["#).trim_end_matches("]}")));
+    let second = read();
+    for (kid, expected) in
+        [("gateway.2", "two keys are called `gateway.2`"), ("a b", "could not make a key for sealing")]
+    {
+        assert_eq!(add(kid, 300).expect_err(kid).to_string(), expected);
+        assert_eq!(read(), second, "as it was");
+    }
+    let again = SealingKeys::from_file(&file).expect("keys");
+    assert_eq!(public_jwks([&again]), public_jwks([&keys]));
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is left beside it");
+    #[cfg(unix)]
+    {
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).expect("a file").permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let kid = SealingKeys::generate("gateway").expect("a key").kids().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(kid, ["gateway"]);
 }
 
 #[test]

@@ -18,6 +18,8 @@ use crate::secret::Token;
 /// bound to, is still to be seen.
 pub(super) struct Judged {
     pub(super) result: Result<Arc<Verified>, Refused>,
+    /// Whether it was said before.
+    pub(super) remembered: bool,
     /// Where there is something to remember.
     #[cfg(feature = "cache")]
     answer: Option<Answer>,
@@ -27,6 +29,7 @@ impl From<Result<Arc<Verified>, Refused>> for Judged {
     fn from(result: Result<Arc<Verified>, Refused>) -> Self {
         Self {
             result,
+            remembered: false,
             #[cfg(feature = "cache")]
             answer: None,
         }
@@ -75,6 +78,7 @@ pub(super) async fn judge<K: KeySource>(
             at: now,
             result: result.clone(),
         }),
+        remembered: false,
         result,
     })
 }
@@ -101,6 +105,7 @@ fn judge_paseto<K>(trust: &Trust<K>, token: &Token, expected: &Expected<'_>, clo
             at: now,
             result: result.clone(),
         }),
+        remembered: false,
         result,
     }
 }
@@ -125,7 +130,7 @@ pub(super) async fn recall<K: KeySource>(
             && holds(trust, &answer, clock).await?
         {
             answers.count(Some(&answer));
-            return Ok(Judged { result: answer.result, answer: None });
+            return Ok(Judged { result: answer.result, remembered: true, answer: None });
         }
         if waited {
             // Nothing that can be remembered came of it: no reason to judge one after the other.

@@ -19,7 +19,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::introspection::Introspector;
 use crate::keys::{FixedKeys, FixedKeysError, KeySource};
 use crate::mesh::Proxies;
-use crate::outcome::{Undecided, Validated};
+use crate::observe::{Observed, Observer};
+use crate::outcome::{Undecided, Validated, Verified};
 #[cfg(feature = "paseto")]
 use crate::paseto::PasetoKeys;
 use crate::registry::{Issuer, MAX_SKEW, Registry};
@@ -68,6 +69,7 @@ pub struct Validator<K> {
     dpop: Dpop,
     used: Used,
     proxies: Proxies,
+    observer: Option<Arc<dyn Observer>>,
     #[cfg(feature = "cache")]
     answers: Option<Answers>,
 }
@@ -121,6 +123,7 @@ impl<K: KeySource> Validator<K> {
             dpop: Dpop::default(),
             used: Used::default(),
             proxies: Proxies::default(),
+            observer: None,
             #[cfg(feature = "cache")]
             answers: None,
         }
@@ -130,6 +133,13 @@ impl<K: KeySource> Validator<K> {
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Tells each answer to an observer.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 
@@ -230,17 +240,36 @@ impl<K: KeySource> Validator<K> {
         expected: impl Into<Expected<'e>> + Send,
     ) -> Result<Validated, Undecided> {
         let expected = expected.into();
-        let judged = self.judge(token, &expected).await?;
-        let verified = match judged.result {
-            Ok(verified) => verified,
-            Err(refused) => return Ok(refused.into()),
-        };
+        let judged = self.judge(token, &expected).await;
+        let remembered = judged.as_ref().is_ok_and(|judged| judged.remembered);
+        let validated = judged.and_then(|judged| match judged.result {
+            Ok(verified) => self.hold(token, verified, &expected),
+            Err(refused) => Ok(refused.into()),
+        });
+        if let Some(observer) = &self.observer {
+            let outcome = match &validated {
+                Ok(Validated::Verified(_)) => "verified",
+                Ok(Validated::Refused(refused)) => refused.reason().as_str(),
+                Err(_) => "undecided",
+            };
+            observer.observe(&Observed::Validated { credential: expected.credential, outcome, remembered });
+        }
+        validated
+    }
+
+    /// Holds a good token to what does not stand in it: that it was not withdrawn, and who shows it.
+    fn hold(
+        &self,
+        token: &Token,
+        verified: Arc<Verified>,
+        expected: &Expected<'_>,
+    ) -> Result<Validated, Undecided> {
         if let Err(refused) = self.revocations.check(&verified) {
             return Ok(refused.into());
         }
         // Last, as a proof is good once.
         let now = self.clock.now();
-        if let Err(refused) = binding::check(&self.dpop, token, &verified, &expected, now)? {
+        if let Err(refused) = binding::check(&self.dpop, token, &verified, expected, now)? {
             return Ok(refused.into());
         }
         if expected.once {

@@ -36,6 +36,9 @@ pub enum SealingKeyError {
     /// A JWK without a private half, or one that does not belong to `x`.
     #[error("no private key in `d` that belongs to `x`")]
     NoPrivate,
+    /// The system has no randomness to make a key of.
+    #[error("no randomness for a key")]
+    Randomness,
 }
 
 /// Members that must not be sealed.
@@ -106,6 +109,34 @@ impl SealingKey {
         let pair = Ed25519KeyPair::from_seed_and_public_key(&*seed, &public)
             .map_err(|_| SealingKeyError::NoPrivate)?;
         Ok(Self { kid, pair })
+    }
+
+    /// Makes a new key, as a private JWK (RFC 8037 section 2) for [`from_jwk`](Self::from_jwk): to be kept where nobody else reads it.
+    ///
+    /// # Errors
+    /// [`SealingKeyError::Kid`], [`SealingKeyError::Randomness`].
+    pub fn new_jwk(kid: &str) -> Result<Zeroizing<String>, SealingKeyError> {
+        if !is_kid(kid) {
+            return Err(SealingKeyError::Kid(kid.to_owned()));
+        }
+        let mut seed = Zeroizing::new([0; 32]);
+        aws_lc_rs::rand::fill(&mut *seed).map_err(|_| SealingKeyError::Randomness)?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(&*seed).map_err(|_| SealingKeyError::Randomness)?;
+        let (d, x) = (Zeroizing::new(BASE64URL.encode(*seed)), BASE64URL.encode(pair.public_key()));
+        // Room for all of it: what a text leaves behind as it grows is not wiped.
+        let mut jwk = Zeroizing::new(String::with_capacity(256));
+        for part in [
+            r#"{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":""#,
+            kid,
+            r#"","d":""#,
+            &d,
+            r#"","x":""#,
+            &x,
+            r#""}"#,
+        ] {
+            jwk.push_str(part);
+        }
+        Ok(jwk)
     }
 
     /// Its key id.
@@ -207,5 +238,15 @@ mod tests {
         assert!(matches!(SealingKey::from_pkcs8_pem("k1", "key"), Err(SealingKeyError::Pem)));
         assert!(matches!(SealingKey::from_pkcs8_der("k1", &der[1..]), Err(SealingKeyError::Pkcs8)));
         assert!(matches!(SealingKey::from_pkcs8_der("k 1", &der), Err(SealingKeyError::Kid(_))));
+    }
+
+    #[test]
+    fn a_new_key_is_read_back_and_is_another_each_time() {
+        let [one, other] = ["k1", "k1"].map(|kid| SealingKey::new_jwk(kid).expect("a key"));
+        let read = SealingKey::from_jwk(one.as_bytes()).expect("a private key");
+        assert_eq!(read.kid(), "k1");
+        assert_ne!(read.public_jwk(), SealingKey::from_jwk(other.as_bytes()).expect("another").public_jwk());
+        assert!(read.seal(&binding(DOMAIN, TRACE), &members(&sent())).is_ok());
+        assert!(matches!(SealingKey::new_jwk("k 1"), Err(SealingKeyError::Kid(_))));
     }
 }

@@ -4,8 +4,12 @@
 //
 // Clients are `orders` and `billing`, secret `secret`. Tokens by `client_credentials` for one of the resources
 // urn:test:{rs256,es256,eddsa} are JWTs, for urn:test:opaque they are not. Also: introspection, revocation, token
-// exchange (RFC 8693) with `act`, and refresh tokens that are rotated, for the user `ann` by POST /-/grant.
+// exchange (RFC 8693) with `act`, and refresh tokens that are rotated, for the user `ann` by POST /-/grant. Tokens of the
+// client `bound` are bound to the certificate in the header `x-client-certificate` (RFC 8705), which a proxy would set; and
+// POST /-/dpop is a client of its own, by another library: it gets a token that is bound to its key, and proves to hold that
+// for `GET https://orders.example/list` (RFC 9449).
 // POST /-/rotate makes new keys; the old ones stay for one more rotation.
+import crypto from 'node:crypto';
 import http from 'node:http';
 import * as jose from 'jose';
 import { Provider } from 'oidc-provider';
@@ -68,7 +72,7 @@ let issuer;
 function build() {
   const provider = new Provider(issuer, {
     adapter: Adapter,
-    clients: [client('orders'), client('billing')],
+    clients: [client('orders'), client('billing'), { ...client('bound'), tls_client_certificate_bound_access_tokens: true }],
     jwks: { keys },
     scopes: ['openid', 'offline_access', ...SCOPES.split(' ')],
     cookies: { keys: ['only for tests'] },
@@ -82,6 +86,14 @@ function build() {
       clientCredentials: { enabled: true },
       introspection: { enabled: true, allowedPolicy: () => true },
       jwtIntrospection: { enabled: true },
+      dPoP: { enabled: true },
+      mTLS: {
+        enabled: true, certificateBoundAccessTokens: true,
+        getCertificate(ctx) {
+          const der = ctx.get('x-client-certificate');
+          return der ? new crypto.X509Certificate(Buffer.from(der, 'base64')).toString() : undefined;
+        },
+      },
       revocation: { enabled: true, allowedPolicy: () => true },
       resourceIndicators: {
         enabled: true, defaultResource: () => undefined, useGrantedResource: () => true,
@@ -121,6 +133,28 @@ async function grant(provider) {
   return token.save();
 }
 
+// A token of `orders` that is bound to a new key, and proofs by that key: two good ones, and one that is of no token.
+async function proven() {
+  const { publicKey, privateKey } = await jose.generateKeyPair('ES256');
+  const jwk = await jose.exportJWK(publicKey);
+  const proof = (claims) => new jose.SignJWT({ jti: crypto.randomUUID(), ...claims })
+    .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk }).setIssuedAt().sign(privateKey);
+  const answer = await fetch(`${issuer}/token`, {
+    method: 'POST',
+    headers: {
+      authorization: `Basic ${Buffer.from('orders:secret').toString('base64')}`,
+      dpop: await proof({ htm: 'POST', htu: `${issuer}/token` }),
+    },
+    body: new URLSearchParams({ grant_type: 'client_credentials', scope: 'api:read', resource: 'urn:test:es256' }),
+  });
+  const { access_token: token, token_type: type } = await answer.json();
+  const request = { htm: 'GET', htu: 'https://orders.example/list' };
+  const ath = crypto.createHash('sha256').update(token).digest('base64url');
+  return JSON.stringify({
+    token, type, proofs: [await proof({ ...request, ath }), await proof({ ...request, ath })], unbound: await proof(request),
+  });
+}
+
 let provider;
 let callback;
 const server = http.createServer(async (request, response) => {
@@ -131,6 +165,8 @@ const server = http.createServer(async (request, response) => {
     response.end(keys.map(({ kid }) => kid).join(' '));
   } else if (request.method === 'POST' && request.url === '/-/grant') {
     response.end(await grant(provider));
+  } else if (request.method === 'POST' && request.url === '/-/dpop') {
+    response.end(await proven());
   } else {
     callback(request, response);
   }

@@ -222,6 +222,14 @@ impl Sink for Gate<'_, '_> {
         self.intake.resource_attribute(key, value);
     }
 
+    fn scope(&mut self) {
+        self.intake.scope();
+    }
+
+    fn scope_attribute(&mut self, key: &str, value: Value<'_>) {
+        self.intake.scope_attribute(key, value);
+    }
+
     #[inline]
     fn span_start(&mut self) {
         self.in_span = true;

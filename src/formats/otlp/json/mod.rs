@@ -86,6 +86,7 @@ fn read<'s, S: Sink + ?Sized>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {
     Resource,
+    Scope,
     Span,
     Event,
     Link,
@@ -113,10 +114,10 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         let mut ahead = Some(*reader);
         self.sink.resource();
         reader.object(|reader, member| match member {
-            "resource" if ahead.take().is_some() => self.or_skip(reader, Self::resource),
+            "resource" if ahead.take().is_some() => self.producer(Whose::Resource, reader),
             "scopeSpans" | "scope_spans" | "instrumentationLibrarySpans" => {
                 if let Some(ahead) = ahead.take() {
-                    self.resource_ahead(ahead);
+                    self.producer_ahead(Whose::Resource, &["resource"], ahead);
                 }
                 self.each(reader, Self::scope_spans)
             }
@@ -125,25 +126,41 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
     }
 
     fn scope_spans(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        const SCOPE: [&str; 2] = ["scope", "instrumentationLibrary"];
+        let mut ahead = Some(*reader);
+        self.sink.scope();
         reader.object(|reader, member| match member {
-            "spans" => self.each(reader, Self::span),
+            member if SCOPE.contains(&member) && ahead.take().is_some() => {
+                self.producer(Whose::Scope, reader)
+            }
+            "spans" => {
+                if let Some(ahead) = ahead.take() {
+                    self.producer_ahead(Whose::Scope, &SCOPE, ahead);
+                }
+                self.each(reader, Self::span)
+            }
             _ => reader.skip(),
         })
     }
 
-    fn resource(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
-        reader.object(|reader, member| match member {
-            "attributes" => self.attributes(Whose::Resource, reader),
-            _ => reader.skip(),
+    /// Reads what is said of all that an object holds: its resource or scope.
+    fn producer(&mut self, whose: Whose, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        self.or_skip(reader, |pass, reader| {
+            reader.object(|reader, member| match member {
+                "attributes" => pass.attributes(whose, reader),
+                _ => reader.skip(),
+            })
         })
     }
 
-    /// Reads the resource of a `ResourceSpans` in which it stands behind its spans. What is wrong around it is
-    /// found again, and said, when the spans were read.
-    fn resource_ahead(&mut self, mut reader: Reader<'_>) {
+    /// The same, where it stands behind the spans, under one of `names`. What is wrong around it is found again, and said, when
+    /// the spans were read.
+    fn producer_ahead(&mut self, whose: Whose, names: &[&str], mut reader: Reader<'_>) {
         let mut found = false;
         let _said_later = reader.object(|reader, member| match member {
-            "resource" if !std::mem::replace(&mut found, true) => self.or_skip(reader, Self::resource),
+            member if names.contains(&member) && !std::mem::replace(&mut found, true) => {
+                self.producer(whose, reader)
+            }
             _ => reader.skip(),
         });
     }

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! TracesData = { 1: ResourceSpans }*
-//! ResourceSpans = 1: Resource, { 2: ScopeSpans }*      ScopeSpans = { 2: Span }*
+//! ResourceSpans = 1: Resource, { 2: ScopeSpans }*      ScopeSpans = 1: InstrumentationScope, { 2: Span }*
 //! ```
 //!
 //! Fields may stand in any order, and Go writes them from the last to the first, so the resource of a
-//! `ResourceSpans` is looked for before its spans are read. Unknown fields are stepped over. Of a field that may
+//! `ResourceSpans` and the scope of a `ScopeSpans` are looked for before their spans are read. Unknown fields are stepped over. Of a field that may
 //! occur once but occurs again, the last counts, and messages are merged, as the specification asks.
 //!
 //! A bad attribute, event, link or span is refused by itself. Only where the lengths themselves are wrong does the
@@ -79,6 +79,7 @@ pub(crate) fn begins(head: &[u8]) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {
     Resource,
+    Scope,
     Span,
     Event,
     Link,
@@ -100,20 +101,27 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
 
     fn resource_spans(&mut self, bytes: &[u8]) {
         self.sink.resource();
-        let mut fields = Fields::of(bytes);
-        // What is wrong with the message is found again, and said, by the pass over its spans.
-        while let Ok(Some(field)) = fields.next() {
-            if let (1, Wire::Bytes(resource)) = field
-                && let Err(reason) = self.attributes(Whose::Resource, 1, resource)
-            {
-                self.reject(resource, reason);
-            }
-        }
+        self.producer(Whose::Resource, 1, bytes);
         self.container(bytes, 2, Self::scope_spans, true);
     }
 
     fn scope_spans(&mut self, bytes: &[u8]) {
+        self.sink.scope();
+        self.producer(Whose::Scope, 3, bytes);
         self.container(bytes, 2, Self::span, false);
+    }
+
+    /// Reads what field 1 of a message says of all that the message holds, of which field `number` are attributes.
+    fn producer(&mut self, whose: Whose, number: u32, bytes: &[u8]) {
+        let mut fields = Fields::of(bytes);
+        // What is wrong with the message is found again, and said, by the pass over what it holds.
+        while let Ok(Some(field)) = fields.next() {
+            if let (1, Wire::Bytes(producer)) = field
+                && let Err(reason) = self.attributes(whose, number, producer)
+            {
+                self.reject(producer, reason);
+            }
+        }
     }
 
     /// Has `read` read each field `wanted` of a message. One that is cut short is read as far as it goes, if `parts`

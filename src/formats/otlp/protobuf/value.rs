@@ -194,6 +194,7 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
     fn hand_on(&mut self, whose: Whose, key: &str, value: Value<'_>) {
         match whose {
             Whose::Resource => self.sink.resource_attribute(key, value),
+            Whose::Scope => self.sink.scope_attribute(key, value),
             Whose::Span => self.sink.attribute(key, value),
             Whose::Event => self.sink.event_attribute(key, value),
             Whose::Link => self.sink.link_attribute(key, value),

@@ -77,3 +77,15 @@ fn as_protobuf() {
         assert_eq!(seen(in_protobuf(&message, true)), expected, "{name}");
     }
 }
+
+#[test]
+fn in_the_scope() {
+    let attribute = [field(1, b"a"), field(2, &field(1, JWT.as_bytes()))].concat();
+    let scope = field(1, &field(3, &attribute));
+    let span = field(2, &[field(1, &[1; 16]), field(2, &[2; 8])].concat());
+    for (name, scope_spans) in
+        [("before", [&scope[..], &span].concat()), ("behind", [&span[..], &scope].concat())]
+    {
+        assert_eq!(seen(in_protobuf(&field(1, &field(2, &scope_spans)), true)), 1, "{name}");
+    }
+}

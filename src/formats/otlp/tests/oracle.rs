@@ -99,8 +99,11 @@ fn expected(data: &TracesData) -> String {
         if let Some(resource) = &resource_spans.resource {
             attributes(&mut out, "  ", &resource.attributes);
         }
-        for span in resource_spans.scope_spans.iter().flat_map(|scope| &scope.spans) {
-            self::span(&mut out, span);
+        for scope_spans in &resource_spans.scope_spans {
+            if let Some(scope) = &scope_spans.scope {
+                attributes(&mut out, "  scope ", &scope.attributes);
+            }
+            scope_spans.spans.iter().for_each(|span| self::span(&mut out, span));
         }
     }
     out

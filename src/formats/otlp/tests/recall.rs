@@ -43,6 +43,12 @@ impl<S: Sink> Sink for Counting<S> {
     fn resource_attribute(&mut self, key: &str, value: Value<'_>) {
         self.sink.resource_attribute(key, value);
     }
+    fn scope(&mut self) {
+        self.sink.scope();
+    }
+    fn scope_attribute(&mut self, key: &str, value: Value<'_>) {
+        self.sink.scope_attribute(key, value);
+    }
     fn span_start(&mut self) {
         self.sink.span_start();
     }

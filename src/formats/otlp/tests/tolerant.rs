@@ -133,6 +133,22 @@ fn wrappers() {
     }
 }
 
+/// A sink is told of a scope before it is told of its spans, wherever it stands and however it is called.
+#[test]
+fn scope_behind_its_spans() {
+    let attributes = r#"{"name":"n","attributes":[{"key":"a","value":{"stringValue":"b"}}]}"#;
+    let spans = format!(r#""spans":[{{{IDS}}}]"#);
+    let expected = format!("resource\n  scope a = \"b\"\n{HEAD} \"\" Unspecified 0..0\n");
+    for name in ["scope", "instrumentationLibrary"] {
+        for members in
+            [format!(r#""{name}":{attributes},{spans}"#), format!(r#"{spans},"{name}":{attributes}"#)]
+        {
+            let record = read_json(&format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{{members}}}]}}]}}"#));
+            assert_eq!(record.text(), expected, "{members}");
+        }
+    }
+}
+
 /// A sink is told of a resource before it is told of its spans, wherever it stands.
 #[test]
 fn resource_behind_its_spans() {

@@ -159,14 +159,14 @@ fn rows() -> Vec<Row> {
         (
             "exp is over",
             Access,
-            set("iat", "1799999000").set("exp", "1799999969"),
+            set("iat", "1799999000").set("exp", "1799999939"),
             Some(Reason::Expired),
             false,
         ),
         (
             "exp is over, within the skew",
             Access,
-            set("iat", "1799999000").set("exp", "1799999971"),
+            set("iat", "1799999000").set("exp", "1799999941"),
             None,
             true,
         ),

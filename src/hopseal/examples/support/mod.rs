@@ -9,6 +9,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed2551
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hopseal::{Clock as _, SystemClock, Undecided, Validated};
+use sha2::{Digest as _, Sha256};
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
@@ -42,8 +43,38 @@ pub(crate) fn es256(header: &str, claims: &str) -> Result<(String, String), Box<
     ))
 }
 
-/// Says what came of a credential, and what a service would answer.
-pub(crate) fn say(said: &Result<Validated, Undecided>) {
+/// A client with a key of its own, which proves that it holds it.
+pub(crate) struct Client(Ed25519KeyPair);
+
+impl Client {
+    pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
+        Ok(Self(Ed25519KeyPair::generate()?))
+    }
+
+    fn jwk(&self) -> String {
+        format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, URL_SAFE_NO_PAD.encode(self.0.public_key()))
+    }
+
+    /// RFC 7638 section 3.
+    pub(crate) fn thumbprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(Sha256::digest(self.jwk()))
+    }
+
+    /// A proof of these claims (RFC 9449 section 4.2).
+    pub(crate) fn sign(&self, claims: &str) -> String {
+        let header = format!(r#"{{"typ":"dpop+jwt","alg":"EdDSA","jwk":{}}}"#, self.jwk());
+        let body = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        format!("{body}.{}", URL_SAFE_NO_PAD.encode(self.0.sign(body.as_bytes())))
+    }
+}
+
+/// Says what came of a credential, and what a service would answer, which is to be this status.
+pub(crate) fn say(status: u16, said: &Result<Validated, Undecided>) -> Outcome {
+    let found = match said {
+        Ok(Validated::Verified(_)) => 200,
+        Ok(Validated::Refused(_)) => 401,
+        Err(_) => 503,
+    };
     match said {
         Ok(Validated::Verified(verified)) => {
             let (who, how) = (verified.principal(), verified.evidence());
@@ -52,4 +83,31 @@ pub(crate) fn say(said: &Result<Validated, Undecided>) {
         Ok(Validated::Refused(refused)) => println!("401: {refused}"),
         Err(undecided) => println!("503: {undecided}"),
     }
+    if found == status { Ok(()) } else { Err(format!("it was to be {status}").into()) }
+}
+
+/// A certificate of a workload for the day 2027-01-15, that of [`THEN`], in DER, by a new authority of its trust domain.
+#[cfg(feature = "spiffe")]
+pub(crate) fn svid(
+    id: &str,
+) -> Result<(Vec<u8>, rcgen::CertifiedIssuer<'static, rcgen::KeyPair>), Box<dyn Error>> {
+    let authority = authority()?;
+    let mut params = rcgen::CertificateParams::default();
+    params.subject_alt_names = vec![rcgen::SanType::URI(id.try_into()?)];
+    params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    params.not_before = rcgen::date_time_ymd(2027, 1, 15);
+    params.not_after = rcgen::date_time_ymd(2027, 1, 16);
+    Ok((params.signed_by(&rcgen::KeyPair::generate()?, &authority)?.der().to_vec(), authority))
+}
+
+/// 2027-01-15 08:00:00 UTC.
+#[cfg(feature = "spiffe")]
+pub(crate) const THEN: hopseal::UnixTime = hopseal::UnixTime(1_800_000_000);
+
+#[cfg(feature = "spiffe")]
+pub(crate) fn authority() -> Result<rcgen::CertifiedIssuer<'static, rcgen::KeyPair>, rcgen::Error> {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate()?)
 }

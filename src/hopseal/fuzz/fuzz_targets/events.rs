@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use hopseal::events::{FeedSettings, Receiver};
 use hopseal::keys::FixedKeys;
-use hopseal::{Registry, Revocation, Revocations};
+use hopseal::{CLOCK_SKEW, Registry, Revocation, Revocations};
 use hopseal_fuzz::{NOW, World, base64url, ready};
 use libfuzzer_sys::fuzz_target;
 
@@ -37,7 +37,7 @@ fuzz_target!(|payload: &[u8]| {
     let taken: Vec<_> = taken.into_iter().map(|taken| taken.expect("keys are at hand")).collect();
     assert!(taken.iter().filter(|taken| taken.is_ok()).count() <= 1, "an event and a logout");
     for event in taken.into_iter().flatten() {
-        assert!(event.at <= NOW.plus(30), "from the future");
+        assert!(event.at <= NOW.plus(CLOCK_SKEW), "from the future");
         assert!(event.revocations.len() <= 16 && revocations.len() <= event.revocations.len());
         for revocation in event.revocations {
             let (Revocation::Token { issuer, .. }

@@ -1,14 +1,15 @@
 //! Baggage in and out. What is named after a bug is one that the SDK's own propagator has, in 0.33.1.
 
 use hopseal_identity::attribute::{ISS, KIND, SUB, TENANT};
-use hopseal_identity::seal::SealFault;
+use hopseal_identity::seal::{KeySet, SealFault};
 use hopseal_identity::{Assurance, Kind};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::propagation::text_map_propagator::TextMapPropagator as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::seal::testing::checker;
+use crate::seal::public_jwks;
+use crate::seal::testing::{checker, worker};
 use crate::{Acting, Reason, Refused};
 
 /// What the application sees after `headers` came, and what the next hop gets.
@@ -219,6 +220,55 @@ fn one_word_for_each_identity_that_comes() {
         assert_eq!((identity.assurance(), identity.reason()), (assurance, reason), "{name}");
         assert_eq!(injected(&propagator, &cx).is_some(), goes_on, "{name}");
     }
+}
+
+/// Baggage that somebody tampered with, in each way that is known: none of it is `sealed`, and what is in it of ours goes no further.
+#[test]
+fn attack_26_baggage() {
+    let header = header();
+    let members: Vec<&str> = header.split(',').collect();
+    let without = |name: &str| {
+        let left: Vec<&str> = members.iter().copied().filter(|member| !member.starts_with(name)).collect();
+        assert!(left.len() < members.len(), "{name}: {header}");
+        left.join(",")
+    };
+    let forged = format!("{SUB}=p1.mallory,{KIND}=user,{ISS}=staff,{TENANT}=acme");
+    let many = (0..64).map(|place| format!("k{place}=v")).collect::<Vec<_>>().join(",");
+    let elsewhere = gateway().seal(&alice(), &Txn::new("t-1").expect("legal"), [7; 16], NOW).expect("seals");
+    let broken = header.replace("hopseal.seal=", "hopseal.seal=eyJhbGciOiJFZERTQSIsImtpZCI6Im9sZCJ9..");
+    let checking = propagator().checking(Arc::new(checker()));
+    for (name, header, assurance) in [
+        ("forged, without a seal", forged.clone(), Assurance::Asserted),
+        ("a member twice, the other in front", format!("{SUB}=p1.mallory,{header}"), Assurance::Unknown),
+        ("a member twice, the other behind", format!("{header},{SUB}=p1.mallory"), Assurance::Unknown),
+        ("a member twice, alike", format!("{header},{}", members[0]), Assurance::Unknown),
+        ("one more of ours", format!("{header},hopseal.admin=true"), Assurance::Unknown),
+        ("its name encoded", header.replacen("hopseal.sub", "hopseal%2Esub", 1), Assurance::Unknown),
+        ("another's subject", header.replacen(SUB, "hopseal.sub=p1.mallory;x", 1), Assurance::Unknown),
+        ("encoded once more", header.replacen("=acme", "=%2561cme", 1), Assurance::Unknown),
+        ("encoded where it need not be", header.replacen("=acme", "=%61cme", 1), Assurance::Unknown),
+        ("without its tenant", without(TENANT), Assurance::Asserted),
+        ("without its seal", without("hopseal.seal"), Assurance::Asserted),
+        ("the seal of another trace", elsewhere.as_str().to_owned(), Assurance::Asserted),
+        ("a seal that is none", broken, Assurance::Asserted),
+        ("64 members in front of it", format!("{many},{header}"), Assurance::Sealed),
+        ("8 KiB in front of it", format!("pad={},{header}", "x".repeat(8192)), Assurance::Sealed),
+        ("as it was made", header.clone(), Assurance::Sealed),
+    ] {
+        let cx = checking.extract_with_context(&remote(), &Headers(&[&header]));
+        let identity = cx.get::<HopIdentity>().expect(name);
+        assert_eq!(identity.assurance(), assurance, "{name}: {:?}", identity.reason());
+        let sent = injected(&checking, &cx).unwrap_or_default();
+        assert!(assurance != Assurance::Unknown || !sent.contains("hopseal."), "{name}: {sent}");
+        assert!(!sent.contains("%25") && !sent.contains("admin"), "{name}: {sent}");
+    }
+    // By a key that is withdrawn.
+    let stale = checker();
+    let (left, _) = KeySet::from_jwks(&public_jwks([worker().keys()])).expect("a key set");
+    assert!(stale.replace_keys(left));
+    let cx = propagator().checking(Arc::new(stale)).extract_with_context(&remote(), &Headers(&[&header]));
+    let identity = cx.get::<HopIdentity>().expect("one that says so");
+    assert_eq!((identity.assurance(), identity.reason()), (Assurance::Asserted, Some("seal_unknown_key")));
 }
 
 #[test]

@@ -209,11 +209,11 @@ fn attack_25_times_that_are_not_of_rfc_3339() {
         assert_eq!(world.reason(&world.sign(&claims, "", b"")), reason, "{time}");
     }
     let dated = |iat: &str, exp_: &str| CLAIMS.replace("2027-01-15T08:00:00Z", iat).replace(exp, exp_);
-    let expired = dated("2027-01-15T07:00:00Z", "2027-01-15T07:59:30Z");
+    let expired = dated("2027-01-15T07:00:00Z", "2027-01-15T07:59:00Z");
     assert_eq!(world.reason(&world.sign(&expired, "", b"")), Some(Reason::Expired));
-    let future = dated("2027-01-15T08:00:31Z", exp);
+    let future = dated("2027-01-15T08:01:01Z", exp);
     assert_eq!(world.reason(&world.sign(&future, "", b"")), Some(Reason::Premature));
-    let nbf = CLAIMS.replace("\"jti\"", "\"nbf\":\"2027-01-15T08:00:31Z\",\"jti\"");
+    let nbf = CLAIMS.replace("\"jti\"", "\"nbf\":\"2027-01-15T08:01:01Z\",\"jti\"");
     assert_eq!(world.reason(&world.sign(&nbf, "", b"")), Some(Reason::Premature));
 }
 

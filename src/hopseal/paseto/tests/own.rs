@@ -129,7 +129,7 @@ fn document() -> String {
             })
         })
         .collect();
-    let issuer = json!({"issuer": "paseto.example", "audiences": ["orders"], "max_lifetime": 86_400, "skew": 30, "keys": [PUBLIC]});
+    let issuer = json!({"issuer": "paseto.example", "audiences": ["orders"], "max_lifetime": 86_400, "skew": hopseal_identity::CLOCK_SKEW, "keys": [PUBLIC]});
     let document = json!({"now": NOW.0, "issuers": [issuer], "tests": tests});
     format!("{}\n", serde_json::to_string_pretty(&document).expect("JSON"))
 }

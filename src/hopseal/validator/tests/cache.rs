@@ -22,6 +22,49 @@ fn logout_reaches_what_is_remembered() {
     assert_eq!(reason(&validator, &token), Some(Reason::Revoked));
 }
 
+/// Who is told of each answer: every outcome by its word, and whether it was remembered.
+#[test]
+fn each_answer_is_told() {
+    #[derive(Debug, Clone, Default)]
+    struct Told(Arc<std::sync::Mutex<Vec<(&'static str, bool)>>>);
+    impl Observer for Told {
+        fn observe(&self, observed: &Observed<'_>) {
+            let Observed::Validated { credential: Credential::AccessToken, outcome, remembered } = *observed
+            else {
+                panic!("{observed:?}")
+            };
+            self.0.lock().expect("no panic").push((outcome, remembered));
+        }
+    }
+    let told = Told::default();
+    let validator = cached().observer(told.clone());
+    let (good, bad) = (Mint::access().token(), Mint::access().by(9).token());
+    for token in [&good, &good, &bad, &bad, &Token::new("x")] {
+        let _ = reason(&validator, token);
+    }
+    validator
+        .revocations()
+        .revoke(
+            Revocation::Token {
+                issuer: "https://id.example".to_owned(),
+                id: "j1".to_owned(),
+                until: NOW.plus(60),
+            },
+            NOW,
+        )
+        .expect("room");
+    assert_eq!(reason(&validator, &good), Some(Reason::Revoked));
+    let expected = [
+        ("verified", false),
+        ("verified", true),
+        ("signature", false),
+        ("signature", true),
+        ("malformed", false),
+        ("revoked", true),
+    ];
+    assert_eq!(*told.0.lock().expect("no panic"), expected);
+}
+
 #[test]
 fn attack_5_a_twin_of_a_signature_is_another_token() {
     // Of an ECDSA signature (r, s), (r, n - s) is one too: it is judged by itself, and is no way into what is remembered.

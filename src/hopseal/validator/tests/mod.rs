@@ -83,7 +83,7 @@ fn attack_23_a_token_that_may_be_used_once() {
     assert_eq!(judge(&id("a").set("iss", r#""https://strict.example""#), access), Ok(None));
     assert_eq!(judge(&Mint::txn(), Expected::from(Credential::TxnToken).once()), Err(Undecided::NoRoom));
     // Room comes with time; and what was forgotten is not good again when the clock goes back.
-    hand.set(NOW.plus(630));
+    hand.set(NOW.plus(660));
     let later = id("c").set("iat", "1800000600").set("exp", "1800001200");
     assert_eq!(judge(&later, access), Ok(None));
     hand.set(NOW);
