@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::catalogue::{Capability, Catalogue, Lesson};
 use crate::field::Field;
 use crate::finding::Who;
-use crate::hop::{HopKind, HopLink, Hops};
+use crate::hop::{Hop, HopKind, HopLink, Hops};
 use crate::record::{Service, Span};
-use crate::rule::{Rule, blind_hop};
+use crate::rule::{Rule, blind_hop, named};
 use crate::sink::{SpanId, TraceId};
 use crate::trace::Trace;
 use crate::validation::{self, Validating};
@@ -94,6 +94,7 @@ pub struct Sent {
     principal: Option<Who>,
     expires_at: Option<u64>,
     whole: bool,
+    names_one: bool,
 }
 
 /// Who made a span that a consumer links to.
@@ -109,6 +110,8 @@ pub struct Sender<'a> {
     pub principal: Option<Known<'a>>,
     /// Whether its trace lacks nothing that is known of.
     pub whole: bool,
+    /// Whether its spans name that principal and no other.
+    pub names_one: bool,
 }
 
 /// A principal of this trace, or one kept from another.
@@ -208,6 +211,7 @@ impl Linked {
                 principal: principal.map(Who::from),
                 expires_at: principal.and_then(|principal| principal.expires_at),
                 whole: trace.grade.is_complete(),
+                names_one: names_one(trace, hops, hop),
             });
         }
     }
@@ -223,6 +227,7 @@ impl Linked {
                 expires_at: principal.and_then(|principal| principal.expires_at),
                 principal: principal.map(Known::Here),
                 whole: trace.grade.is_complete(),
+                names_one: names_one(trace, hops, hop),
             });
         }
         let sent = self.0.get(&(link.trace_id, link.span_id))?.as_ref()?;
@@ -232,8 +237,13 @@ impl Linked {
             expires_at: sent.expires_at,
             principal: sent.principal.as_ref().map(Known::Elsewhere),
             whole: sent.whole,
+            names_one: sent.names_one,
         })
     }
+}
+
+fn names_one(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
+    named::is_one(hops.frame(hop.ix).iter().map(|ix| trace.span(*ix)))
 }
 
 #[cfg(test)]

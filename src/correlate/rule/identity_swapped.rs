@@ -8,7 +8,6 @@ use super::{Check, Cx, EXPLAINED, Needs, Quiet, Rule, Spec, sign_in};
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::{Hop, HopKind};
-use crate::survey::Known;
 use crate::who::Principal;
 
 pub(super) const SPEC: Spec = Spec {
@@ -126,7 +125,8 @@ fn by_link(cx: &Cx<'_>, hop: &Hop<'_>, here: &Principal<'_>) -> Option<Finding> 
     let mut sent_for = None;
     for link in hop.links.iter().take(MOST) {
         let sender = cx.sender(link)?;
-        let principal = sender.principal.filter(Known::is_user)?;
+        // Of two users that a sender names, it may have sent it for either.
+        let principal = sender.principal.filter(|principal| principal.is_user() && sender.names_one)?;
         let (issuer, _, id) = principal.key();
         if named::at(cx, hop).any(|here| are_one(cx, hop, id, here.id)) {
             return None;
@@ -337,6 +337,7 @@ mod tests {
         for (sent, worked, expected) in [
             ("user.id=alice", "user.id=mallory", &["3: high likely"][..]),
             ("user.id=alice", "user.id=Alice", &[]),
+            ("user.id=alice enduser.id=carol", "user.id=mallory", &[]),
             ("user.id=alice", "", &[]),
             ("", "user.id=mallory", &[]),
             ("user.id=alice", "user.id=5f7c8ec7c33c6c004bba", &["3: high hint"]),

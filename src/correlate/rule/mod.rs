@@ -26,7 +26,7 @@ mod identity_leaked_out;
 mod identity_over_plaintext;
 mod identity_swapped;
 mod late_establishment;
-mod named;
+pub(crate) mod named;
 mod never_established;
 mod no_validation_edge;
 mod optional_auth_endpoint;

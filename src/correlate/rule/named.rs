@@ -53,6 +53,13 @@ pub(super) fn at<'a>(cx: &Cx<'a>, hop: &Hop<'_>) -> impl Iterator<Item = Named<'
     cx.frame(hop).take(spans).flat_map(on)
 }
 
+/// Whether the spans of a frame name one user and nobody else, as far as the spelling of ids tells.
+pub(crate) fn is_one<'s, 't: 's>(frame: impl Iterator<Item = &'s Span<'t>>) -> bool {
+    let mut ids = frame.take(MOST).flat_map(on).take(MOST);
+    let Some(first) = ids.next() else { return false };
+    ids.all(|other| other.shape().may_be(&first.shape()))
+}
+
 /// Whether a hop acts for whom an id names, by its chain of actors.
 pub(super) fn has_actor(hop: &Hop<'_>, id: &IdShape<'_>) -> bool {
     let principal = hop.identity.principal.as_ref();
