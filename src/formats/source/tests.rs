@@ -204,6 +204,22 @@ fn first_lines_without_an_end() {
     }
 }
 
+/// A document of many lines that is cut short, in a string or not, takes none after it along.
+#[test]
+fn values_after_a_cut_document() {
+    for cut in ["{\"scopeSpans\":", "{\"scopeSpans\": [{\"x\": \"an open string"] {
+        let file = format!(
+            "{{\n \"resourceSpans\": [\n  {cut}\n{}\n{}\n{}\n",
+            json(&["a"]),
+            json(&["b"]),
+            json(&["c"])
+        );
+        let record = read_as(Format::OtlpJson, file.as_bytes());
+        assert_eq!(names(&record), ["a", "b", "c"], "{cut}\n{}", record.text());
+        assert_eq!(record.rejected.len(), 1, "{:?}", record.rejected);
+    }
+}
+
 /// A file that breaks off: what was whole counts, and the rest is refused once, whatever the format.
 #[test]
 fn cut_short_anywhere() {
