@@ -11,6 +11,7 @@ use crate::demo::{self, DemoArgs};
 use crate::output::{self, Format};
 use crate::policy::{self, PolicyCommand};
 use crate::serve::trail::{self, TrailCommand};
+use crate::top::{self, TopArgs};
 use crate::{serve, size};
 
 /// Whose identity was it at every hop, who verified it, and where was it lost or changed?
@@ -42,6 +43,11 @@ enum Command {
     /// Explains rules; writes, checks and proposes policies.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Shows what a service sees as it comes: services by assurance, findings, rate and coverage.
+    #[command(
+        after_help = "Exit status: 2 an address or token that cannot be used; 3 the service does not answer; 0 otherwise."
+    )]
+    Top(TopArgs),
     /// Asks the trail that the service keeps.
     #[command(subcommand)]
     Trail(TrailCommand),
@@ -125,8 +131,10 @@ impl Cli {
     /// For a terminal: what can be looked at stays until it is ended.
     #[must_use]
     pub fn on_terminal(mut self) -> Self {
-        if let Command::Demo(args) = &mut self.command {
-            args.keep = true;
+        match &mut self.command {
+            Command::Demo(args) => args.keep = true,
+            Command::Top(args) => args.terminal = true,
+            _ => {}
         }
         self
     }
@@ -168,6 +176,12 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
         Command::Demo(args) => {
             return match demo::run(&args, colour, out) {
                 Ok(exit) => exit,
+                Err(error) => failed(&error, error.exit(), err),
+            };
+        }
+        Command::Top(args) => {
+            return match top::run(&args, out) {
+                Ok(()) => Exit::Clean,
                 Err(error) => failed(&error, error.exit(), err),
             };
         }

@@ -3,7 +3,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! size, seal_check -> check -> output -> policy -> serve -> demo -> cli
+//! size, seal_check -> check -> output -> policy -> serve -> demo, top -> cli
 //! ```
 
 // Layouts of the futures of connections are asked for deeper than 128, by as much as features of others add to those of `hyper`.
@@ -17,3 +17,4 @@ pub mod policy;
 pub mod seal_check;
 mod serve;
 pub mod size;
+mod top;

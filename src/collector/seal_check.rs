@@ -68,11 +68,19 @@ impl SealCheck {
         };
         let clock = Clock { at: span.start / SECOND, leeway: self.leeway };
         match check(&self.keys, &binding, &members, seal, clock) {
-            Verdict::Valid { .. } => Some(SealVerdict::Valid),
+            Verdict::Valid { kid } => {
+                Some(SealVerdict::Valid { by_itself: is_key_of(&kid, span.service.name) })
+            }
             Verdict::Broken(fault) => Some(SealVerdict::Broken(fault)),
             Verdict::Symmetric => None,
         }
     }
+}
+
+/// Whether a key is one of that service's: its id is the service's name, or that name, `.` and what tells its keys apart.
+fn is_key_of(kid: &str, service: &str) -> bool {
+    kid.strip_prefix(service)
+        .is_some_and(|rest| !service.is_empty() && (rest.is_empty() || rest.starts_with('.')))
 }
 
 /// The sealed members as they stand on a span.
@@ -179,9 +187,10 @@ mod tests {
         let edited: Vec<_> = sealed.iter().copied().map(edit).collect();
         let twice = [&sealed[..], &[(TENANT, "acme")]].concat();
         let broken = |fault| Some(SealVerdict::Broken(fault));
+        let valid = |by_itself| Some(SealVerdict::Valid { by_itself });
         for (name, attributes, trace_id, after, expected) in [
-            ("as sealed", &sealed, TRACE, Some(10), Some(SealVerdict::Valid)),
-            ("late, by what clocks may differ", &sealed, TRACE, Some(360), Some(SealVerdict::Valid)),
+            ("as sealed", &sealed, TRACE, Some(10), valid(false)),
+            ("late, by what clocks may differ", &sealed, TRACE, Some(360), valid(false)),
             ("later", &sealed, TRACE, Some(361), broken(SealFault::Expired)),
             ("at no time", &sealed, TRACE, None, None),
             ("another trace", &sealed, TraceId([7; 16]), Some(10), broken(SealFault::Trace)),
@@ -193,6 +202,19 @@ mod tests {
             let record = record(&mut words, trace_id, attributes, after);
             let (trace_id, span) = Span::read(&record, &words).expect("record");
             assert_eq!(seals.verdict(trace_id, &span), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_are_called_as_their_service() {
+        for (kid, service, expected) in [
+            ("orders", "orders", true),
+            ("orders.20260101", "orders", true),
+            ("orders-eu.1", "orders", false),
+            ("orders", "orders.eu", false),
+            (".1", "", false),
+        ] {
+            assert_eq!(is_key_of(kid, service), expected, "{kid} {service}");
         }
     }
 

@@ -7,7 +7,7 @@ use crate::policy::{Date, Policy, Unevaluated};
 use crate::record::Span;
 use crate::rule::{self, Cx, Rule};
 use crate::sink::TraceId;
-use crate::suppress::{self, Quieted, Reason};
+use crate::suppress::{self, Doubt, Quieted, Reason};
 use crate::survey::Survey;
 use crate::trace::Trace;
 use crate::who::{Judges, SealVerdict};
@@ -56,8 +56,9 @@ impl Judge<'_> {
     pub fn hops<'t>(&self, trace: &Trace<'t>) -> Hops<'t> {
         let proxy = |span: &Span<'_>, key: KeyId| self.policy.trusts_proxy(span, self.dialects.name(key));
         let seal = |span: &Span<'_>| (self.seal)(trace.id, span);
+        let header = |key: KeyId| self.dialects.name(key).starts_with("http.request.header.");
         let is_proxy = |span: &Span<'_>| self.policy.is_proxy(span);
-        Hops::of(trace, &Judges { is_proxy: &is_proxy, proxy: &proxy, seal: &seal })
+        Hops::of(trace, &Judges { is_proxy: &is_proxy, proxy: &proxy, header: &header, seal: &seal })
     }
 
     /// What rules look at: a trace, its hops, and the survey of all traces.
@@ -74,12 +75,13 @@ impl Judge<'_> {
         let mut found = Vec::new();
         rule::ask(cx, &mut found);
         let mut verdict = Verdict::default();
+        let mut doubt = Doubt::default();
         for mut finding in found {
             finding.severity = self.policy.severity(finding.rule, finding.severity);
             let mut finding = finding.grouped();
             let about = finding.span_id.and_then(|span_id| cx.hops.of_span(cx.trace.find(span_id)?));
             let about = about.map(|hop| cx.hops.get(hop));
-            let quieted = suppress::settle(cx, about, &mut finding, &mut verdict.unevaluated);
+            let quieted = suppress::settle(cx, about, &mut finding, &mut doubt, &mut verdict.unevaluated);
             verdict.add(finding, quieted);
         }
         verdict.in_order()

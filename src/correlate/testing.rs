@@ -186,7 +186,8 @@ pub(crate) fn records(text: &str) -> Kept {
 /// What checking a seal of the notation again says.
 fn check_again(_: TraceId, span: &Span<'_>) -> Option<SealVerdict> {
     match span.get(Field::Seal)? {
-        "valid" => Some(SealVerdict::Valid),
+        "valid" => Some(SealVerdict::Valid { by_itself: false }),
+        "valid-own" => Some(SealVerdict::Valid { by_itself: true }),
         seal => seal.strip_prefix("broken-").and_then(SealFault::parse).map(SealVerdict::Broken),
     }
 }

@@ -224,7 +224,7 @@ store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
 /// Scenario: a real service is told of an Alertmanager that is not there yet, and of a receiver of events; spans with a dropped
 /// identity come; the Alertmanager starts; somebody says that each finding is resolved.
 /// Guarantees: whoever is on call is told of the finding by way of the Alertmanager, and of its end; the other is told of both as
-/// events, and a backend for logs of a record of the trace.
+/// events, and a backend for logs of a record of the trace; spans are sent on as they came.
 #[tokio::test]
 async fn findings_wake_somebody_without_prometheus() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -246,9 +246,14 @@ async fn findings_wake_somebody_without_prometheus() {
         let of_scopes = sent.resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
         logged.lock().expect("no panic").extend(of_scopes.flat_map(|scope| scope.log_records));
     };
-    let router = Router::new().route("/v1/logs", post(logs)).fallback(post(async move |body: String| {
-        noted.lock().expect("no panic").push(serde_json::from_str(&body).expect("JSON"));
-    }));
+    let forwarded = Arc::<Mutex<Vec<Bytes>>>::default();
+    let came = Arc::clone(&forwarded);
+    let traces = async move |body: Bytes| came.lock().expect("no panic").push(body);
+    let router = Router::new().route("/v1/logs", post(logs)).route("/v1/traces", post(traces)).fallback(
+        post(async move |body: String| {
+            noted.lock().expect("no panic").push(serde_json::from_str(&body).expect("JSON"));
+        }),
+    );
     tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
     let text = format!(
         "listen: {{otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: 127.0.0.1:0, admin: 127.0.0.1:0}}
@@ -260,6 +265,7 @@ alerts:
     - {{name: on-call, alertmanager: 'http://127.0.0.1:{managed}'}}
     - {{name: tickets, webhook: 'http://{hook}/'}}
 telemetry: {{finding_events_endpoint: 'http://{hook}'}}
+forward: {{endpoint: 'http://{hook}'}}
 ",
         at("data").display()
     );
@@ -271,6 +277,8 @@ telemetry: {{finding_events_endpoint: 'http://{hook}'}}
         let word = format!("hopseal.finding.{word}");
         events.iter().filter(|event| event["type"] == word.as_str()).count()
     };
+    until("the spans", async || !forwarded.lock().expect("no panic").is_empty()).await;
+    assert_eq!(forwarded.lock().expect("no panic")[0], std::fs::read(EXAMPLE).expect("the example"));
     until("the event", async || events_of("opened") == 1).await;
     until("the log record", async || records.lock().expect("no panic").len() == 1).await;
     let record = records.lock().expect("no panic").remove(0);

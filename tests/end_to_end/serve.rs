@@ -95,7 +95,7 @@ pub(crate) fn ids(findings: &Value, place: &str) -> BTreeSet<String> {
 }
 
 /// Scenario: the example is posted to a running service, twice; then the signal to stop, and a second process in its place.
-/// Guarantees: it says whether it is ready; the findings are those of `hopseal check` with the same catalogue, the trail has every hop once, metrics count
+/// Guarantees: it says whether it is ready; `hopseal top` shows what it found; the findings are those of `hopseal check` with the same catalogue, the trail has every hop once, metrics count
 /// what was received, and both outlive the process.
 #[tokio::test]
 async fn what_is_received_is_judged_as_check_does_and_kept() {
@@ -137,7 +137,16 @@ store: {{folder: '{data}', alarm_under: '1', refuse_under: '1'}}
     std::fs::write(&asked, format!("listen: {{admin: '{}'}}", serving.admin)).expect("written");
     let ready = || hopseal(&["serve", "--config", &asked, "--ready"]);
     assert_eq!((ready().status, ready().err.as_str()), (0, ""));
+    let top = |api: &str, since: &str| {
+        let (url, since) = (format!("http://{api}"), since.to_owned());
+        tokio::task::spawn_blocking(move || hopseal(&["top", "--url", &url, "--period", &since]))
+    };
+    let shown = top(&serving.api, "24h").await.expect("no panic");
+    assert_eq!((shown.status, shown.err.as_str()), (0, ""));
+    assert!(shown.out.contains("identity_dropped") && shown.out.contains("hops/min"), "{}", shown.out);
+    let api = serving.api.clone();
     serving.stop();
+    assert_eq!(top(&api, "15m").await.expect("no panic").status, 3);
     let gone = ready();
     assert_eq!(gone.status, 1);
     assert!(gone.err.contains("is not ready"), "{}", gone.err);

@@ -3,7 +3,7 @@
 //!
 //! It asks nobody for a password: whoever runs the demo is everybody in it.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +28,8 @@ use super::error::DemoError;
 use super::trust::{AUDIENCE, issuer_claims, random};
 
 const CODE: &str = "authorization_code";
+/// Codes that wait for their clients; of more, the oldest are forgotten.
+const CODES: usize = 256;
 const CLIENT: &str = "client_credentials";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -56,7 +58,8 @@ pub(super) struct Authority {
     kid: String,
     key: Ed25519KeyPair,
     clients: Vec<Client>,
-    codes: Mutex<HashMap<String, Code>>,
+    /// The oldest first, no more than [`CODES`].
+    codes: Mutex<VecDeque<(String, Code)>>,
     /// Tokens that come back to be exchanged are validated like any other.
     own: Validator<FixedKeys>,
 }
@@ -96,7 +99,22 @@ impl Authority {
             .with_state(Arc::clone(self))
     }
 
-    fn codes(&self) -> MutexGuard<'_, HashMap<String, Code>> {
+    /// What a code was given for, which is told once.
+    fn redeem(&self, code: &str) -> Option<Code> {
+        let mut codes = self.codes();
+        let place = codes.iter().position(|(known, _)| known == code)?;
+        codes.remove(place).map(|(_, code)| code)
+    }
+
+    fn keep(&self, code: String, signed_in: Code) {
+        let mut codes = self.codes();
+        if codes.len() >= CODES {
+            codes.pop_front();
+        }
+        codes.push_back((code, signed_in));
+    }
+
+    fn codes(&self) -> MutexGuard<'_, VecDeque<(String, Code)>> {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -125,7 +143,7 @@ impl Authority {
     async fn issue(&self, client: &Client, form: &TokenForm) -> Result<Issued, Denied> {
         match form.grant_type.as_str() {
             CODE => {
-                let code = form.code.as_deref().and_then(|code| self.codes().remove(code));
+                let code = form.code.as_deref().and_then(|code| self.redeem(code));
                 let digest = Sha256::digest(form.code_verifier.as_deref().unwrap_or_default());
                 let code = code
                     .filter(|code| code.client == client.id)
@@ -222,7 +240,7 @@ async fn authorize(
         redirect: ask.redirect_uri,
         challenge: ask.code_challenge,
     };
-    authority.codes().insert(code, signed_in);
+    authority.keep(code, signed_in);
     Ok((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
 }
 

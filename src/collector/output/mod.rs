@@ -5,6 +5,8 @@ pub(crate) mod jaeger;
 mod json;
 mod junit;
 mod ocsf;
+pub(crate) mod otlp;
+pub(crate) mod read;
 mod sarif;
 mod table;
 #[cfg(test)]
@@ -20,6 +22,7 @@ use hopseal_correlate::policy::Date;
 use hopseal_correlate::report::Report;
 
 pub(crate) use json::finding;
+pub(crate) use table::clean;
 
 use crate::check::{CheckError, Checked, Gate};
 

@@ -11,7 +11,9 @@ use hopseal_correlate::report::{Group, HopRow, Report, SuppressedRow, TraceRow};
 use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_identity::{Assurance, Basis};
 
-use self::cells::{Cell, Rows, clean};
+pub(crate) use self::cells::clean;
+
+use self::cells::{Cell, Rows};
 use super::{Alike, by_group};
 use crate::check::{Checked, Gate, Minimum};
 

@@ -91,7 +91,10 @@ fn needed(method: &Method, path: &str, query: &str) -> Role {
     let names_somebody = is_of("principal") || is_of("user") || query.split('&').any(is_escaped);
     match method {
         &Method::GET | &Method::HEAD if path.starts_with("/principals") || names_somebody => Role::Auditor,
-        &Method::GET | &Method::HEAD if path == "/api/traces" && jaeger::names_somebody(query) => {
+        &Method::GET | &Method::HEAD
+            if ["/api/traces", "/api/v3/traces", "/api/v3/trace-summaries"].contains(&path)
+                && jaeger::names_somebody(query) =>
+        {
             Role::Auditor
         }
         &Method::GET | &Method::HEAD => Role::Reader,
@@ -189,6 +192,13 @@ mod tests {
                 Role::Auditor,
             ),
             (Method::GET, "/api/traces", "service=*&tag=enduser.id:alice", Role::Auditor),
+            (
+                Method::GET,
+                "/api/v3/traces",
+                "query.attributes=%7B%22enduser.id%22%3A%22alice%22%7D",
+                Role::Auditor,
+            ),
+            (Method::GET, "/api/v3/trace-summaries", "query.serviceName=a", Role::Reader),
             (Method::GET, "/api/traces", "t%61gs=%7B%22enduser.id%22%3A%22alice%22%7D", Role::Auditor),
             (Method::GET, "/api/traces/0af7651916cd43dd8448eb211c80319c", "", Role::Reader),
             (Method::PATCH, "/api/v1/findings/00", "", Role::Admin),

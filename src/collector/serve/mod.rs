@@ -22,6 +22,7 @@ mod budget;
 pub(crate) mod clock;
 mod config;
 mod delivery;
+mod forward;
 mod inflate;
 mod jaeger;
 mod keep;

@@ -17,6 +17,7 @@ use super::alerts::{self, AlertError, Alerts};
 use super::api::{self, Api};
 use super::clock::{Clock, SystemClock};
 use super::config::{self, Config, ConfigError};
+use super::forward::{self, ForwardError, Forwarding};
 use super::jaeger;
 use super::keep::{KeepError, Keeper, PublishError};
 use super::listen::Port;
@@ -67,6 +68,9 @@ pub(crate) enum ServeError {
     /// Nobody can be told of findings.
     #[error(transparent)]
     Alerts(#[from] AlertError),
+    /// Spans cannot be sent on.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
     /// What is kept cannot be opened.
     #[error(transparent)]
     Keep(#[from] KeepError),
@@ -101,9 +105,12 @@ impl ServeError {
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::NotReady { .. } => Exit::Findings,
-            Self::Config(_) | Self::Export(_) | Self::Publish(_) | Self::Alerts(_) | Self::NoAdmin => {
-                Exit::Usage
-            }
+            Self::Config(_)
+            | Self::Export(_)
+            | Self::Publish(_)
+            | Self::Alerts(_)
+            | Self::Forward(_)
+            | Self::NoAdmin => Exit::Usage,
             Self::Output(_)
             | Self::Keep(_)
             | Self::Bind(_)
@@ -185,9 +192,12 @@ where
     keeper.publish(&config.findings)?;
     let keeper = Arc::new(keeper);
     let store: Arc<dyn Store> = keeper.store();
+    let (queue, _forwarder) =
+        config.forward.as_ref().map(|forward| forward::start(forward, &metrics)).transpose()?.unzip();
+    let forwarding = Arc::new(Forwarding { inner: Arc::clone(&keeper), queue });
     let _alerts = Alerts::start(&config.alerts, &store, &clock, &metrics)?;
     let api = Api { store, clock, people };
-    let pages = pages::router(Pages { api: api.clone(), tail: keeper.tail() });
+    let pages = pages::router(Pages { api: api.clone(), tail: keeper.tail(), links: config.links.clone() });
     let api = api::router(api.clone()).merge(jaeger::router(api)).merge(pages);
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Start)?;
     let (end, ended) = channel::<()>();
@@ -204,7 +214,7 @@ where
     };
     let turning = turning.map_err(ServeError::Start)?;
     let served = runtime.block_on(async {
-        let service = Service::bind(config, live, Arc::clone(&keeper), metrics, api).await?;
+        let service = Service::bind(config, live, forwarding, metrics, api).await?;
         let (stop, stopped) = watch::channel(false);
         let reload = Arc::<Notify>::default();
         let addresses: Vec<_> = service.addresses().collect();

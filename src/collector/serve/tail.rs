@@ -94,9 +94,10 @@ impl Tail {
         let new: HashSet<FindingId> = changed.opened.iter().copied().collect();
         // Nobody can read what came before these: it is told as a number.
         let unread = new.len().saturating_sub(KEPT / 2);
+        let not_told = unread + changed.retracted.len().saturating_sub(KEPT / 4);
         let tell = |told| _ = self.told.send(told);
-        if unread > 0 {
-            tell(Told::Missed(unread as u64));
+        if not_told > 0 {
+            tell(Told::Missed(not_told as u64));
         }
         let opened = batch.raised.iter().filter(|finding| new.contains(&finding.id));
         opened.skip(unread).for_each(|finding| tell(Told::Opened(Arc::new(finding.into()))));
@@ -178,6 +179,26 @@ mod tests {
         assert_eq!(summed(&mut slow), (KEPT, 1000 - KEPT as u64));
         tell(&tail, 0..5000);
         assert_eq!(summed(&mut slow), (KEPT / 2, 5000 - KEPT as u64 / 2));
+    }
+
+    /// Guarantees: of findings taken back in one turn, those that are not told are counted as missed.
+    #[test]
+    fn what_is_taken_back_is_told_or_counted() {
+        for (count, expected) in [(KEPT / 4, 0), (KEPT / 4 + 1, 1), (5_000, 5_000 - KEPT as u64 / 4)] {
+            let tail = Tail::default();
+            let mut viewer = tail.watch().expect("a place");
+            let retracted = (0..count as u128).map(|number| FindingId(number.to_be_bytes())).collect();
+            tail.tell(&Batch::default(), &Changed { retracted, ..Changed::default() });
+            let (mut told, mut missed) = (0, 0);
+            while let Ok(one) = viewer.told.try_recv() {
+                match one {
+                    Told::Retracted(_) => told += 1,
+                    Told::Missed(number) => missed += number,
+                    Told::Opened(_) => panic!("none is opened"),
+                }
+            }
+            assert_eq!((told, missed), (count.min(KEPT / 4), expected));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{Example, OwnedService};
 use crate::field::Field;
 use crate::hop::{Hop, HopKind};
 use crate::rule::{Cx, sign_in};
+use crate::who::is_nobody;
 
 /// Sessions kept, over all windows.
 const MAX_SESSIONS: usize = 100_000;
@@ -107,11 +108,8 @@ impl Sessions {
     pub(super) fn observe(&mut self, cx: &Cx<'_>, hop: &Hop<'_>, window: u64) {
         let principal = hop.identity.principal.as_ref();
         let entry = cx.entry(hop);
-        let Some(id) =
-            principal.and_then(|principal| principal.session).or_else(|| entry.get(Field::Session))
-        else {
-            return;
-        };
+        let id = principal.and_then(|principal| principal.session).or_else(|| entry.get(Field::Session));
+        let Some(id) = id.filter(|id| !is_nobody(id)) else { return };
         let here = Example { at: entry.start, trace_id: cx.trace.id, span_id: entry.id };
         let key_of = key(&[b"session", id.as_bytes(), &window.to_le_bytes()]);
         let client = principal.and_then(|principal| principal.client);

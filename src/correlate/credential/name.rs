@@ -85,6 +85,8 @@ const fn endings(last: u8) -> &'static [(&'static str, &'static str, Proof)] {
             ("privatekey", "private_key", Any),
             ("apikey", "api_key", Token),
             ("subscriptionkey", "api_key", Token),
+            ("sharedaccesskey", "access_key", Token),
+            ("accountkey", "access_key", Token),
             ("accesskey", "api_key", Random),
         ],
         _ => &[],

@@ -54,6 +54,14 @@ const PREFIXES: &[Prefixed] = &[
     prefixed("sk-svcacct-", 32, "openai_key"),
 ];
 
+/// The same, of prefixes and keys that hold dots: they are looked for where a word begins. Vault's documentation of tokens;
+/// SendGrid's keys are two parts.
+const DOTTED: &[Prefixed] = &[
+    prefixed("hvs.", 24, "vault_token"),
+    prefixed("hvb.", 24, "vault_token"),
+    prefixed("SG.", 60, "sendgrid_key"),
+];
+
 /// Signatures of tokens that stand in documentation: jwt.io, RFC 7515 and RFC 7519.
 const EXAMPLES: [&str; 3] = [
     "SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
@@ -72,7 +80,19 @@ pub(super) fn of_word(hits: &mut Hits<'_>, word: &str, start: usize) -> bool {
     jwts(hits, word, start);
     paseto(hits, word, start);
     keys(hits, word, start);
+    dotted(hits, word, start);
     hits.found.len() > before
+}
+
+fn dotted(hits: &mut Hits<'_>, word: &str, start: usize) {
+    let is_strong = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
+    let known = DOTTED.iter().find_map(|known| Some((known, word.strip_prefix(known.prefix)?)));
+    if let Some((known, rest)) = known
+        && rest.len() >= known.min
+        && rest.bytes().any(is_strong)
+    {
+        hits.push(known.class, start, start + word.len(), Ground::Form);
+    }
 }
 
 /// Notes the first JWT of `word`, which reaches to the word's end.

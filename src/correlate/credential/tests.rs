@@ -86,6 +86,13 @@ fn credentials() {
         ("span name", "http:/verifylogintoken/2aaa7d4d-faf0-4dea-bdbe-568".to_owned(), "login_token Place"),
         ("url.path", format!("/reset-password/{uuid}"), "password_reset Place"),
         ("auth.token", uuid.to_owned(), "token Place"),
+        ("x", format!("hvs.{}", "aB3d".repeat(8)), "vault_token Form"),
+        ("x", format!("key SG.{}.{}", "aB3dE6".repeat(4), "k1M4".repeat(11)), "sendgrid_key Form"),
+        (
+            "x",
+            "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=aB3dE6gH9k1M4oP7rS0tUaB3dE6gH9k1M4oP7rS0tU==;x=y".to_owned(),
+            "access_key Name",
+        ),
         ("app.password", "hunter2".to_owned(), "password Name"),
         ("http.request.header.baggage", format!("a=b,access_token={uuid},c=d"), "access_token Name"),
         ("hopseal.seal", token.clone(), "jwt Form"),

@@ -64,7 +64,7 @@ fn finding(cx: &Cx<'_>, hop: &Hop<'_>, write: SpanIx) -> Option<Finding> {
     let capability = cx.capability(hop);
     let is_unknown = hop.identity.assurance == Assurance::Unknown;
     // A service that never shows an identity may well have one: that is a gap of coverage.
-    if (capability == Capability::Never && is_unknown) || hop.outcome == Outcome::Rejected {
+    if (capability == Capability::Never && is_unknown) || writes::was_turned_away(cx, hop) {
         return None;
     }
     let span = cx.trace.span(write);
@@ -75,6 +75,9 @@ fn finding(cx: &Cx<'_>, hop: &Hop<'_>, write: SpanIx) -> Option<Finding> {
         .evidence("write_service", span.service.name)
         .evidence("write_span", span.id.to_string())
         .message(format!("`{}` changed something for nobody", hop.service.name));
+    if hop.outcome == Outcome::Rejected {
+        finding = finding.unsure(Confidence::Likely, writes::REJECTED_YET_CHANGED);
+    }
     if capability != Capability::Operation && is_unknown {
         finding = finding.unsure(
             Confidence::Likely,

@@ -80,7 +80,7 @@ fn fault(cx: &Cx<'_>, hop: &Hop<'_>, span: &Span<'_>) -> Option<Fault> {
         }
         return told_here(fault).then(|| Fault { word: fault.as_str(), seen_by: "this check", member: None });
     }
-    let reverified = hop.identity.seal == Some(SealVerdict::Valid);
+    let reverified = matches!(hop.identity.seal, Some(SealVerdict::Valid { .. }));
     if let Some(word) = span.get(Field::SealError) {
         let fault = SealFault::parse(word);
         // What was valid all along can only have been beside the wrong credential, or by the wrong service.

@@ -61,6 +61,14 @@ impl<'a> IdShape<'a> {
         self.form == Form::Email
     }
 
+    /// Whether the two name different spaces, as `user:1234` and `admin:1234` do.
+    pub(super) fn is_in_another_space(&self, other: &Self) -> bool {
+        !self.prefix.is_empty()
+            && !other.prefix.is_empty()
+            && self.form != Form::Uuid
+            && !self.prefix.eq_ignore_ascii_case(other.prefix)
+    }
+
     /// Whether both may well be one id: equal but for case, dashes of a UUID, a prefix or a mail domain.
     pub(super) fn may_be(&self, other: &Self) -> bool {
         /// A shorter rest than this, under two prefixes, tells nothing: `user:1` is not `app:1`.

@@ -2,7 +2,7 @@
 
 use hopseal_identity::Assurance;
 
-use super::{Check, Cx, Needs, Quiet, Rule, Spec};
+use super::{Check, Cx, Needs, Quiet, Rule, Spec, writes};
 use crate::catalogue::Capability;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::{Hop, HopKind, Outcome};
@@ -32,7 +32,7 @@ const MOST_BETWEEN: usize = 16;
 
 fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     if !matches!(hop.identity.assurance, Assurance::Unknown | Assurance::Anonymous)
-        || hop.outcome == Outcome::Rejected
+        || writes::was_turned_away(cx, hop)
     {
         return;
     }
@@ -79,6 +79,9 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
             "this operation has never shown an identity, only others of the service have",
         );
     }
+    if hop.outcome == Outcome::Rejected {
+        finding = finding.unsure(Confidence::Likely, writes::REJECTED_YET_CHANGED);
+    }
     if hop.outcome == Outcome::Failed {
         // Its retry may be lost without a trace of it, so that only the attempt is left to see.
         finding = finding.unsure(
@@ -117,6 +120,16 @@ mod tests {
             (
                 "turned away",
                 "gw SERVER GET / user.id=alice\n  gw CLIENT GET\n    orders SERVER GET /orders http.response.status_code=401",
+                &[],
+            ),
+            (
+                "not found, and yet something was changed",
+                "gw SERVER GET / user.id=alice\n  gw CLIENT GET\n    orders SERVER GET /orders http.response.status_code=404\n      orders CLIENT q db.operation.name=INSERT",
+                &["3: high likely"],
+            ),
+            (
+                "turned away, which was written down",
+                "gw SERVER GET / user.id=alice\n  gw CLIENT GET\n    orders SERVER GET /orders http.response.status_code=403\n      orders CLIENT q db.operation.name=INSERT",
                 &[],
             ),
             (

@@ -1,11 +1,15 @@
 //! F04: the caller's user became another user.
 
+use hopseal_identity::Actor;
+
 use super::id_shape::IdShape;
 use super::named::{self, MOST, Named};
-use super::{Check, Cx, Needs, Rule, Spec, sign_in};
+use super::{Check, Cx, EXPLAINED, Needs, Quiet, Rule, Spec, sign_in};
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::{Hop, HopKind};
+use crate::survey::Known;
+use crate::who::Principal;
 
 pub(super) const SPEC: Spec = Spec {
     number: "F04",
@@ -18,9 +22,12 @@ pub(super) const SPEC: Spec = Spec {
           lawfully acts for another, exchange the token so that `act` says so (RFC 8693 section 4.1).",
     quieting: "List ids that are one person under `aliases`, each with its issuer.",
     maps: &["OWASP API1:2023", "OWASP API2:2023", "CWE-287", "CWE-863", "T1134"],
-    quiet: &[],
+    quiet: &[Quiet::Explained],
     check: Check::Hop(check),
 };
+
+const OTHER_SPACE: &str =
+    "one key, and ids that differ in what stands in front: of two kinds of ids, or spelled in two ways";
 
 /// What two hops say of one another.
 enum Compared {
@@ -59,13 +66,10 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
             Compared::Incomparable => {}
         }
     }
-    let Some((above, confidence, why)) = differing else { return };
-    if named::at(cx, above).any(|id| named::has_actor(hop, &id.shape()))
-        || comes_by_link(cx, hop)
-        || sign_in::between(cx, above, hop, sign_in::is_sign_in)
-    {
+    let Some((above, confidence, why)) = differing else {
+        found.extend(by_link(cx, hop, here));
         return;
-    }
+    };
     let entry = cx.entry(hop);
     let mut finding = cx
         .finding(Rule::IdentitySwapped, hop)
@@ -80,6 +84,13 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
         ));
     if let Some(why) = why {
         finding = finding.unsure(confidence, why);
+    }
+    if let Some(what) = explained(cx, above, hop) {
+        finding = finding.evidence(EXPLAINED, what);
+    }
+    if cx.trace.grade.conflicts > 0 {
+        finding = finding
+            .unsure(Confidence::Likely, "spans of this trace arrived with different contents under one id");
     }
     if hop.caller != Some(above.ix) {
         finding = finding.unsure(
@@ -96,6 +107,61 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     found.push(finding);
 }
 
+/// What in the trace makes it lawful that another user acts here.
+fn explained(cx: &Cx<'_>, above: &Hop<'_>, hop: &Hop<'_>) -> Option<&'static str> {
+    if named::at(cx, above).any(|id| named::has_actor(hop, &id.shape())) {
+        return Some("actor");
+    }
+    if comes_by_link(cx, hop) {
+        return Some("linked message");
+    }
+    sign_in::between(cx, above, hop, sign_in::signs_in).then_some("login or token exchange")
+}
+
+/// A message that was sent for one user, and is worked on for another.
+fn by_link(cx: &Cx<'_>, hop: &Hop<'_>, here: &Principal<'_>) -> Option<Finding> {
+    if hop.kind != HopKind::Messaging || hop.links.is_empty() || cx.nearest_identified(hop).is_some() {
+        return None;
+    }
+    let mut sent_for = None;
+    for link in hop.links.iter().take(MOST) {
+        let sender = cx.sender(link)?;
+        let principal = sender.principal.filter(Known::is_user)?;
+        let (issuer, _, id) = principal.key();
+        if named::at(cx, hop).any(|here| are_one(cx, hop, id, here.id)) {
+            return None;
+        }
+        sent_for = Some((sender, principal, issuer, id));
+    }
+    let (sender, principal, issuer, id) = sent_for?;
+    let mut finding = cx
+        .finding(Rule::IdentitySwapped, hop)
+        .evidence("before_service", sender.service)
+        .evidence("here_key", keys(cx, hop))
+        .message(format!(
+            "`{}` sent the message for one user, `{}` works on it for another",
+            sender.service, hop.service.name
+        ))
+        .unsure(
+            Confidence::Likely,
+            "the two hops are joined by a link, which says that one led to the other, not how",
+        );
+    finding.before = Some(principal.to_who());
+    if issuer.is_some() != here.issuer.is_some() || issuer != here.issuer {
+        finding = finding.unsure(
+            Confidence::Hint,
+            "the ids may be from two issuers, which may know one user under two ids",
+        );
+    } else if !IdShape::of(id).is_alike(&IdShape::of(here.id)) {
+        finding = finding.unsure(Confidence::Hint, "the two hops spell ids differently");
+    }
+    let is_actor = |actor: &Actor<'_>| IdShape::of(actor.id).may_be(&IdShape::of(id));
+    if here.actors.iter().any(is_actor) {
+        finding = finding.evidence(EXPLAINED, "actor");
+    }
+    Some(finding)
+}
+
 /// Whether the span that began the frame is missing: what its inner spans name may be whose data it is.
 fn is_torn(hop: &Hop<'_>) -> bool {
     hop.kind == HopKind::Origin && hop.caller_missing
@@ -107,7 +173,12 @@ fn compared(cx: &Cx<'_>, above: &Hop<'_>, hop: &Hop<'_>) -> Compared {
     for before in named::at(cx, above).take(MOST) {
         for here in named::at(cx, hop).take(MOST) {
             if are_one(cx, hop, before.id, here.id) {
-                return Compared::Same;
+                let is_alias = cx.policy.is_alias(issuer(hop).unwrap_or(""), before.id, here.id);
+                if before.key != here.key || is_alias || !before.shape().is_in_another_space(&here.shape()) {
+                    return Compared::Same;
+                }
+                best = best.or(Some((Confidence::Hint, Some(OTHER_SPACE))));
+                continue;
             }
             if let Some(differ) = differ(before, here)
                 && best.is_none_or(|best| differ.0 > best.0)
@@ -203,6 +274,9 @@ mod tests {
             ("user.id=42", "user.name=alice", &[]),
             ("user.id=42", &format!("enduser.id={UUID}"), &[]),
             // Perhaps two users.
+            ("user.id=acme|10001", "user.id=globex|10001", &["3: high hint"]),
+            ("user.id=user:1234", "user.id=admin:1234", &["3: high hint"]),
+            ("user.id=alice", "user.id=undefined", &[]),
             ("user.id=42", "user.id=alice", &["3: high hint"]),
             ("user.id=alice", "enduser.id=bob", &["3: high hint"]),
             (&format!("user.uuid={UUID}"), &format!("user.id={OTHER}"), &["3: high hint"]),
@@ -259,6 +333,52 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_is_linked_to() {
+        for (sent, worked, expected) in [
+            ("user.id=alice", "user.id=mallory", &["3: high likely"][..]),
+            ("user.id=alice", "user.id=Alice", &[]),
+            ("user.id=alice", "", &[]),
+            ("", "user.id=mallory", &[]),
+            ("user.id=alice", "user.id=5f7c8ec7c33c6c004bba", &["3: high hint"]),
+            ("user.id=alice", "user.id=mallory hopseal.actors=user:alice", &[]),
+        ] {
+            let trace = format!(
+                "gw SERVER GET / {sent}\n  gw PRODUCER publish a\nw CONSUMER process a {worked} @link=2"
+            );
+            assert_eq!(found(Rule::IdentitySwapped, &trace), expected, "{sent} {worked}");
+        }
+    }
+
+    #[test]
+    fn what_explains_it_is_listed() {
+        let trace = |between: &str| {
+            format!(
+                "gw SERVER GET / user.id=u-1\n{between}  gw CLIENT GET @start=9\n    orders SERVER GET /orders user.id=u-2"
+            )
+        };
+        for (between, expected) in [
+            ("", None),
+            ("  gw INTERNAL validate token\n", None),
+            ("  gw INTERNAL middleware - authenticate\n", None),
+            ("  gw CLIENT GET http.request.method=GET url.full=https://a.example.org/users/7/token\n", None),
+            (
+                "  gw CLIENT POST http.request.method=POST url.full=https://idp.example.org/oauth2/token\n",
+                Some("login or token exchange"),
+            ),
+        ] {
+            let verdict = crate::testing::judge(&trace(between), &Default::default());
+            let mut quieted =
+                verdict.suppressed.iter().filter(|quieted| quieted.finding.rule == Rule::IdentitySwapped);
+            let why = quieted
+                .next()
+                .and_then(|quieted| quieted.finding.evidence.get(EXPLAINED).map(String::as_str));
+            assert_eq!(why, expected, "{between}");
+            let stands = verdict.findings.iter().any(|finding| finding.rule == Rule::IdentitySwapped);
+            assert_eq!(stands, expected.is_none(), "{between}");
+        }
+    }
+
+    #[test]
     fn whole_traces() {
         for (name, trace, expected) in [
             (
@@ -294,7 +414,7 @@ mod tests {
             (
                 "the hop above spells ids its own way, the one above that does not",
                 "gw SERVER GET / user.id=u-10001\n  gw CLIENT GET\n    a SERVER GET /a user.id=acct-10001\n      a CLIENT GET\n        b SERVER GET /b user.id=u-10002",
-                &["5: high likely"],
+                &["3: high hint", "5: high likely"],
             ),
             (
                 "an inner span names whose data it is",

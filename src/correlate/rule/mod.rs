@@ -170,6 +170,9 @@ impl<'a> Cx<'a> {
 /// Name of the evidence that the policy declares what was found; its text names the key of the policy.
 pub(crate) const DECLARED: &str = "declared";
 
+/// Name of the evidence that the trace itself makes it lawful; its text says what does.
+pub(crate) const EXPLAINED: &str = "explained_by";
+
 /// A way a finding of a rule can be quieted besides the policy's own conditions; see `suppress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quiet {
@@ -195,6 +198,8 @@ pub enum Quiet {
     OpenWrite,
     /// The policy declares it, as the rule found out: its finding has the evidence [`DECLARED`].
     Declared,
+    /// The trace itself makes it lawful, as the rule found out: its finding has the evidence [`EXPLAINED`].
+    Explained,
 }
 
 impl Quiet {
@@ -212,6 +217,9 @@ impl Quiet {
             Self::Incomplete => "hops whose evidence may stand on a span that lost its place (`incomplete`)",
             Self::OpenWrite => "routes on which strangers write by nature: carts, telemetry (`open_write`)",
             Self::Declared => "what the policy declares (`declared`)",
+            Self::Explained => {
+                "what a login, a token exchange or an actor in the trace makes lawful (`explained`)"
+            }
         }
     }
 }

@@ -103,4 +103,10 @@ mod tests {
             assert_eq!(session(hops), expected, "{name}");
         }
     }
+
+    #[test]
+    fn no_id_is_no_session() {
+        let text = "gw SERVER GET / session.id=null user.id=al @trace=1\ngw SERVER GET / session.id=null user.id=bo @start=2 @trace=2";
+        assert_eq!(found_across(Rule::SessionMultiPrincipal, text), [""; 0]);
+    }
 }

@@ -42,14 +42,33 @@ fn ends_in(text: &str, words: &[&str]) -> bool {
     })
 }
 
+/// What a route may be called and the name of a span may not: so is called what checks a token, too.
+const VAGUE: [&str; 4] = ["authenticate", "authorize", "reauthenticate", "token"];
+
 fn asks_for(span: &Span<'_>, words: &[&str]) -> bool {
-    let asked = path(span).or_else(|| span.get(Field::RpcMethod)).unwrap_or(span.name);
-    ends_in(asked.trim_end_matches('/'), words)
+    match path(span).or_else(|| span.get(Field::RpcMethod)) {
+        Some(asked) => ends_in(asked.trim_end_matches('/'), words),
+        None => is_called(span.name, words),
+    }
+}
+
+/// Whether a span says by its name alone that it asks for that: the name is a path, or one of the words and no more.
+fn is_called(name: &str, words: &[&str]) -> bool {
+    let last = name.rsplit(' ').next().filter(|last| last.contains('/'));
+    last.is_some_and(|path| ends_in(path.trim_end_matches('/'), words))
+        || words.iter().any(|word| name.eq_ignore_ascii_case(word) && !VAGUE.contains(word))
 }
 
 /// Whether a span asks for another token, or logs someone in.
 pub(super) fn is_sign_in(span: &Span<'_>) -> bool {
     asks_for(span, &SIGN_IN)
+}
+
+/// The same of a request that may change who is acting: none that only reads.
+pub(super) fn signs_in(span: &Span<'_>) -> bool {
+    const NO_CHANGE: [&str; 4] = ["DELETE", "GET", "HEAD", "OPTIONS"];
+    let is_none = |method: &str| NO_CHANGE.iter().any(|none| method.eq_ignore_ascii_case(none));
+    is_sign_in(span) && !span.get(Field::HttpMethod).is_some_and(is_none)
 }
 
 /// Whether a span begins or ends somebody's session.
@@ -105,6 +124,12 @@ mod tests {
             ("a SERVER GET /logins http.route=/logins", false),
             ("a CLIENT sts/AssumeRole rpc.method=AssumeRole", true),
             ("a INTERNAL token exchange", true),
+            ("a INTERNAL validate token", false),
+            ("a INTERNAL db.save token", false),
+            ("a INTERNAL middleware - authenticate", false),
+            ("a INTERNAL authenticate", false),
+            ("a INTERNAL check login", false),
+            ("a INTERNAL POST /oauth2/token", true),
             ("a INTERNAL tokenize", false),
             ("a SERVER GET /exchange http.route=/exchange", false),
         ] {

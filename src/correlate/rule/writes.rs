@@ -3,7 +3,7 @@
 use super::named::MOST;
 use super::{Cx, sign_in};
 use crate::field::Field;
-use crate::hop::{Hop, path_of};
+use crate::hop::{Hop, Outcome, path_of};
 use crate::record::Span;
 use crate::sink::SpanKind;
 use crate::trace::SpanIx;
@@ -34,6 +34,13 @@ const VERBS: [&str; 16] = [
     "upsert",
 ];
 
+/// Commands of Redis that write, as whole words.
+const REDIS: [&str; 24] = [
+    "append", "decr", "decrby", "del", "getdel", "getset", "hdel", "hincrby", "hmset", "hset", "incr",
+    "incrby", "lpush", "mset", "publish", "rename", "rpush", "sadd", "set", "setex", "setnx", "unlink",
+    "xadd", "zadd",
+];
+
 /// GenAI operations whose POST asks a model and changes nothing.
 const INFERENCE: [&str; 5] = ["chat", "embeddings", "generate_content", "retrieval", "text_completion"];
 
@@ -56,6 +63,24 @@ pub(super) fn is_write(cx: &Cx<'_>, ix: SpanIx) -> bool {
 /// The first write in the frame of a hop.
 pub(crate) fn in_frame(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<SpanIx> {
     cx.hops.frame(hop.ix).iter().copied().take(MOST).find(|ix| is_write(cx, *ix))
+}
+
+/// Why a finding about a request that was answered with an error is not certain.
+pub(super) const REJECTED_YET_CHANGED: &str =
+    "the request was answered with an error, and yet something was changed";
+
+/// Whether a request was turned away. A service says so itself, and is not believed where it changed something all the same,
+/// unless it says that the caller was not let in: that is often written down.
+pub(super) fn was_turned_away(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
+    let not_let_in = || {
+        let entry = cx.entry(hop);
+        matches!(entry.get(Field::HttpStatus), Some("401" | "403" | "407"))
+            || matches!(
+                entry.get(Field::RpcStatus),
+                Some("7" | "16" | "PERMISSION_DENIED" | "UNAUTHENTICATED")
+            )
+    };
+    hop.outcome == Outcome::Rejected && (not_let_in() || in_frame(cx, hop).is_none())
 }
 
 /// By span: the first write at it or below it.
@@ -130,7 +155,21 @@ fn statement_writes(span: &Span<'_>) -> bool {
             .skip(1)
             .any(|word| ["insert", "update", "delete"].iter().any(|verb| word.eq_ignore_ascii_case(verb)));
     }
-    VERBS.iter().any(|known| verb.get(..known.len()).is_some_and(|head| head.eq_ignore_ascii_case(known)))
+    let is_known = |verb: &str| {
+        VERBS.iter().any(|known| verb.get(..known.len()).is_some_and(|head| head.eq_ignore_ascii_case(known)))
+    };
+    let in_redis = || {
+        span.get(Field::DbSystem).is_some_and(|system| system.eq_ignore_ascii_case("redis"))
+            && REDIS.iter().any(|known| verb.eq_ignore_ascii_case(known))
+    };
+    is_known(verb) || in_redis() || later_statements(span).any(is_known)
+}
+
+/// The first words of statements behind the first: some drivers send several at once.
+fn later_statements<'t>(span: &Span<'t>) -> impl Iterator<Item = &'t str> {
+    const MOST: usize = 64;
+    let statements = span.get(Field::DbQuery).into_iter().flat_map(|text| text.split(';').skip(1).take(MOST));
+    statements.filter_map(|statement| statement.split_whitespace().next())
 }
 
 /// Whether a request changes something at a host that is neither inside nor answers in this trace.

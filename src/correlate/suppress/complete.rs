@@ -1,7 +1,7 @@
 //! What a lost span would have changed. Our own gaps must never look like gaps of identity.
 
 use crate::field::Field;
-use crate::hop::{Hop, HopKind};
+use crate::hop::{Hop, HopIx, HopKind};
 use crate::rule::Cx;
 
 /// Work without its caller that is looked at for one hop; of a trace with more, little is there to judge.
@@ -25,8 +25,21 @@ pub(super) fn may_be_elsewhere(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
         && strays(cx, hop).any(|stray| stray.identity.assurance.is_identified())
 }
 
-/// Why what the hop does not show may yet have been there.
-pub(super) fn doubt(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<String> {
+/// What is in doubt of the hop that was asked about last: findings of one hop follow each other, and may be many.
+#[derive(Debug, Default)]
+pub(crate) struct Doubt(Option<(HopIx, Option<String>)>);
+
+impl Doubt {
+    /// Why what the hop does not show may yet have been there.
+    pub(super) fn of(&mut self, cx: &Cx<'_>, hop: &Hop<'_>) -> Option<String> {
+        if self.0.as_ref().is_none_or(|(last, _)| *last != hop.ix) {
+            self.0 = Some((hop.ix, doubt(cx, hop)));
+        }
+        self.0.as_ref().and_then(|(_, doubt)| doubt.clone())
+    }
+}
+
+fn doubt(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<String> {
     let dropped = cx.frame(hop).fold(0_u32, |sum, span| sum.saturating_add(span.dropped));
     if dropped > 0 {
         return Some(format!("the sender dropped {dropped} attributes, events or links of this hop's spans"));

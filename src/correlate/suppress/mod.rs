@@ -11,7 +11,9 @@ mod route;
 use crate::finding::{Confidence, Finding};
 use crate::hop::{Hop, Outcome};
 use crate::policy::{Allowance, Date, Policy, Unevaluated};
-use crate::rule::{Cx, DECLARED, Quiet};
+use crate::rule::{Cx, DECLARED, EXPLAINED, Quiet};
+
+pub(crate) use complete::Doubt;
 
 /// Why a finding was quieted: the closed list of the outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,11 +38,13 @@ pub enum Reason {
     OpenWrite,
     /// The policy declares what was found.
     Declared,
+    /// The trace itself makes it lawful: a login, a token exchange, an actor.
+    Explained,
 }
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Static,
         Self::Health,
         Self::Public,
@@ -51,6 +55,7 @@ impl Reason {
         Self::Incomplete,
         Self::OpenWrite,
         Self::Declared,
+        Self::Explained,
     ];
 
     /// The word of the outputs.
@@ -67,6 +72,7 @@ impl Reason {
             Self::Incomplete => "incomplete",
             Self::OpenWrite => "open_write",
             Self::Declared => "declared",
+            Self::Explained => "explained",
         }
     }
 }
@@ -89,11 +95,15 @@ pub(crate) fn settle(
     cx: &Cx<'_>,
     hop: Option<&Hop<'_>>,
     finding: &mut Finding,
+    doubt: &mut Doubt,
     notes: &mut Vec<Unevaluated>,
 ) -> Option<Quieted> {
     let quiet = finding.rule.spec().quiet;
     if quiet.contains(&Quiet::Declared) && finding.evidence.contains_key(DECLARED) {
         return Some(Quieted { reason: Reason::Declared, expires: None });
+    }
+    if quiet.contains(&Quiet::Explained) && finding.evidence.contains_key(EXPLAINED) {
+        return Some(Quieted { reason: Reason::Explained, expires: None });
     }
     let by_rule = hop.map_or(Err(None), |hop| quieted_by(cx, hop, quiet));
     let expired = match by_rule {
@@ -107,7 +117,7 @@ pub(crate) fn settle(
         say_expired(finding, reason, date);
     }
     if quiet.contains(&Quiet::Incomplete)
-        && let Some(why) = hop.and_then(|hop| complete::doubt(cx, hop))
+        && let Some(why) = hop.and_then(|hop| doubt.of(cx, hop))
     {
         finding.confidence = finding.confidence.min(Confidence::Likely);
         finding.why_not_sure.push(why);
@@ -159,6 +169,7 @@ pub(crate) fn quieted_by(
             Quiet::OpenWrite => (Reason::OpenWrite, always(route::is_open_write(cx.entry(hop)))),
             // Only a finding can say so.
             Quiet::Declared => (Reason::Declared, Allowance::None),
+            Quiet::Explained => (Reason::Explained, Allowance::None),
         };
         match allowance {
             Allowance::Holds(expires) => return Ok(Quieted { reason, expires }),

@@ -1,7 +1,8 @@
 //! What a route says of itself: static files, health, and what is public by nature.
 //!
 //! Where the server names the route it took, that is believed and not the path, which the caller chooses; the path
-//! counts where no route is named, or one that takes everything.
+//! counts where no route is named, or one that takes everything. A path that servers read in different ways, with `;`, `..`,
+//! empty segments or escapes, is of no convention.
 
 use std::borrow::Cow;
 
@@ -66,8 +67,8 @@ const PROBES: [&str; 7] = [
     "Envoy/HC",
 ];
 
-/// Last segments of routes that nobody can be logged in for.
-const PUBLIC: [&str; 19] = [
+/// Last segments of routes that nobody can be logged in for, when they are read or posted to.
+const PUBLIC: [&str; 18] = [
     "login",
     "log-in",
     "signin",
@@ -85,12 +86,14 @@ const PUBLIC: [&str; 19] = [
     "favicon.ico",
     "jwks",
     "jwks.json",
-    "certs",
     "openid-configuration",
 ];
 
 /// Segments that make a `callback`, `token` or `authorize` below them part of a login.
 const LOGIN: [&str; 8] = ["oauth", "oauth2", "oidc", "openid-connect", "auth", "sso", "saml", "connect"];
+
+/// Segments of routes for people of the house.
+const INSIDE: [&str; 6] = ["admin", "administration", "console", "internal", "manage", "management"];
 
 /// Last segments of routes on which strangers write. A cart by its id is someone's; `/cart` is that of whoever asks.
 const OPEN_WRITES: [&str; 7] = ["basket", "beacon", "cart", "collect", "csp-report", "rum", "telemetry"];
@@ -103,8 +106,26 @@ fn asked<'t>(span: &Span<'t>) -> &'t str {
     let route = span.get(Field::HttpRoute);
     match route {
         Some(route) if !takes_everything(route) => route,
-        _ => path(span).or(route).unwrap_or(""),
+        _ => path(span).map(plain).or(route).unwrap_or(""),
     }
+}
+
+/// A path, unless it can be read in more than one way: then one of no convention.
+fn plain(path: &str) -> &str {
+    const NONE: &str = "/?";
+    const ESCAPED: [&str; 6] = ["%00", "%25", "%2e", "%2f", "%3b", "%5c"];
+    let escapes =
+        || path.char_indices().filter(|(_, c)| *c == '%').filter_map(|(at, _)| path.get(at..at + 3));
+    let is_odd = path.contains([';', '\\'])
+        || path.contains("//")
+        || path.split('/').any(|part| part == "..")
+        || escapes().any(|escape| ESCAPED.iter().any(|odd| odd.eq_ignore_ascii_case(escape)));
+    if is_odd { NONE } else { path }
+}
+
+/// Whether the server names the route, so that a convention rests on more than the caller's word.
+fn is_routed(span: &Span<'_>) -> bool {
+    span.get(Field::HttpRoute).is_some_and(|route| !takes_everything(route)) || span.has(Field::RpcMethod)
 }
 
 /// The path asked for: the URL's, or a name that looks like one.
@@ -206,24 +227,47 @@ fn is_public(span: &Span<'_>) -> bool {
     let lower = asked(span).to_ascii_lowercase();
     let segments = segments(&lower);
     let Some((last, before)) = segments.split_last() else { return false };
-    if segments.first() == Some(&".well-known") || PUBLIC.contains(last) {
-        return true;
+    let method = method(span);
+    let posts = method.as_deref() == Some("POST");
+    if !posts && !reads(span) {
+        return false;
+    }
+    if segments.first() == Some(&".well-known") {
+        return !posts;
     }
     let below = |words: &[&str]| before.iter().any(|segment| words.contains(segment));
     match *last {
-        "callback" | "token" | "authorize" => below(&LOGIN) || below(&["login"]),
-        // Who calls a webhook proves itself by a signature over the body, which no span shows.
-        "webhook" | "webhooks" => true,
-        _ => below(&["webhook", "webhooks"]) && method(span).as_deref() == Some("POST"),
+        // An administrator registers others, and somebody's devices.
+        "register" => !below(&INSIDE) && !before.iter().any(|segment| is_parameter(segment)),
+        "callback" | "certs" | "token" | "authorize" => below(&LOGIN) || below(&["login"]),
+        last if PUBLIC.contains(&last) => true,
+        _ => posts && is_delivery(&segments),
     }
 }
 
-/// Whether strangers write here by nature.
+/// Whether it is where others deliver to. They prove themselves by a signature over the body, which no span shows. What stands
+/// deeper below, or among what administrators do, manages deliveries.
+fn is_delivery(segments: &[&str]) -> bool {
+    const DEEPEST: usize = 2;
+    let at = segments.iter().position(|segment| matches!(*segment, "webhook" | "webhooks"));
+    at.is_some_and(|at| segments.len() - at <= 1 + DEEPEST)
+        && !segments.iter().any(|segment| INSIDE.contains(segment))
+}
+
+/// Whether a segment of a route stands for any.
+fn is_parameter(segment: &str) -> bool {
+    segment.starts_with([':', '{', '<', '*'])
+}
+
+/// Whether strangers write here by nature. Where no route is named, only what stands near the root: whatever is called by the
+/// caller may end in such a word.
 pub(super) fn is_open_write(span: &Span<'_>) -> bool {
     let lower = asked(span).to_ascii_lowercase();
-    let path = lower.trim_end_matches('/');
-    OPEN_WRITES.contains(&path.rsplit('/').next().unwrap_or(""))
-        || OTLP.iter().any(|otlp| path.ends_with(otlp))
+    let segments = segments(&lower);
+    let Some((last, before)) = segments.split_last() else { return false };
+    let near_root = || before.iter().all(|segment| PREFIXES.contains(segment) || is_version(segment));
+    (OPEN_WRITES.contains(last) && (is_routed(span) || near_root()))
+        || OTLP.iter().any(|otlp| lower.trim_end_matches('/').ends_with(otlp))
 }
 
 /// What the policy says of a request, by its route and by its path.

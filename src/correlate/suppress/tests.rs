@@ -67,6 +67,22 @@ fn what_a_route_says_of_itself() {
         ("POST http.request.method=POST url.path=/webhooks/stripe", "public"),
         ("GET url.path=/webhooks/stripe", "stands likely"),
         ("GET url.path=/robots.txt", "static"),
+        ("POST http.request.method=POST url.path=/register", "public"),
+        ("PUT http.request.method=PUT url.path=/register", "stands likely"),
+        ("POST http.request.method=POST http.route=/admin/users/register", "stands likely"),
+        ("POST http.request.method=POST http.route=/devices/{id}/register", "stands likely"),
+        ("GET url.path=/realms/shop/protocol/openid-connect/certs", "public"),
+        ("GET url.path=/internal/certs", "stands likely"),
+        ("POST http.request.method=POST url.path=/hooks/webhook", "public"),
+        ("DELETE http.request.method=DELETE url.path=/webhooks/1", "stands likely"),
+        ("POST http.request.method=POST url.path=/api/admin/webhooks", "stands likely"),
+        ("POST http.request.method=POST url.path=/webhooks/1/secret/rotate", "stands likely"),
+        // Paths that servers read in different ways.
+        ("GET url.path=/admin;/healthz", "stands likely"),
+        ("GET url.path=/.well-known/../admin", "stands likely"),
+        ("GET url.path=/admin%2fhealthz", "stands likely"),
+        ("GET url.path=/admin//healthz", "stands likely"),
+        ("GET url.path=/app/ma%20in.js", "static"),
     ] {
         let found = outcome(Rule::NeverEstablished, &anonymous(words), &Policy::default());
         assert_eq!(found, [expected], "{words}");

@@ -77,7 +77,10 @@ impl Identity<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealVerdict {
     /// It is valid and bound to this trace.
-    Valid,
+    Valid {
+        /// Whether it was made with a key of the very service that shows it.
+        by_itself: bool,
+    },
     /// It is not.
     Broken(SealFault),
 }
@@ -88,6 +91,8 @@ pub(crate) struct Judges<'a> {
     pub(crate) is_proxy: &'a dyn Fn(&Span<'_>) -> bool,
     /// Whether an attribute under this key on this span comes from a proxy that the policy declares.
     pub(crate) proxy: &'a dyn Fn(&Span<'_>, KeyId) -> bool,
+    /// Whether a key is that of a request header, which the caller wrote.
+    pub(crate) header: &'a dyn Fn(KeyId) -> bool,
     /// The seal on this span, checked again, if keys are at hand.
     pub(crate) seal: &'a dyn Fn(&Span<'_>) -> Option<SealVerdict>,
 }
@@ -116,13 +121,21 @@ const ANY: u128 = Field::Sub.bit()
     | Field::Assurance.bit()
     | Field::SecurityEvent.bit();
 
-/// Values that say that nobody is logged in.
-const NOBODY: [&str; 6] =
-    ["anonymous", "anonymousUser", "anonymous_user", "guest", "unauthenticated", "nobody"];
+/// Values that say that nobody is logged in, in any case of letters.
+const NOBODY: [&str; 7] =
+    ["anonymous", "anonymous-user", "anonymous_user", "anonymoususer", "guest", "nobody", "unauthenticated"];
 
-/// Whether an id says that nobody is logged in.
+/// What stands where programs put an id and have none, in any case of letters.
+const NO_ID: [&str; 11] =
+    ["-", "(null)", "<nil>", "[object object]", "n/a", "nan", "nil", "none", "null", "undefined", "unknown"];
+
+fn is_one_of(id: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| id.eq_ignore_ascii_case(word))
+}
+
+/// Whether an id names nobody: it says that nobody is logged in, or stands for none.
 pub(crate) fn is_nobody(id: &str) -> bool {
-    NOBODY.contains(&id)
+    id.len() <= 15 && (is_one_of(id, &NOBODY) || is_one_of(id, &NO_ID))
 }
 
 /// The spans of a frame, the entry span first, then the rest in order of time.
@@ -171,22 +184,26 @@ pub(crate) fn identity<'t>(spans: &[&Span<'t>], judges: &Judges<'_>) -> Identity
     if let Some(identity) = crate_evidence(frame, judges) {
         return identity;
     }
-    let (mut named, mut nobody) = (None, false);
+    let (mut named, mut in_header, mut nobody) = (None, None, false);
     for field in NAMES {
         for (span, entry) in frame.entries(field) {
             if is_nobody(entry.text) {
-                nobody = true;
-            } else if named.is_none() {
-                named = Some((span, entry));
+                nobody |= is_one_of(entry.text, &NOBODY);
+            } else if !(judges.header)(entry.key) {
+                named = named.or(Some((span, entry)));
+            } else if in_header.is_none() || (judges.proxy)(span, entry.key) {
+                in_header = Some((span, entry));
             }
         }
     }
     let framework = framework(frame);
-    if let Some((span, entry)) = named {
-        let by_proxy = (judges.proxy)(span, entry.key);
+    let by_proxy = |(span, entry): (&Span<'_>, Entry<'_>)| (judges.proxy)(span, entry.key);
+    // What the caller wrote is no match for what the service found out.
+    let in_header = in_header.filter(|header| framework != Some(false) || by_proxy(*header));
+    if let Some((span, entry)) = named.or(in_header) {
         let (assurance, method) = match framework {
-            _ if by_proxy => (Assurance::Verified, Some("proxy")),
-            Some(true) => (Assurance::Verified, Some("framework")),
+            _ if by_proxy((span, entry)) => (Assurance::Verified, Some("proxy")),
+            Some(true) if named.is_some() => (Assurance::Verified, Some("framework")),
             _ => (Assurance::Asserted, None),
         };
         let principal = Some(principal(frame, entry));
@@ -210,7 +227,13 @@ fn crate_evidence<'t>(frame: Frame<'_, 't>, judges: &Judges<'_>) -> Option<Ident
     let mut reason = span.get(Field::Reason);
     let seal = (judges.seal)(span);
     match seal {
-        Some(SealVerdict::Valid) => basis = Basis::Reverified,
+        // Whoever got a seal can show it: it proves the identity that it holds, and that a credential was validated only where
+        // the key is the service's own.
+        Some(SealVerdict::Valid { by_itself }) => {
+            if assurance == Assurance::Sealed || (assurance == Assurance::Verified && by_itself) {
+                basis = Basis::Reverified;
+            }
+        }
         Some(SealVerdict::Broken(fault)) if assurance == Assurance::Sealed => {
             assurance = Assurance::Asserted;
             reason = Some(fault.as_reason());
@@ -225,6 +248,11 @@ fn crate_evidence<'t>(frame: Frame<'_, 't>, judges: &Judges<'_>) -> Option<Ident
         (true, Some((_, entry))) => Some(principal(own, entry)),
         _ => None,
     };
+    let digests = span.get(Field::Act).map_or(0, |act| act.split('.').count());
+    if principal.as_ref().is_some_and(|principal| principal.actors.len() > digests) {
+        // More actors are named than were sealed.
+        basis = Basis::Claimed;
+    }
     Some(Identity { assurance, basis, method: span.get(Field::Method), reason, seal, principal })
 }
 

@@ -38,6 +38,19 @@ fn one_word_for_what_a_span_shows() {
         ("hopseal.assurance=anonymous user.id=x", "anonymous"),
         // Copied by another language's baggage processor: nobody here vouches for it.
         ("hopseal.sub=p1", "asserted user:p1"),
+        // No ids at all.
+        ("user.id=NULL", "unknown"),
+        ("user.id=undefined enduser.id=alice", "asserted user:alice"),
+        ("enduser.id=ANONYMOUS", "anonymous"),
+        // What a caller writes into a header says nothing against what the service found out, and is not what it authenticated.
+        ("http.request.header.x-user-id=ceo", "asserted user:ceo"),
+        ("http.request.header.x-user-id=ceo enduser.id=alice", "asserted user:alice"),
+        ("http.request.header.x-user-id=ceo aspnetcore.user.is_authenticated=false", "anonymous"),
+        ("http.request.header.x-user-id=ceo aspnetcore.user.is_authenticated=true", "asserted user:ceo"),
+        (
+            "http.request.header.x-user-id=ceo aspnetcore.user.is_authenticated=true user.id=al",
+            "verified framework user:al",
+        ),
         // Frameworks.
         ("spring.security.authentication.type=AnonymousAuthenticationToken", "anonymous"),
         ("spring.security.authentication.type=JwtAuthenticationToken", "verified framework"),
@@ -81,4 +94,33 @@ fn nothing_is_added_to_what_a_seal_covers() {
         let said = (principal.id, principal.kind.as_str(), principal.issuer, principal.tenant);
         assert_eq!(said, ("p1", "user", Some("main"), None));
     });
+}
+
+/// Scenario: seals that were checked again and found valid, on spans that say all kinds of things beside them.
+/// Guarantees: who only shows a seal proves what is sealed; that a credential was validated only who made the seal; and nobody
+/// proves that there was no identity, or actors that were not sealed.
+#[test]
+fn what_a_valid_seal_proves() {
+    let found = |attributes: &str| {
+        with_hops(&format!("gw SERVER GET / hopseal.sub=p1 {attributes}"), |_, hops| {
+            let identity = &hops.iter().next().expect("a hop").identity;
+            format!("{} {}", identity.assurance.as_str(), identity.basis.as_str())
+        })
+    };
+    for (attributes, expected) in [
+        ("hopseal.assurance=sealed hopseal.seal=valid", "sealed reverified"),
+        ("hopseal.assurance=verified hopseal.seal=valid-own", "verified reverified"),
+        ("hopseal.assurance=verified hopseal.seal=valid", "verified claimed"),
+        ("hopseal.assurance=verified", "verified claimed"),
+        ("hopseal.assurance=anonymous hopseal.seal=valid-own", "anonymous claimed"),
+        ("hopseal.assurance=refused hopseal.seal=valid", "refused claimed"),
+        ("hopseal.assurance=sealed hopseal.seal=valid hopseal.actors=user:ceo", "sealed claimed"),
+        (
+            "hopseal.assurance=sealed hopseal.seal=valid hopseal.actors=service:bff hopseal.act=aa",
+            "sealed reverified",
+        ),
+        ("hopseal.assurance=sealed hopseal.seal=broken-signature", "asserted claimed"),
+    ] {
+        assert_eq!(found(attributes), expected, "{attributes}");
+    }
 }

@@ -83,6 +83,23 @@ async fn a_code_is_good_once_and_for_who_asked_for_it() {
     assert_eq!(signed_in(&mut authority, AGENT).await, "none", "who has a secret has no browser");
 }
 
+/// Scenario: codes are asked for and never redeemed.
+/// Guarantees: no more than so many are kept, the newest.
+#[tokio::test]
+async fn codes_that_nobody_redeems_are_forgotten() {
+    let mut authority = authority();
+    let mut codes = Vec::new();
+    for _ in 0..257 {
+        codes.push(signed_in(&mut authority, BROWSER).await);
+    }
+    let refused = json!({"error": "invalid_grant"});
+    assert_eq!(token(&mut authority, &redeem(BROWSER, &codes[0], VERIFIER), None).await, refused);
+    for code in [&codes[1], &codes[256]] {
+        let issued = token(&mut authority, &redeem(BROWSER, code, VERIFIER), None).await;
+        assert_eq!(claims(&issued)["sub"], "alice");
+    }
+}
+
 #[tokio::test]
 async fn only_who_has_a_secret_acts_for_others_and_says_so() {
     let mut authority = authority();

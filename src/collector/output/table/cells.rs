@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 const MAX_WIDTH: usize = 60;
 
 /// Text from a trace as it may be shown: control characters could drive the terminal.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_bidi(c) { '\u{fffd}' } else { c }).collect()
 }
 

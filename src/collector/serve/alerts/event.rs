@@ -22,17 +22,22 @@ impl Events {
         Self { receiver, pages }
     }
 
-    /// Tells of changes in their order. `up_to`: of which all is told, also where not all could be.
+    /// Tells of changes in their order, until `is_over`. `up_to`: of which all is told, also where not all could be.
     pub(super) fn tell(
         &self,
         changes: &[Change],
         post: &Post,
+        is_over: &impl Fn() -> bool,
         did: &mut Did,
         up_to: &mut u64,
     ) -> Result<(), NotYet> {
         for change in changes.iter().filter(|change| self.receiver.wants(&change.finding)) {
             // A body of ours that cannot be read is in the trail, and nobody else's concern.
             let Some((id, body)) = self.event(change) else { continue };
+            if is_over() {
+                *up_to = change.seq.saturating_sub(1);
+                return Ok(());
+            }
             match post.send(&id, MEDIA_TYPE, body) {
                 Ok(Taken::Yes) => did.sent += 1,
                 Ok(Taken::Never(status)) => {

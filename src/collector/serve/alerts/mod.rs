@@ -17,7 +17,7 @@ mod tests;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 pub(crate) use self::settings::{Address, AlertSettings, Kind, ReceiverSettings};
@@ -85,13 +85,10 @@ pub(crate) fn check(settings: &AlertSettings) -> Result<(), AlertError> {
 }
 
 /// Tells receivers, until it is dropped.
-pub(crate) struct Alerts(Vec<Telling>);
-
-/// One thread that tells.
-struct Telling {
-    /// Dropped to end it.
-    stop: Option<Sender<()>>,
-    /// Closed once it ended.
+pub(crate) struct Alerts {
+    /// One a thread, dropped to end it.
+    stops: Vec<Sender<()>>,
+    /// Closed once all of them ended.
     ended: Receiver<()>,
 }
 
@@ -118,7 +115,8 @@ impl Alerts {
     ) -> Result<Self, AlertError> {
         let names: Vec<&str> = settings.receivers.iter().map(|receiver| receiver.name.as_str()).collect();
         store.receivers(&names)?;
-        let mut all = Vec::new();
+        let mut stops = Vec::new();
+        let (end, ended) = channel();
         for receiver in &settings.receivers {
             post::check(receiver)?;
             let post = Post::new(receiver.clone(), patience, Arc::clone(clock))?;
@@ -138,7 +136,7 @@ impl Alerts {
                 patience: *patience,
             };
             let (stop, stopped) = channel();
-            let (end, ended) = channel();
+            let end = end.clone();
             let thread = std::thread::Builder::new().name(format!("alerts {}", receiver.name));
             let run = move || {
                 told.run(&stopped);
@@ -146,18 +144,17 @@ impl Alerts {
             };
             // It ends on its own, or with the process.
             thread.spawn(run).map(drop).map_err(AlertError::Thread)?;
-            all.push(Telling { stop: Some(stop), ended });
+            stops.push(stop);
         }
-        Ok(Self(all))
+        Ok(Self { stops, ended })
     }
 }
 
 impl Drop for Alerts {
     fn drop(&mut self) {
-        self.0.iter_mut().for_each(|telling| drop(telling.stop.take()));
-        for telling in &self.0 {
-            let _ = telling.ended.recv_timeout(END);
-        }
+        self.stops.clear();
+        // Nothing is ever sent: it is closed, or too late.
+        let _ = self.ended.recv_timeout(END);
     }
 }
 
@@ -205,7 +202,7 @@ impl Who {
     fn run(mut self, stopped: &Receiver<()>) {
         let (mut failures, mut last) = (0, 0);
         loop {
-            let wait = match self.turn(&mut last) {
+            let wait = match self.turn(&mut last, stopped) {
                 Ok(is_all) => {
                     failures = 0;
                     if is_all { self.patience.poll } else { Duration::ZERO }
@@ -242,14 +239,15 @@ impl Who {
     }
 
     /// Tells what is new. Whether that is all there is.
-    fn turn(&mut self, last: &mut u64) -> Result<bool, NotYet> {
+    fn turn(&mut self, last: &mut u64, stopped: &Receiver<()>) -> Result<bool, NotYet> {
         let new = self.store.changes(&self.name, PAGE)?;
         let to = self.kind.as_str();
         let mut did = Did::default();
         let (told, up_to) = match &mut self.teller {
             Teller::Events(events) => {
                 let mut up_to = new.up_to;
-                (events.tell(&new.changes, &self.post, &mut did, &mut up_to), up_to)
+                let is_over = || stopped.try_recv() == Err(TryRecvError::Disconnected);
+                (events.tell(&new.changes, &self.post, &is_over, &mut did, &mut up_to), up_to)
             }
             Teller::Firing(firing) => {
                 let told = firing.tell(&new, &*self.store, self.clock.now(), &self.post, &mut did);

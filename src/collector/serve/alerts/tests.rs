@@ -336,6 +336,22 @@ fn the_next_process_goes_on() {
     assert_eq!(subjects(&fresh), [id(3)]);
 }
 
+/// Scenario: the service ends while a page of events is being told to somebody slow.
+/// Guarantees: what was taken is not told again by the next process.
+#[test]
+fn the_end_comes_between_two_events() {
+    let listener = Listener::new([]);
+    let lab = Lab::new([receiver("tickets", &listener.url(), Kind::Webhook)]);
+    let alerts = lab.start();
+    lab.raise((0..60).map(|number| finding(number, Rule::IdentityDropped)));
+    until("some are told", || !listener.came().is_empty());
+    drop(alerts);
+    let alerts = lab.start();
+    until("all are told", || lab.counted("webhook", "sent") == 60);
+    drop(alerts);
+    assert_eq!(listener.came().len(), 60);
+}
+
 /// Scenario: findings alike are raised, all but one are resolved, then the last; time passes in between.
 /// Guarantees: an Alertmanager is told of one alert, again as time passes, and of its end once none is open, and not before.
 #[test]

@@ -31,6 +31,8 @@ pub(crate) struct ConfigFile {
     pub(crate) windows: WindowsFile,
     /// Where spans and what was found are kept, and for how long.
     pub(crate) store: StoreFile,
+    /// Where what comes is sent on.
+    pub(crate) forward: ForwardFile,
     /// Who is woken by findings.
     pub(crate) alerts: AlertsFile,
     /// Where things are for people.
@@ -318,6 +320,23 @@ pub(crate) enum DurabilityFile {
     Memory,
 }
 
+/// Where what comes is sent on, as it came: for whoever has no OpenTelemetry Collector in front.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ForwardFile {
+    /// Where each request of OTLP is sent on by OTLP over HTTP once it is durable here, such as `http://127.0.0.1:14318`; not at all
+    /// when left out. To nobody who sends here.
+    pub(crate) endpoint: Option<At<String>>,
+    /// Memory for what waits to be sent on. What does not fit, or cannot be sent after some tries, is left out there. Default 64M.
+    pub(crate) memory: At<String>,
+}
+
+impl Default for ForwardFile {
+    fn default() -> Self {
+        Self { endpoint: None, memory: at("64M") }
+    }
+}
+
 /// Who is woken by findings.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -355,12 +374,16 @@ fn medium() -> At<String> {
     at("medium")
 }
 
-/// Where things are for people: links to them are put into what leaves.
+/// Where things are for people: links to them are put into pages, and into what leaves.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LinksFile {
     /// Where the pages are, as people reach them, such as `https://hopseal.shop.internal`.
     pub(crate) pages: Option<At<String>>,
+    /// Where a Grafana with our dashboards and data sources is: pages lead there.
+    pub(crate) grafana: Option<At<String>>,
+    /// Where a user interface of Jaeger is that has the traces: pages lead there.
+    pub(crate) jaeger: Option<At<String>>,
 }
 
 /// What is said of the service itself.

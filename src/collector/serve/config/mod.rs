@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::alerts::AlertSettings;
+use super::forward::ForwardSettings;
 use super::keep::{KeepSettings, PublishSettings};
 use super::listen::{ConnectionLimits, Port};
+use super::pages::Links;
 use super::receiver::RequestLimits;
 use super::tls::TlsFiles;
 pub(crate) use error::ConfigError;
@@ -39,7 +41,11 @@ pub(crate) struct Config {
     pub(crate) log: LogLevel,
     /// Where metrics are sent, and how often.
     pub(crate) otlp: Option<(String, Duration)>,
+    /// Where what comes is sent on.
+    pub(crate) forward: Option<ForwardSettings>,
     pub(crate) alerts: AlertSettings,
+    /// Where else things are looked at.
+    pub(crate) links: Links,
     /// Where findings are sent by OTLP.
     pub(crate) findings: PublishSettings,
 }

@@ -14,15 +14,18 @@ use hopseal_correlate::policy::{PolicyError, nanos};
 use hopseal_correlate::rule::Rule;
 
 use super::file::{
-    AccessFile, AlertsFile, AskerTokenFile, ConfigFile, DurabilityFile, LimitsFile, LinksFile, ListenFile,
-    PseudonymsFile, ReceiverFile, SendersFile, StoreFile, TelemetryFile, TlsFile, TokenFile, WindowsFile,
+    AccessFile, AlertsFile, AskerTokenFile, ConfigFile, DurabilityFile, ForwardFile, LimitsFile, LinksFile,
+    ListenFile, PseudonymsFile, ReceiverFile, SendersFile, StoreFile, TelemetryFile, TlsFile, TokenFile,
+    WindowsFile,
 };
 use super::{Config, JudgingSettings};
 use crate::serve::access::Role;
 use crate::serve::alerts::{Address, AlertSettings, Kind, ReceiverSettings};
 use crate::serve::delivery::{SenderId, ServicePattern};
+use crate::serve::forward::ForwardSettings;
 use crate::serve::keep::{Durability, KeepSettings, PublishSettings, WindowSettings};
 use crate::serve::listen::{ConnectionLimits, Port};
+use crate::serve::pages::Links;
 use crate::serve::people::KeyFile;
 use crate::serve::proof::KnownBy;
 use crate::serve::receiver::{Protocol, RequestLimits};
@@ -93,7 +96,12 @@ pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, Policy
             catalogue: file.judging.catalogue.as_ref().map(|path| beside.join(&path.value)),
         },
         keep: keep(&file.store, &file.windows)?,
+        forward: forward(&file.forward)?,
         alerts: alerts(&file.alerts, &file.links, beside)?,
+        links: Links {
+            grafana: link(file.links.grafana.as_ref())?,
+            jaeger: link(file.links.jaeger.as_ref())?,
+        },
         log: file.telemetry.log,
         otlp: otlp(&file.telemetry)?,
         findings: PublishSettings {
@@ -278,9 +286,19 @@ fn endpoint(at: Option<&At<String>>, path: &str) -> Result<Option<String>, Polic
     }
 }
 
+fn forward(file: &ForwardFile) -> Result<Option<ForwardSettings>, PolicyError> {
+    let memory = bytes(&file.memory)?;
+    let endpoint = endpoint(file.endpoint.as_ref(), "/v1/traces")?;
+    Ok(endpoint.map(|endpoint| ForwardSettings { endpoint, memory }))
+}
+
 fn alerts(file: &AlertsFile, links: &LinksFile, beside: &Path) -> Result<AlertSettings, PolicyError> {
     let mut receivers: Vec<ReceiverSettings> = Vec::new();
     for receiver in &file.receivers {
+        let name = &receiver.name.value;
+        if name.is_empty() || name.len() > 64 || name.contains(char::is_control) {
+            return Err(wrong(&receiver.name, "no name; write 1 to 64 letters"));
+        }
         if receivers.iter().any(|other| other.name == receiver.name.value) {
             return Err(wrong(&receiver.name, "another receiver is called the same"));
         }

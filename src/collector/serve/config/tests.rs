@@ -158,6 +158,8 @@ fn what_is_wrong_is_said_with_its_place() {
         ("access: {pseudonyms: {keys: [{id: k, file: a}]}}", "`a`: nobody's pseudonyms are looked for"),
         ("telemetry: {otlp_endpoint: localhost}", "`localhost`: no address to send to"),
         ("telemetry: {findings_endpoint: localhost}", "`localhost`: no address to send to"),
+        ("alerts: {receivers: [{name: '', webhook: 'http://b'}]}", "no name; write 1 to 64 letters"),
+        ("alerts: {receivers: [{name: \"a\\0\", webhook: 'http://b'}]}", "no name; write 1 to 64 letters"),
         ("alerts: {receivers: [{name: a}]}", "`a`: give it either an `alertmanager` or a `webhook`"),
         (
             "alerts: {receivers: [{name: a, webhook: 'https://ann:s3cret@b'}]}",
@@ -177,6 +179,8 @@ fn what_is_wrong_is_said_with_its_place() {
             "alerts: {receivers: [{name: a, webhook: 'http://b'}, {name: a, webhook: 'http://c'}]}",
             "`a`: another receiver is called the same",
         ),
+        ("forward: {endpoint: localhost}", "`localhost`: no address to send to"),
+        ("forward: {memory: 0}", "`0`: has to be more than nothing"),
         ("links: {pages: hopseal.internal}", "`hopseal.internal`: no address for people"),
         ("telemetry: {log: loud}", "there is no value `loud`"),
     ] {

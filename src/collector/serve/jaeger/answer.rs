@@ -4,18 +4,22 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::v3;
 use crate::output::jaeger::{AnswerShape, ErrorShape};
 use crate::serve::api::{Problem, json};
 
-/// Whether a path is one of Jaeger's, so that errors have to look like Jaeger's.
-pub(crate) fn is_ours(path: &str) -> bool {
-    let resource = path.strip_prefix("/api/").and_then(|rest| rest.split('/').next());
-    resource.is_some_and(|name| ["services", "operations", "traces", "dependencies"].contains(&name))
+/// Why there is no answer, as Jaeger says it, if the path is one of Jaeger's.
+pub(crate) fn wrong(path: &str, problem: Problem) -> Result<Response, Problem> {
+    match path.strip_prefix("/api/").and_then(|rest| rest.split('/').next()) {
+        Some("v3") => Ok(v3::Wrong(problem).into_response()),
+        Some("services" | "operations" | "traces" | "dependencies") => Ok(Wrong(problem).into_response()),
+        _ => Err(problem),
+    }
 }
 
 /// Why there is no answer, as Jaeger says it.
 #[derive(Debug)]
-pub(crate) struct Wrong(pub(crate) Problem);
+pub(super) struct Wrong(pub(super) Problem);
 
 impl<E: Into<Problem>> From<E> for Wrong {
     fn from(error: E) -> Self {

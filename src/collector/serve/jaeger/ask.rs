@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hopseal_correlate::policy::Date;
 use hopseal_correlate::sink::TraceId;
 
 use super::shape::{ACTORS, PRINCIPAL};
@@ -18,6 +19,8 @@ const BACK: u64 = 2 * DAY;
 const DEPENDENCIES_BACK: u64 = DAY;
 /// Stands for every service: Grafana asks for none without naming one.
 const ANY: &str = "*";
+/// What version 3 calls tags.
+const ATTRIBUTES: &str = "query.attributes";
 /// Nanoseconds.
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: u64 = 1_000_000;
@@ -42,7 +45,7 @@ pub(crate) fn names_somebody(query: &str) -> bool {
     tags(&pairs(Some(query))).map_or(true, names)
 }
 
-/// Tags that have to be there: `tag=key:value`, and `tags=` a JSON object of texts.
+/// Tags that have to be there: `tag=key:value`, and `tags=` (with version 3 `query.attributes=`) a JSON object of texts.
 fn tags(pairs: &Pairs) -> Result<BTreeMap<String, String>, Problem> {
     let mut tags = BTreeMap::new();
     for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
@@ -53,11 +56,11 @@ fn tags(pairs: &Pairs) -> Result<BTreeMap<String, String>, Problem> {
                 })?;
                 tags.insert(key.to_owned(), value.to_owned());
             }
-            "tags" => {
+            "tags" | ATTRIBUTES => {
                 let more: BTreeMap<String, String> = serde_json::from_str(value).map_err(|_| {
-                    Problem::Asked(
-                        "malformed 'tags' parameter, expecting a JSON object of strings".to_owned(),
-                    )
+                    Problem::Asked(format!(
+                        "malformed '{name}' parameter, expecting a JSON object of strings"
+                    ))
                 })?;
                 tags.extend(more);
             }
@@ -97,6 +100,38 @@ fn duration(text: &str) -> Option<Duration> {
         (sum, rest) = (sum.checked_add(length)?, after);
     }
     (!text.is_empty()).then_some(sum)
+}
+
+/// A moment as RFC 3339 writes it, to nanoseconds, in nanoseconds since the Unix epoch.
+fn instant(text: &str) -> Option<u64> {
+    let (date, time) = text.split_once(['T', 't', ' '])?;
+    let begin = Date::parse(date)?.start();
+    let (clock, minutes) = match time.strip_suffix(['Z', 'z']) {
+        Some(clock) => (clock, 0),
+        None => {
+            let (clock, offset) = time.split_at_checked(time.rfind(['+', '-'])?)?;
+            let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+            let minutes = two(hours, 23)? * 60 + two(minutes, 59)?;
+            (clock, if offset.starts_with('-') { -minutes } else { minutes })
+        }
+    };
+    let (clock, part) = clock.split_once('.').map_or((clock, ""), |(clock, part)| (clock, part));
+    let is_part = part.len() <= 9 && part.bytes().all(|digit| digit.is_ascii_digit());
+    let nanos: u64 = format!("{part:0<9}").parse().ok().filter(|_| is_part)?;
+    let mut parts = clock.split(':');
+    let (hour, minute, second) = (two(parts.next()?, 23)?, two(parts.next()?, 59)?, two(parts.next()?, 60)?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let of_day = (hour * 60 + minute - minutes) * 60 + second;
+    let seconds = (begin / 1_000_000_000).checked_add_signed(of_day)?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
+}
+
+/// Two digits, of a number that is no larger.
+fn two(text: &str, most: i64) -> Option<i64> {
+    let is_two = text.len() == 2 && text.bytes().all(|digit| digit.is_ascii_digit());
+    text.parse().ok().filter(|number| is_two && *number <= most)
 }
 
 fn length(pairs: &Pairs, name: &str) -> Result<Option<u64>, Problem> {
@@ -162,6 +197,58 @@ impl Search {
         })
     }
 
+    /// By version 3, where the end of a time is not of it. What has a newer and an older name may be called by either.
+    ///
+    /// # Errors
+    /// [`Problem::Asked`]: it cannot be understood.
+    pub(super) fn parse_v3(pairs: &Pairs, now: u64) -> Result<Self, Problem> {
+        if ["query.filter", "query.pagination.pageSize", "query.pagination.pageToken"]
+            .iter()
+            .any(|name| param(pairs, name).is_some())
+        {
+            return Err(Problem::Asked("filters and pages of version 3 are not to be had here".to_owned()));
+        }
+        let either = |names: [&'static str; 2]| {
+            names.into_iter().find_map(|name| param(pairs, name).map(|value| (name, value)))
+        };
+        let malformed = |name: &str| Problem::Asked(format!("malformed parameter {name}"));
+        let moment = |names| {
+            let read = |(name, value)| instant(value).ok_or_else(|| malformed(name));
+            either(names).map(read).transpose()
+        };
+        let length = |names| {
+            let nanos = |text| duration(text).and_then(|length| u64::try_from(length.as_nanos()).ok());
+            let read = |(name, value)| nanos(value).ok_or_else(|| malformed(name));
+            either(names).map(read).transpose()
+        };
+        let depth = either(["query.searchDepth", "query.search_depth"]);
+        let limit = match depth.or(either(["query.num_traces"; 2])) {
+            None => TRACES,
+            Some((name, value)) => {
+                let depth = value.parse::<usize>().map_err(|_| malformed(name))?;
+                // None at all is asked for by nobody: it is the default, as of Jaeger.
+                if depth == 0 { TRACES } else { depth.min(MOST_TRACES) }
+            }
+        };
+        let service = either(["query.serviceName", "query.service_name"]).map(|(_, name)| name);
+        let operation = either(["query.operationName", "query.operation_name"]).map(|(_, name)| name);
+        let from = moment(["query.startTimeMin", "query.start_time_min"])?;
+        let to = moment(["query.startTimeMax", "query.start_time_max"])?;
+        let least = length(["query.durationMin", "query.duration_min"])?;
+        let most = length(["query.durationMax", "query.duration_max"])?;
+        Ok(Self {
+            service: service.filter(|service| *service != ANY).map(str::to_owned),
+            operation: operation.map(str::to_owned),
+            tags: tags(pairs)?,
+            interval: Interval { from: from.unwrap_or(now.saturating_sub(BACK)), to: to.unwrap_or(now) },
+            lasting: Interval {
+                from: least.unwrap_or(0),
+                to: most.map_or(u64::MAX, |most| most.saturating_add(1)),
+            },
+            limit,
+        })
+    }
+
     /// Whose hops, if that is asked for.
     pub(super) fn principal(&self) -> Option<&str> {
         self.tags.get(PRINCIPAL).map(String::as_str)
@@ -177,6 +264,19 @@ pub(super) fn period(pairs: &Pairs, now: u64) -> Result<Interval, Problem> {
     let back = number(pairs, "lookback")?;
     let back = back.map_or(DEPENDENCIES_BACK, |back| back.saturating_mul(MILLISECOND));
     Ok(Interval { from: end.saturating_sub(back), to: end })
+}
+
+/// The same by version 3: from `startTime` up to, and without, `endTime`.
+///
+/// # Errors
+/// [`Problem::Asked`]: it cannot be understood.
+pub(super) fn period_v3(pairs: &Pairs, now: u64) -> Result<Interval, Problem> {
+    let moment = |name| {
+        let read = |text| instant(text).ok_or_else(|| Problem::Asked(format!("malformed parameter {name}")));
+        param(pairs, name).map(read).transpose()
+    };
+    let to = moment("endTime")?.unwrap_or(now);
+    Ok(Interval { from: moment("startTime")?.unwrap_or(to.saturating_sub(DEPENDENCIES_BACK)), to })
 }
 
 #[cfg(test)]
@@ -207,6 +307,33 @@ mod tests {
     }
 
     #[test]
+    fn moments_are_read_as_rfc_3339_writes_them() {
+        const EPOCH: u64 = 1_767_225_600_000_000_000;
+        for (text, expected) in [
+            ("2026-01-01T00:00:00Z", Some(EPOCH)),
+            ("2026-01-01T00:00:00.5Z", Some(EPOCH + 500_000_000)),
+            ("2026-01-01t00:00:00.123456789z", Some(EPOCH + 123_456_789)),
+            ("2026-01-01T02:30:00+02:30", Some(EPOCH)),
+            ("2025-12-31T19:00:00-05:00", Some(EPOCH)),
+            ("2026-01-01T23:59:59Z", Some(EPOCH + 86_399_000_000_000)),
+            ("1970-01-01T00:00:00+01:00", None),
+            ("2026-01-01T24:00:00Z", None),
+            ("2026-01-01T00:60:00Z", None),
+            ("2026-01-01T0:00:00Z", None),
+            ("2026-01-01T00:00Z", None),
+            ("2026-01-01T00:00:00", None),
+            ("2026-01-01T00:00:00.1234567890Z", None),
+            ("2026-01-01T00:00:00.-1Z", None),
+            ("2026-01-01T00:00:00+0200", None),
+            ("2026-13-01T00:00:00Z", None),
+            ("2026-01-01", None),
+            ("", None),
+        ] {
+            assert_eq!(instant(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn whose_tags_name_somebody() {
         for (query, expected) in [
             ("", false),
@@ -219,6 +346,8 @@ mod tests {
             ("tags=%7B%7D&tags=%7B%22enduser.id%22%3A%22alice%22%7D", true),
             ("tag=enduser.id%3Aalice", true),
             ("tag=error:true", false),
+            ("query.attributes=%7B%22enduser.id%22%3A%22alice%22%7D", true),
+            ("query.attributes=%7B%22error%22%3A%22true%22%7D", false),
             ("tags=enduser.id", true),
         ] {
             assert_eq!(names_somebody(query), expected, "{query}");

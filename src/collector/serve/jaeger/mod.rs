@@ -1,10 +1,12 @@
-//! The trail in the words of Jaeger's query API, so that Grafana's data source for Jaeger, and whatever else asks Jaeger, reads it
-//! as it is. A hop is a span; what was found of it stands in its warnings.
+//! The trail in the words of Jaeger's query API, version 1 and 3, so that Grafana's data source for Jaeger, and whatever else asks
+//! Jaeger, reads it as it is. A hop is a span; what was found of it stands in its warnings.
+//!
+//! It is not in our OpenAPI document: what it is called and what it means is Jaeger's to say, and may change with Jaeger.
 //!
 //! Nothing here says who may ask: [`gate`](super::access::gate) stands before it.
 //!
 //! ```text
-//! ask -> search -> shape -> answer
+//! ask -> search -> shape -> answer, v3
 //! ```
 
 mod answer;
@@ -13,6 +15,7 @@ mod search;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod v3;
 
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
@@ -21,15 +24,15 @@ use axum::response::Response;
 use axum::routing::get;
 use hopseal_correlate::sink::TraceId;
 
-pub(crate) use self::answer::{Wrong, is_ours};
+pub(crate) use self::answer::wrong;
 pub(crate) use self::ask::names_somebody;
 
-use self::answer::{data, listed};
+use self::answer::{Wrong, data, listed};
 use self::ask::{Search, pairs, param, period, trace_id};
 use self::search::Found;
 use super::api::{Api, Problem, asked};
 use super::people::spellings;
-use super::store::StoreError;
+use super::store::{Interval, StoreError};
 use crate::output::jaeger::{DependencyShape, ErrorShape, OperationShape, TraceShape};
 
 /// Kinds of spans that a hop may be.
@@ -46,7 +49,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/traces", get(search))
         .route("/api/traces/{trace_id}", get(trace))
         .route("/api/dependencies", get(dependencies))
-        .with_state(api)
+        .with_state(api.clone())
+        .merge(v3::router(api))
 }
 
 async fn services(State(api): State<Api>, headers: HeaderMap) -> Answer {
@@ -77,18 +81,23 @@ async fn search(State(api): State<Api>, RawQuery(query): RawQuery, headers: Head
         return traces(&api, &headers, ids).await;
     }
     let search = Search::parse(&pairs, api.clock.now())?;
-    let people = api.people.as_deref();
-    let issuers = people.map(|(_, issuers)| issuers.as_slice()).unwrap_or_default();
-    let keys = people.map(|(keys, _)| keys);
-    let principals = search.principal().map(|name| spellings(name, issuers, keys));
-    let Found { traces, is_whole } =
-        asked(&api, move |store| search::find(store, &search, principals.unwrap_or_default())).await?;
+    let Found { traces, is_whole } = searched(&api, search).await?;
+    let traces = traces.into_iter().map(shape::trace).collect::<Result<_, _>>().map_err(not_read)?;
     let errors = (!is_whole).then(|| ErrorShape {
         code: None,
         msg: format!("that is not all: no more than {} hops are looked at, or shown; ask for less time, or more exactly", search::MOST),
         trace_id: None,
     });
     data(&headers, traces, errors.into_iter().collect())
+}
+
+/// Traces that have what is asked for.
+async fn searched(api: &Api, search: Search) -> Result<Found, Problem> {
+    let people = api.people.as_deref();
+    let issuers = people.map(|(_, issuers)| issuers.as_slice()).unwrap_or_default();
+    let keys = people.map(|(keys, _)| keys);
+    let principals = search.principal().map(|name| spellings(name, issuers, keys));
+    asked(api, move |store| search::find(store, &search, principals.unwrap_or_default())).await
 }
 
 /// Traces by their ids, and which of them there are not.
@@ -124,8 +133,17 @@ fn not_read(_: serde_json::Error) -> StoreError {
 async fn dependencies(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
     let pairs = pairs(query.as_deref());
     let interval = period(&pairs, api.clock.now())?;
-    let edges = asked(&api, move |store| store.edges(interval)).await?;
-    let service = param(&pairs, "service");
+    let service = param(&pairs, "service").map(str::to_owned);
+    data(&headers, calls(&api, interval, service.as_deref()).await?, Vec::new())
+}
+
+/// Which services called which, and how often; those of one service, called or calling, if it is named.
+async fn calls(
+    api: &Api,
+    interval: Interval,
+    service: Option<&str>,
+) -> Result<Vec<DependencyShape>, Problem> {
+    let edges = asked(api, move |store| store.edges(interval)).await?;
     let mut found: Vec<DependencyShape> = Vec::new();
     for edge in edges.into_iter().filter(|edge| !edge.caller.is_empty()) {
         if service.is_some_and(|service| edge.caller != service && edge.service != service) {
@@ -143,5 +161,5 @@ async fn dependencies(State(api): State<Api>, RawQuery(query): RawQuery, headers
             }),
         }
     }
-    data(&headers, found, Vec::new())
+    Ok(found)
 }

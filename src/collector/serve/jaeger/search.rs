@@ -1,6 +1,7 @@
 //! Which traces have a hop of which all is so that is asked for.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use hopseal_correlate::rule::Rule;
 use hopseal_correlate::sink::TraceId;
@@ -9,8 +10,10 @@ use hopseal_identity::{Assurance, attribute};
 use super::ask::Search;
 use super::not_read;
 use super::shape::{self, ERROR, PRINCIPAL, RULE};
-use crate::output::jaeger::{TraceShape, ValueShape};
-use crate::serve::store::{Cursor, FindingQuery, HopQuery, HopRecord, Store, StoreError, TraceRecord};
+use crate::output::jaeger::ValueShape;
+use crate::serve::store::{
+    Cursor, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, Store, StoreError, TraceRecord,
+};
 
 /// Hops, or findings, that are asked of the store at once; and at most, as are spans of an answer.
 const PAGE: usize = 1_000;
@@ -19,7 +22,7 @@ pub(super) const MOST: usize = 50_000;
 /// What was found.
 pub(super) struct Found {
     /// The newest first.
-    pub(super) traces: Vec<TraceShape>,
+    pub(super) traces: Vec<TraceRecord>,
     /// Whether all was looked at that there is to find.
     pub(super) is_whole: bool,
 }
@@ -47,7 +50,7 @@ struct Looking<'s> {
     search: &'s Search,
     principals: Vec<String>,
     seen: HashSet<TraceId>,
-    traces: Vec<TraceShape>,
+    traces: Vec<TraceRecord>,
     /// Of those traces.
     spans: usize,
 }
@@ -65,7 +68,7 @@ impl Looking<'_> {
     /// Looks at hops, the newest first. Whether there are no more, or enough.
     fn by_hops(&mut self, assurance: Option<Assurance>) -> Result<bool, StoreError> {
         let Search { service, operation, interval, lasting, .. } = self.search;
-        let mut query = HopQuery {
+        let query = HopQuery {
             principals: self.principals.clone(),
             service: service.clone(),
             operation: operation.clone(),
@@ -74,43 +77,52 @@ impl Looking<'_> {
             lasting: *lasting,
             ..HopQuery::any(PAGE)
         };
-        for _ in 0..MOST / PAGE {
-            let page = self.store.hops(&query)?;
-            for hop in &page {
-                if self.is_tagged(hop, &[]) {
-                    self.add(hop.trace_id, |_, _| Ok(true))?;
-                }
-                if self.is_over() {
-                    return Ok(self.is_full());
-                }
+        let ask = |store: &dyn Store, after| store.hops(&HopQuery { after, ..query.clone() });
+        self.each(None, ask, HopRecord::cursor, |looking, hop| {
+            if looking.is_tagged(hop, &[]) {
+                looking.add(hop.trace_id, |_, _| Ok(true))?;
             }
-            match page.last() {
-                Some(last) if page.len() == PAGE => query.after = Some(last.cursor()),
-                _ => return Ok(true),
-            }
-        }
-        Ok(false)
+            Ok(ControlFlow::Continue(()))
+        })
     }
 
     /// Looks at findings, the newest first, and at the hops that they are of.
     fn by_findings(&mut self, rule: Option<Rule>) -> Result<bool, StoreError> {
-        let end = Cursor { at: self.search.interval.to, id: [0; 16], place: 0, span: [0; 8] };
-        let mut query = FindingQuery { rule, after: Some(end), limit: PAGE, ..FindingQuery::default() };
+        let Interval { from, to } = self.search.interval;
+        let end = Cursor { at: to, id: [0; 16], place: 0, span: [0; 8] };
+        let query = FindingQuery { rule, limit: PAGE, ..FindingQuery::default() };
+        let ask = |store: &dyn Store, after| store.findings(&FindingQuery { after, ..query.clone() });
+        self.each(Some(end), ask, FindingRecord::cursor, |looking, finding| {
+            if finding.at < from {
+                return Ok(ControlFlow::Break(()));
+            }
+            if let Some(trace_id) = finding.trace_id {
+                looking.add(trace_id, Self::has_hop)?;
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Looks at one after the other, page by page, from a place on. Whether there are no more, or enough.
+    fn each<T>(
+        &mut self,
+        mut after: Option<Cursor>,
+        ask: impl Fn(&dyn Store, Option<Cursor>) -> Result<Vec<T>, StoreError>,
+        place: impl Fn(&T) -> Cursor,
+        look: impl Fn(&mut Self, &T) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<bool, StoreError> {
         for _ in 0..MOST / PAGE {
-            let page = self.store.findings(&query)?;
-            for finding in &page {
-                if finding.at < self.search.interval.from {
+            let page = ask(self.store, after)?;
+            for one in &page {
+                if look(self, one)?.is_break() {
                     return Ok(true);
-                }
-                if let Some(trace_id) = finding.trace_id {
-                    self.add(trace_id, Self::has_hop)?;
                 }
                 if self.is_over() {
                     return Ok(self.is_full());
                 }
             }
             match page.last() {
-                Some(last) if page.len() == PAGE => query.after = Some(last.cursor()),
+                Some(last) if page.len() == PAGE => after = Some(place(last)),
                 _ => return Ok(true),
             }
         }
@@ -128,7 +140,7 @@ impl Looking<'_> {
             && is_asked(self, &trace)?
         {
             self.spans += trace.hops.len();
-            self.traces.push(shape::trace(trace).map_err(not_read)?);
+            self.traces.push(trace);
         }
         Ok(())
     }

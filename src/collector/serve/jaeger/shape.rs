@@ -53,6 +53,16 @@ impl Found {
     }
 }
 
+/// Whether somebody has to do something about any.
+pub(super) fn is_error(findings: &[&Found]) -> bool {
+    findings.iter().any(|found| found.is_error())
+}
+
+/// Whether a message was taken at it, rather than a request.
+pub(super) fn is_consumer(hop: &HopRecord) -> bool {
+    hop.kind == HopKind::Messaging
+}
+
 fn sentences<'f>(findings: impl Iterator<Item = &'f Found>) -> Option<Vec<String>> {
     let all: Vec<String> = findings.map(Found::sentence).collect();
     (!all.is_empty()).then_some(all)
@@ -64,7 +74,7 @@ fn text(key: &'static str, text: impl Into<String>) -> TagShape {
 
 /// What is said of a hop.
 pub(super) fn tags(hop: &HopRecord, findings: &[&Found]) -> Vec<TagShape> {
-    let kind = if hop.kind == HopKind::Messaging { "consumer" } else { "server" };
+    let kind = if is_consumer(hop) { "consumer" } else { "server" };
     let mut tags = vec![
         text("span.kind", kind),
         text("service.name", &*hop.service),
@@ -88,7 +98,7 @@ pub(super) fn tags(hop: &HopRecord, findings: &[&Found]) -> Vec<TagShape> {
     tags.push(TagShape { key: "hopseal.uncovered", value: ValueShape::Bool(hop.uncovered) });
     let rules: BTreeSet<&str> = findings.iter().map(|found| found.record.rule.as_str()).collect();
     tags.extend(rules.into_iter().map(|rule| text(RULE, rule)));
-    if findings.iter().any(|found| found.is_error()) {
+    if is_error(findings) {
         tags.push(TagShape { key: ERROR, value: ValueShape::Bool(true) });
     }
     tags

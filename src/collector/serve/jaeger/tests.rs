@@ -242,18 +242,23 @@ fn whose_errors_are_whose() {
         ("/api/traces", true),
         ("/api/traces/1", true),
         ("/api/dependencies", true),
+        ("/api/v3/traces", true),
         ("/api/v1/traces/1", false),
         ("/api/tracesque", false),
         ("/traces", false),
     ] {
-        assert_eq!(is_ours(path), expected, "{path}");
+        assert_eq!(wrong(path, Problem::NotFound).is_ok(), expected, "{path}");
     }
 }
 
 /// Guarantees: whoever is not let in hears it in the words of whom they think they ask.
 #[tokio::test]
 async fn who_may_not_hears_it_as_of_jaeger() {
-    for (path, place) in [("/api/services", "/errors/0/msg"), ("/api/v1/edges", "/error")] {
+    for (path, place) in [
+        ("/api/services", "/errors/0/msg"),
+        ("/api/v3/services", "/error/message"),
+        ("/api/v1/edges", "/error"),
+    ] {
         let response = crate::serve::pages::wrong(path, Problem::Forbidden);
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
@@ -394,4 +399,74 @@ fn traces_by_their_ids() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(body["data"].as_array().map(Vec::len), Some(1));
     assert_eq!(body["errors"][0]["traceID"], id_of(8).to_string());
+}
+
+#[test]
+fn a_trace_by_version_3() {
+    let mut fixture = fixture();
+    let (status, body) = fixture.get(&format!("/api/v3/traces/{}", id_of(1)));
+    assert_eq!(status, StatusCode::OK);
+    insta::assert_snapshot!("version_3", serde_json::to_string_pretty(&body).expect("JSON"));
+    // It is what whoever takes OTLP reads.
+    let sent: opentelemetry_proto::tonic::trace::v1::TracesData =
+        serde_json::from_value(body["result"].clone()).expect("OTLP");
+    assert_eq!(sent.resource_spans.len(), 3);
+}
+
+#[test]
+fn version_3_answers() {
+    let mut fixture = fixture();
+    for (path, expected) in [
+        ("/api/v3/services", r#"{"services":["gateway","orders","stock/eu"]}"#),
+        ("/api/v3/operations?service=orders", r#"{"operations":[{"name":"POST /","spanKind":"server"}]}"#),
+        ("/api/v3/operations?service=orders&spanKind=client", r#"{"operations":[]}"#),
+        (
+            "/api/v3/dependencies?startTime=2026-01-01T00:00:00Z&endTime=2026-01-01T00:02:00Z",
+            r#"{"dependencies":[{"parent":"gateway","child":"orders","callCount":"1"},
+                {"parent":"orders","child":"stock/eu","callCount":"1"}]}"#,
+        ),
+        ("/api/v3/dependencies?startTime=2026-01-01T00:02:00Z", r#"{"dependencies":[]}"#),
+    ] {
+        let (status, body) = fixture.get(path);
+        assert_eq!((status, body), (StatusCode::OK, serde_json::from_str(expected).expect("JSON")), "{path}");
+    }
+    let day = "query.startTimeMin=2026-01-01T00:00:00Z&query.startTimeMax=2026-01-02T00:00:00Z";
+    let old = "query.start_time_min=2026-01-01T00:00:00Z&query.start_time_max=2026-01-01T00:02:30Z";
+    for (query, expected) in [
+        (format!("query.serviceName=gateway&{day}"), &["4", "3", "2"][..]),
+        (format!("query.service_name=gateway&{old}"), &["3", "2"]),
+        (day.to_owned(), &["4", "3", "2"]),
+        (format!("query.serviceName=gateway&query.searchDepth=1&{day}"), &["4"]),
+        (format!("query.attributes=%7B%22hopseal.rule%22%3A%22identity_dropped%22%7D&{day}"), &["2"]),
+        (format!("query.attributes=%7B%22enduser.id%22%3A%22alice%22%7D&{day}"), &["4", "2"]),
+        (format!("query.durationMax=1ns&{day}"), &[]),
+    ] {
+        let (status, body) = fixture.get(&format!("/api/v3/trace-summaries?{query}"));
+        let summaries = body["summaries"].as_array().cloned().unwrap_or_default();
+        let found: Vec<&str> = summaries
+            .iter()
+            .map(|trace| trace["traceId"].as_str().and_then(|id| id.get(31..)).expect("an id"))
+            .collect();
+        assert_eq!(found, expected, "{query}");
+        let (searched, body) = fixture.get(&format!("/api/v3/traces?{query}"));
+        assert_eq!(searched, status, "{query}");
+        if expected.is_empty() {
+            let none = serde_json::json!({"error": {"httpCode": 404, "message": "No traces found"}});
+            assert_eq!((status, body), (StatusCode::NOT_FOUND, none), "{query}");
+        }
+    }
+    let (_, body) = fixture.get(&format!("/api/v3/trace-summaries?query.serviceName=orders&{day}"));
+    insta::assert_snapshot!("summaries", serde_json::to_string_pretty(&body).expect("JSON"));
+    for query in [
+        "query.startTimeMin=yesterday",
+        "query.durationMin=5",
+        "query.searchDepth=-1",
+        "query.attributes=enduser.id",
+        "query.filter=%7B%7D",
+    ] {
+        let (status, body) = fixture.get(&format!("/api/v3/traces?{query}"));
+        assert_eq!((status, &body["error"]["httpCode"]), (StatusCode::BAD_REQUEST, &400.into()), "{query}");
+    }
+    let (status, body) = fixture.get("/api/v3/traces/0");
+    assert_eq!((status, &body["error"]["httpCode"]), (StatusCode::BAD_REQUEST, &400.into()));
 }

@@ -71,6 +71,13 @@ pub(crate) struct Judged {
 /// spans beyond what is judged of one trace.
 pub(super) const WINDOWS: [&str; 5] = ["crowded", "old", "reopened", "stragglers", "left_out"];
 
+/// What became of a request that was to be sent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Forwarded {
+    /// `sent`; `failed`; `left_out`: too much waited, or it is no OTLP.
+    pub(super) result: &'static str,
+}
+
 /// What became of telling somebody of findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Alerted {
@@ -126,6 +133,16 @@ impl Closed for Ended {
 
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("protocol", self.protocol), KeyValue::new("result", self.result)]
+    }
+}
+
+impl Closed for Forwarded {
+    fn all() -> Vec<Self> {
+        ["sent", "failed", "left_out"].map(|result| Self { result }).to_vec()
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("result", self.result)]
     }
 }
 

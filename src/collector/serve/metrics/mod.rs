@@ -25,7 +25,7 @@ pub(super) use self::labels::RESULTS;
 pub(crate) use self::labels::{By, Ended, Reloaded};
 
 use self::edges::{Edge, Edges, short};
-use self::labels::{Alerted, Closed as _, Judged, Kind, Open, Seen, WINDOWS};
+use self::labels::{Alerted, Closed as _, Forwarded, Judged, Kind, Open, Seen, WINDOWS};
 use self::names::Names;
 use super::keep::{Counts, KeepCounts};
 use super::store::{Batch, Changed, OpenRow};
@@ -44,6 +44,7 @@ pub(crate) struct Metrics {
     /// Findings that could not be sent out.
     pub(crate) unsent: Counter,
     alerts: Family<Alerted, Counter>,
+    forwarded: Family<Forwarded, Counter>,
     /// Requests that ended.
     pub(crate) requests: Family<Ended, Counter>,
     /// Spans that are durable.
@@ -91,6 +92,7 @@ impl Metrics {
             hops: all.edges("hops", "Hops by who called whom, and how sure the identity was"),
             findings: all.findings("findings", "Findings that were opened, by rule and severity"),
             unsent: all.one("findings_unsent", "Findings that could not be sent out by OTLP"),
+            forwarded: all.counter("forwarded_requests", "Requests with spans that were to be sent on", None),
             alerts: all.counter("alerts", "What was told of findings to those who are woken by them", None),
             retracted: all.one("findings_retracted", "Findings that were taken back"),
             requests: all.counter("receive_requests", "Requests with spans that ended, by result", None),
@@ -152,6 +154,9 @@ impl Metrics {
         for rule in Rule::ALL {
             let kind = Kind { rule: rule.as_str(), severity: rule.spec().severity.as_str() };
             drop(metrics.findings.get_or_create(&kind));
+        }
+        for result in Forwarded::all() {
+            drop(metrics.forwarded.get_or_create(&result));
         }
         for told in Alerted::all() {
             drop(metrics.alerts.get_or_create(&told));
@@ -222,6 +227,11 @@ impl Metrics {
     /// Counts what somebody was told of findings. `to`, `result`: words of [`Alerted`].
     pub(crate) fn alerted(&self, to: &'static str, result: &'static str, count: u64) {
         self.alerts.get_or_create(&Alerted { to, result }).inc_by(count);
+    }
+
+    /// Counts a request that was to be sent on. `result`: a word of [`Forwarded`].
+    pub(crate) fn forwarded(&self, result: &'static str) {
+        self.forwarded.get_or_create(&Forwarded { result }).inc();
     }
 
     /// All of them, as OpenMetrics text.

@@ -33,6 +33,7 @@ pub(super) async fn page(State(pages): State<Pages>, Asked(ask): Asked<CoverageA
         Some(service) => (format!("Coverage of {service}"), one(period, service, &coverage)),
         None => ("Coverage".to_owned(), all(period, &coverage)),
     };
+    let content = html! { (content) (pages.links.dashboard("hopseal-coverage")) };
     Ok(Page::new("/coverage", title, content))
 }
 

@@ -134,7 +134,8 @@ fn find(store: &dyn Store, query: &FindingQuery, severities: &[Severity]) -> Res
 pub(super) async fn page(Shared(pages): Shared<Pages>, Asked(ask): Asked<Ask>) -> Answer {
     let (query, severities) = (ask.query()?, ask.severities()?);
     let found = asked(&pages.api, move |store: &dyn Store| find(store, &query, &severities)).await?;
-    Ok(Page::new("/findings", "Findings", content(&ask, &found)))
+    let content = html! { (content(&ask, &found)) (pages.links.dashboard("hopseal-findings")) };
+    Ok(Page::new("/findings", "Findings", content))
 }
 
 fn content(ask: &Ask, found: &Found) -> Markup {

@@ -4,12 +4,13 @@
 //! put in by `maud`, which escapes it; addresses are made by [`parts::link`] alone.
 //!
 //! ```text
-//! period, parts -> chart, frame -> finding, ask -> overview, findings, trace, principals, matrix, coverage, live, words
+//! period, parts, elsewhere -> chart, frame -> finding, ask -> overview, findings, trace, principals, matrix, coverage, live, words
 //! ```
 
 mod ask;
 mod chart;
 mod coverage;
+mod elsewhere;
 mod finding;
 mod findings;
 mod frame;
@@ -30,6 +31,8 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+pub(crate) use self::elsewhere::Links;
+
 use self::frame::{Page, Wrong};
 use super::api::{Api, Problem};
 use super::jaeger;
@@ -40,6 +43,7 @@ use super::tail::Tail;
 pub(crate) struct Pages {
     pub(crate) api: Api,
     pub(crate) tail: Tail,
+    pub(crate) links: Links,
 }
 
 /// A page, or why there is none.
@@ -84,8 +88,7 @@ async fn nothing(uri: Uri) -> Response {
 /// Why there is no answer at that path, for a program or for people.
 pub(crate) fn wrong(path: &str, problem: Problem) -> Response {
     match path.starts_with("/api/") {
-        true if jaeger::is_ours(path) => jaeger::Wrong(problem).into_response(),
-        true => problem.into_response(),
+        true => jaeger::wrong(path, problem).unwrap_or_else(IntoResponse::into_response),
         false => guard(Wrong(problem).into_response()),
     }
 }

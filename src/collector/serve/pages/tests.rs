@@ -101,7 +101,8 @@ fn store(folder: &std::path::Path) -> Arc<dyn Store> {
 
 fn pages(folder: &std::path::Path) -> Router {
     let clock = TestClock::at(EPOCH + 30 * MINUTE);
-    let pages = Pages { api: Api { store: store(folder), clock, people: None }, tail: Tail::default() };
+    let api = Api { store: store(folder), clock, people: None };
+    let pages = Pages { api, tail: Tail::default(), links: Links::default() };
     router(pages).layer(axum::Extension(Asker { role: Role::Admin, who: "ann (staff)".to_owned() }))
 }
 
@@ -278,7 +279,7 @@ fn findings_page_by_page() {
     }
     store.commit(&batch).expect("kept");
     let api = Api { store: Arc::new(store), clock: TestClock::at(EPOCH), people: None };
-    let mut pages = router(Pages { api, tail: Tail::default() });
+    let mut pages = router(Pages { api, tail: Tail::default(), links: Links::default() });
     for order in ["newest", "gravest"] {
         let (mut path, mut seen, mut severities) =
             (format!("/findings?order={order}"), std::collections::BTreeSet::new(), Vec::new());
@@ -304,7 +305,7 @@ async fn findings_are_told_as_they_come() {
     let folder = tempfile::tempdir().expect("a folder");
     let tail = Tail::default();
     let api = Api { store: store(folder.path()), clock: TestClock::at(EPOCH), people: None };
-    let mut pages = router(Pages { api, tail: tail.clone() });
+    let mut pages = router(Pages { api, tail: tail.clone(), links: Links::default() });
     let request = Request::get("/live/events").body(Body::empty()).expect("a request");
     let response = pages.call(request).await.expect("an answer");
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
@@ -364,7 +365,29 @@ fn what_becomes_of_a_finding_is_said_by_a_form() {
     }
     let other = tempfile::tempdir().expect("a folder");
     let (store, clock) = (store(other.path()), TestClock::at(EPOCH));
-    let mut reader = router(Pages { api: Api { store, clock, people: None }, tail: Tail::default() });
+    let api = Api { store, clock, people: None };
+    let links = Links {
+        grafana: Some("https://grafana.example/g".to_owned()),
+        jaeger: Some("https://jaeger.example".to_owned()),
+    };
+    let mut reader = router(Pages { api, tail: Tail::default(), links });
     let (_, _, html) = ask(&mut reader, &path);
     assert!(html.contains("takes the role admin") && !html.contains("<form"), "{html}");
+
+    // Where else it is looked at is said where it is configured.
+    let id = trace_id(2);
+    for (path, link) in [
+        (format!("/traces/{id}"), format!("href=\"https://jaeger.example/trace/{id}\"")),
+        (
+            format!("/traces/{id}"),
+            "href=\"https://grafana.example/g/explore?schemaVersion=1&amp;panes=".to_owned(),
+        ),
+        ("/findings".to_owned(), "href=\"https://grafana.example/g/d/hopseal-findings\"".to_owned()),
+        ("/coverage".to_owned(), "href=\"https://grafana.example/g/d/hopseal-coverage\"".to_owned()),
+    ] {
+        let (_, _, html) = ask(&mut reader, &path);
+        assert!(html.contains(&link), "{link}: {html}");
+        let (_, _, html) = ask(&mut pages, &path);
+        assert!(!html.contains("grafana") && !html.contains("jaeger"), "{html}");
+    }
 }

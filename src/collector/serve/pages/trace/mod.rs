@@ -70,6 +70,7 @@ pub(super) async fn page(State(pages): State<Pages>, Path(id): Path<String>) -> 
             @if lost > 0 { strong.lost { "Identity is lost at " (counted(lost as u64, "hop")) ". " } }
             @if open.is_empty() { "No open findings." } @else { a href="#findings" { (counted(open.len() as u64, "open finding")) } "." }
         }
+        (pages.links.trace(&id))
         @if !judged.complete || judged.closed_early || judged.missing_parents > 0 {
             p.note {
                 "Not all of this trace is here"

@@ -92,16 +92,30 @@ impl Segment {
             if runs.is_empty() {
                 return Ok(());
             }
-            let mut texts = Texts::default();
-            let rows = Reading { group, runs: &runs }.rows(&mut texts)?;
-            let Some(wanted) = query.among(&texts) else { return Ok(()) };
-            for Row { judged, place, hop } in &rows {
-                if wanted.is(judged, hop, *place) && current(judged) {
-                    found.push(HopRecord::of(&texts, judged, hop, *place));
+            // Nothing that began before all of those is asked for.
+            top(found, query.limit);
+            let oldest = found.last().filter(|_| found.len() == query.limit);
+            let since = oldest.map_or(0, |oldest| oldest.start);
+            let Promising { newest, others } = promising(group, &runs, query, since)?;
+            let mut look = |runs: &[Range<usize>]| -> Result<usize, ParquetError> {
+                let mut texts = Texts::default();
+                let rows = Reading { group, runs }.rows(&mut texts)?;
+                let Some(wanted) = query.among(&texts) else { return Ok(0) };
+                let before = found.len();
+                for Row { judged, place, hop } in &rows {
+                    if wanted.is(judged, hop, *place) && current(judged) {
+                        found.push(HopRecord::of(&texts, judged, hop, *place));
+                    }
                 }
-            }
-            if found.len() > query.limit.saturating_mul(2).max(1024) {
-                top(found, query.limit);
+                // One that came late more than once is one.
+                let mut new: Vec<_> = found.iter().skip(before).map(HopRecord::cursor).collect();
+                new.sort_unstable();
+                new.dedup();
+                Ok(new.len())
+            };
+            // Of the newest, too many may be of versions that were replaced.
+            if !newest.is_empty() && look(&newest)? < query.limit && !others.is_empty() {
+                look(&others)?;
             }
             Ok(())
         })
@@ -142,6 +156,57 @@ fn runs(places: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
         }
     }
     runs
+}
+
+/// Rows that may be asked for, by the few columns that tell most.
+struct Promising {
+    /// More than enough of them, unless there are not so many.
+    newest: Vec<Range<usize>>,
+    /// The rest, all of which began before.
+    others: Vec<Range<usize>>,
+}
+
+/// Of some rows those that may be asked for, and did not begin before `since`. To read a whole row takes ten times as long.
+fn promising(
+    group: &Groups<'_>,
+    runs: &[Range<usize>],
+    query: &HopQuery,
+    since: u64,
+) -> Result<Promising, ParquetError> {
+    let enough = query.limit.saturating_mul(2).saturating_add(8);
+    if runs.iter().map(ExactSizeIterator::len).sum::<usize>() <= enough {
+        return Ok(Promising { newest: runs.to_vec(), others: Vec::new() });
+    }
+    let reading = Reading { group, runs };
+    let until = query.after.map_or(u64::MAX, |after| after.at);
+    let starts: Vec<u64> =
+        reading.required::<Int64Type>(Column::Start)?.into_iter().map(i64::cast_unsigned).collect();
+    let in_time = |start: &u64| (since..=until).contains(start) && query.interval.has(*start);
+    let mut may_be: Vec<bool> = starts.iter().map(in_time).collect();
+    for (column, wanted) in [
+        (Column::Service, query.service.as_deref()),
+        (Column::Caller, query.caller.as_deref()),
+        (Column::Operation, query.operation.as_deref()),
+        (Column::Issuer, query.issuer.as_deref()),
+        (Column::Assurance, query.assurance.map(Assurance::as_str)),
+    ] {
+        let Some(wanted) = wanted.filter(|_| may_be.contains(&true)) else { continue };
+        let values = reading.column::<ByteArrayType>(column)?;
+        for (may_be, value) in may_be.iter_mut().zip(values) {
+            // No text is written as none.
+            *may_be &= value.as_ref().map_or(&b""[..], ByteArray::data) == wanted.as_bytes();
+        }
+    }
+    let places = runs.iter().cloned().flatten().zip(starts).zip(may_be);
+    let found: Vec<(usize, u64)> = places.filter(|(_, may_be)| *may_be).map(|(place, _)| place).collect();
+    let mut in_order: Vec<u64> = found.iter().map(|(_, start)| *start).collect();
+    let oldest = match in_order.len() > enough {
+        true => *in_order.select_nth_unstable_by_key(enough, |start| std::cmp::Reverse(*start)).1,
+        false => 0,
+    };
+    let (newest, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, start)| *start >= oldest);
+    let places = |of: Vec<(usize, u64)>| self::runs(of.into_iter().map(|(place, _)| place));
+    Ok(Promising { newest: places(newest), others: places(others) })
 }
 
 /// The rows of some subjects, which stand together.

@@ -1,0 +1,298 @@
+//! What came in, sent on as it came, for whoever has no Collector in front that would send it to two.
+//!
+//! It is offered once it is durable here and before it is answered for, from a queue of bounded size: who is slow or gone is left
+//! out, which is counted, and nothing here waits for it. It is no second home of spans: what waits is lost with the process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use reqwest::blocking::Client;
+use reqwest::redirect::Policy;
+
+use super::delivery::{Accept, Accepted, Delivery, Encoding, Refused};
+use super::metrics::Metrics;
+
+/// How long is waited for an answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long is waited before each further try.
+const TRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
+/// How long the end waits for what is on its way.
+const END: Duration = Duration::from_secs(2);
+/// What a request takes besides its body.
+const OVERHEAD: usize = 128;
+
+/// Where it is sent, and how much may wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ForwardSettings {
+    /// The whole address.
+    pub(crate) endpoint: String,
+    /// Bytes that may wait.
+    pub(crate) memory: usize,
+}
+
+/// Nothing can be sent on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ForwardError {
+    /// What sends cannot be made.
+    #[error("cannot send spans on")]
+    Client(#[source] reqwest::Error),
+    /// The machine gives no thread.
+    #[error("cannot start the thread that sends spans on")]
+    Thread(#[source] std::io::Error),
+}
+
+/// A body that waits, by its media type.
+type Body = (&'static str, Vec<u8>);
+
+/// What waits to be sent on.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    to: Sender<Body>,
+    waiting: Arc<AtomicUsize>,
+    memory: usize,
+    metrics: Arc<Metrics>,
+}
+
+/// Sends on until it is dropped, after whoever offers.
+#[derive(Debug)]
+pub(crate) struct Forwarder {
+    /// Dropped to end it.
+    stop: Option<Sender<()>>,
+    /// Closed once it ended.
+    ended: Receiver<()>,
+}
+
+/// Starts to send on.
+///
+/// # Errors
+/// [`ForwardError`].
+pub(crate) fn start(
+    settings: &ForwardSettings,
+    metrics: &Arc<Metrics>,
+) -> Result<(Queue, Forwarder), ForwardError> {
+    patiently(settings, metrics, TRIES)
+}
+
+fn patiently(
+    settings: &ForwardSettings,
+    metrics: &Arc<Metrics>,
+    tries: [Duration; 3],
+) -> Result<(Queue, Forwarder), ForwardError> {
+    let client = Client::builder().redirect(Policy::none()).timeout(ANSWER).build();
+    let client = client.map_err(ForwardError::Client)?;
+    let (to, from) = channel::<Body>();
+    let (stop, stopped) = channel();
+    let (end, ended) = channel();
+    let (waiting, counted) = (Arc::<AtomicUsize>::default(), Arc::clone(metrics));
+    let (endpoint, taken) = (settings.endpoint.clone(), Arc::clone(&waiting));
+    let run = move || {
+        let mut is_down = false;
+        for (media_type, body) in from {
+            let size = body.len() + OVERHEAD;
+            let is_over = || stopped.recv_timeout(Duration::ZERO) == Err(RecvTimeoutError::Disconnected);
+            // At the end nothing more is tried once something failed.
+            let is_sent =
+                !(is_down && is_over()) && sent(&client, &endpoint, media_type, body, &tries, &stopped);
+            is_down = !is_sent;
+            counted.forwarded(if is_sent { "sent" } else { "failed" });
+            taken.fetch_sub(size, Ordering::Relaxed);
+        }
+        drop(end);
+    };
+    let thread = std::thread::Builder::new().name("forward".to_owned()).spawn(run);
+    thread.map(drop).map_err(ForwardError::Thread)?;
+    let queue = Queue { to, waiting, memory: settings.memory, metrics: Arc::clone(metrics) };
+    Ok((queue, Forwarder { stop: Some(stop), ended }))
+}
+
+/// Sends a body, again where that may help.
+fn sent(
+    client: &Client,
+    endpoint: &str,
+    media_type: &'static str,
+    body: Vec<u8>,
+    tries: &[Duration],
+    stopped: &Receiver<()>,
+) -> bool {
+    let body = bytes::Bytes::from(body);
+    let once = || match client.post(endpoint).header(CONTENT_TYPE, media_type).body(body.clone()).send() {
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => Err((response.status().to_string(), is_later(response.status()))),
+        Err(error) => Err((super::live::chain(&error.without_url()), true)),
+    };
+    let mut tried = once();
+    for wait in tries {
+        match &tried {
+            Err((_, true)) if stopped.recv_timeout(*wait) == Err(RecvTimeoutError::Timeout) => tried = once(),
+            _ => break,
+        }
+    }
+    if let Err((error, _)) = &tried {
+        tracing::warn!(error, "spans could not be sent on; they are kept here");
+    }
+    tried.is_ok()
+}
+
+/// Whether it may be sent again, as of OTLP.
+fn is_later(status: StatusCode) -> bool {
+    [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ]
+    .contains(&status)
+}
+
+impl Queue {
+    /// Offers a body. Waits for nobody.
+    fn offer(&self, encoding: Encoding, body: &[u8]) {
+        let media_type = match encoding {
+            Encoding::OtlpProtobuf => "application/x-protobuf",
+            Encoding::OtlpJson => "application/json",
+            // It is no OTLP, and would not be as it came if it were made that.
+            Encoding::ZipkinJson => return self.metrics.forwarded("left_out"),
+        };
+        let size = body.len() + OVERHEAD;
+        let fits = self.waiting.fetch_add(size, Ordering::Relaxed) + size <= self.memory;
+        // A copy: what is being received has a bound of its own, and is not held up by what waits here.
+        if !fits || self.to.send((media_type, body.to_vec())).is_err() {
+            self.waiting.fetch_sub(size, Ordering::Relaxed);
+            self.metrics.forwarded("left_out");
+        }
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        self.stop = None;
+        // Nothing is ever sent: it is closed, or too late.
+        let _ = self.ended.recv_timeout(END);
+    }
+}
+
+/// Keeps, and offers what is kept to be sent on.
+#[derive(Debug)]
+pub(crate) struct Forwarding<A> {
+    pub(crate) inner: Arc<A>,
+    /// None where nothing is sent on.
+    pub(crate) queue: Option<Queue>,
+}
+
+impl<A: Accept> Accept for Forwarding<A> {
+    async fn accept(&self, delivery: Delivery) -> Result<Accepted, Refused> {
+        let Some(queue) = &self.queue else { return self.inner.accept(delivery).await };
+        let (encoding, body) = (delivery.encoding, delivery.body.clone());
+        let accepted = self.inner.accept(delivery).await?;
+        queue.offer(encoding, &body);
+        Ok(accepted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use axum::Router;
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::serve::delivery::Sender as From;
+
+    /// Keeps what is not empty.
+    #[derive(Debug)]
+    struct Keeps;
+
+    impl Accept for Keeps {
+        async fn accept(&self, delivery: Delivery) -> Result<Accepted, Refused> {
+            if delivery.body.is_empty() { Err(Refused::Failed) } else { Ok(Accepted::default()) }
+        }
+    }
+
+    type Came = Arc<Mutex<Vec<(String, Bytes)>>>;
+
+    /// Somebody who takes spans, with these statuses first.
+    fn backend(runtime: &tokio::runtime::Runtime, statuses: &[u16]) -> (String, Came) {
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let endpoint = format!("http://{}/v1/traces", listener.local_addr().expect("an address"));
+        let (came, statuses) =
+            (Came::default(), Mutex::new(statuses.iter().copied().collect::<VecDeque<_>>()));
+        let (noted, statuses) = (Arc::clone(&came), Arc::new(statuses));
+        let router = Router::new().fallback(async move |headers: HeaderMap, body: Bytes| {
+            let kind = headers[CONTENT_TYPE].to_str().expect("text").to_owned();
+            noted.lock().expect("no panic").push((kind, body));
+            StatusCode::from_u16(statuses.lock().expect("no panic").pop_front().unwrap_or(200))
+                .expect("a status")
+        });
+        runtime.spawn(async move { axum::serve(listener, router).await.expect("serves") });
+        (endpoint, came)
+    }
+
+    fn counted(metrics: &Metrics, result: &str) -> u64 {
+        let line = format!("hopseal_forwarded_requests_total{{result=\"{result}\"}} ");
+        let text = metrics.text();
+        text.lines().find_map(|said| said.strip_prefix(&line)).expect("counted").parse().expect("a number")
+    }
+
+    const QUICK: [Duration; 3] = [Duration::from_millis(5); 3];
+
+    /// Scenario: requests of every encoding are kept, but for one; the backend is overloaded at first, and wants one of them never.
+    /// Guarantees: what is kept is sent on as it came, in its order; what is not kept is not sent; all of it is counted.
+    #[test]
+    fn what_is_kept_is_sent_on_as_it_came() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let (endpoint, came) = backend(&runtime, &[503, 429, 200, 400]);
+        let metrics = Arc::new(Metrics::new());
+        let settings = ForwardSettings { endpoint, memory: 10_000 };
+        let (queue, forwarder) = patiently(&settings, &metrics, QUICK).expect("started");
+        let forwarding = Forwarding { inner: Arc::new(Keeps), queue: Some(queue) };
+        let accept = |encoding, body: &'static [u8]| {
+            let delivery =
+                Delivery { encoding, body: Bytes::from_static(body), sender: From::Unauthenticated };
+            runtime.block_on(forwarding.accept(delivery)).is_ok()
+        };
+        assert!(accept(Encoding::OtlpProtobuf, b"one"));
+        assert!(!accept(Encoding::OtlpProtobuf, b""));
+        assert!(accept(Encoding::ZipkinJson, b"[]"));
+        assert!(accept(Encoding::OtlpJson, b"{}"));
+        assert!(accept(Encoding::OtlpProtobuf, b"two"));
+        for _ in 0..2_000 {
+            if counted(&metrics, "sent") == 2 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(forwarding);
+        drop(forwarder);
+        let came = came.lock().expect("no panic").clone();
+        let came: Vec<_> = came.iter().map(|(kind, body)| (kind.as_str(), &body[..])).collect();
+        let (protobuf, json) = ("application/x-protobuf", "application/json");
+        let one = (protobuf, &b"one"[..]);
+        assert_eq!(came, [one, one, one, (json, b"{}"), (protobuf, b"two")]);
+        assert_eq!(["sent", "failed", "left_out"].map(|result| counted(&metrics, result)), [2, 1, 1]);
+    }
+
+    /// Scenario: nobody is there, and more comes than may wait.
+    /// Guarantees: what does not fit is left out at once, and the end waits for nobody.
+    #[test]
+    fn who_is_gone_takes_no_more_than_its_memory() {
+        let metrics = Arc::new(Metrics::new());
+        let settings = ForwardSettings { endpoint: "http://127.0.0.1:9/v1/traces".to_owned(), memory: 5_000 };
+        let (queue, forwarder) = start(&settings, &metrics).expect("started");
+        let body = vec![0; 1_000 - OVERHEAD];
+        (0..20).for_each(|_| queue.offer(Encoding::OtlpProtobuf, &body));
+        assert_eq!(counted(&metrics, "left_out"), 15);
+        assert_eq!(queue.waiting.load(Ordering::Relaxed), 5_000);
+        drop(queue);
+        drop(forwarder);
+        assert_eq!(counted(&metrics, "failed"), 5);
+    }
+}
