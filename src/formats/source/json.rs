@@ -2,10 +2,11 @@
 
 use hopseal_correlate::sink::{Position, Sink};
 
+use super::detect::{self, HEAD};
 use super::input::Input;
 use super::keys::{Meaning, is_zipkin_v1, meaning, meaning_of};
 use super::protobuf::too_large;
-use super::{Format, Limits, detect, lines};
+use super::{Format, Limits, lines};
 use crate::boundary::Boundary;
 use crate::{jaeger, otlp, place, zipkin};
 
@@ -102,7 +103,7 @@ impl<S: Sink + ?Sized> Document<'_, '_, S> {
             };
             // Where a value went wrong, a line is the next best guess at where another starts: this one, if it begins
             // like a value, or the next.
-            if result.is_err() && !(self.on_new_line && detect::json(self.input.rest())) {
+            if result.is_err() && !(self.on_new_line && detect::json(self.input.head(HEAD))) {
                 lines::skip_line(self.input);
             }
         }

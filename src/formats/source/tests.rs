@@ -367,6 +367,33 @@ fn in_small_pieces() {
     }
 }
 
+/// Nor does it where lines are bad, or so long that only a part of them is looked at.
+#[test]
+fn damaged_and_in_small_pieces() {
+    let good = [json(&["a"]), json(&["b"]), json(&["c"])].join("\n");
+    let blank = " ".repeat(100 << 10);
+    let document = format!("{{\n \"resourceSpans\": [\n  {{\"scopeSpans\":\n{good}");
+    let swallowed = format!("{{\n \"x\":\n{good}");
+    for file in [
+        format!("{{bad\n{good}"),
+        format!("{{\"a\":\"b\n{good}"),
+        format!("{{\"a\":\n{good}"),
+        format!("{blank}x\n{good}"),
+        format!("x\n{blank}{good}"),
+        format!("x{blank}\n{{{blank}\n{good}"),
+        document,
+        swallowed,
+    ] {
+        let mut record = Record::default();
+        let read = read(Trickle(file.as_bytes(), false), &Limits::default(), &mut record, &mut |_| {});
+        let (whole, expected) = read_with(file.as_bytes(), &Limits::default());
+        let begins = file.chars().filter(|c| *c != ' ').take(40).collect::<String>();
+        assert_eq!(record, whole, "{begins}");
+        assert_eq!(read.is_ok(), expected.is_ok(), "{begins}");
+        assert!(names(&record).ends_with(&["b", "c"]), "{begins}: {}", record.text());
+    }
+}
+
 #[test]
 fn nothing_could_be_read() {
     for (file, expected) in [
