@@ -245,3 +245,71 @@ fn report_error(error: &dyn std::error::Error, err: &mut dyn Write) -> std::io::
     }
     writeln!(err)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind};
+    use std::path::Path;
+
+    use super::*;
+
+    /// Fails in its own way.
+    struct Broken(ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Runs `hopseal check` on a file, and says how it ended and what it said of that.
+    fn checked(file: &Path, more: &[&str], out: &mut dyn Write) -> (Exit, String) {
+        let file = file.to_str().expect("text");
+        let words = ["hopseal", "check", file].into_iter().chain(more.iter().copied());
+        let mut err = Vec::new();
+        let exit = run(Cli::try_parse_from(words).expect("arguments"), false, out, &mut err);
+        (exit, String::from_utf8(err).expect("text"))
+    }
+
+    #[test]
+    fn a_closed_pipe_leaves_the_verdict_and_a_full_disk_does_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("traces.json");
+        std::fs::write(&path, "[]").expect("written");
+        for (kind, more, exit, said) in [
+            (ErrorKind::BrokenPipe, &[][..], Exit::Clean, ""),
+            (
+                ErrorKind::BrokenPipe,
+                &["--min-coverage", "0.5"],
+                Exit::Findings,
+                "hopseal: missed --min-coverage 0.5: 0 of 0 hops are identified\n",
+            ),
+            (
+                ErrorKind::StorageFull,
+                &[],
+                Exit::Usage,
+                "hopseal: cannot write the result: no storage space\n",
+            ),
+        ] {
+            let found = checked(&path, more, &mut Broken(kind));
+            assert_eq!(found, (exit, said.to_owned()), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_catalogue_that_cannot_be_written_is_said_before_anything_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let catalogue = folder.path().join("none/catalogue.json");
+        let (exit, said) = checked(
+            &folder.path().join("not there"),
+            &["--write-catalogue", catalogue.to_str().expect("text")],
+            &mut Vec::new(),
+        );
+        assert_eq!(exit, Exit::Usage);
+        assert!(said.starts_with("hopseal: cannot write `") && said.lines().count() == 1, "{said}");
+    }
+}

@@ -162,3 +162,32 @@ pub(super) fn left_out(count: u64) -> Rejection {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One span as a line of OTLP.
+    const LINE: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174"}]}]}]}"#;
+
+    #[test]
+    fn a_file_of_which_nothing_comes_is_unreadable() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("traces");
+        for (text, unreadable, rejected) in [
+            (LINE.to_owned(), 0, 0),
+            (format!("{{bad\n{LINE}\n"), 0, 1),
+            ("{\"resourceSpans\":[]}".to_owned(), 0, 0),
+            ("{\"resourceSpans\":[7]}".to_owned(), 1, 1),
+            (LINE.replace("5b8efff798038103d269b633813fc60c", "5b"), 1, 1),
+            ("# a README\n".to_owned(), 1, 1),
+        ] {
+            std::fs::write(&path, &text).expect("written");
+            let dialects = Dialects::built_in().expect("the built-in map");
+            let mut err = Vec::new();
+            let read = files(std::slice::from_ref(&path), &dialects, 1 << 20, &mut err).expect("read").1;
+            assert_eq!((read.unreadable.len(), read.input.rejected), (unreadable, rejected), "{text}");
+            assert_eq!(!err.is_empty(), unreadable > 0, "{text}");
+        }
+    }
+}

@@ -106,16 +106,14 @@ impl Page<'_> {
             more => writeln!(self.out, "... and {more} more traces; --format json lists them all\n")?,
         }
         let shown = traces.iter().take(MAX_TRACES).flat_map(|trace| &trace.hops);
-        let shown: BTreeSet<&str> =
-            shown.filter(|hop| shows_basis(hop)).map(|hop| hop.basis.as_str()).collect();
+        let shown: BTreeSet<&str> = shown.filter(|hop| shows_basis(hop)).map(|hop| mark(hop.basis)).collect();
         if shown.is_empty() {
             return Ok(());
         }
         for basis in [Basis::Claimed, Basis::Reverified, Basis::AuthenticatedSender] {
-            let word = basis.as_str();
-            if shown.contains(word) {
+            if shown.contains(mark(basis)) {
                 let style = if self.colour { DIM } else { Style::new() };
-                writeln!(self.out, "{style}({word}): {}{style:#}", meaning(basis))?;
+                writeln!(self.out, "{style}{} {}{style:#}", mark(basis), meaning(basis))?;
             }
         }
         writeln!(self.out)
@@ -296,11 +294,22 @@ fn shows_basis(hop: &HopRow) -> bool {
     hop.basis != Basis::Claimed || matches!(hop.assurance, Assurance::Verified | Assurance::Sealed)
 }
 
+/// A basis beside the word of a hop, short so that a row fits the screen.
+const fn mark(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Claimed => "(c)",
+        Basis::Reverified => "(r)",
+        Basis::AuthenticatedSender => "(s)",
+    }
+}
+
 const fn meaning(basis: Basis) -> &'static str {
     match basis {
-        Basis::Claimed => "the span says so, and anyone may send a span; not proven",
-        Basis::Reverified => "the seal on the span was checked again, here; proven",
-        Basis::AuthenticatedSender => "the sender proved that it may speak for that service",
+        Basis::Claimed => "claimed: the span says so, and anyone may send a span; not proven",
+        Basis::Reverified => "reverified: the seal on the span was checked again, here; proven",
+        Basis::AuthenticatedSender => {
+            "authenticated sender: it proved that it may speak for that service; proven"
+        }
     }
 }
 
@@ -344,7 +353,7 @@ fn hop_cells(hop: &HopRow, depth: usize, found: &[&Finding]) -> Vec<Cell> {
         false => format!("<- {}", rules.into_iter().collect::<Vec<_>>().join(", ")),
     };
     let assurance = match shows_basis(hop) {
-        true => format!("{} ({})", hop.assurance.as_str(), hop.basis.as_str()),
+        true => format!("{} {}", hop.assurance.as_str(), mark(hop.basis)),
         false => hop.assurance.as_str().to_owned(),
     };
     vec![

@@ -28,6 +28,13 @@ impl<'r> Input<'r> {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// The next `count` bytes, or what is left: the same however the file comes in.
+    pub(super) fn head(&mut self, count: usize) -> &[u8] {
+        self.reach(count);
+        let rest = self.rest();
+        rest.get(..count).unwrap_or(rest)
+    }
+
     /// Where [`Input::rest`] starts in the inflated file.
     pub(super) fn offset(&self) -> u64 {
         self.offset

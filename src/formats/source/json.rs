@@ -2,6 +2,7 @@
 
 use hopseal_correlate::sink::{Position, Sink};
 
+use super::detect::{self, HEAD};
 use super::input::Input;
 use super::keys::{Meaning, is_zipkin_v1, meaning, meaning_of};
 use super::protobuf::too_large;
@@ -14,6 +15,10 @@ pub(super) const NOT_JSON: &str = "not JSON";
 const NO_SPANS: &str = "without spans: neither OTLP, Jaeger nor Zipkin";
 /// Bytes of an object in which a key has to say that it is an element itself, and not only holds a list of them.
 const LOOK_AHEAD: usize = 1 << 20;
+/// Bytes of a line in which a key has to say that it begins like a file.
+const RESUME_AHEAD: usize = 256;
+/// Values cut short that another is looked for in. Each is looked through to the end of the file.
+const MOST_RESUMED: u32 = 16;
 /// How deep objects may stand in each other around the list of elements: `{"result":{"resourceSpans":[..`.
 const WRAPPERS: u32 = 3;
 
@@ -26,7 +31,8 @@ pub(super) fn read<S: Sink + ?Sized>(input: &mut Input<'_>, limits: &Limits, sin
     if lines::is_lines(input) {
         return lines::read(input, first, limits, sink);
     }
-    let mut document = Document { input, limits, sink, line: None, format: None };
+    let mut document =
+        Document { input, limits, sink, line: None, format: None, on_new_line: false, resumed: 0 };
     document.values();
     document.format
 }
@@ -45,7 +51,15 @@ pub(super) fn read_line<S: Sink + ?Sized>(
         return Some(Format::OtlpJson);
     }
     let mut input = Input::new(Box::new(text));
-    let mut document = Document { input: &mut input, limits, sink, line: Some(at), format: None };
+    let mut document = Document {
+        input: &mut input,
+        limits,
+        sink,
+        line: Some(at),
+        format: None,
+        on_new_line: false,
+        resumed: 0,
+    };
     document.values();
     document.format
 }
@@ -59,6 +73,10 @@ struct Document<'d, 'r, S: ?Sized> {
     line: Option<Position>,
     /// What the first element was.
     format: Option<Format>,
+    /// Whether what `next` found is the first of its line.
+    on_new_line: bool,
+    /// Values that were cut where another begins.
+    resumed: u32,
 }
 
 /// How much of a value is in memory.
@@ -83,8 +101,9 @@ impl<S: Sink + ?Sized> Document<'_, '_, S> {
                 b'[' => self.list(None),
                 _ => self.lost(NOT_JSON),
             };
-            // Where a value went wrong, a line is the next best guess at where another starts.
-            if result.is_err() {
+            // Where a value went wrong, a line is the next best guess at where another starts: this one, if it begins
+            // like a value, or the next.
+            if result.is_err() && !(self.on_new_line && detect::json(self.input.head(HEAD))) {
                 lines::skip_line(self.input);
             }
         }
@@ -178,7 +197,7 @@ impl<S: Sink + ?Sized> Document<'_, '_, S> {
         let at = self.at();
         let (size, end) = match self.whole()? {
             Extent::Whole(size) => (size, Ok(())),
-            Extent::Cut(size) => (size, Err(Lost)),
+            Extent::Cut(size) => (self.resume_at(size), Err(Lost)),
             Extent::SteppedOver => return Ok(()),
         };
         let json = self.input.rest().get(..size).unwrap_or_default();
@@ -186,6 +205,24 @@ impl<S: Sink + ?Sized> Document<'_, '_, S> {
         self.format = self.format.or(format);
         self.input.consume(size);
         end
+    }
+
+    /// Of a value that the file ends in, how much is its own: a line that begins like a whole file belongs to no other
+    /// value, so one before it lacks its end, or the end of a string.
+    fn resume_at(&mut self, size: usize) -> usize {
+        let value = self.input.rest().get(..size).unwrap_or_default();
+        let begins = |end: &usize| {
+            let line = value.get(end + 1..).unwrap_or_default();
+            line.starts_with(b"{") && detect::json(line) && {
+                let head = line.get(..RESUME_AHEAD).unwrap_or(line);
+                matches!(meaning_of(head), Some(Meaning::Otlp | Meaning::Jaeger | Meaning::Wrapper))
+            }
+        };
+        let next = memchr::memchr_iter(b'\n', value).find(begins).filter(|_| self.resumed < MOST_RESUMED);
+        let Some(end) = next else { return size };
+        self.resumed += 1;
+        self.on_new_line = true;
+        end + 1
     }
 
     /// Gets the next value into memory, or what there is of it. One that is too large is refused and stepped over.
@@ -241,11 +278,15 @@ impl<S: Sink + ?Sized> Document<'_, '_, S> {
 
     /// The next byte that is not white space or a comma. Commas separate and say nothing.
     fn next(&mut self) -> Option<u8> {
+        self.on_new_line = false;
         loop {
             let rest = self.input.rest();
             let blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | 0x1e);
             let found = rest.iter().position(|byte| !blank(byte));
             let count = found.unwrap_or(rest.len());
+            if let Some(last) = rest.get(..count).and_then(<[u8]>::last) {
+                self.on_new_line = *last == b'\n';
+            }
             let byte = rest.get(count).copied();
             self.input.consume(count);
             if byte.is_some() || !self.input.more() {

@@ -17,11 +17,11 @@ pub(super) const FIRST_LINE: usize = 16 << 20;
 pub(super) fn skip_to_json<S: Sink + ?Sized>(input: &mut Input<'_>, sink: &mut S) -> u64 {
     let mut number = 1;
     loop {
-        input.reach(HEAD);
-        if input.is_spent() || detect::json(input.rest()) {
+        let head = input.head(HEAD);
+        if head.is_empty() || detect::json(head) {
             return number;
         }
-        if !is_blank(input) {
+        if !is_blank(head) {
             sink.reject(Position::Line(number), json::NOT_JSON);
         }
         skip_line(input);
@@ -29,10 +29,9 @@ pub(super) fn skip_to_json<S: Sink + ?Sized>(input: &mut Input<'_>, sink: &mut S
     }
 }
 
-/// Whether nothing stands on the next line, as far as it is in memory.
-fn is_blank(input: &Input<'_>) -> bool {
-    let rest = input.rest();
-    let line = rest.get(..memchr(b'\n', rest).unwrap_or(rest.len())).unwrap_or_default();
+/// Whether nothing stands on the line that begins here, as far as this goes.
+fn is_blank(head: &[u8]) -> bool {
+    let line = head.get(..memchr(b'\n', head).unwrap_or(head.len())).unwrap_or_default();
     line.trim_ascii().is_empty()
 }
 
@@ -40,8 +39,7 @@ fn is_blank(input: &Input<'_>) -> bool {
 /// string that is open at its end, or by the lines after it, which stand for themselves.
 pub(super) fn is_lines(input: &mut Input<'_>) -> bool {
     let Some(end) = line(input, 0, FIRST_LINE) else { return false };
-    input.reach(end + HEAD);
-    let (first, others) = input.rest().split_at_checked(end).unwrap_or_default();
+    let (first, others) = input.head(end + HEAD).split_at_checked(end).unwrap_or_default();
     let second = others.strip_prefix(b"\n").unwrap_or_default();
     let start = first.trim_ascii_start();
     if second.trim_ascii().is_empty() || start.is_empty() {
@@ -69,8 +67,7 @@ fn alike(first: &[u8], second: &[u8]) -> bool {
 /// value holds both.
 fn two_follow(input: &mut Input<'_>, start: usize) -> bool {
     let Some(end) = line(input, start, FIRST_LINE) else { return false };
-    input.reach(end + HEAD);
-    let (before, next) = input.rest().split_at_checked(end).unwrap_or_default();
+    let (before, next) = input.head(end + HEAD).split_at_checked(end).unwrap_or_default();
     let whole = before.get(start..).unwrap_or_default().trim_ascii_end();
     Boundary::of(whole) == Some(whole.len()) && alike(whole, next.strip_prefix(b"\n").unwrap_or_default())
 }

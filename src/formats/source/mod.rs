@@ -118,13 +118,12 @@ pub fn read<S: Sink + ?Sized>(
 ) -> Result<Summary, ReadError> {
     let Inflated { stream, taken } = inflate::inflate(input, limits, progress).map_err(ReadError::Io)?;
     let mut input = Input::new(stream);
-    input.reach(detect::HEAD);
     let empty = input.is_spent();
-    let mut shape = detect::shape(input.rest());
-    if shape.is_none() && detect::is_text(input.rest()) {
+    let head = input.head(detect::HEAD);
+    let mut shape = detect::shape(head);
+    if shape.is_none() && detect::is_text(head) {
         // The first lines may be long as well as damaged.
-        input.reach(lines::FIRST_LINE);
-        shape = detect::shape(input.rest());
+        shape = detect::shape(input.head(lines::FIRST_LINE));
     }
     let format = match shape {
         Some(Shape::Protobuf) => {

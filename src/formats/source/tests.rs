@@ -204,6 +204,22 @@ fn first_lines_without_an_end() {
     }
 }
 
+/// A document of many lines that is cut short, in a string or not, takes none after it along.
+#[test]
+fn values_after_a_cut_document() {
+    for cut in ["{\"scopeSpans\":", "{\"scopeSpans\": [{\"x\": \"an open string"] {
+        let file = format!(
+            "{{\n \"resourceSpans\": [\n  {cut}\n{}\n{}\n{}\n",
+            json(&["a"]),
+            json(&["b"]),
+            json(&["c"])
+        );
+        let record = read_as(Format::OtlpJson, file.as_bytes());
+        assert_eq!(names(&record), ["a", "b", "c"], "{cut}\n{}", record.text());
+        assert_eq!(record.rejected.len(), 1, "{:?}", record.rejected);
+    }
+}
+
 /// A file that breaks off: what was whole counts, and the rest is refused once, whatever the format.
 #[test]
 fn cut_short_anywhere() {
@@ -348,6 +364,33 @@ fn in_small_pieces() {
         assert_eq!(record.spans, 200);
         let said = format!("byte {}: nothing more could be read: the disk is gone", file.len());
         assert_eq!(record.rejected, [said]);
+    }
+}
+
+/// Nor does it where lines are bad, or so long that only a part of them is looked at.
+#[test]
+fn damaged_and_in_small_pieces() {
+    let good = [json(&["a"]), json(&["b"]), json(&["c"])].join("\n");
+    let blank = " ".repeat(100 << 10);
+    let document = format!("{{\n \"resourceSpans\": [\n  {{\"scopeSpans\":\n{good}");
+    let swallowed = format!("{{\n \"x\":\n{good}");
+    for file in [
+        format!("{{bad\n{good}"),
+        format!("{{\"a\":\"b\n{good}"),
+        format!("{{\"a\":\n{good}"),
+        format!("{blank}x\n{good}"),
+        format!("x\n{blank}{good}"),
+        format!("x{blank}\n{{{blank}\n{good}"),
+        document,
+        swallowed,
+    ] {
+        let mut record = Record::default();
+        let read = read(Trickle(file.as_bytes(), false), &Limits::default(), &mut record, &mut |_| {});
+        let (whole, expected) = read_with(file.as_bytes(), &Limits::default());
+        let begins = file.chars().filter(|c| *c != ' ').take(40).collect::<String>();
+        assert_eq!(record, whole, "{begins}");
+        assert_eq!(read.is_ok(), expected.is_ok(), "{begins}");
+        assert!(names(&record).ends_with(&["b", "c"]), "{begins}: {}", record.text());
     }
 }
 
