@@ -17,6 +17,8 @@ mod hostile;
 #[cfg(test)]
 mod jaeger;
 #[cfg(test)]
+mod overload;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod program;

@@ -53,6 +53,14 @@ impl Serving {
         Self { process, spans, api, admin }
     }
 
+    /// The most memory that it ever took, in KiB.
+    pub(crate) fn peak(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     pub(crate) async fn get(&self, at: &str, path: &str) -> String {
         let response = reqwest::get(format!("http://{at}{path}")).await.expect("an answer");
         assert!(response.status().is_success(), "{path}: {}", response.status());

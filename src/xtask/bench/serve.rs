@@ -84,10 +84,34 @@ pub(super) fn runs(
         )?;
         out.flush()?;
     }
+    let [way, _] = WAYS;
+    let open = Run { args, target, folder: &folder, file: &file, blocks, way }.open()?;
+    let spans = blocks * bulk::BLOCK;
+    let bytes = open.grown as f64 / spans as f64;
+    let missed = bytes > OPEN_BYTES || open.base > BASE;
+    over += usize::from(missed);
+    writeln!(
+        out,
+        "{spans:>10}  {:<8} {bytes:.1} bytes an open span (limit {OPEN_BYTES}) over {:.1} MiB (limit {}){}",
+        "open",
+        open.base as f64 / f64::from(1 << 20),
+        BASE >> 20,
+        if missed { "  over the limit" } else { "" },
+    )?;
     if !args.keep {
         fs::remove_file(&file)?;
     }
     Ok(over)
+}
+
+/// Bytes that a span may take while its trace is open, and those of a service that does nothing.
+const OPEN_BYTES: f64 = 120.0;
+const BASE: u64 = 128 << 20;
+
+/// What open traces take.
+struct Open {
+    base: u64,
+    grown: u64,
 }
 
 /// What one run cost.
@@ -109,20 +133,52 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
+    /// Sends all, and waits until it is judged.
     fn cost(&self) -> Result<Cost, TaskError> {
+        self.served("1s", |process| {
+            let (report, admin) = self.load(process)?;
+            settled(&admin)?;
+            Ok(report)
+        })
+    }
+
+    /// Sends all, and looks at it while all is open.
+    fn open(&self) -> Result<Open, TaskError> {
+        let mut open = Open { base: 0, grown: 0 };
+        self.served("1h", |process| {
+            let id = process.id();
+            let mut base = 0;
+            let (report, _) = self.load_after(process, || {
+                base = resident(id)?;
+                Ok(())
+            })?;
+            // What was sent last has been read by then.
+            sleep(SETTLED);
+            open = Open { base, grown: resident(id)?.saturating_sub(base) };
+            Ok(report)
+        })?;
+        Ok(open)
+    }
+
+    /// Starts a service whose traces settle after that time, and ends it after `work`.
+    fn served(
+        &self,
+        settle: &str,
+        work: impl FnOnce(&mut Child) -> Result<Report, TaskError>,
+    ) -> Result<Cost, TaskError> {
         let store = self.folder.join("serve-store");
         match fs::remove_dir_all(&store) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
         let config = self.folder.join("serve.yaml");
-        fs::write(&config, self.config(&store))?;
+        fs::write(&config, self.config(&store, settle))?;
         let mut serve = self.pinned(self.args.core, "hopseal");
         serve.args(["serve", "--config"]).arg(&config).stdout(Stdio::null()).stderr(Stdio::piped());
         let shown = exec::shown(&serve);
         let failed = |source| TaskError::Start { command: shown.clone(), source };
         let mut process = serve.spawn().map_err(failed)?;
-        let report = self.load(&mut process);
+        let report = work(&mut process);
         // Whatever came of it, nothing is left running.
         let stopped = Command::new("kill").arg(process.id().to_string()).status();
         let ended = process.wait4().map_err(failed)?;
@@ -137,11 +193,11 @@ impl Run<'_> {
         Ok(Cost { cpu, peak: ended.rusage.maxrss, kept, report })
     }
 
-    fn config(&self, store: &Path) -> String {
+    fn config(&self, store: &Path, settle: &str) -> String {
         let closed = if self.way.port == "otlp_http" { "otlp_grpc" } else { "otlp_http" };
         format!(
             "listen: {{{closed}: null, {}: 127.0.0.1:0, zipkin: null, api: null, admin: 127.0.0.1:0}}\n\
-             windows: {{settle: 1s}}\n\
+             windows: {{settle: {settle}, max_age: 2h}}\n\
              store: {{folder: '{}', days: null, alarm_under: '1', refuse_under: '1'}}\n",
             self.way.port,
             store.display()
@@ -155,27 +211,50 @@ impl Run<'_> {
         command
     }
 
-    /// Sends everything and waits until it is judged.
-    fn load(&self, process: &mut Child) -> Result<Report, TaskError> {
+    /// Sends everything. What was said of it, and where the service can be asked.
+    fn load(&self, process: &mut Child) -> Result<(Report, String), TaskError> {
+        self.load_after(process, || Ok(()))
+    }
+
+    /// The same, once `ready` is done.
+    fn load_after(
+        &self,
+        process: &mut Child,
+        ready: impl FnOnce() -> Result<(), TaskError>,
+    ) -> Result<(Report, String), TaskError> {
         let mut lines = BufReader::new(process.stderr.take().ok_or_else(silent)?);
         let spans = listens(&mut lines, self.way.port)?;
         let admin = listens(&mut lines, "admin")?;
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        ready()?;
         let other = usize::from(self.args.core == 0);
         let mut load = self.pinned(other, "load");
         load.arg(self.file).args(["--protocol", self.way.name, "--to", &format!("http://{spans}")]);
         let said = exec::read(load.args(["--batches", &self.blocks.to_string()]))?;
         let report =
             serde_json::from_str(&said).map_err(|source| TaskError::Output { command: "load", source })?;
-        sleep(SETTLED);
-        for _ in 0..PATIENCE.0 {
-            if open_traces(&admin)? == Some(0) {
-                return Ok(report);
-            }
-            sleep(PATIENCE.1);
-        }
-        Err(std::io::Error::other("the traces that were sent are never all judged").into())
+        Ok((report, admin))
     }
+}
+
+/// Waits until every trace is judged.
+fn settled(admin: &str) -> Result<(), TaskError> {
+    sleep(SETTLED);
+    for _ in 0..PATIENCE.0 {
+        if open_traces(admin)? == Some(0) {
+            return Ok(());
+        }
+        sleep(PATIENCE.1);
+    }
+    Err(std::io::Error::other("the traces that were sent are never all judged").into())
+}
+
+/// The memory that a process takes, in bytes.
+fn resident(process: u32) -> std::io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    number.map(|number| number << 10).ok_or_else(|| std::io::Error::other("no VmRSS"))
 }
 
 fn silent() -> TaskError {

@@ -20,6 +20,8 @@ use super::settings::WindowSettings;
 const STEP: u64 = 50_000_000;
 /// Room for the records of a new trace: a few spans.
 const FIRST_BYTES: usize = 512;
+/// Bytes of a trace besides its records: its entry in a table that is half empty at worst, and its place in a queue.
+const TRACE_BYTES: usize = 2 * (size_of::<(TraceId, Kept)>() + size_of::<(u64, TraceId)>());
 /// Traces remembered once they are gone.
 const MAX_GONE: usize = 1 << 20;
 
@@ -57,6 +59,13 @@ pub(crate) struct Kept {
     early: bool,
     /// When it was judged; tells places in the queue apart.
     judged_at: u64,
+}
+
+impl Kept {
+    /// Bytes of memory: what is there, not what is filled.
+    const fn bytes(&self) -> usize {
+        self.records.capacity() + TRACE_BYTES
+    }
 }
 
 /// Why a trace is to be judged.
@@ -148,8 +157,10 @@ impl Windows {
                 let gone = self.gone.get(&trace_id).copied();
                 self.counts.stragglers += u64::from(gone.is_some());
                 self.steps.entry(step(now.saturating_add(settle))).or_default().push(trace_id);
+                let records = Vec::with_capacity(FIRST_BYTES);
+                self.open_bytes += records.capacity() + TRACE_BYTES;
                 self.traces.entry(trace_id).or_insert_with(|| Kept {
-                    records: Vec::with_capacity(FIRST_BYTES),
+                    records,
                     judged: 0,
                     last: Last::default(),
                     straggling: gone.is_some(),
@@ -167,8 +178,8 @@ impl Windows {
             kept.open = true;
             kept.since = now;
             self.counts.reopened += 1;
-            self.judged_bytes -= kept.records.len();
-            self.open_bytes += kept.records.len();
+            self.judged_bytes -= kept.bytes();
+            self.open_bytes += kept.bytes();
             self.steps.entry(step(now.saturating_add(settle))).or_default().push(trace_id);
         }
         kept.newest = kept.newest.max(now);
@@ -177,8 +188,13 @@ impl Windows {
             self.counts.left_out += 1;
             return;
         }
+        self.open_bytes -= kept.bytes();
+        if kept.records.len() + record.len() > kept.records.capacity() {
+            // Less than twice as much: most traces are small, and there are many.
+            kept.records.reserve_exact(record.len().max(FIRST_BYTES).max(kept.records.len() / 4));
+        }
         kept.records.extend_from_slice(record);
-        self.open_bytes += record.len();
+        self.open_bytes += kept.bytes();
     }
 
     /// Says that the rest of a trace was gone when the spans came that are there.
@@ -269,9 +285,9 @@ impl Windows {
             self.early.push_back((now.saturating_add(nanos(self.settings.settle)), trace_id));
         }
         kept.judged_at = now;
+        self.open_bytes -= kept.bytes();
         kept.records.shrink_to_fit();
-        self.open_bytes -= kept.records.len();
-        self.judged_bytes += kept.records.len();
+        self.judged_bytes += kept.bytes();
         self.judged.push_back((now, trace_id));
     }
 
@@ -286,8 +302,10 @@ impl Windows {
             }
         }
         let total = if kept.open { &mut self.open_bytes } else { &mut self.judged_bytes };
-        *total -= kept.records.len() - once.len();
+        once.shrink_to_fit();
+        *total -= kept.bytes();
         kept.records = once;
+        *total += kept.bytes();
     }
 
     /// Remembers a trace that was let go.
@@ -314,7 +332,7 @@ impl Windows {
             // It may be open again, or have been judged since.
             let gone = self.traces.get(&trace_id).is_some_and(|kept| !kept.open && kept.judged_at == at);
             if let Some(kept) = gone.then(|| self.traces.remove(&trace_id)).flatten() {
-                self.judged_bytes -= kept.records.len();
+                self.judged_bytes -= kept.bytes();
                 self.remember(trace_id, kept.last.version);
                 went.push(trace_id);
             }
@@ -327,7 +345,7 @@ impl Windows {
         self.traces.values().map(|kept| kept.first_run).min()
     }
 
-    /// Open traces, and the bytes of their spans.
+    /// Open traces, and the bytes of memory that they take.
     pub(crate) fn open(&self) -> (usize, usize) {
         (self.traces.values().filter(|kept| kept.open).count(), self.open_bytes)
     }
@@ -335,4 +353,47 @@ impl Windows {
 
 const fn step(at: u64) -> u64 {
     at / STEP
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn settings() -> WindowSettings {
+        WindowSettings {
+            settle: Duration::from_secs(2),
+            late: Duration::from_secs(5),
+            open_bytes: 20 << 10,
+            judged_bytes: 20 << 10,
+            trace_bytes: 4 << 10,
+            ..WindowSettings::default()
+        }
+    }
+
+    fn memory(windows: &Windows, open: bool) -> usize {
+        windows.traces.values().filter(|kept| kept.open == open).map(Kept::bytes).sum()
+    }
+
+    proptest! {
+        /// What is counted is what is there, and stays within its bounds.
+        #[test]
+        fn memory_is_counted_and_bounded(steps in prop::collection::vec((0_u128..40, 0_usize..900, 0_u64..2), 1..300)) {
+            let mut windows = Windows::new(settings());
+            let mut now = SECOND;
+            for (trace, length, seconds) in steps {
+                now += seconds * SECOND;
+                windows.add(TraceId(trace.to_be_bytes()), &vec![7; length], 1, now);
+                while let Some((trace_id, due)) = windows.due(now) {
+                    windows.settle(trace_id, due, Last { version: 1, ..Last::default() }, now);
+                }
+                windows.let_go(now);
+                prop_assert_eq!((windows.open_bytes, windows.judged_bytes), (memory(&windows, true), memory(&windows, false)));
+                prop_assert!(windows.open_bytes <= settings().open_bytes && windows.judged_bytes <= settings().judged_bytes);
+            }
+        }
+    }
 }
