@@ -20,7 +20,8 @@ const ACTIVITY_CREATE: u32 = 1;
 pub(super) fn write(checked: &Checked, out: &mut dyn Write) -> io::Result<()> {
     for finding in &checked.report.findings {
         let mut event = event(finding);
-        if let (Some(is_new), Some(unmapped)) = (checked.is_new(finding), event["unmapped"].as_object_mut()) {
+        let unmapped = event.get_mut("unmapped").and_then(serde_json::Value::as_object_mut);
+        if let (Some(is_new), Some(unmapped)) = (checked.is_new(finding), unmapped) {
             unmapped.insert("new".to_owned(), is_new.into());
         }
         serde_json::to_writer(&mut *out, &event)?;

@@ -104,8 +104,9 @@ fn result(finding: &Finding, file: &str, is_new: Option<bool>) -> Value {
             "evidence": finding.evidence,
         },
     });
-    if let Some(is_new) = is_new {
-        result["baselineState"] = if is_new { "new" } else { "unchanged" }.into();
+    if let (Some(is_new), Some(result)) = (is_new, result.as_object_mut()) {
+        let state = if is_new { "new" } else { "unchanged" };
+        result.insert("baselineState".to_owned(), state.into());
     }
     result
 }
