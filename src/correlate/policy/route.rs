@@ -210,7 +210,7 @@ mod tests {
             ("/a/**/b", "`**` can only be the last segment"),
             ("/a/{id", "a `{` without `}`"),
             ("GTE /a", "there is no such method; write `GET,POST /path`, or `* /path` for every method"),
-            ("GET,PSOT /a", "there is no such method; write `GET,POST /path`, or `* /path` for every method"),
+            ("GET,GOT /a", "there is no such method; write `GET,POST /path`, or `* /path` for every method"),
             ("/a?x=1", "a route is a path alone: leave out the query"),
         ] {
             assert_eq!(RoutePattern::new(pattern), Err(wrong), "{pattern}");
