@@ -128,6 +128,12 @@ struct ServeArgs {
 }
 
 impl Cli {
+    /// Whether it is the service, which is there to stay.
+    #[must_use]
+    pub const fn serves(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
+    }
+
     /// For a terminal: what can be looked at stays until it is ended.
     #[must_use]
     pub fn on_terminal(mut self) -> Self {

@@ -11,12 +11,14 @@ use hopseal_collector::cli::{self, Cli};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Of a huge page all is cleared, and mostly little is used: that cost a quarter of what `serve` took. Where it cannot be
-    // turned off all works as well.
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let terminal = std::io::stdout().is_terminal();
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let cli = Cli::parse();
+    if cli.serves() {
+        // Of a huge page all is cleared, and a service uses little of most: that cost a quarter of what it took. What fills its
+        // memory and ends is better off with them. Where they cannot be turned off all works as well.
+        let _ = rustix::thread::disable_transparent_huge_pages(true);
+    }
     let cli = if terminal { cli.on_terminal() } else { cli };
     cli::run(cli, colour, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()).into()
 }
