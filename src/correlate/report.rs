@@ -135,11 +135,22 @@ pub struct SuppressedRow {
     pub count: u64,
     /// The first day on which one of the declarations that quieted them ends, if any does.
     pub expires: Option<Date>,
-    /// How many of each operation.
+    /// How many of each operation: of at most [`MAX_OPERATIONS`](Self::MAX_OPERATIONS), the first by spelling.
     pub operations: BTreeMap<String, u64>,
 }
 
 impl SuppressedRow {
+    /// Operations counted one by one; names of spans are the sender's choice.
+    pub const MAX_OPERATIONS: usize = 1_000;
+
+    /// Counts one. Which are kept, and their counts, do not depend on the order.
+    fn add(&mut self, operation: String) {
+        *self.operations.entry(operation).or_default() += 1;
+        if self.operations.len() > Self::MAX_OPERATIONS {
+            self.operations.pop_last();
+        }
+    }
+
     /// The operations, the most frequent first.
     #[must_use]
     pub fn by_count(&self) -> Vec<(&str, u64)> {
@@ -273,7 +284,7 @@ impl Tally {
             let row = self.report.suppressed.entry(key).or_default();
             row.count += 1;
             row.expires = row.expires.into_iter().chain(suppressed.expires).min();
-            *row.operations.entry(suppressed.finding.operation).or_default() += 1;
+            row.add(suppressed.finding.operation);
         }
     }
 
@@ -400,4 +411,18 @@ fn trace_row(trace: &Trace<'_>, hops: &Hops<'_>, survey: &Survey) -> TraceRow {
         }
     });
     TraceRow { trace_id: trace.id, grade: trace.grade, hops: rows.collect() }
+
+    #[test]
+    fn operations_of_what_is_quieted_are_bounded() {
+        let most = SuppressedRow::MAX_OPERATIONS;
+        let names: Vec<String> = (0..2 * most).map(|number| format!("GET /{number:06}")).collect();
+        let counted = |names: &mut dyn Iterator<Item = &String>| {
+            let mut row = SuppressedRow::default();
+            names.for_each(|name| row.add(name.clone()));
+            row
+        };
+        let there = counted(&mut names.iter().chain(&names));
+        assert_eq!(there, counted(&mut names.iter().rev().chain(names.iter().rev())));
+        assert!(there.operations.iter().map(|(name, count)| (name, *count)).eq(names.iter().take(most).map(|name| (name, 2))));
+    }
 }

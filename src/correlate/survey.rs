@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::catalogue::{Capability, Catalogue, Lesson};
 use crate::field::Field;
 use crate::finding::Who;
-use crate::hop::{Hop, HopKind, HopLink, Hops};
+use crate::hop::{HopKind, HopLink, Hops};
 use crate::record::{Service, Span};
 use crate::rule::{Rule, blind_hop, named};
 use crate::sink::{SpanId, TraceId};
@@ -97,6 +97,14 @@ pub struct Sent {
     names_one: bool,
 }
 
+impl Sent {
+    /// Whether the spans of whoever sent it name one user and no other.
+    #[must_use]
+    pub const fn names_one(&self) -> bool {
+        self.names_one
+    }
+}
+
 /// Who made a span that a consumer links to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sender<'a> {
@@ -110,8 +118,6 @@ pub struct Sender<'a> {
     pub principal: Option<Known<'a>>,
     /// Whether its trace lacks nothing that is known of.
     pub whole: bool,
-    /// Whether its spans name that principal and no other.
-    pub names_one: bool,
 }
 
 /// A principal of this trace, or one kept from another.
@@ -211,7 +217,7 @@ impl Linked {
                 principal: principal.map(Who::from),
                 expires_at: principal.and_then(|principal| principal.expires_at),
                 whole: trace.grade.is_complete(),
-                names_one: names_one(trace, hops, hop),
+                names_one: named::is_one(hops.frame(hop.ix).iter().map(|ix| trace.span(*ix))),
             });
         }
     }
@@ -227,7 +233,6 @@ impl Linked {
                 expires_at: principal.and_then(|principal| principal.expires_at),
                 principal: principal.map(Known::Here),
                 whole: trace.grade.is_complete(),
-                names_one: names_one(trace, hops, hop),
             });
         }
         let sent = self.0.get(&(link.trace_id, link.span_id))?.as_ref()?;
@@ -237,13 +242,8 @@ impl Linked {
             expires_at: sent.expires_at,
             principal: sent.principal.as_ref().map(Known::Elsewhere),
             whole: sent.whole,
-            names_one: sent.names_one,
         })
     }
-}
-
-fn names_one(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
-    named::is_one(hops.frame(hop.ix).iter().map(|ix| trace.span(*ix)))
 }
 
 #[cfg(test)]

@@ -48,14 +48,9 @@ pub struct Intake<'d, R> {
     /// The texts every record of the current resource begins with.
     resource: Vec<u8>,
     texts: [ResourceText; 4],
-    resource_fields: Vec<u8>,
-    resource_mask: u128,
-    /// What of the resource was not kept.
-    resource_over: u32,
-    /// Credentials in the current scope, and what of them was not kept.
-    scope_fields: Vec<u8>,
-    scope_mask: u128,
-    scope_over: u32,
+    of_resource: Kept,
+    /// Credentials alone.
+    of_scope: Kept,
     open: Open,
     /// Fields of what is open.
     fields: Vec<u8>,
@@ -72,6 +67,22 @@ struct ResourceText {
     text: String,
     /// Whether a credential was masked in it.
     masked: bool,
+}
+
+/// The fields of a resource or a scope, with which every record of it begins.
+#[derive(Debug, Default)]
+struct Kept {
+    fields: Vec<u8>,
+    mask: u128,
+    /// What was not kept.
+    over: u32,
+}
+
+impl Kept {
+    fn clear(&mut self) {
+        self.fields.clear();
+        (self.mask, self.over) = (0, 0);
+    }
 }
 
 /// What the fields kept now are of.
@@ -163,12 +174,8 @@ impl<'d, R: Records> Intake<'d, R> {
             to,
             resource: Vec::new(),
             texts: Default::default(),
-            resource_fields: Vec::new(),
-            resource_mask: 0,
-            resource_over: 0,
-            scope_fields: Vec::new(),
-            scope_mask: 0,
-            scope_over: 0,
+            of_resource: Kept::default(),
+            of_scope: Kept::default(),
             open: Open::Resource,
             fields: Vec::new(),
             links: Vec::new(),
@@ -329,24 +336,26 @@ impl<'d, R: Records> Intake<'d, R> {
 
     /// Opens what is `next`, and closes what was open: what was found in a resource or a scope begins every record from here on.
     fn turn_to(&mut self, next: Open) {
-        match std::mem::replace(&mut self.open, next) {
-            Open::Resource => self.settle_resource(),
-            Open::Scope => self.settle_scope(),
-            Open::Span => {}
+        let closed = match std::mem::replace(&mut self.open, next) {
+            Open::Resource => {
+                self.settle_texts();
+                self.of_scope.clear();
+                Some(&mut self.of_resource)
+            }
+            Open::Scope => Some(&mut self.of_scope),
+            Open::Span => None,
+        };
+        if let Some(kept) = closed {
+            kept.fields.clear();
+            kept.fields.append(&mut self.fields);
+            (kept.mask, kept.over) = (self.mask, self.room.over);
         }
         self.fields.clear();
         self.mask = 0;
         self.room = Room::default();
     }
 
-    fn settle_scope(&mut self) {
-        self.scope_fields.clear();
-        self.scope_fields.append(&mut self.fields);
-        self.scope_mask = self.mask;
-        self.scope_over = self.room.over;
-    }
-
-    fn settle_resource(&mut self) {
+    fn settle_texts(&mut self) {
         self.resource.clear();
         for ResourceText { text, masked } in &self.texts {
             match masked {
@@ -355,17 +364,6 @@ impl<'d, R: Records> Intake<'d, R> {
                 false => put_own(&mut self.resource, self.words, text),
             }
         }
-        self.resource_fields.clear();
-        self.resource_fields.append(&mut self.fields);
-        self.resource_mask = self.mask;
-        self.resource_over = self.room.over;
-        self.no_scope();
-    }
-
-    fn no_scope(&mut self) {
-        self.scope_fields.clear();
-        self.scope_mask = 0;
-        self.scope_over = 0;
     }
 }
 
@@ -502,12 +500,12 @@ impl<R: Records> Sink for Intake<'_, R> {
         out.extend_from_slice(&[0; record::FIXED]);
         out.extend_from_slice(&self.resource);
         self.put_name(&mut out, head.name);
-        out.extend_from_slice(&self.resource_fields);
-        out.extend_from_slice(&self.scope_fields);
+        out.extend_from_slice(&self.of_resource.fields);
+        out.extend_from_slice(&self.of_scope.fields);
         out.extend_from_slice(&self.fields);
-        let over = self.room.over.saturating_add(self.resource_over).saturating_add(self.scope_over);
+        let over = self.room.over.saturating_add(self.of_resource.over).saturating_add(self.of_scope.over);
         let head = &SpanHead { dropped: head.dropped.saturating_add(over), ..*head };
-        record::close(&mut out, 0, head, self.mask | self.resource_mask | self.scope_mask);
+        record::close(&mut out, 0, head, self.mask | self.of_resource.mask | self.of_scope.mask);
         for link in self.links.drain(..).filter(|link| link.trace_id != head.trace_id) {
             self.to.linked(link.trace_id, link.span_id);
         }

@@ -35,8 +35,8 @@ use crate::hop::Hop;
 use crate::record::{Service, Span};
 use crate::rule::{Cx, Rule};
 use pattern::{Glob, Hosts, Names, ServicePattern, Services, is_inside};
-pub(crate) use route::READS;
 use route::RoutePattern;
+pub(crate) use route::{READS, is_ambiguous};
 
 /// A resolved policy.
 #[derive(Debug, Clone)]

@@ -148,7 +148,7 @@ fn segment(text: &str) -> Option<String> {
 }
 
 /// Whether two servers could read this path as two different ones.
-fn is_ambiguous(path: &str) -> bool {
+pub(crate) fn is_ambiguous(path: &str) -> bool {
     let escaped = |code: &str| {
         let mut rest = path;
         std::iter::from_fn(move || {

@@ -2,7 +2,7 @@
 
 use hopseal_identity::Assurance;
 
-use super::named::{self, MOST};
+use super::named::MOST;
 use super::{Check, Cx, Needs, Quiet, Rule, Spec};
 use crate::catalogue::Capability;
 use crate::field::Field;
@@ -77,7 +77,6 @@ fn senders<'a>(cx: &Cx<'a>, hop: &'a Hop<'a>) -> impl Iterator<Item = (Sender<'a
             expires_at: principal.and_then(|principal| principal.expires_at),
             principal: principal.map(Known::Here),
             whole: cx.trace.grade.is_complete(),
-            names_one: named::is_one(cx.frame(caller)),
         }
     });
     let linked = hop.links.iter().take(MOST).filter_map(move |link| cx.sender(link));

@@ -8,6 +8,7 @@ use super::{Check, Cx, EXPLAINED, Needs, Quiet, Rule, Spec, sign_in};
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::{Hop, HopKind};
+use crate::survey::Sent;
 use crate::who::Principal;
 
 pub(super) const SPEC: Spec = Spec {
@@ -125,10 +126,17 @@ fn by_link(cx: &Cx<'_>, hop: &Hop<'_>, here: &Principal<'_>) -> Option<Finding> 
     let mut sent_for = None;
     for link in hop.links.iter().take(MOST) {
         let sender = cx.sender(link)?;
-        // Of two users that a sender names, it may have sent it for either.
-        let principal = sender.principal.filter(|principal| principal.is_user() && sender.names_one)?;
+        let principal = sender.principal.filter(|principal| principal.is_user())?;
         let (issuer, _, id) = principal.key();
         if named::at(cx, hop).any(|here| are_one(cx, hop, id, here.id)) {
+            return None;
+        }
+        // Of two users that a sender names, it may have sent it for either.
+        let names_one = match link.hop {
+            Some(sender) => named::is_one(cx.frame(cx.hops.get(sender))),
+            None => cx.linked.sent(link.trace_id, link.span_id).is_some_and(Sent::names_one),
+        };
+        if !names_one {
             return None;
         }
         sent_for = Some((sender, principal, issuer, id));
@@ -147,7 +155,7 @@ fn by_link(cx: &Cx<'_>, hop: &Hop<'_>, here: &Principal<'_>) -> Option<Finding> 
             "the two hops are joined by a link, which says that one led to the other, not how",
         );
     finding.before = Some(principal.to_who());
-    if issuer.is_some() != here.issuer.is_some() || issuer != here.issuer {
+    if issuer != here.issuer {
         finding = finding.unsure(
             Confidence::Hint,
             "the ids may be from two issuers, which may know one user under two ids",

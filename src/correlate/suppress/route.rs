@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::field::Field;
 use crate::hop::{Hop, HopKind, path_of};
-use crate::policy::{Allowance, READS};
+use crate::policy::{Allowance, READS, is_ambiguous};
 use crate::record::Span;
 use crate::rule::Cx;
 
@@ -110,17 +110,9 @@ fn asked<'t>(span: &Span<'t>) -> &'t str {
     }
 }
 
-/// A path, unless it can be read in more than one way: then one of no convention.
+/// A path, unless two servers could read it as two: then one of no convention.
 fn plain(path: &str) -> &str {
-    const NONE: &str = "/?";
-    const ESCAPED: [&str; 6] = ["%00", "%25", "%2e", "%2f", "%3b", "%5c"];
-    let escapes =
-        || path.char_indices().filter(|(_, c)| *c == '%').filter_map(|(at, _)| path.get(at..at + 3));
-    let is_odd = path.contains([';', '\\'])
-        || path.contains("//")
-        || path.split('/').any(|part| part == "..")
-        || escapes().any(|escape| ESCAPED.iter().any(|odd| odd.eq_ignore_ascii_case(escape)));
-    if is_odd { NONE } else { path }
+    if is_ambiguous(path) { "/?" } else { path }
 }
 
 /// Whether the server names the route, so that a convention rests on more than the caller's word.

@@ -135,7 +135,8 @@ fn is_one_of(id: &str, words: &[&str]) -> bool {
 
 /// Whether an id names nobody: it says that nobody is logged in, or stands for none.
 pub(crate) fn is_nobody(id: &str) -> bool {
-    id.len() <= 15 && (is_one_of(id, &NOBODY) || is_one_of(id, &NO_ID))
+    const LONGEST: usize = 15;
+    id.len() <= LONGEST && (is_one_of(id, &NOBODY) || is_one_of(id, &NO_ID))
 }
 
 /// The spans of a frame, the entry span first, then the rest in order of time.
