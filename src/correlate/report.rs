@@ -411,6 +411,11 @@ fn trace_row(trace: &Trace<'_>, hops: &Hops<'_>, survey: &Survey) -> TraceRow {
         }
     });
     TraceRow { trace_id: trace.id, grade: trace.grade, hops: rows.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn operations_of_what_is_quieted_are_bounded() {
@@ -423,6 +428,12 @@ fn trace_row(trace: &Trace<'_>, hops: &Hops<'_>, survey: &Survey) -> TraceRow {
         };
         let there = counted(&mut names.iter().chain(&names));
         assert_eq!(there, counted(&mut names.iter().rev().chain(names.iter().rev())));
-        assert!(there.operations.iter().map(|(name, count)| (name, *count)).eq(names.iter().take(most).map(|name| (name, 2))));
+        assert!(
+            there
+                .operations
+                .iter()
+                .map(|(name, count)| (name, *count))
+                .eq(names.iter().take(most).map(|name| (name, 2)))
+        );
     }
 }

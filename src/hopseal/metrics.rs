@@ -34,7 +34,7 @@ macro_rules! metrics {
 }
 
 metrics! {
-    VALIDATIONS = "hopseal.validations", "{credential}", "Credentials that were shown, by kind, outcome, and whether the answer was remembered.";
+    VALIDATIONS = "hopseal.validations", "{credential}", "Tokens that were shown, by kind, outcome, and whether the answer was remembered.";
     KEY_FETCHES = "hopseal.keys.fetches", "{fetch}", "Fetches of an issuer's keys, by outcome.";
     KEY_FETCH_DURATION = "hopseal.keys.fetch.duration", "s", "How long a fetch of an issuer's keys takes.";
     KEYS_SKIPPED = "hopseal.keys.skipped", "{key}", "Keys of fetched sets that are not in order, and not used.";

@@ -1,12 +1,12 @@
 //! More is sent than the service may hold.
 
 use std::path::Path;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::alerts::until;
 use crate::serve::Serving;
 
 /// Requests at once, and the bytes of each: five times what the service may hold.
@@ -84,9 +84,7 @@ store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
         (0..REQUESTS).map(|request| tokio::spawn(send(serving.spans.clone(), request, told.clone())));
     let requests: Vec<_> = requests.collect();
     let refused = "hopseal_receive_requests_total{protocol=\"otlp_http\",result=\"no_room\"} ";
-    while counted(&serving, refused).await < REQUESTS - FIT {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("requests that are refused", async || counted(&serving, refused).await >= REQUESTS - FIT).await;
     go.send(true).expect("heard");
     let mut later = Vec::new();
     for (number, request) in requests.into_iter().enumerate() {
@@ -108,9 +106,7 @@ store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
     assert_eq!(counted(&serving, spans).await, REQUESTS);
     for number in 0..REQUESTS {
         let path = format!("http://{}/api/v1/traces/{}", serving.api, trace_id(number));
-        while reqwest::get(&path).await.expect("an answer").status() != 200 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("the trace", async || reqwest::get(&path).await.expect("an answer").status() == 200).await;
     }
     serving.stop();
 }

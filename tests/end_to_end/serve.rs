@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::alerts::until;
 use crate::program::{hopseal, report};
 
 /// Tells the process that is started where its configuration is.
@@ -210,12 +211,7 @@ store: {{folder: '{data}', alarm_under: '1', refuse_under: '1'}}
     let serving = Serving::start(Path::new(&config));
     serving.post("application/json", std::fs::read(EXAMPLE).expect("the example")).await;
     let sent = || taken.lock().expect("no panic").1.clone();
-    for _ in 0..600 {
-        if !sent().is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("findings", async || !sent().is_empty()).await;
     let [body] = &sent()[..] else { panic!("{} requests", sent().len()) };
     let has = |part: &[u8]| body.windows(part.len()).any(|window| window == part);
     let trace_id = 0xfb45_0e28_d3af_a623_cb28_6238_a74c_ee36_u128.to_be_bytes();

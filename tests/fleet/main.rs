@@ -1,4 +1,4 @@
-//! Two fleets, and an enemy at each position of them: one with neighbours of all kinds (`polyglot`), and one that needs nothing.
+//! Two fleets, and an enemy on their wires: one with neighbours of all kinds (`polyglot`), and one that needs nothing.
 //!
 //! That is a small one in one process: `gateway` (axum) calls `orders` (tonic), which sends a message to `shipping`; each of them also calls a
 //! host that is not ours. What the spans of a run say is judged by `hopseal check`.

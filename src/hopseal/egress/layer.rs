@@ -64,8 +64,8 @@ impl EgressLayer {
         self.with(|sender| sender.set_keys(keys))
     }
 
-    /// Also writes what this propagator does, as with those of `neighbours`: to wherever the trace goes, and beside `traceparent`. Baggage
-    /// it does not write, and what a request has already stays as it is.
+    /// Also writes what this propagator does, as with those of `neighbours`: to wherever the trace goes, beside the `traceparent` that is
+    /// written here. Never the header `baggage`, and what a request has already stays as it is.
     #[must_use]
     pub fn also(self, propagator: impl TextMapPropagator + Send + Sync + 'static) -> Self {
         self.with(|sender| sender.also.push(Arc::new(propagator)))

@@ -58,17 +58,18 @@ impl Sender {
         let sent = self.rules.for_destination(there);
         let token = identity.as_ref().and_then(HopIdentity::principal).map(|it| it.evidence().fingerprint);
         let mut stopped = Vec::new();
-        // A token of the caller goes where a rule sends it, and not wherever the application puts it.
+        // Who wrote one parent into the request is not given another beside it.
+        if !headers.contains_key("traceparent") {
+            TraceContextPropagator::new().inject_context(cx, &mut Written(headers));
+            for propagator in &self.also {
+                propagator.inject_context(cx, &mut Further(headers));
+            }
+        }
+        // A token of the caller goes where a rule sends it, and not wherever the application, or a propagator, puts it.
         if !matches!(sent, Some(Sent::Forwarded)) && take_tokens(headers, token) {
             stopped.push("token");
         }
-        if !headers.contains_key("traceparent") {
-            TraceContextPropagator::new().inject_context(cx, &mut Written(headers));
-        }
         stopped.extend(self.baggage(cx, sent.is_some(), headers));
-        for propagator in &self.also {
-            propagator.inject_context(cx, &mut Further(headers));
-        }
         for what in &stopped {
             self.observer.observe(&Observed::LeakStopped { what });
         }

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
+use hopseal_identity::CLOCK_SKEW;
+
 use super::fetch::{FetchFault, Known};
 use super::store::KeyStore;
 use crate::clock::UnixTime;
@@ -13,8 +15,6 @@ use crate::jose::Json;
 const VERSION: u64 = 1;
 /// Largest snapshot that is read.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// How far in the future a confirmation may lie: clocks differ.
-const SKEW: u64 = hopseal_identity::CLOCK_SKEW;
 
 /// A snapshot that cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +109,8 @@ impl KeyStore {
         let line = self.lines.get(name).ok_or_else(unknown)?;
         let origin = Some(&line.origin).filter(|origin| origin.id == id).ok_or_else(unknown)?;
         let (now, settings) = (line.shared.clock.now(), &line.shared.settings);
-        if now.since(confirmed) > settings.max_stale || confirmed.since(now) > SKEW {
+        // A confirmation may lie in the future as far as clocks differ.
+        if now.since(confirmed) > settings.max_stale || confirmed.since(now) > CLOCK_SKEW {
             return Err(NotRestored::Age(name.to_owned()));
         }
         let (set, _) =

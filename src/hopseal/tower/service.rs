@@ -7,7 +7,7 @@ use hopseal_identity::Assurance;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt as _};
+use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt as _, TraceId};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tower_service::Service;
 
@@ -223,24 +223,25 @@ impl<V: Validate> Shared<V> {
             && !request.headers().contains_key("baggage");
         // A span that somebody made for this request before us stays its entry span. One that is of another trace than the request does
         // not know of that: ours goes on with it, and is linked to the other.
-        let around = Some(current.span().span_context().clone()).filter(SpanContext::is_valid);
-        let came = trace.span().span_context().clone();
-        let apart = around.as_ref().filter(|it| came.is_valid() && it.trace_id() != came.trace_id());
-        let entry = match (&self.spans, &around) {
-            (Some(spans), _) if around.is_none() || apart.is_some() => {
+        let (around, came) = (trace_of(&current), trace_of(&trace));
+        let is_apart = matches!((around, came), (Some(around), Some(came)) if around != came);
+        let entry = match &self.spans {
+            Some(spans) if around.is_none() || is_apart => {
+                let apart = is_apart.then(|| current.span().span_context().clone());
                 let route = self.route.and_then(|route| route(request.extensions()));
                 let (method, uri) = (request.method(), request.uri());
-                let span = span::entry(method, uri, request.headers(), route, before.as_ref().or(apart));
+                let span =
+                    span::entry(method, uri, request.headers(), route, before.as_ref().or(apart.as_ref()));
                 // Without the identity that came: it is told once it is known which one counts.
                 Some(Entry::Ours(spans.start(span, &trace, &cx)))
             }
-            (_, Some(_)) => {
+            _ if around.is_some() => {
                 if let Some(before) = before.clone() {
                     current.span().add_link(before, Vec::new());
                 }
                 Some(Entry::Around(current))
             }
-            (_, None) => None,
+            _ => None,
         };
         Arrival { cx, before, entry, scheme, company, bare }
     }
@@ -338,4 +339,11 @@ where
             shared.begin(&mut inner, request, arrival, found).await
         }))
     }
+}
+
+/// The trace of the span that stands in a context, if one does.
+fn trace_of(cx: &Context) -> Option<TraceId> {
+    let span = cx.span();
+    let span = span.span_context();
+    span.is_valid().then(|| span.trace_id())
 }

@@ -136,7 +136,7 @@ impl<K: KeySource> Validator<K> {
         self
     }
 
-    /// Tells each answer to an observer.
+    /// Tells each answer of [`validate`](Self::validate) to an observer.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
