@@ -58,7 +58,7 @@ use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
 use crate::serve::disk::{Disk, FileSystem};
 use crate::serve::metrics::Metrics;
 use crate::serve::rules::Rules;
-use crate::serve::store::{Batch, Judged, SqliteStore, Store, StoreError, TraceRecord};
+use crate::serve::store::{Batch, Judged, Remembered, SqliteStore, Store, StoreError};
 use crate::serve::tail::Tail;
 
 /// When to try again after too much was on its way.
@@ -259,20 +259,15 @@ impl Keeper {
     fn recall(&self) -> Result<(), KeepError> {
         let found = self.ask();
         for (shard, found) in self.shards.iter().zip(found) {
-            let mut traces = Vec::new();
-            for trace_id in found.kept {
-                let Some(judged) = self.store.judged(trace_id)? else { continue };
-                let Some(TraceRecord { hops, findings, .. }) = self.store.trace(trace_id)? else { continue };
-                let Judged { version, digest, hops: whole, .. } = judged;
-                let findings = findings.into_iter().map(|finding| (finding.id, None)).collect();
+            let remembered = self.store.remembered(&found.kept.into_iter().collect())?;
+            let traces = remembered.into_iter().map(|Remembered { judged, spans, findings }| {
+                let Judged { trace_id, version, digest, hops: whole, .. } = judged;
+                let findings = findings.into_iter().map(|finding| (finding, None)).collect();
                 let last = Last { version, digest, findings, counted: true };
-                traces.push(Recalled {
-                    trace_id,
-                    last,
-                    has_late: hops.len() > whole as usize,
-                    hops: hops.iter().map(|hop| hop.span_id).collect(),
-                });
-            }
+                let has_late = spans.len() > whole as usize;
+                Recalled { trace_id, last, has_late, hops: spans.into_iter().collect() }
+            });
+            let traces = traces.collect();
             let _ = shard.send(ToShard::Recall(traces));
         }
         Ok(())

@@ -293,9 +293,7 @@ impl Shard {
                     }
                 }
             }
-            ToShard::Gone(traces) => {
-                traces.into_iter().for_each(|trace_id| self.windows.remember(trace_id, 0))
-            }
+            ToShard::Gone(traces) => traces.into_iter().for_each(|trace_id| self.windows.remember(trace_id)),
             ToShard::Recall(traces) => {
                 traces.into_iter().for_each(|recalled| self.recall(intake, recalled));
             }

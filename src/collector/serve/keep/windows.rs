@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! add --> open --quiet--> judged --late span--> open ..
-//!                            '--after a while--> gone, but for its version
+//!                            '--after a while--> gone, but for its id
 //! ```
 //! A state machine without clock or thread: the time is an argument, so that a test is its master. Which trace is next
 //! does not depend on hash order, and everything in it is bounded by [`WindowSettings`].
@@ -57,6 +57,8 @@ pub(crate) struct Kept {
     open: bool,
     /// Whether it was judged because its room was needed, and may be whole all the same.
     early: bool,
+    /// Whether it waits to be judged again.
+    again: bool,
     /// When it was judged; tells places in the queue apart.
     judged_at: u64,
 }
@@ -120,7 +122,7 @@ pub(crate) struct Windows {
     early: VecDeque<(u64, TraceId)>,
     /// Judged traces in that order.
     judged: VecDeque<(u64, TraceId)>,
-    gone: HashMap<TraceId, u32>,
+    gone: HashSet<TraceId>,
     gone_order: VecDeque<TraceId>,
     open_bytes: usize,
     judged_bytes: usize,
@@ -140,7 +142,7 @@ impl Windows {
             again: VecDeque::new(),
             early: VecDeque::new(),
             judged: VecDeque::new(),
-            gone: HashMap::new(),
+            gone: HashSet::new(),
             gone_order: VecDeque::new(),
             open_bytes: 0,
             judged_bytes: 0,
@@ -154,8 +156,8 @@ impl Windows {
         let kept = match self.traces.get_mut(&trace_id) {
             Some(kept) => kept,
             None => {
-                let gone = self.gone.get(&trace_id).copied();
-                self.counts.stragglers += u64::from(gone.is_some());
+                let straggling = self.gone.contains(&trace_id);
+                self.counts.stragglers += u64::from(straggling);
                 self.steps.entry(step(now.saturating_add(settle))).or_default().push(trace_id);
                 let records = Vec::with_capacity(FIRST_BYTES);
                 self.open_bytes += records.capacity() + TRACE_BYTES;
@@ -163,13 +165,14 @@ impl Windows {
                     records,
                     judged: 0,
                     last: Last::default(),
-                    straggling: gone.is_some(),
+                    straggling,
                     over: false,
                     first_run: run,
                     since: now,
                     newest: now,
                     open: true,
                     early: false,
+                    again: false,
                     judged_at: 0,
                 })
             }
@@ -223,15 +226,21 @@ impl Windows {
 
     /// Has a judged trace judged again: what it rests on elsewhere has changed. An open one will be anyway.
     pub(crate) fn again(&mut self, trace_id: TraceId) {
-        if self.traces.get(&trace_id).is_some_and(|kept| !kept.open) {
+        if let Some(kept) = self.traces.get_mut(&trace_id).filter(|kept| !kept.open && !kept.again) {
+            kept.again = true;
             self.again.push_back(trace_id);
         }
     }
 
     /// The next trace to judge, if any is due. It has to be followed by [`settle`](Self::settle).
     pub(crate) fn due(&mut self, now: u64) -> Option<(TraceId, Due)> {
-        if let Some(trace_id) = self.again.pop_front() {
-            return Some((trace_id, Due::Again));
+        while let Some(trace_id) = self.again.pop_front() {
+            let Some(kept) = self.traces.get_mut(&trace_id) else { continue };
+            kept.again = false;
+            // Spans came meanwhile: it is judged with them.
+            if !kept.open {
+                return Some((trace_id, Due::Again));
+            }
         }
         while let Some((_, trace_id)) = self.early.pop_front_if(|(quiet, _)| *quiet <= now) {
             if let Some(kept) = self.traces.get_mut(&trace_id).filter(|kept| kept.early && !kept.open) {
@@ -309,8 +318,8 @@ impl Windows {
     }
 
     /// Remembers a trace that was let go.
-    pub(crate) fn remember(&mut self, trace_id: TraceId, version: u32) {
-        if self.gone.insert(trace_id, version).is_none() {
+    pub(crate) fn remember(&mut self, trace_id: TraceId) {
+        if self.gone.insert(trace_id) {
             self.gone_order.push_back(trace_id);
         }
         while self.gone_order.len() > MAX_GONE {
@@ -333,7 +342,7 @@ impl Windows {
             let gone = self.traces.get(&trace_id).is_some_and(|kept| !kept.open && kept.judged_at == at);
             if let Some(kept) = gone.then(|| self.traces.remove(&trace_id)).flatten() {
                 self.judged_bytes -= kept.bytes();
-                self.remember(trace_id, kept.last.version);
+                self.remember(trace_id);
                 went.push(trace_id);
             }
         }

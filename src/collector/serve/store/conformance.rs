@@ -85,9 +85,10 @@ fn finding(number: u64) -> Finding {
 fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
     for trace in 0..TRACES {
         let id = trace_id(trace);
-        prop_assert_eq!(store.judged(id).expect("judged"), model.judged(id).expect("judged"));
         prop_assert_eq!(store.trace(id).expect("a trace"), model.trace(id).expect("a trace"));
     }
+    let all = (0..=TRACES).map(trace_id).collect();
+    prop_assert_eq!(store.remembered(&all).expect("traces"), model.remembered(&all).expect("traces"));
     let some = |query: HopQuery| -> Result<(), TestCaseError> {
         prop_assert_eq!(store.hops(&query).expect("hops"), model.hops(&query).expect("hops"), "{:?}", query);
         Ok(())

@@ -16,7 +16,7 @@ mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(crate) use block::{Block, Hop, HopTexts, Judged, Texts};
 pub(crate) use model::Model;
 pub(crate) use query::{
     Change, Changes, CoveragePoint, Cursor, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord,
-    Interval, OpenRow, Said, State, TraceRecord,
+    Interval, OpenRow, Remembered, Said, State, TraceRecord,
 };
 pub(crate) use settings::StoreSettings;
 pub(crate) use sqlite::{Earlier, SqliteStore};
@@ -167,8 +167,8 @@ pub(crate) trait Store: Send + Sync {
     /// What a process that starts has to know. `now`: nanoseconds since the Unix epoch.
     fn learned(&self, now: u64) -> Result<Learned, StoreError>;
 
-    /// How a trace was judged last.
-    fn judged(&self, trace_id: TraceId) -> Result<Option<Judged>, StoreError>;
+    /// What there is of these traces, where they were judged whole.
+    fn remembered(&self, traces: &HashSet<TraceId>) -> Result<Vec<Remembered>, StoreError>;
 
     /// A trace with its hops and findings, callers before callees.
     fn trace(&self, trace_id: TraceId) -> Result<Option<TraceRecord>, StoreError>;

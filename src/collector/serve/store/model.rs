@@ -1,7 +1,7 @@
 //! The store as it is meant: everything in memory, every question answered by looking at all of it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hopseal_correlate::catalogue::Catalogue;
@@ -13,7 +13,7 @@ use hopseal_correlate::validation::Services;
 use super::block::{Block, Hop, Judged};
 use super::query::{
     Change, Changes, CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval,
-    OpenRow, Said, State, TraceRecord, top,
+    OpenRow, Remembered, Said, State, TraceRecord, top,
 };
 use super::{Batch, Changed, Learned, MINUTE, Store, StoreError, Tended};
 
@@ -179,8 +179,21 @@ impl Store for Model {
         })
     }
 
-    fn judged(&self, trace_id: TraceId) -> Result<Option<Judged>, StoreError> {
-        Ok(self.kept().last(trace_id))
+    fn remembered(&self, traces: &HashSet<TraceId>) -> Result<Vec<Remembered>, StoreError> {
+        let mut all = Vec::new();
+        for trace_id in traces {
+            let last = self.kept().last(*trace_id);
+            let (Some(judged), Some(trace)) = (last, self.trace(*trace_id)?) else {
+                continue;
+            };
+            all.push(Remembered {
+                judged,
+                spans: trace.hops.iter().map(|hop| hop.span_id).collect(),
+                findings: trace.findings.iter().map(|finding| finding.id).collect(),
+            });
+        }
+        all.sort_by_key(|remembered| remembered.judged.trace_id);
+        Ok(all)
     }
 
     fn trace(&self, trace_id: TraceId) -> Result<Option<TraceRecord>, StoreError> {

@@ -245,6 +245,16 @@ pub(crate) struct TraceRecord {
     pub(crate) findings: Vec<FindingRecord>,
 }
 
+/// What a process has to know of a trace that an earlier one judged, to go on with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    /// How it was judged last.
+    pub(crate) judged: Judged,
+    /// The entry spans of its hops, those that came when the rest was gone after the others.
+    pub(crate) spans: Vec<SpanId>,
+    pub(crate) findings: Vec<FindingId>,
+}
+
 /// What became of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {

@@ -48,13 +48,35 @@ impl Frame<'_> {
 }
 
 /// The frames of a file, up to the first that is not whole. None if it is none of ours.
-pub(super) fn frames(file: &[u8]) -> impl Iterator<Item = Frame<'_>> {
-    let mut rest = file.strip_prefix(MAGIC).unwrap_or(&[]);
-    std::iter::from_fn(move || {
-        let (frame, after) = first(rest)?;
-        rest = after;
+pub(super) fn frames(file: &[u8]) -> Frames<'_> {
+    match file.strip_prefix(MAGIC) {
+        Some(rest) => Frames { rest, is_ours: true },
+        None => Frames { rest: file, is_ours: false },
+    }
+}
+
+/// See [`frames`].
+#[derive(Debug, Clone)]
+pub(super) struct Frames<'b> {
+    rest: &'b [u8],
+    is_ours: bool,
+}
+
+impl Frames<'_> {
+    /// Bytes that are not read so far; at the end, those that are no frames.
+    pub(super) const fn left(&self) -> usize {
+        self.rest.len()
+    }
+}
+
+impl<'b> Iterator for Frames<'b> {
+    type Item = Frame<'b>;
+
+    fn next(&mut self) -> Option<Frame<'b>> {
+        let (frame, after) = first(self.rest).filter(|_| self.is_ours)?;
+        self.rest = after;
         Some(frame)
-    })
+    }
 }
 
 fn first(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
@@ -109,6 +131,9 @@ mod tests {
         fn what_is_written_is_read_up_to_where_it_is_cut(all in prop::collection::vec(any_frame(), 0..6), cut in any::<prop::sample::Index>()) {
             let whole = file(&all);
             prop_assert!(frames(&whole).eq(all.iter().map(of)));
+            let mut all_of_it = frames(&whole);
+            all_of_it.by_ref().for_each(drop);
+            prop_assert_eq!(all_of_it.left(), 0);
             let cut = cut.index(whole.len());
             let read: Vec<Frame<'_>> = frames(whole.get(..cut).expect("shorter")).collect();
             prop_assert!(read.len() <= all.len());
@@ -125,6 +150,9 @@ mod tests {
             let read: Vec<Frame<'_>> = frames(&damaged).collect();
             prop_assert!(read.len() < all.len());
             prop_assert!(read.iter().copied().eq(all.iter().take(read.len()).map(of)));
+            let mut some_of_it = frames(&damaged);
+            some_of_it.by_ref().for_each(drop);
+            prop_assert!(some_of_it.left() > 0);
         }
     }
 }

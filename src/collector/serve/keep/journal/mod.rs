@@ -129,7 +129,8 @@ impl Left {
         for file in &mut self.files {
             let bytes = std::fs::read(&file.path)
                 .map_err(|source| JournalError::File { path: file.path.clone(), source })?;
-            for frame in frames(&bytes) {
+            let mut frames = frames(&bytes);
+            for frame in frames.by_ref() {
                 match frame {
                     Frame::Run { seq, .. } => {
                         file.last = file.last.max(seq);
@@ -139,6 +140,13 @@ impl Left {
                     Frame::Gone { until, .. } => self.next = self.next.max(until),
                 }
                 visit(frame);
+            }
+            if frames.left() > 0 {
+                let (path, bytes) = (file.path.display(), frames.left());
+                tracing::warn!(
+                    %path, bytes,
+                    "the end of a file of the journal cannot be read: a write that was cut off, for which nothing was answered, or damage"
+                );
             }
         }
         Ok(())

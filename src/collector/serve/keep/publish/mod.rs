@@ -6,13 +6,14 @@
 mod log;
 mod span;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use hopseal_correlate::finding::{FindingId, Severity};
+use hopseal_correlate::finding::{Finding, FindingId, Severity};
 use hopseal_correlate::sink::{SpanId, TraceId};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::ExporterBuildError;
@@ -192,8 +193,11 @@ struct Told {
 
 fn told(batch: &Batch, changed: &Changed, store: &dyn Store) -> Vec<Told> {
     let mut all = Vec::new();
+    // Of one that was found more than once the last counts.
+    let raised: HashMap<FindingId, &Finding> =
+        batch.raised.iter().map(|finding| (finding.id, finding)).collect();
     for id in &changed.opened {
-        let Some(finding) = batch.raised.iter().find(|finding| finding.id == *id) else { continue };
+        let Some(finding) = raised.get(id) else { continue };
         let mut told = Told {
             id: *id,
             says: Says::Stands,

@@ -1,5 +1,6 @@
 //! Reads a segment: the row groups that may hold what is sought, and of those the rows that do.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -56,21 +57,39 @@ impl Segment {
         Ok(())
     }
 
-    /// Every version of a trace.
-    pub(in super::super) fn trace(&self, trace_id: TraceId) -> Result<Block, StoreError> {
+    /// Every version of some traces. To look for many takes hardly more than to look for one.
+    pub(in super::super) fn traces(&self, wanted: &HashSet<TraceId>) -> Result<Block, StoreError> {
         let (mut rows, mut texts) = (Vec::new(), Texts::default());
         self.each(|group| {
             let filter = group.get_column_bloom_filter(Column::TraceId as usize);
-            if filter.is_some_and(|filter| !filter.check(&trace_id.0[..])) {
+            let may_be_here = |id: &TraceId| filter.is_none_or(|filter| filter.check(&id.0[..]));
+            if !wanted.iter().any(may_be_here) {
                 return Ok(());
             }
             let ids = Reading { group, runs: &whole(group) }.ids::<16>(Column::TraceId)?;
-            let places = ids.iter().zip(0..).filter(|(id, _)| **id == trace_id.0).map(|(_, place)| place);
-            let runs = runs(places);
+            let places = ids.iter().zip(0..).filter(|(id, _)| wanted.contains(&TraceId(**id)));
+            let runs = runs(places.map(|(_, place)| place));
             rows.extend(Reading { group, runs: &runs }.rows(&mut texts)?);
             Ok(())
         })?;
         Ok(traces(&mut rows, texts))
+    }
+
+    /// The traces that were judged whole, in order.
+    pub(in super::super) fn judged(&self) -> Result<Vec<TraceId>, StoreError> {
+        let mut judged = Vec::new();
+        self.each(|group| {
+            let all = whole(group);
+            let reading = Reading { group, runs: &all };
+            let rows = reading.ids::<16>(Column::TraceId)?.into_iter();
+            let rows = rows.zip(reading.required::<Int32Type>(Column::Version)?);
+            judged.extend(rows.filter(|(_, version)| *version > 0).map(|(id, _)| TraceId(id)));
+            Ok(())
+        })?;
+        judged.sort_unstable();
+        judged.dedup();
+        judged.shrink_to_fit();
+        Ok(judged)
     }
 
     /// Adds the hops that match to `found`; `current` says whether a judged trace is the last version of it.

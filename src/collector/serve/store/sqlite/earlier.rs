@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use hopseal_correlate::sink::TraceId;
 
 use super::super::MINUTE;
-use super::super::segment::Segments;
 use super::recent::Recent;
 
 /// Segments that are looked at: those closed last.
@@ -19,29 +18,40 @@ const APART: u64 = 10 * MINUTE;
 pub(crate) struct Earlier {
     /// In no segment yet.
     traces: HashSet<TraceId>,
-    segments: Segments,
+    segments: Vec<Judged>,
+}
+
+/// What is in a segment. It is read once, since each trace that comes is asked about.
+#[derive(Debug)]
+struct Judged {
+    first: u64,
+    last: u64,
+    /// In order.
+    traces: Vec<TraceId>,
 }
 
 impl Earlier {
+    /// A segment that cannot be read says nothing.
     pub(super) fn of(recent: &Recent) -> Self {
         let mut segments = recent.segments().to_vec();
         // Their names begin with the day, and are in the order in which they were closed.
         segments.sort_by(|a, b| b.path.cmp(&a.path));
         segments.truncate(SEGMENTS);
-        Self { traces: recent.traces().collect(), segments }
+        let judged = segments.iter().map(|segment| Judged {
+            first: segment.first,
+            last: segment.last,
+            traces: segment.judged().unwrap_or_default(),
+        });
+        Self { traces: recent.traces().collect(), segments: judged.collect() }
     }
 
-    /// Whether a trace was judged whole, of which these are the times of some spans. A segment that cannot be read says nothing.
+    /// Whether a trace was judged whole, of which these are the times of some spans.
     pub(crate) fn has(&self, trace_id: TraceId, times: impl Iterator<Item = u64> + Clone) -> bool {
-        let covers = |first: u64, last: u64| {
-            let around = first.saturating_sub(APART)..=last.saturating_add(APART);
+        let covers = |segment: &&Judged| {
+            let around = segment.first.saturating_sub(APART)..=segment.last.saturating_add(APART);
             times.clone().any(|time| around.contains(&time))
         };
         self.traces.contains(&trace_id)
-            || self.segments.iter().filter(|segment| covers(segment.first, segment.last)).any(|segment| {
-                segment
-                    .trace(trace_id)
-                    .is_ok_and(|block| block.traces.iter().any(|judged| judged.version > 0))
-            })
+            || self.segments.iter().filter(covers).any(|it| it.traces.binary_search(&trace_id).is_ok())
     }
 }

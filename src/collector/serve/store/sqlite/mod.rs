@@ -26,7 +26,7 @@ use self::recent::{Known, Recent};
 use super::block::{Block, Hop, Judged};
 use super::query::{
     Changes, CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow,
-    Said, TraceRecord, top,
+    Remembered, Said, TraceRecord, top,
 };
 use super::{Batch, Changed, Learned, Store, StoreError, StoreSettings, Tended};
 use crate::serve::compress::Compressor;
@@ -147,7 +147,7 @@ impl SqliteStore {
             let recent = self.recent();
             (recent.blocks_of(trace_id), recent.snapshot())
         };
-        blocks.extend(snapshot.in_segments(trace_id)?);
+        blocks.extend(snapshot.in_segments(&HashSet::from([trace_id]))?);
         let mut alone = Vec::new();
         for block in &blocks {
             for (judged, hops) in block.each() {
@@ -161,22 +161,12 @@ impl SqliteStore {
         Ok(alone)
     }
 
-    /// The last version of a trace alone, if it was ever whole.
-    fn last(&self, trace_id: TraceId) -> Result<Option<Block>, StoreError> {
-        // Most are of late, and then no segment has to be looked at.
-        let recent = self.recent().blocks_of(trace_id);
-        let is_whole = |block: &Block| block.traces.first().is_some_and(|judged| judged.version > 0);
-        if let Some(block) = recent.into_iter().find(is_whole) {
-            return Ok(Some(block));
-        }
-        Ok(self.versions(trace_id)?.into_iter().find(is_whole))
-    }
-
     /// Counts no more what traces said that these blocks say anew.
     fn take_replaced(&self, blocks: &[Arc<Block>], counts: &mut counts::Counts) -> Result<(), StoreError> {
         if blocks.iter().all(|block| block.traces.iter().all(|judged| judged.version <= 1)) {
             return Ok(());
         }
+        let mut kept: HashSet<TraceId> = HashSet::new();
         // One may be there more than once: late spans came between two turns.
         let mut before: HashMap<TraceId, (&Block, &[Hop])> = HashMap::new();
         let all =
@@ -184,20 +174,30 @@ impl SqliteStore {
         for (block, judged, hops) in all.filter(|(_, judged, _)| judged.version > 0) {
             match before.insert(judged.trace_id, (block, hops)) {
                 Some((block, hops)) => counts.take(&block.texts, hops),
-                None if judged.version > 1 => self.take_kept(judged.trace_id, counts)?,
+                None if judged.version > 1 => _ = kept.insert(judged.trace_id),
                 None => {}
             }
         }
-        Ok(())
+        self.take_kept(kept, counts)
     }
 
-    fn take_kept(&self, trace_id: TraceId, counts: &mut counts::Counts) -> Result<(), StoreError> {
-        // Most are of late, and then no segment has to be looked at.
-        let recent = self.recent().last(trace_id);
-        if let Some((block, hops)) = recent {
-            counts.take(&block.texts, block.hops.get(hops).unwrap_or(&[]));
-        } else if let Some(before) = self.last(trace_id)? {
-            counts.take(&before.texts, &before.hops);
+    /// Counts no more the last versions of these traces.
+    fn take_kept(&self, mut traces: HashSet<TraceId>, counts: &mut counts::Counts) -> Result<(), StoreError> {
+        let snapshot = {
+            let recent = self.recent();
+            // Most are of late, and then no segment has to be looked at.
+            traces.retain(|trace_id| match recent.last(*trace_id) {
+                Some((block, hops)) => {
+                    counts.take(&block.texts, block.hops.get(hops).unwrap_or(&[]));
+                    false
+                }
+                None => true,
+            });
+            recent.snapshot()
+        };
+        let blocks = snapshot.in_segments(&traces)?;
+        for (block, _, hops) in last_of(&blocks).into_values() {
+            counts.take(&block.texts, hops);
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ impl SqliteStore {
     /// The traces of blocks that are not there already in the same version or a later one, and of what came when the rest
     /// of a trace was gone, spans that are not there already.
     fn fresh(&self, blocks: &[Arc<Block>]) -> Result<Vec<Arc<Block>>, StoreError> {
-        let mut late: HashMap<TraceId, HashSet<SpanId>> = HashMap::new();
+        let mut late = self.late(blocks)?;
         let mut all = Vec::with_capacity(blocks.len());
         for block in blocks {
             let known: Vec<Known> = {
@@ -224,7 +224,6 @@ impl SqliteStore {
                     Known::New => fresh.hops.extend_from_slice(hops),
                     Known::Late => {
                         let there = late.entry(judged.trace_id).or_default();
-                        there.extend(self.spans(judged.trace_id, hops)?);
                         fresh.hops.extend(hops.iter().filter(|hop| there.insert(hop.span_id)));
                     }
                 }
@@ -238,16 +237,58 @@ impl SqliteStore {
         Ok(all)
     }
 
-    /// Spans of a trace that are there, as far as they may be these hops.
-    fn spans(&self, trace_id: TraceId, hops: &[Hop]) -> Result<Vec<SpanId>, StoreError> {
-        let starts: Vec<u64> = hops.iter().map(|hop| hop.start).collect();
+    /// Of what came in these blocks when the rest of its trace was gone, the spans that are there, as far as they may be the
+    /// same.
+    fn late(&self, blocks: &[Arc<Block>]) -> Result<HashMap<TraceId, HashSet<SpanId>>, StoreError> {
+        let (mut traces, mut starts) = (HashSet::new(), Vec::new());
+        for (judged, hops) in blocks.iter().flat_map(|block| block.each()) {
+            if judged.version == 0 {
+                traces.insert(judged.trace_id);
+                starts.extend(hops.iter().map(|hop| hop.start));
+            }
+        }
+        let mut late: HashMap<TraceId, HashSet<SpanId>> = HashMap::new();
+        if traces.is_empty() {
+            return Ok(late);
+        }
+        for block in self.holding(&traces, Some(&starts))? {
+            for (judged, hops) in block.each() {
+                late.entry(judged.trace_id).or_default().extend(hops.iter().map(|hop| hop.span_id));
+            }
+        }
+        Ok(late)
+    }
+
+    /// What holds versions of these traces; of segments those alone that have hops from some of these times, if any are given.
+    fn holding(&self, traces: &HashSet<TraceId>, starts: Option<&[u64]>) -> Result<Vec<Block>, StoreError> {
         let (mut blocks, snapshot) = {
             let recent = self.recent();
-            (recent.blocks_of(trace_id), recent.snapshot())
+            let blocks = traces.iter().flat_map(|trace_id| recent.blocks_of(*trace_id));
+            (blocks.collect::<Vec<_>>(), recent.snapshot())
         };
-        blocks.extend(snapshot.in_segments_of(trace_id, &starts)?);
-        Ok(blocks.iter().flat_map(|block| &block.hops).map(|hop| hop.span_id).collect())
+        blocks.extend(match starts {
+            Some(starts) => snapshot.in_segments_of(traces, starts)?,
+            None => snapshot.in_segments(traces)?,
+        });
+        Ok(blocks)
     }
+}
+
+/// A version of a trace, and its hops.
+type Version<'b> = (&'b Block, &'b Judged, &'b [Hop]);
+
+/// The last version of each trace that was judged whole.
+fn last_of(blocks: &[Block]) -> HashMap<TraceId, Version<'_>> {
+    let mut last: HashMap<TraceId, Version<'_>> = HashMap::new();
+    for block in blocks {
+        for (judged, hops) in block.each().filter(|(judged, _)| judged.version > 0) {
+            let known = last.entry(judged.trace_id).or_insert((block, judged, hops));
+            if known.1.version < judged.version {
+                *known = (block, judged, hops);
+            }
+        }
+    }
+    last
 }
 
 fn revise(transaction: &Transaction<'_>, block: &Block, at: u64) -> Result<(), rusqlite::Error> {
@@ -296,8 +337,29 @@ impl Store for SqliteStore {
         learned::read(&self.reader(), now, self.settings.capability_days)
     }
 
-    fn judged(&self, trace_id: TraceId) -> Result<Option<Judged>, StoreError> {
-        Ok(self.last(trace_id)?.and_then(|block| block.traces.first().copied()))
+    fn remembered(&self, traces: &HashSet<TraceId>) -> Result<Vec<Remembered>, StoreError> {
+        let blocks = self.holding(traces, None)?;
+        let mut late: HashMap<TraceId, Vec<(u64, SpanId)>> = HashMap::new();
+        for (judged, hops) in blocks.iter().flat_map(Block::each).filter(|(judged, _)| judged.version == 0) {
+            late.entry(judged.trace_id).or_default().extend(hops.iter().map(|hop| (hop.start, hop.span_id)));
+        }
+        let reader = self.reader();
+        let mut all = Vec::new();
+        for (trace_id, (_, judged, hops)) in last_of(&blocks) {
+            let mut spans: Vec<SpanId> = hops.iter().map(|hop| hop.span_id).collect();
+            let mut known: HashSet<SpanId> = spans.iter().copied().collect();
+            let mut late = late.remove(&trace_id).unwrap_or_default();
+            late.sort_unstable();
+            spans.extend(
+                late.into_iter().map(|(_, span_id)| span_id).filter(|span_id| known.insert(*span_id)),
+            );
+            let query =
+                FindingQuery { trace_id: Some(trace_id), limit: usize::MAX, ..FindingQuery::default() };
+            let findings = findings::find(&reader, &query)?.into_iter().map(|finding| finding.id).collect();
+            all.push(Remembered { judged: *judged, spans, findings });
+        }
+        all.sort_by_key(|remembered| remembered.judged.trace_id);
+        Ok(all)
     }
 
     fn trace(&self, trace_id: TraceId) -> Result<Option<TraceRecord>, StoreError> {

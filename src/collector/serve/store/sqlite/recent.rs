@@ -2,7 +2,7 @@
 //!
 //! Readers take a snapshot and let go of the lock, so that a long look holds nobody up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -235,17 +235,24 @@ impl Snapshot {
             || self.revised.get(&judged.trace_id).is_none_or(|version| *version == judged.version)
     }
 
-    /// The versions of a trace in segments, with what they are read as.
-    pub(super) fn in_segments(&self, trace_id: TraceId) -> Result<Vec<Block>, StoreError> {
-        self.segments.iter().map(|segment| segment.trace(trace_id)).collect()
+    /// The versions of traces in segments: each is looked through once, for all of them.
+    pub(super) fn in_segments(&self, traces: &HashSet<TraceId>) -> Result<Vec<Block>, StoreError> {
+        if traces.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.segments.iter().map(|segment| segment.traces(traces)).collect()
     }
 
-    /// The same, of those segments alone that have hops from these times.
-    pub(super) fn in_segments_of(&self, trace_id: TraceId, starts: &[u64]) -> Result<Vec<Block>, StoreError> {
+    /// The same, in those segments alone that have hops from these times.
+    pub(super) fn in_segments_of(
+        &self,
+        traces: &HashSet<TraceId>,
+        starts: &[u64],
+    ) -> Result<Vec<Block>, StoreError> {
         let has = |segment: &&Arc<Segment>| {
             starts.iter().any(|start| (segment.first..=segment.last).contains(start))
         };
-        self.segments.iter().filter(has).map(|segment| segment.trace(trace_id)).collect()
+        self.segments.iter().filter(has).map(|segment| segment.traces(traces)).collect()
     }
 
     /// Adds what matches to `found`.
