@@ -387,6 +387,29 @@ mod tests {
         windows.traces.values().filter(|kept| kept.open == open).map(Kept::bytes).sum()
     }
 
+    #[test]
+    fn what_rests_on_several_things_is_judged_again_once() {
+        let mut windows = Windows::new(settings());
+        let (one, other) = (TraceId([1; 16]), TraceId([2; 16]));
+        let judge = |windows: &mut Windows, now| -> Vec<(TraceId, Due)> {
+            let mut judged = Vec::new();
+            while let Some((trace_id, due)) = windows.due(now) {
+                windows.settle(trace_id, due, Last { version: 1, ..Last::default() }, now);
+                judged.push((trace_id, due));
+            }
+            judged
+        };
+        [one, other].iter().for_each(|id| windows.add(*id, &[7; 80], 1, SECOND));
+        assert_eq!(judge(&mut windows, 4 * SECOND).len(), 2);
+        [one, other, one].iter().for_each(|id| windows.again(*id));
+        // Spans of the other come before its turn: it waits until that is quiet, and is whole.
+        windows.add(other, &[8; 80], 2, 4 * SECOND);
+        assert_eq!(judge(&mut windows, 4 * SECOND), [(one, Due::Again)]);
+        assert_eq!(judge(&mut windows, 7 * SECOND), [(other, Due::Quiet)]);
+        windows.again(one);
+        assert_eq!(judge(&mut windows, 7 * SECOND), [(one, Due::Again)]);
+    }
+
     proptest! {
         /// What is counted is what is there, and stays within its bounds.
         #[test]
