@@ -4,12 +4,13 @@
 //! of a word, and [`Words`] has the text; everything else is in them in full.
 //!
 //! ```text
-//! 0   trace id 16 | span id 8 | parent 8 (zero: none) | start u64 | end u64 | mask u128 | flags u32
-//! 68  dropped u32 | length of all u32 | kind u8 | status u8 | shared u8 | speaker u8
-//! 80  namespace, service, environment, instance, name: each length u16, bytes; or 0xffff, word u24
+//! 0   trace id 16 | span id 8 | length of all u32 | kind, 3 bits, status, 2, shared, 1, speaker, 2
+//! 29  which of these are there u8 | parent 8 | start u64 | end u64, or how long it took | flags | dropped
+//! ..  namespace, service, environment, instance, name: each twice its length, bytes; or twice its word and one
 //! ..  fields: field u8, key u16, length u16, bytes; or field + 128 u8, word u24
 //! ```
-//! Integers are little-endian. The last byte of the fixed part says who spoke: [`Speaker`].
+//! Integers are little-endian, and of as few groups of seven bits as they need where no width is given. What stands behind
+//! the trace id is the body of a record: all that is kept of it where the trace is known.
 
 pub mod packed;
 
@@ -19,11 +20,28 @@ use crate::sink::{SpanHead, SpanId, SpanKind, Status, TraceId};
 use crate::words::{WordId, Words};
 
 /// Bytes of the fixed part.
-pub const FIXED: usize = 80;
+pub const FIXED: usize = BODY + BODY_FIXED;
+/// Where the body begins.
+const BODY: usize = 16;
+/// Bytes of the fixed part of a body.
+const BODY_FIXED: usize = 13;
+/// Where the length of a record stands.
+const LENGTH: usize = 24;
+/// Where in the marks what stands, and the bits of a speaker and of a kind.
+const STATUS_AT: u8 = 3;
+const SHARED_AT: u8 = 5;
+const SPEAKER_AT: u8 = 6;
+const SPEAKER: u8 = 3;
+const KIND: u8 = 7;
+/// What is there of a span: a bit each.
+const PARENT: u8 = 1;
+const START: u8 = 2;
+const END: u8 = 4;
+const LASTING: u8 = 8;
+const FLAGS: u8 = 16;
+const DROPPED: u8 = 32;
 /// Longest text kept of one field, in bytes; the rest is cut at a character and marked `...`.
 pub(crate) const MAX_TEXT: usize = 4096;
-/// Stands for the length of a text that is a word.
-const WORD: u16 = u16::MAX;
 /// Added to the field of an entry that is a word.
 const WORD_FIELD: u8 = 0x80;
 
@@ -38,30 +56,35 @@ fn bounded(text: &str) -> (&str, &str) {
 
 pub(crate) fn put_text(to: &mut Vec<u8>, text: &str) {
     let (head, mark) = bounded(text);
-    let at = to.len();
-    to.extend_from_slice(&[0; 2]);
+    put_number(to, 2 * (head.len() + mark.len()) as u64);
     to.extend_from_slice(head.as_bytes());
     to.extend_from_slice(mark.as_bytes());
-    close_length(to, at);
 }
 
 /// Appends a text that is a word.
 pub(crate) fn put_word(to: &mut Vec<u8>, word: WordId) {
-    let [a, b, c, _] = word.0.to_le_bytes();
-    let [low, high] = WORD.to_le_bytes();
-    to.extend_from_slice(&[low, high, a, b, c]);
+    put_number(to, 2 * u64::from(word.0) + 1);
+}
+
+/// Appends a number in groups of seven bits, the lowest first; all but the last have the eighth bit set.
+#[inline]
+fn put_number(to: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        to.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    to.push(number as u8);
 }
 
 /// Appends one field whose text is a word.
 #[inline]
-pub(crate) fn put_word_field(to: &mut Vec<u8>, mask: &mut u128, field: Field, word: WordId) {
+pub(crate) fn put_word_field(to: &mut Vec<u8>, field: Field, word: WordId) {
     let [a, b, c, _] = word.0.to_le_bytes();
     to.extend_from_slice(&[field as u8 | WORD_FIELD, a, b, c]);
-    *mask |= field.bit();
 }
 
 /// Appends one field, its text in parts.
-pub(crate) fn put_field(to: &mut Vec<u8>, mask: &mut u128, field: Field, key: KeyId, text: &[&str]) {
+pub(crate) fn put_field(to: &mut Vec<u8>, field: Field, key: KeyId, text: &[&str]) {
     let [low, high] = key.0.to_le_bytes();
     to.extend_from_slice(&[field as u8, low, high, 0, 0]);
     let at = to.len() - 2;
@@ -71,27 +94,24 @@ pub(crate) fn put_field(to: &mut Vec<u8>, mask: &mut u128, field: Field, key: Ke
         to.extend_from_slice(mark.as_bytes());
     }
     close_length(to, at);
-    *mask |= field.bit();
 }
 
 /// Appends a link: its two ids as they are.
-pub(crate) fn put_link(to: &mut Vec<u8>, mask: &mut u128, trace_id: TraceId, span_id: SpanId) {
+pub(crate) fn put_link(to: &mut Vec<u8>, trace_id: TraceId, span_id: SpanId) {
     to.extend_from_slice(&[Field::Link as u8, 0, 0, 0, 0]);
     let at = to.len() - 2;
     to.extend_from_slice(&trace_id.0);
     to.extend_from_slice(&span_id.0);
     close_length(to, at);
-    *mask |= Field::Link.bit();
 }
 
 /// Appends one field as it stood in another record.
-fn put_raw_field(to: &mut Vec<u8>, mask: &mut u128, field: Field, key: KeyId, raw: &[u8]) {
+fn put_raw_field(to: &mut Vec<u8>, field: Field, key: KeyId, raw: &[u8]) {
     let [low, high] = key.0.to_le_bytes();
     to.extend_from_slice(&[field as u8, low, high, 0, 0]);
     let at = to.len() - 2;
     to.extend_from_slice(raw);
     close_length(to, at);
-    *mask |= field.bit();
 }
 
 /// What the sender of a span had proven of itself when it was received.
@@ -129,24 +149,15 @@ impl Speaker {
 
 /// Says who sent the record that `to` ends with, from `start` on; a foreign speaker by name.
 pub fn spoken_by(to: &mut Vec<u8>, start: usize, speaker: Speaker, name: &str) {
-    const SPEAKER: usize = FIXED - 1;
     if to.len() < start + FIXED {
         return;
     }
     if speaker == Speaker::Foreign {
-        let mut mask = 0;
-        put_field(to, &mut mask, Field::Sender, KeyId(0), &[name]);
-        let len = u32::try_from(to.len() - start).unwrap_or(u32::MAX);
-        if let Some(slot) = to.get_mut(start + 72..start + 76) {
-            slot.copy_from_slice(&len.to_le_bytes());
-        }
-        let place = to.get_mut(start + 48..start + 64).and_then(|bytes| bytes.first_chunk_mut::<16>());
-        if let Some(bytes) = place {
-            *bytes = (u128::from_le_bytes(*bytes) | mask).to_le_bytes();
-        }
+        put_field(to, Field::Sender, KeyId(0), &[name]);
+        close(to, start);
     }
-    if let Some(slot) = to.get_mut(start + SPEAKER) {
-        *slot = speaker as u8;
+    if let Some(marks) = to.get_mut(start + FIXED - 1) {
+        *marks = *marks & !(SPEAKER << SPEAKER_AT) | (speaker as u8) << SPEAKER_AT;
     }
 }
 
@@ -158,42 +169,60 @@ fn close_length(to: &mut [u8], at: usize) {
     }
 }
 
-/// Writes the fixed part over the room left for it at `start`, once everything else stands behind it.
-pub(crate) fn close(to: &mut [u8], start: usize, head: &SpanHead<'_>, mask: u128) {
-    let len = u32::try_from(to.len() - start).unwrap_or(u32::MAX);
-    let mut fixed = [0_u8; FIXED];
-    let mut at = 0;
-    let mut put = |bytes: &[u8]| {
-        if let Some(slot) = fixed.get_mut(at..at + bytes.len()) {
-            slot.copy_from_slice(bytes);
-        }
-        at += bytes.len();
+/// Begins a record at the end of `to`: all of a span but its texts and fields. [`close`] has to follow them.
+pub(crate) fn open(to: &mut Vec<u8>, head: &SpanHead<'_>) {
+    let lasting = head.end.checked_sub(head.start).filter(|_| head.start != 0);
+    let mut has = 0;
+    let mut is_there = |bit: u8, there: bool| {
+        has |= if there { bit } else { 0 };
+        there
     };
-    put(&head.trace_id.0);
-    put(&head.span_id.0);
-    put(&head.parent.map_or([0; 8], |parent| parent.0));
-    put(&head.start.to_le_bytes());
-    put(&head.end.to_le_bytes());
-    put(&mask.to_le_bytes());
-    put(&head.flags.to_le_bytes());
-    put(&head.dropped.to_le_bytes());
-    put(&len.to_le_bytes());
-    put(&[head.kind as u8, head.status as u8, u8::from(head.shared), 0]);
-    if let Some(slot) = to.get_mut(start..start + FIXED) {
-        slot.copy_from_slice(&fixed);
+    is_there(PARENT, head.parent.is_some());
+    is_there(START, head.start != 0);
+    is_there(LASTING, lasting.is_some());
+    is_there(END, lasting.is_none() && head.end != 0);
+    is_there(FLAGS, head.flags != 0);
+    is_there(DROPPED, head.dropped != 0);
+    let marks = head.kind as u8 | (head.status as u8) << STATUS_AT | u8::from(head.shared) << SHARED_AT;
+    to.extend_from_slice(&head.trace_id.0);
+    to.extend_from_slice(&head.span_id.0);
+    to.extend_from_slice(&[0, 0, 0, 0, marks, has]);
+    if let Some(parent) = head.parent {
+        to.extend_from_slice(&parent.0);
+    }
+    if head.start != 0 {
+        to.extend_from_slice(&head.start.to_le_bytes());
+    }
+    match lasting {
+        Some(lasting) => put_number(to, lasting),
+        None if head.end != 0 => to.extend_from_slice(&head.end.to_le_bytes()),
+        None => {}
+    }
+    for number in [head.flags, head.dropped] {
+        if number != 0 {
+            put_number(to, u64::from(number));
+        }
     }
 }
 
-/// Who sent a record.
+/// Ends the record that `to` ends with, from `start` on.
+pub(crate) fn close(to: &mut [u8], start: usize) {
+    let len = u32::try_from(to.len() - start).unwrap_or(u32::MAX);
+    if let Some(slot) = to.get_mut(start + LENGTH..start + LENGTH + 4) {
+        slot.copy_from_slice(&len.to_le_bytes());
+    }
+}
+
+/// Who sent the span with this body.
 #[must_use]
-pub fn speaker(record: &[u8]) -> Speaker {
-    Speaker::from_u8(record.get(FIXED - 1).copied().unwrap_or_default())
+pub fn speaker(body: &[u8]) -> Speaker {
+    Speaker::from_u8(body.get(BODY_FIXED - 1).map_or(0, |marks| marks >> SPEAKER_AT & SPEAKER))
 }
 
 /// The whole length of the record that begins with `fixed`, in bytes.
 #[must_use]
 pub fn length(fixed: &[u8; FIXED]) -> usize {
-    let [.., a, b, c, d, _, _, _, _] = *fixed;
+    let [.., a, b, c, d, _] = *fixed;
     u32::from_le_bytes([a, b, c, d]) as usize
 }
 
@@ -204,6 +233,33 @@ pub fn peek(bytes: &[u8]) -> Option<(TraceId, usize)> {
     let len = length(fixed);
     let trace_id = TraceId(*fixed.first_chunk()?);
     (len >= FIXED && len <= bytes.len()).then_some((trace_id, len))
+}
+
+/// What stands behind the trace id of a record.
+#[must_use]
+pub fn body(record: &[u8]) -> &[u8] {
+    record.get(BODY..).unwrap_or(&[])
+}
+
+/// Splits bodies of records that stand one after the other.
+pub fn bodies(bodies: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bodies;
+    std::iter::from_fn(move || {
+        let [.., a, b, c, d, _] = *rest.first_chunk::<BODY_FIXED>()?;
+        let len = (u32::from_le_bytes([a, b, c, d]) as usize).checked_sub(BODY)?.max(BODY_FIXED);
+        let (body, after) = rest.split_at_checked(len)?;
+        rest = after;
+        Some(body)
+    })
+}
+
+/// What stands between the fixed part of a record and its texts.
+struct Head {
+    parent: Option<SpanId>,
+    start: u64,
+    end: u64,
+    flags: u32,
+    dropped: u32,
 }
 
 /// Reads one record front to back.
@@ -227,13 +283,12 @@ impl<'r> Cursor<'r> {
         self.array().map(u32::from_le_bytes)
     }
 
-    fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
     }
 
-    fn word(&mut self) -> Option<WordId> {
-        let [a, b, c] = self.array()?;
-        Some(WordId(u32::from_le_bytes([a, b, c, 0])))
+    fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
     }
 
     fn text(&mut self, words: &'r Words) -> Option<&'r str> {
@@ -246,10 +301,45 @@ impl<'r> Cursor<'r> {
     /// The bytes of a text, or the word that it is.
     #[inline]
     fn raw_text(&mut self) -> Option<Result<&'r [u8], WordId>> {
-        Some(match self.u16()? {
-            WORD => Err(self.word()?),
-            len => Ok(self.take(usize::from(len))?),
+        let number = self.number()?;
+        Some(match number & 1 {
+            0 => Ok(self.take(usize::try_from(number >> 1).ok()?)?),
+            _ => Err(WordId(u32::try_from(number >> 1).ok()?)),
         })
+    }
+
+    /// A number in groups of seven bits.
+    #[inline]
+    fn number(&mut self) -> Option<u64> {
+        let (mut number, mut shift) = (0_u64, 0);
+        loop {
+            let [byte] = self.array()?;
+            number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+            shift += 7;
+        }
+    }
+
+    #[inline]
+    fn head(&mut self) -> Option<Head> {
+        let [has] = self.array()?;
+        let parent = if has & PARENT == 0 { None } else { SpanId::new(self.array()?) };
+        let start = if has & START == 0 { 0 } else { self.u64()? };
+        let end = match has & (LASTING | END) {
+            0 => 0,
+            END => self.u64()?,
+            _ => start.checked_add(self.number()?)?,
+        };
+        let flags = u32::try_from(self.number_if(has, FLAGS)?).ok()?;
+        let dropped = u32::try_from(self.number_if(has, DROPPED)?).ok()?;
+        Some(Head { parent, start, end, flags, dropped })
+    }
+
+    /// A number that is there if the bit is among those of what is.
+    fn number_if(&mut self, has: u8, bit: u8) -> Option<u64> {
+        if has & bit == 0 { Some(0) } else { self.number() }
     }
 }
 
@@ -318,7 +408,7 @@ pub struct Span<'r> {
     mask: u128,
     fields: &'r [u8],
     words: &'r Words,
-    pub(crate) record: &'r [u8],
+    pub(crate) body: &'r [u8],
 }
 
 impl<'r> Span<'r> {
@@ -326,46 +416,42 @@ impl<'r> Span<'r> {
     #[must_use]
     pub fn read(bytes: &'r [u8], words: &'r Words) -> Option<(TraceId, Self)> {
         let (trace_id, len) = peek(bytes)?;
-        let record = bytes.get(..len)?;
-        let (fixed, rest) = record.split_first_chunk::<FIXED>()?;
-        let ([_, _, id, parent, start, end, low, high, numbers, last], []) = fixed.as_chunks::<8>() else {
-            return None;
-        };
-        let (id, parent) = (SpanId(*id), SpanId::new(*parent));
-        let (start, end) = (u64::from_le_bytes(*start), u64::from_le_bytes(*end));
-        let mask = u128::from(u64::from_le_bytes(*high)) << 64 | u128::from(u64::from_le_bytes(*low));
-        let [f0, f1, f2, f3, d0, d1, d2, d3] = *numbers;
-        let (flags, dropped) = (u32::from_le_bytes([f0, f1, f2, f3]), u32::from_le_bytes([d0, d1, d2, d3]));
-        let [_, _, _, _, kind, status, shared, speaker] = *last;
+        Some((trace_id, Self::of_body(bytes.get(BODY..len)?, words)?))
+    }
+
+    /// Reads the body of a record that was made with `words`; `None` when it is not one.
+    #[must_use]
+    pub fn of_body(body: &'r [u8], words: &'r Words) -> Option<Self> {
+        let (fixed, rest) = body.split_first_chunk::<BODY_FIXED>()?;
+        let [a, b, c, d, e, f, g, h, .., marks] = *fixed;
         let mut at = Cursor(rest);
+        let Head { parent, start, end, flags, dropped } = at.head()?;
         let (namespace, name, environment) = (at.text(words)?, at.text(words)?, at.text(words)?);
         let instance = at.text(words)?;
         let span_name = at.text(words)?;
-        Some((
-            trace_id,
-            Self {
-                id,
-                parent,
-                kind: kind_of(kind),
-                start,
-                end,
-                flags,
-                status: [Status::Unset, Status::Ok, Status::Error]
-                    .get(usize::from(status))
-                    .copied()
-                    .unwrap_or_default(),
-                dropped,
-                shared: shared != 0,
-                speaker: Speaker::from_u8(speaker),
-                service: Service { name, namespace, environment },
-                instance,
-                name: span_name,
-                mask,
-                fields: at.0,
-                words,
-                record,
-            },
-        ))
+        let mask = RawEntries(at).fold(0, |mask, entry| mask | 1_u128 << (entry.field & !WORD_FIELD));
+        Some(Self {
+            id: SpanId([a, b, c, d, e, f, g, h]),
+            parent,
+            kind: kind_of(marks & KIND),
+            start,
+            end,
+            flags,
+            status: [Status::Unset, Status::Ok, Status::Error]
+                .get(usize::from(marks >> STATUS_AT & 3))
+                .copied()
+                .unwrap_or_default(),
+            dropped,
+            shared: marks >> SHARED_AT & 1 != 0,
+            speaker: speaker(body),
+            service: Service { name, namespace, environment },
+            instance,
+            name: span_name,
+            mask,
+            fields: at.0,
+            words,
+            body,
+        })
     }
 
     /// A bit for each field that is there.
@@ -413,17 +499,21 @@ impl<'r> Span<'r> {
         RawEntries(Cursor(fields)).filter(wanted).filter_map(move |entry| entry.read(words))
     }
 
-    /// The record with every word in full: the same for the same span, whichever words there were.
+    /// The span with every word in full: the same for the same span, whichever words there were, and whoever sent it.
     pub(crate) fn content(&self) -> Vec<u8> {
-        let mut content = self.record.get(..FIXED - 8).unwrap_or(&[]).to_vec();
+        let mut content = self.id.0.to_vec();
+        content.extend_from_slice(&self.parent.map_or([0; 8], |parent| parent.0));
+        content.extend_from_slice(&self.start.to_le_bytes());
+        content.extend_from_slice(&self.end.to_le_bytes());
+        content.extend_from_slice(&self.flags.to_le_bytes());
+        content.extend_from_slice(&self.dropped.to_le_bytes());
         content.extend_from_slice(&[self.kind as u8, self.status as u8, u8::from(self.shared)]);
         let Service { name, namespace, environment } = self.service;
         for text in [namespace, name, environment, self.instance, self.name] {
             put_text(&mut content, text);
         }
-        let mut mask = 0;
         for Entry { field, key, text, raw } in self.entries() {
-            put_field(&mut content, &mut mask, field, key, &[text]);
+            put_field(&mut content, field, key, &[text]);
             content.extend_from_slice(raw);
         }
         content
@@ -509,5 +599,88 @@ fn kind_of(number: u8) -> SpanKind {
         4 => SpanKind::Producer,
         5 => SpanKind::Consumer,
         _ => SpanKind::Unspecified,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KINDS: [SpanKind; 6] = [
+        SpanKind::Unspecified,
+        SpanKind::Internal,
+        SpanKind::Server,
+        SpanKind::Client,
+        SpanKind::Producer,
+        SpanKind::Consumer,
+    ];
+    const STATUSES: [Status; 3] = [Status::Unset, Status::Ok, Status::Error];
+    const SPEAKERS: [Speaker; 3] = [Speaker::Nobody, Speaker::Own, Speaker::Foreign];
+
+    /// Numbers of every length, and those at the ends.
+    fn number() -> impl Strategy<Value = u64> {
+        prop_oneof![Just(0), Just(u64::MAX), (any::<u64>(), 0..64_u32).prop_map(|(number, by)| number >> by)]
+    }
+
+    proptest! {
+        /// Whatever a span says, its record says it, and no part of a record is a record.
+        #[test]
+        fn what_is_written_is_read(
+            ids in any::<([u8; 16], [u8; 8], [u8; 8])>(),
+            (start, end, flags, dropped) in (number(), number(), number(), number()),
+            marks in (0..KINDS.len(), 0..STATUSES.len(), any::<bool>(), 0..SPEAKERS.len()),
+            texts in prop::array::uniform5("[a-z]{0,3}|x{60,70}|x{5000}"),
+            fields in prop::collection::vec((0..Field::ALL.len(), "[a-z]{0,200}"), 0..8),
+        ) {
+            let (kind, status) = (KINDS[marks.0], STATUSES[marks.1]);
+            let (shared, speaker) = (marks.2, SPEAKERS[marks.3]);
+            let head = SpanHead {
+                trace_id: TraceId(ids.0),
+                span_id: SpanId(ids.1),
+                parent: SpanId::new(ids.2),
+                name: "",
+                kind,
+                start,
+                end,
+                flags: flags as u32,
+                status,
+                dropped: dropped as u32,
+                shared,
+                trace_state: "",
+            };
+            let mut records = vec![7; 3];
+            open(&mut records, &head);
+            texts.iter().for_each(|text| put_text(&mut records, text));
+            for (field, text) in &fields {
+                put_field(&mut records, Field::ALL[*field], KeyId(9), &[text]);
+            }
+            close(&mut records, 3);
+            spoken_by(&mut records, 3, speaker, "somebody");
+            let record = &records[3..];
+            let words = Words::default();
+            let (trace_id, span) = Span::read(record, &words).expect("a record");
+            prop_assert_eq!(trace_id, head.trace_id);
+            prop_assert_eq!((span.id, span.parent), (head.span_id, head.parent));
+            prop_assert_eq!((span.start, span.end), (start, end));
+            prop_assert_eq!((span.flags, span.dropped), (head.flags, head.dropped));
+            prop_assert_eq!((span.kind, span.status, span.shared), (kind, status, shared));
+            prop_assert_eq!((span.speaker, super::speaker(body(record))), (speaker, speaker));
+            let Service { name, namespace, environment } = span.service;
+            for (read, text) in [namespace, name, environment, span.instance, span.name].iter().zip(&texts) {
+                prop_assert_eq!(*read, bounded(text).0.to_owned() + bounded(text).1);
+            }
+            let mut said: Vec<_> = fields.iter().map(|(at, text)| (Field::ALL[*at], text.as_str())).collect();
+            said.extend((speaker == Speaker::Foreign).then_some((Field::Sender, "somebody")));
+            said.iter_mut().filter(|(field, _)| *field == Field::Link).for_each(|(_, text)| *text = "");
+            prop_assert!(span.entries().map(|entry| (entry.field, entry.text)).eq(said.iter().copied()));
+            prop_assert_eq!(span.mask(), said.iter().fold(0, |mask, (field, _)| mask | field.bit()));
+            prop_assert_eq!(peek(record), Some((head.trace_id, record.len())));
+            prop_assert!((0..record.len()).all(|len| Span::read(&record[..len], &words).is_none()));
+            let twice = [body(record), body(record)].concat();
+            prop_assert!(bodies(&twice).eq([body(record), body(record)]));
+            prop_assert_eq!(bodies(&twice[..twice.len() - 1]).count(), 1);
+        }
     }
 }

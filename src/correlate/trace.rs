@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::record::Span;
+use crate::record::{self, Span};
 use crate::sink::{SpanId, SpanKind, TraceId};
 use crate::words::Words;
 
@@ -96,9 +96,15 @@ impl<'r> Trace<'r> {
     /// Reads the records of one trace, made with `words`, in any order; the result is the same for each order.
     #[must_use]
     pub fn from_records(id: TraceId, records: impl IntoIterator<Item = &'r [u8]>, words: &'r Words) -> Self {
+        Self::from_bodies(id, records.into_iter().map(record::body), words)
+    }
+
+    /// The same, from the bodies of the records.
+    #[must_use]
+    pub fn from_bodies(id: TraceId, bodies: impl IntoIterator<Item = &'r [u8]>, words: &'r Words) -> Self {
         let mut grade = Grade::default();
         let mut spans: Vec<Span<'r>> =
-            records.into_iter().filter_map(|record| Some(Span::read(record, words)?.1)).collect();
+            bodies.into_iter().filter_map(|body| Span::of_body(body, words)).collect();
         settle_duplicates(&mut spans, &mut grade);
         let (spans, by_id) = by_start(&spans);
         grade.dropped = spans.iter().fold(0, |sum, span| sum.saturating_add(span.dropped));
@@ -195,7 +201,7 @@ fn settle_duplicates(spans: &mut Vec<Span<'_>>, grade: &mut Grade) {
     for group in spans.chunk_by(|a, b| key(a) == key(b)) {
         let [first, others @ ..] = group else { continue };
         // Most copies are copies word for word, and records of one body may still differ in which words they use.
-        let others = others.iter().filter(|other| other.record != first.record);
+        let others = others.iter().filter(|other| other.body != first.body);
         let mut bodies: Vec<([u8; 32], Span<'_>)> = others.map(|span| (content_hash(span), *span)).collect();
         if !bodies.is_empty() {
             bodies.push((content_hash(first), *first));

@@ -315,7 +315,7 @@ mod tests {
         record[..8].copy_from_slice(&trace.to_be_bytes());
         record[16..24].copy_from_slice(&span.to_be_bytes());
         let length = u32::try_from(record.len()).unwrap();
-        record[record::FIXED - 8..record::FIXED - 4].copy_from_slice(&length.to_le_bytes());
+        record[record::FIXED - 5..record::FIXED - 1].copy_from_slice(&length.to_le_bytes());
         record
     }
 

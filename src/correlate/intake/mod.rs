@@ -55,7 +55,6 @@ pub struct Intake<'d, R> {
     /// Fields of what is open.
     fields: Vec<u8>,
     links: Vec<Link>,
-    mask: u128,
     room: Room,
     out: Vec<u8>,
     number: String,
@@ -73,7 +72,6 @@ struct ResourceText {
 #[derive(Debug, Default)]
 struct Kept {
     fields: Vec<u8>,
-    mask: u128,
     /// What was not kept.
     over: u32,
 }
@@ -81,7 +79,7 @@ struct Kept {
 impl Kept {
     fn clear(&mut self) {
         self.fields.clear();
-        (self.mask, self.over) = (0, 0);
+        self.over = 0;
     }
 }
 
@@ -179,7 +177,6 @@ impl<'d, R: Records> Intake<'d, R> {
             open: Open::Resource,
             fields: Vec::new(),
             links: Vec::new(),
-            mask: 0,
             room: Room::default(),
             out: Vec::new(),
             number: String::new(),
@@ -265,7 +262,7 @@ impl<'d, R: Records> Intake<'d, R> {
                 let kept = if hits.is_empty() { text } else { &credential::mask(text, &hits) };
                 let long = if pair.is_long() { kept.len().min(record::MAX_TEXT) } else { 0 };
                 if self.room.take(long, self.bounds()) {
-                    record::put_field(&mut self.fields, &mut self.mask, field, meaning.key, &[kept]);
+                    record::put_field(&mut self.fields, field, meaning.key, &[kept]);
                 }
             }
         }
@@ -315,7 +312,7 @@ impl<'d, R: Records> Intake<'d, R> {
     #[inline]
     fn put_word(&mut self, field: Field, word: WordId) {
         if self.room.take_short(self.bounds()) {
-            record::put_word_field(&mut self.fields, &mut self.mask, field, word);
+            record::put_word_field(&mut self.fields, field, word);
         }
     }
 
@@ -329,7 +326,7 @@ impl<'d, R: Records> Intake<'d, R> {
         if self.room.take_leak(masked.len() + key.len(), self.bounds()) {
             let leak = Leak::new(hit, text, key, &masked, origin);
             leak.write(|parts| {
-                record::put_field(&mut self.fields, &mut self.mask, Field::Leak, KeyId(0), parts);
+                record::put_field(&mut self.fields, Field::Leak, KeyId(0), parts);
             });
         }
     }
@@ -348,10 +345,9 @@ impl<'d, R: Records> Intake<'d, R> {
         if let Some(kept) = closed {
             kept.fields.clear();
             kept.fields.append(&mut self.fields);
-            (kept.mask, kept.over) = (self.mask, self.room.over);
+            kept.over = self.room.over;
         }
         self.fields.clear();
-        self.mask = 0;
         self.room = Room::default();
     }
 
@@ -463,7 +459,7 @@ impl<R: Records> Sink for Intake<'_, R> {
 
     fn event(&mut self, name: &str, _time: u64) {
         if AUTHENTICATED.contains(&name) && self.room.take_short(self.bounds()) {
-            record::put_field(&mut self.fields, &mut self.mask, Field::SecurityEvent, KeyId(0), &[name]);
+            record::put_field(&mut self.fields, Field::SecurityEvent, KeyId(0), &[name]);
         }
         self.find("event name", KeyHint::Plain, name);
     }
@@ -475,7 +471,7 @@ impl<R: Records> Sink for Intake<'_, R> {
     fn link(&mut self, link: Link) {
         if self.room.take_short(self.bounds()) {
             self.links.push(link);
-            record::put_link(&mut self.fields, &mut self.mask, link.trace_id, link.span_id);
+            record::put_link(&mut self.fields, link.trace_id, link.span_id);
         }
     }
 
@@ -497,15 +493,14 @@ impl<R: Records> Sink for Intake<'_, R> {
         self.find("trace state", KeyHint::Plain, head.trace_state);
         let mut out = std::mem::take(&mut self.out);
         out.clear();
-        out.extend_from_slice(&[0; record::FIXED]);
+        let over = self.room.over.saturating_add(self.of_resource.over).saturating_add(self.of_scope.over);
+        record::open(&mut out, &SpanHead { dropped: head.dropped.saturating_add(over), ..*head });
         out.extend_from_slice(&self.resource);
         self.put_name(&mut out, head.name);
         out.extend_from_slice(&self.of_resource.fields);
         out.extend_from_slice(&self.of_scope.fields);
         out.extend_from_slice(&self.fields);
-        let over = self.room.over.saturating_add(self.of_resource.over).saturating_add(self.of_scope.over);
-        let head = &SpanHead { dropped: head.dropped.saturating_add(over), ..*head };
-        record::close(&mut out, 0, head, self.mask | self.of_resource.mask | self.of_scope.mask);
+        record::close(&mut out, 0);
         for link in self.links.drain(..).filter(|link| link.trace_id != head.trace_id) {
             self.to.linked(link.trace_id, link.span_id);
         }
@@ -515,7 +510,6 @@ impl<R: Records> Sink for Intake<'_, R> {
 
     fn span_abort(&mut self) {
         self.fields.clear();
-        self.mask = 0;
     }
 
     fn reject(&mut self, at: Position, reason: &str) {

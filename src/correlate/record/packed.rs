@@ -8,7 +8,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Body, Cursor, FIXED, RawEntries, peek, put_field, put_text};
+use super::{Body, Cursor, FIXED, RawEntries, WORD_FIELD, peek, put_field, put_text};
 use crate::dialect::{Dialects, KeyId};
 use crate::field::Field;
 use crate::sink::TraceId;
@@ -73,20 +73,22 @@ impl Packer {
 
     /// Takes note of the words and keys of one record; its mask of fields.
     fn note(&mut self, record: &[u8]) -> Option<u128> {
-        let (fixed, rest) = record.split_first_chunk::<FIXED>()?;
-        let mut at = Cursor(rest);
+        let mut at = Cursor(record.get(FIXED..)?);
+        at.head()?;
+        let mut mask = 0;
         for _ in 0..TEXTS {
             if let Some(word) = at.raw_text()?.err() {
                 self.word(word);
             }
         }
         for entry in RawEntries(at) {
+            mask |= 1_u128 << (entry.field & !WORD_FIELD);
             match entry.body {
                 Body::Word(word) => self.word(word),
                 Body::Full(key, _) => _ = self.keys.insert(key.0),
             }
         }
-        mask(fixed)
+        Some(mask)
     }
 
     fn word(&mut self, word: WordId) {
@@ -106,10 +108,6 @@ const TEXTS: usize = 5;
 
 fn count(len: usize) -> u16 {
     u16::try_from(len).unwrap_or(0)
-}
-
-fn mask(fixed: &[u8; FIXED]) -> Option<u128> {
-    fixed.get(48..64)?.first_chunk().map(|bytes| u128::from_le_bytes(*bytes))
 }
 
 /// The first record, and what stands behind it.
@@ -187,9 +185,9 @@ impl<'p> Known<'p> {
     }
 
     fn in_full(&self, record: &'p [u8], out: &mut Vec<u8>) -> Option<()> {
-        let (fixed, rest) = record.split_first_chunk::<FIXED>()?;
-        out.extend_from_slice(fixed);
-        let mut at = Cursor(rest);
+        let mut at = Cursor(record.get(FIXED..)?);
+        at.head()?;
+        out.extend_from_slice(record.get(..record.len() - at.0.len())?);
         for _ in 0..TEXTS {
             let text = match at.raw_text()? {
                 Ok(text) => std::str::from_utf8(text).ok()?,
@@ -197,22 +195,19 @@ impl<'p> Known<'p> {
             };
             put_text(out, text);
         }
-        let mut mask = 0;
         for entry in RawEntries(at) {
             let Some(field) = self.fields.get(usize::from(entry.field)).copied().flatten() else { continue };
             match entry.body {
                 Body::Word(word) => {
                     let (key, text) = self.words.get(&word.0)?;
-                    put_field(out, &mut mask, field, self.key(*key), &[text]);
+                    put_field(out, field, self.key(*key), &[text]);
                 }
                 Body::Full(key, raw) => {
-                    super::put_raw_field(out, &mut mask, field, self.key(key.0), raw);
+                    super::put_raw_field(out, field, self.key(key.0), raw);
                 }
             }
         }
-        let len = u32::try_from(out.len()).ok()?;
-        out.get_mut(48..64)?.copy_from_slice(&mask.to_le_bytes());
-        out.get_mut(72..76)?.copy_from_slice(&len.to_le_bytes());
+        super::close(out, 0);
         Some(())
     }
 }

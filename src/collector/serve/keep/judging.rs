@@ -22,12 +22,10 @@ pub(crate) fn record(cx: &Cx<'_>, verdict: &Verdict, version: u32, block: &mut B
     let trace = cx.trace;
     let mut places: FxHashMap<HopIx, u32> = FxHashMap::default();
     let (mut hash, mut bytes) = (DefaultHasher::new(), Vec::with_capacity(HASHED));
-    let mut before = HopTexts::default();
     let mut count = 0;
     for (hop, place) in cx.hops.iter().zip(0_u32..) {
         places.insert(hop.ix, place);
-        let row = row(cx, hop, &places, before, &mut block.texts);
-        before = row.texts;
+        let row = row(cx, hop, &places, &mut block.texts);
         bytes.clear();
         put_content(&row, &block.texts, &mut bytes);
         hash.write(&bytes);
@@ -60,14 +58,8 @@ pub(crate) fn forget_last(block: &mut Block) {
     }
 }
 
-/// A hop as it is kept. Most texts are those of the hop `before` it.
-fn row(
-    cx: &Cx<'_>,
-    hop: &Crossing<'_>,
-    places: &FxHashMap<HopIx, u32>,
-    before: HopTexts,
-    texts: &mut Texts,
-) -> Hop {
+/// A hop as it is kept.
+fn row(cx: &Cx<'_>, hop: &Crossing<'_>, places: &FxHashMap<HopIx, u32>, texts: &mut Texts) -> Hop {
     let entry = cx.entry(hop);
     let Service { name, namespace, environment } = hop.service;
     let principal = hop.identity.principal.as_ref();
@@ -85,19 +77,17 @@ fn row(
         end: entry.end,
         caller: hop.caller.and_then(|caller| places.get(&caller).copied()),
         texts: HopTexts {
-            caller: texts.add_near(caller, before.caller),
-            service: texts.add_near(name, before.service),
-            namespace: texts.add_near(namespace, before.namespace),
-            environment: texts.add_near(environment, before.environment),
-            operation: texts.add_near(&hop.operation, before.operation),
+            caller: texts.add_again(caller),
+            service: texts.add_again(name),
+            namespace: texts.add_again(namespace),
+            environment: texts.add_again(environment),
+            operation: texts.add_again(&hop.operation),
             via: if hop.via.is_empty() { Default::default() } else { texts.add(&hop.via.join("\n")) },
-            method: texts.add_near(hop.identity.method.unwrap_or(""), before.method),
-            principal: texts.add_near(principal.map_or("", |principal| principal.id), before.principal),
-            issuer: texts
-                .add_near(principal.and_then(|principal| principal.issuer).unwrap_or(""), before.issuer),
-            tenant: texts
-                .add_near(principal.and_then(|principal| principal.tenant).unwrap_or(""), before.tenant),
-            actors: texts.add_near(&actors, before.actors),
+            method: texts.add_again(hop.identity.method.unwrap_or("")),
+            principal: texts.add_again(principal.map_or("", |principal| principal.id)),
+            issuer: texts.add_again(principal.and_then(|principal| principal.issuer).unwrap_or("")),
+            tenant: texts.add_again(principal.and_then(|principal| principal.tenant).unwrap_or("")),
+            actors: texts.add_again(&actors),
         },
         kind: hop.kind,
         assurance: hop.identity.assurance,
@@ -154,6 +144,6 @@ pub(crate) fn most_trusted(trace: &Trace<'_>) -> u8 {
 
 /// The least trusted sender of spans that came after those at the front of `records`.
 pub(crate) fn least_trusted(new: &[u8]) -> u8 {
-    use hopseal_correlate::record::{packed::each, speaker};
-    each(new).map(|(_, record)| speaker(record).trust()).min().unwrap_or(u8::MAX)
+    use hopseal_correlate::record::{bodies, speaker};
+    bodies(new).map(|body| speaker(body).trust()).min().unwrap_or(u8::MAX)
 }

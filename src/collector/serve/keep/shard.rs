@@ -15,7 +15,7 @@ use hopseal_correlate::catalogue::Catalogue;
 use hopseal_correlate::hop::{HopKind, Hops};
 use hopseal_correlate::intake::Intake;
 use hopseal_correlate::record::packed::{Packer, each};
-use hopseal_correlate::record::{Service, Span};
+use hopseal_correlate::record::{Service, Span, bodies};
 use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_correlate::survey::{Sent, Survey, unasked, unlearned};
 use hopseal_correlate::trace::Trace;
@@ -324,8 +324,8 @@ impl Shard {
     fn recall(&mut self, intake: &Intake<'_, Stage>, recalled: Recalled) {
         let Recalled { trace_id, last, hops, has_late } = recalled;
         let Some(kept) = self.windows.get(trace_id) else { return };
-        let spans = each(&kept.records).filter_map(|(_, record)| Span::read(record, intake.words()));
-        let spans: HashSet<SpanId> = spans.map(|(_, span)| span.id).collect();
+        let spans = bodies(&kept.records).filter_map(|body| Span::of_body(body, intake.words()));
+        let spans: HashSet<SpanId> = spans.map(|span| span.id).collect();
         // What was judged then and is not here is gone: this is not the whole trace.
         match !has_late && hops.iter().all(|hop| spans.contains(hop)) {
             true => self.windows.recall(trace_id, last),
@@ -395,8 +395,7 @@ impl Shard {
     fn judge(&mut self, intake: &Intake<'_, Stage>, trace_id: TraceId, due: Due, now: u64) {
         let rules = self.parts.rules.load_full();
         let Some(kept) = self.windows.get(trace_id) else { return };
-        let records = each(&kept.records).map(|(_, record)| record);
-        let mut trace = Trace::from_records(trace_id, records, intake.words());
+        let mut trace = Trace::from_bodies(trace_id, bodies(&kept.records), intake.words());
         let times = trace.spans().iter().map(|span| span.start);
         let straggling =
             kept.straggling || (kept.last.version == 0 && self.parts.earlier.has(trace_id, times));

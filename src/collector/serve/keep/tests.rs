@@ -372,6 +372,21 @@ fn answers_need_not_wait_for_the_disk() {
     keeper.stop().expect("stopped");
 }
 
+/// Scenario: another version of the program left spans in its journal, and this one cannot read them.
+/// Guarantees: the start fails with the file's name, and the file is as it was.
+#[test]
+fn what_another_version_left_is_not_lost() {
+    let lab = Lab::new();
+    let folder = lab.folder.path().join("journal");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let (path, left) = (folder.join("000000000001.log"), b"hopseal journal 1\nspans");
+    std::fs::write(&path, left).expect("a file");
+    let mut journal = Left::open(Arc::new(FileSystem), &folder).expect("a folder");
+    let refused = journal.each(|frame| panic!("{frame:?}")).expect_err("not ours").to_string();
+    assert!(refused.contains("000000000001.log") && refused.contains("another version"), "{refused}");
+    assert_eq!(std::fs::read(&path).expect("there"), left);
+}
+
 /// Scenario: a finding that was sent out as a span comes back with the spans of its trace, by way of a Collector; then somebody else
 /// makes a span that looks the same.
 /// Guarantees: our own is overlooked; the other is a span as any.

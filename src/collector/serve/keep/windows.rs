@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use hopseal_correlate::finding::FindingId;
-use hopseal_correlate::record::packed::each;
+use hopseal_correlate::record::{bodies, body};
 use hopseal_correlate::sink::{SpanId, TraceId};
 
 use super::settings::WindowSettings;
@@ -40,7 +40,7 @@ pub(crate) struct Last {
 /// A trace.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// Its records, one after the other.
+    /// The bodies of its records, one after the other.
     pub(crate) records: Vec<u8>,
     /// The bytes of them that were judged last.
     pub(crate) judged: usize,
@@ -186,17 +186,18 @@ impl Windows {
             self.steps.entry(step(now.saturating_add(settle))).or_default().push(trace_id);
         }
         kept.newest = kept.newest.max(now);
-        if kept.records.len() + record.len() > self.settings.trace_bytes {
+        let body = body(record);
+        if kept.records.len() + body.len() > self.settings.trace_bytes {
             kept.over = true;
             self.counts.left_out += 1;
             return;
         }
         self.open_bytes -= kept.bytes();
-        if kept.records.len() + record.len() > kept.records.capacity() {
+        if kept.records.len() + body.len() > kept.records.capacity() {
             // Less than twice as much: most traces are small, and there are many.
-            kept.records.reserve_exact(record.len().max(FIRST_BYTES).max(kept.records.len() / 4));
+            kept.records.reserve_exact(body.len().max(FIRST_BYTES).max(kept.records.len() / 4));
         }
-        kept.records.extend_from_slice(record);
+        kept.records.extend_from_slice(body);
         self.open_bytes += kept.bytes();
     }
 
@@ -305,9 +306,9 @@ impl Windows {
         let Some(kept) = self.traces.get_mut(&trace_id) else { return };
         let mut seen = HashSet::new();
         let mut once = Vec::with_capacity(kept.records.len());
-        for (_, record) in each(&kept.records) {
-            if seen.insert(record) {
-                once.extend_from_slice(record);
+        for body in bodies(&kept.records) {
+            if seen.insert(body) {
+                once.extend_from_slice(body);
             }
         }
         let total = if kept.open { &mut self.open_bytes } else { &mut self.judged_bytes };

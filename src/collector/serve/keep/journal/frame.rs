@@ -1,7 +1,7 @@
 //! What a file of the journal holds.
 //!
 //! ```text
-//! "hopseal journal 1\n" | frames: { length u32, CRC-32 u32, kind u8, number u64, body }
+//! "hopseal journal 2\n" | frames: { length u32, CRC-32 u32, kind u8, number u64, body }
 //! kind 0: a run of that number      kind 1: ids of traces, 16 bytes each, of which nothing in runs under that number is needed
 //! ```
 //! Integers are little-endian; the length and the checksum are those of what stands behind them. A file ends at the first
@@ -12,7 +12,9 @@ use flate2::Crc;
 use hopseal_correlate::sink::TraceId;
 
 /// What a file begins with.
-pub(super) const MAGIC: &[u8] = b"hopseal journal 1\n";
+pub(super) const MAGIC: &[u8] = b"hopseal journal 2\n";
+/// What each version of us begins a file with; its number follows.
+const ANY_VERSION: &[u8] = b"hopseal journal ";
 /// Bytes of the kind and the number.
 const HEAD: usize = 9;
 
@@ -53,6 +55,11 @@ pub(super) fn frames(file: &[u8]) -> Frames<'_> {
         Some(rest) => Frames { rest, is_ours: true },
         None => Frames { rest: file, is_ours: false },
     }
+}
+
+/// Whether a file is of a version of us that wrote it in another way.
+pub(super) fn is_other_version(file: &[u8]) -> bool {
+    file.len() >= MAGIC.len() && file.starts_with(ANY_VERSION) && !file.starts_with(MAGIC)
 }
 
 /// See [`frames`].

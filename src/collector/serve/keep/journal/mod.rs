@@ -21,7 +21,7 @@ use hopseal_correlate::sink::TraceId;
 
 pub(super) use self::frame::{Frame, trace_ids};
 
-use self::frame::{MAGIC, frames};
+use self::frame::{MAGIC, frames, is_other_version};
 use super::answer::Answer;
 use crate::serve::disk::{Disk, DiskFile};
 use crate::serve::pool::Buffer;
@@ -47,6 +47,16 @@ pub(crate) enum JournalError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// What it holds was answered for, and cannot be read.
+    #[error(
+        "`{}` was written by another version of hopseal: start that version once more and let it judge what it holds, or \
+         remove the file and lose that",
+        path.display()
+    )]
+    OtherVersion {
+        /// Which.
+        path: PathBuf,
     },
     /// The writer could not be started.
     #[error("cannot start the journal's writer")]
@@ -129,6 +139,9 @@ impl Left {
         for file in &mut self.files {
             let bytes = std::fs::read(&file.path)
                 .map_err(|source| JournalError::File { path: file.path.clone(), source })?;
+            if is_other_version(&bytes) {
+                return Err(JournalError::OtherVersion { path: file.path.clone() });
+            }
             let mut frames = frames(&bytes);
             for frame in frames.by_ref() {
                 match frame {

@@ -20,7 +20,7 @@ use parquet::schema::types::ColumnPath;
 use super::super::StoreError;
 use super::super::block::Block;
 use super::columns::{self, Column, TEXTS};
-use super::{GROUP, Line, Rows};
+use super::{GROUP, Line, Rows, Text};
 use crate::serve::disk::{Disk, DiskFile};
 
 /// What was written.
@@ -68,9 +68,7 @@ pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> 
     let mut values = Vec::new();
     for group in rows.lines.chunks(GROUP) {
         let mut row_group = writer.next_row_group().map_err(broken)?;
-        Group { to: &mut row_group, rows: group, texts: &texts, values: &mut values }
-            .write()
-            .map_err(broken)?;
+        Group { to: &mut row_group, texts: &texts, values: &mut values }.write(group).map_err(broken)?;
         row_group.close().map_err(broken)?;
     }
     let mut file = writer.into_inner().map_err(broken)?;
@@ -96,15 +94,86 @@ impl Texts {
     fn of(block: &Block) -> Self {
         let texts = (0..block.texts.len()).map(|number| {
             let number = u32::try_from(number).unwrap_or(0);
-            ByteArray::from(block.texts.get(super::Text(number)).as_bytes().to_vec())
+            ByteArray::from(block.texts.get(Text(number)).as_bytes().to_vec())
         });
         Self { all: texts.collect() }
     }
 }
 
+/// Some rows, column by column: rows are in an order of their own, so that what is read of one is read once.
+#[derive(Default)]
+struct Columns {
+    subjects: Vec<u8>,
+    starts: Vec<i64>,
+    ends: Vec<i64>,
+    trace_ids: Vec<u8>,
+    versions: Vec<i32>,
+    places: Vec<i32>,
+    span_ids: Vec<u8>,
+    parents: Optional<u8>,
+    callers: Optional<i32>,
+    blocks: Vec<u32>,
+    texts: [Vec<Text>; TEXTS.len()],
+    kinds: Vec<&'static str>,
+    assurances: Vec<&'static str>,
+    bases: Vec<&'static str>,
+    outcomes: Vec<&'static str>,
+    principal_kinds: Optional<&'static str>,
+    uncovered: Vec<bool>,
+    complete: Vec<bool>,
+    closed_early: Vec<bool>,
+    missing_parents: Vec<i32>,
+    digests: Vec<i64>,
+}
+
+/// What is there, and of which rows.
+#[derive(Default)]
+struct Optional<T> {
+    values: Vec<T>,
+    there: Vec<i16>,
+}
+
+impl<T> Optional<T> {
+    fn push(&mut self, values: Option<impl IntoIterator<Item = T>>) {
+        self.there.push(i16::from(values.is_some()));
+        self.values.extend(values.into_iter().flatten());
+    }
+}
+
+impl Columns {
+    fn of(rows: &[Line<'_>]) -> Self {
+        let mut columns = Self::default();
+        for row in rows {
+            let Line { subject, block, place, judged, hop, start: _ } = row;
+            columns.subjects.extend_from_slice(subject);
+            columns.starts.push(hop.start.cast_signed());
+            columns.ends.push(hop.end.cast_signed());
+            columns.trace_ids.extend_from_slice(&judged.trace_id.0);
+            columns.versions.push(judged.version.cast_signed());
+            columns.places.push(place.cast_signed());
+            columns.span_ids.extend_from_slice(&hop.span_id.0);
+            columns.parents.push(hop.parent.map(|parent| parent.0));
+            columns.callers.push(hop.caller.map(|caller| [caller.cast_signed()]));
+            columns.blocks.push(*block);
+            columns.texts.iter_mut().zip(hop.texts.to_array()).for_each(|(texts, text)| texts.push(text));
+            columns.kinds.push(hop.kind.as_str());
+            columns.assurances.push(hop.assurance.as_str());
+            columns.bases.push(hop.basis.as_str());
+            columns.outcomes.push(outcome(hop.outcome));
+            let is_named = hop.texts.principal != Text::default();
+            columns.principal_kinds.push(is_named.then(|| [hop.principal_kind.as_str()]));
+            columns.uncovered.push(hop.uncovered);
+            columns.complete.push(judged.complete);
+            columns.closed_early.push(judged.closed_early);
+            columns.missing_parents.push(judged.missing_parents.cast_signed());
+            columns.digests.push(judged.digest.cast_signed());
+        }
+        columns
+    }
+}
+
 struct Group<'g, 'w> {
     to: &'g mut SerializedRowGroupWriter<'w, Box<dyn DiskFile>>,
-    rows: &'g [Line<'g>],
     /// By block.
     texts: &'g [Texts],
     /// Room for the texts of a column.
@@ -112,36 +181,30 @@ struct Group<'g, 'w> {
 }
 
 impl Group<'_, '_> {
-    fn write(&mut self) -> Result<(), ParquetError> {
-        let rows = self.rows;
-        self.ids(rows.iter().map(|row| Some(row.subject)), None)?;
-        self.numbers::<Int64Type>(|row| row.hop.start.cast_signed())?;
-        self.numbers::<Int64Type>(|row| row.hop.end.cast_signed())?;
-        self.ids(rows.iter().map(|row| Some(row.judged.trace_id.0)), None)?;
-        self.numbers::<Int32Type>(|row| row.judged.version.cast_signed())?;
-        self.numbers::<Int32Type>(|row| row.place.cast_signed())?;
-        self.ids(rows.iter().map(|row| Some(row.hop.span_id.0)), None)?;
-        let parents = || rows.iter().map(|row| row.hop.parent.map(|parent| parent.0));
-        let there: Vec<i16> = parents().map(|parent| i16::from(parent.is_some())).collect();
-        self.ids(parents(), Some(&there))?;
-        let callers = || rows.iter().map(|row| row.hop.caller);
-        let there: Vec<i16> = callers().map(|caller| i16::from(caller.is_some())).collect();
-        let callers: Vec<i32> = callers().flatten().map(u32::cast_signed).collect();
-        self.column::<Int32Type>(&callers, Some(&there))?;
-        for place in 0..TEXTS.len() {
-            self.texts(place)?;
+    fn write(&mut self, rows: &[Line<'_>]) -> Result<(), ParquetError> {
+        let columns = Columns::of(rows);
+        self.ids::<16>(columns.subjects, None)?;
+        self.column::<Int64Type>(&columns.starts, None)?;
+        self.column::<Int64Type>(&columns.ends, None)?;
+        self.ids::<16>(columns.trace_ids, None)?;
+        self.column::<Int32Type>(&columns.versions, None)?;
+        self.column::<Int32Type>(&columns.places, None)?;
+        self.ids::<8>(columns.span_ids, None)?;
+        self.ids::<8>(columns.parents.values, Some(&columns.parents.there))?;
+        self.column::<Int32Type>(&columns.callers.values, Some(&columns.callers.there))?;
+        for texts in &columns.texts {
+            self.texts(&columns.blocks, texts)?;
         }
-        self.words(|row| Some(row.hop.kind.as_str()), false)?;
-        self.words(|row| Some(row.hop.assurance.as_str()), false)?;
-        self.words(|row| Some(row.hop.basis.as_str()), false)?;
-        self.words(|row| Some(outcome(row.hop.outcome)), false)?;
-        let named = |row: &Line<'_>| row.hop.texts.principal != super::Text::default();
-        self.words(|row| named(row).then(|| row.hop.principal_kind.as_str()), true)?;
-        self.numbers::<BoolType>(|row| row.hop.uncovered)?;
-        self.numbers::<BoolType>(|row| row.judged.complete)?;
-        self.numbers::<BoolType>(|row| row.judged.closed_early)?;
-        self.numbers::<Int32Type>(|row| row.judged.missing_parents.cast_signed())?;
-        self.numbers::<Int64Type>(|row| row.judged.digest.cast_signed())
+        self.words(&columns.kinds, None)?;
+        self.words(&columns.assurances, None)?;
+        self.words(&columns.bases, None)?;
+        self.words(&columns.outcomes, None)?;
+        self.words(&columns.principal_kinds.values, Some(&columns.principal_kinds.there))?;
+        self.column::<BoolType>(&columns.uncovered, None)?;
+        self.column::<BoolType>(&columns.complete, None)?;
+        self.column::<BoolType>(&columns.closed_early, None)?;
+        self.column::<Int32Type>(&columns.missing_parents, None)?;
+        self.column::<Int64Type>(&columns.digests, None)
     }
 
     fn column<T: DataType>(&mut self, values: &[T::T], there: Option<&[i16]>) -> Result<(), ParquetError> {
@@ -151,51 +214,32 @@ impl Group<'_, '_> {
         column.close()
     }
 
-    fn numbers<T: DataType>(&mut self, value: impl Fn(&Line<'_>) -> T::T) -> Result<(), ParquetError> {
-        let values: Vec<T::T> = self.rows.iter().map(value).collect();
-        self.column::<T>(&values, None)
-    }
-
-    fn ids<const N: usize>(
-        &mut self,
-        ids: impl Iterator<Item = Option<[u8; N]>>,
-        there: Option<&[i16]>,
-    ) -> Result<(), ParquetError> {
-        let all: Vec<u8> = ids.flatten().flatten().collect();
-        let all = Bytes::from(all);
+    /// Ids of that length, one after the other.
+    fn ids<const N: usize>(&mut self, ids: Vec<u8>, there: Option<&[i16]>) -> Result<(), ParquetError> {
+        let all = Bytes::from(ids);
         let values: Vec<FixedLenByteArray> = (0..all.len() / N)
             .map(|at| FixedLenByteArray::from(ByteArray::from(all.slice(at * N..(at + 1) * N))))
             .collect();
         self.column::<FixedLenByteArrayType>(&values, there)
     }
 
-    /// The text column at that place among the texts of a hop; an empty text is none.
-    fn texts(&mut self, place: usize) -> Result<(), ParquetError> {
-        let text = |row: &Line<'_>| row.hop.texts.to_array().get(place).copied().unwrap_or_default();
-        let there: Vec<i16> = self.rows.iter().map(|row| i16::from(text(row).0 != 0)).collect();
+    /// A column of texts; an empty text is none.
+    fn texts(&mut self, blocks: &[u32], texts: &[Text]) -> Result<(), ParquetError> {
+        let there: Vec<i16> = texts.iter().map(|text| i16::from(text.0 != 0)).collect();
         let mut values = std::mem::take(self.values);
-        values.extend(
-            self.rows
-                .iter()
-                .filter(|row| text(row).0 != 0)
-                .filter_map(|row| self.texts.get(row.block as usize)?.all.get(text(row).0 as usize).cloned()),
-        );
+        let of = |(block, text): (&u32, &Text)| self.texts.get(*block as usize)?.all.get(text.0 as usize);
+        values.extend(blocks.iter().zip(texts).filter(|(_, text)| text.0 != 0).filter_map(of).cloned());
         let written = self.column::<ByteArrayType>(&values, Some(&there));
         values.clear();
         *self.values = values;
         written
     }
 
-    fn words(
-        &mut self,
-        word: impl Fn(&Line<'_>) -> Option<&'static str>,
-        optional: bool,
-    ) -> Result<(), ParquetError> {
-        let words = || self.rows.iter().map(&word);
-        let there: Vec<i16> = words().map(|word| i16::from(word.is_some())).collect();
+    fn words(&mut self, words: &[&'static str], there: Option<&[i16]>) -> Result<(), ParquetError> {
         let mut values = std::mem::take(self.values);
-        values.extend(words().flatten().map(|word| ByteArray::from(Bytes::from_static(word.as_bytes()))));
-        let written = self.column::<ByteArrayType>(&values, optional.then_some(&there));
+        let word = |word: &&'static str| ByteArray::from(Bytes::from_static(word.as_bytes()));
+        values.extend(words.iter().map(word));
+        let written = self.column::<ByteArrayType>(&values, there);
         values.clear();
         *self.values = values;
         written
