@@ -203,7 +203,7 @@ impl<'p> Known<'p> {
                     put_field(out, field, self.key(*key), &[text]);
                 }
                 Body::Full(key, raw) => {
-                    super::put_raw_field(out, field, self.key(key.0), raw);
+                    super::write::put_raw_field(out, field, self.key(key.0), raw);
                 }
             }
         }

@@ -1,0 +1,145 @@
+//! Writes records: [`open`], then five texts, then fields, then [`close`].
+
+use super::{
+    DROPPED, END, FIXED, FLAGS, LASTING, LENGTH, MAX_TEXT, PARENT, SHARED_AT, SPEAKER, SPEAKER_AT, START,
+    STATUS_AT, Speaker, WORD_FIELD,
+};
+use crate::dialect::KeyId;
+use crate::field::Field;
+use crate::sink::{SpanHead, SpanId, TraceId};
+use crate::words::WordId;
+
+/// Cuts text to what a record keeps.
+pub(super) fn bounded(text: &str) -> (&str, &str) {
+    if text.len() <= MAX_TEXT {
+        return (text, "");
+    }
+    let cut = (0..=MAX_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    (text.get(..cut).unwrap_or(""), "...")
+}
+
+pub(crate) fn put_text(to: &mut Vec<u8>, text: &str) {
+    let (head, mark) = bounded(text);
+    put_number(to, 2 * (head.len() + mark.len()) as u64);
+    to.extend_from_slice(head.as_bytes());
+    to.extend_from_slice(mark.as_bytes());
+}
+
+/// Appends a text that is a word.
+pub(crate) fn put_word(to: &mut Vec<u8>, word: WordId) {
+    put_number(to, 2 * u64::from(word.0) + 1);
+}
+
+/// Appends a number in groups of seven bits, the lowest first; all but the last have the eighth bit set.
+#[inline]
+fn put_number(to: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        to.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    to.push(number as u8);
+}
+
+/// Appends one field whose text is a word.
+#[inline]
+pub(crate) fn put_word_field(to: &mut Vec<u8>, field: Field, word: WordId) {
+    let [a, b, c, _] = word.0.to_le_bytes();
+    to.extend_from_slice(&[field as u8 | WORD_FIELD, a, b, c]);
+}
+
+/// Appends one field, its text in parts.
+pub(crate) fn put_field(to: &mut Vec<u8>, field: Field, key: KeyId, text: &[&str]) {
+    let [low, high] = key.0.to_le_bytes();
+    to.extend_from_slice(&[field as u8, low, high, 0, 0]);
+    let at = to.len() - 2;
+    for part in text {
+        let (head, mark) = bounded(part);
+        to.extend_from_slice(head.as_bytes());
+        to.extend_from_slice(mark.as_bytes());
+    }
+    close_length(to, at);
+}
+
+/// Appends a link: its two ids as they are.
+pub(crate) fn put_link(to: &mut Vec<u8>, trace_id: TraceId, span_id: SpanId) {
+    to.extend_from_slice(&[Field::Link as u8, 0, 0, 0, 0]);
+    let at = to.len() - 2;
+    to.extend_from_slice(&trace_id.0);
+    to.extend_from_slice(&span_id.0);
+    close_length(to, at);
+}
+
+/// Appends one field as it stood in another record.
+pub(super) fn put_raw_field(to: &mut Vec<u8>, field: Field, key: KeyId, raw: &[u8]) {
+    let [low, high] = key.0.to_le_bytes();
+    to.extend_from_slice(&[field as u8, low, high, 0, 0]);
+    let at = to.len() - 2;
+    to.extend_from_slice(raw);
+    close_length(to, at);
+}
+
+/// Says who sent the record that `to` ends with, from `start` on; a foreign speaker by name.
+pub fn spoken_by(to: &mut Vec<u8>, start: usize, speaker: Speaker, name: &str) {
+    if to.len() < start + FIXED {
+        return;
+    }
+    if speaker == Speaker::Foreign {
+        put_field(to, Field::Sender, KeyId(0), &[name]);
+        close(to, start);
+    }
+    if let Some(marks) = to.get_mut(start + FIXED - 1) {
+        *marks = *marks & !(SPEAKER << SPEAKER_AT) | (speaker as u8) << SPEAKER_AT;
+    }
+}
+
+/// Writes the length of what stands behind the two bytes left for it at `at`. Parts are bounded, so it fits.
+fn close_length(to: &mut [u8], at: usize) {
+    let len = u16::try_from(to.len() - at - 2).unwrap_or(0);
+    if let Some(slot) = to.get_mut(at..at + 2) {
+        slot.copy_from_slice(&len.to_le_bytes());
+    }
+}
+
+/// Begins a record at the end of `to`: all of a span but its texts and fields. [`close`] has to follow them.
+pub(crate) fn open(to: &mut Vec<u8>, head: &SpanHead<'_>) {
+    let lasting = head.end.checked_sub(head.start).filter(|_| head.start != 0);
+    let mut has = 0;
+    let mut is_there = |bit: u8, there: bool| {
+        has |= if there { bit } else { 0 };
+        there
+    };
+    is_there(PARENT, head.parent.is_some());
+    is_there(START, head.start != 0);
+    is_there(LASTING, lasting.is_some());
+    is_there(END, lasting.is_none() && head.end != 0);
+    is_there(FLAGS, head.flags != 0);
+    is_there(DROPPED, head.dropped != 0);
+    let marks = head.kind as u8 | (head.status as u8) << STATUS_AT | u8::from(head.shared) << SHARED_AT;
+    to.extend_from_slice(&head.trace_id.0);
+    to.extend_from_slice(&head.span_id.0);
+    to.extend_from_slice(&[0, 0, 0, 0, marks, has]);
+    if let Some(parent) = head.parent {
+        to.extend_from_slice(&parent.0);
+    }
+    if head.start != 0 {
+        to.extend_from_slice(&head.start.to_le_bytes());
+    }
+    match lasting {
+        Some(lasting) => put_number(to, lasting),
+        None if head.end != 0 => to.extend_from_slice(&head.end.to_le_bytes()),
+        None => {}
+    }
+    for number in [head.flags, head.dropped] {
+        if number != 0 {
+            put_number(to, u64::from(number));
+        }
+    }
+}
+
+/// Ends the record that `to` ends with, from `start` on.
+pub(crate) fn close(to: &mut [u8], start: usize) {
+    let len = u32::try_from(to.len() - start).unwrap_or(u32::MAX);
+    if let Some(slot) = to.get_mut(start + LENGTH..start + LENGTH + 4) {
+        slot.copy_from_slice(&len.to_le_bytes());
+    }
+}
