@@ -23,6 +23,7 @@ pub mod finding;
 pub mod hop;
 pub mod intake;
 pub mod judge;
+pub mod number;
 pub mod policy;
 pub mod record;
 pub mod report;

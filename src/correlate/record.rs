@@ -5,11 +5,11 @@
 //!
 //! ```text
 //! 0   trace id 16 | span id 8 | length of all u32 | kind, 3 bits, status, 2, shared, 1, speaker, 2
-//! 29  which of these are there u8 | parent 8 | start u64 | end u64, or how long it took | flags | dropped
+//! 29  which of these are there u8 | parent 8 | start u64 | end, less the start | flags | dropped
 //! ..  namespace, service, environment, instance, name: each twice its length, bytes; or twice its word and one
 //! ..  fields: field u8, key u16, length u16, bytes; or field + 128 u8, word u24
 //! ```
-//! Integers are little-endian, and of as few groups of seven bits as they need where no width is given. What stands behind
+//! Integers are little-endian, and as [`number`] has them where no width is given. What stands behind
 //! the trace id is the body of a record: all that is kept of it where the trace is known.
 
 pub mod packed;
@@ -20,6 +20,7 @@ pub(crate) use self::write::{close, open, put_field, put_link, put_text, put_wor
 
 use crate::dialect::KeyId;
 use crate::field::Field;
+use crate::number;
 use crate::sink::{SpanId, SpanKind, Status, TraceId};
 use crate::words::{WordId, Words};
 
@@ -40,10 +41,8 @@ const KIND: u8 = 7;
 /// What is there of a span: a bit each.
 const PARENT: u8 = 1;
 const START: u8 = 2;
-const END: u8 = 4;
-const LASTING: u8 = 8;
-const FLAGS: u8 = 16;
-const DROPPED: u8 = 32;
+const FLAGS: u8 = 4;
+const DROPPED: u8 = 8;
 /// Longest text kept of one field, in bytes; the rest is cut at a character and marked `...`.
 pub(crate) const MAX_TEXT: usize = 4096;
 /// Added to the field of an entry that is a word.
@@ -177,18 +176,11 @@ impl<'r> Cursor<'r> {
         })
     }
 
-    /// A number in groups of seven bits.
     #[inline]
     fn number(&mut self) -> Option<u64> {
-        let (mut number, mut shift) = (0_u64, 0);
-        loop {
-            let [byte] = self.array()?;
-            number |= u64::from(byte & 0x7f).checked_shl(shift)?;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-            shift += 7;
-        }
+        let (number, rest) = number::take(self.0)?;
+        self.0 = rest;
+        Some(number)
     }
 
     #[inline]
@@ -196,11 +188,7 @@ impl<'r> Cursor<'r> {
         let [has] = self.array()?;
         let parent = if has & PARENT == 0 { None } else { SpanId::new(self.array()?) };
         let start = if has & START == 0 { 0 } else { self.u64()? };
-        let end = match has & (LASTING | END) {
-            0 => 0,
-            END => self.u64()?,
-            _ => start.checked_add(self.number()?)?,
-        };
+        let end = start.wrapping_add(self.number()?);
         let flags = u32::try_from(self.number_if(has, FLAGS)?).ok()?;
         let dropped = u32::try_from(self.number_if(has, DROPPED)?).ok()?;
         Some(Head { parent, start, end, flags, dropped })

@@ -1,11 +1,12 @@
 //! Writes records: [`open`], then five texts, then fields, then [`close`].
 
 use super::{
-    DROPPED, END, FIXED, FLAGS, LASTING, LENGTH, MAX_TEXT, PARENT, SHARED_AT, SPEAKER, SPEAKER_AT, START,
-    STATUS_AT, Speaker, WORD_FIELD,
+    DROPPED, FIXED, FLAGS, LENGTH, MAX_TEXT, PARENT, SHARED_AT, SPEAKER, SPEAKER_AT, START, STATUS_AT,
+    Speaker, WORD_FIELD,
 };
 use crate::dialect::KeyId;
 use crate::field::Field;
+use crate::number;
 use crate::sink::{SpanHead, SpanId, TraceId};
 use crate::words::WordId;
 
@@ -20,24 +21,14 @@ pub(super) fn bounded(text: &str) -> (&str, &str) {
 
 pub(crate) fn put_text(to: &mut Vec<u8>, text: &str) {
     let (head, mark) = bounded(text);
-    put_number(to, 2 * (head.len() + mark.len()) as u64);
+    number::put(to, 2 * (head.len() + mark.len()) as u64);
     to.extend_from_slice(head.as_bytes());
     to.extend_from_slice(mark.as_bytes());
 }
 
 /// Appends a text that is a word.
 pub(crate) fn put_word(to: &mut Vec<u8>, word: WordId) {
-    put_number(to, 2 * u64::from(word.0) + 1);
-}
-
-/// Appends a number in groups of seven bits, the lowest first; all but the last have the eighth bit set.
-#[inline]
-fn put_number(to: &mut Vec<u8>, mut number: u64) {
-    while number > 0x7f {
-        to.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    to.push(number as u8);
+    number::put(to, 2 * u64::from(word.0) + 1);
 }
 
 /// Appends one field whose text is a word.
@@ -102,18 +93,13 @@ fn close_length(to: &mut [u8], at: usize) {
 
 /// Begins a record at the end of `to`: all of a span but its texts and fields. [`close`] has to follow them.
 pub(crate) fn open(to: &mut Vec<u8>, head: &SpanHead<'_>) {
-    let lasting = head.end.checked_sub(head.start).filter(|_| head.start != 0);
-    let mut has = 0;
-    let mut is_there = |bit: u8, there: bool| {
-        has |= if there { bit } else { 0 };
-        there
-    };
-    is_there(PARENT, head.parent.is_some());
-    is_there(START, head.start != 0);
-    is_there(LASTING, lasting.is_some());
-    is_there(END, lasting.is_none() && head.end != 0);
-    is_there(FLAGS, head.flags != 0);
-    is_there(DROPPED, head.dropped != 0);
+    let there = [
+        (PARENT, head.parent.is_some()),
+        (START, head.start != 0),
+        (FLAGS, head.flags != 0),
+        (DROPPED, head.dropped != 0),
+    ];
+    let has = there.iter().fold(0, |has, (bit, there)| has | if *there { *bit } else { 0 });
     let marks = head.kind as u8 | (head.status as u8) << STATUS_AT | u8::from(head.shared) << SHARED_AT;
     to.extend_from_slice(&head.trace_id.0);
     to.extend_from_slice(&head.span_id.0);
@@ -124,14 +110,10 @@ pub(crate) fn open(to: &mut Vec<u8>, head: &SpanHead<'_>) {
     if head.start != 0 {
         to.extend_from_slice(&head.start.to_le_bytes());
     }
-    match lasting {
-        Some(lasting) => put_number(to, lasting),
-        None if head.end != 0 => to.extend_from_slice(&head.end.to_le_bytes()),
-        None => {}
-    }
-    for number in [head.flags, head.dropped] {
-        if number != 0 {
-            put_number(to, u64::from(number));
+    number::put(to, head.end.wrapping_sub(head.start));
+    for count in [head.flags, head.dropped] {
+        if count != 0 {
+            number::put(to, u64::from(count));
         }
     }
 }

@@ -61,12 +61,13 @@ pub(super) fn runs(
     bulk::write(Encoding::Protobuf, blocks, &mut BufWriter::new(File::create(&file)?))?;
     writeln!(
         out,
-        "{:>10}  {:<8} {:>9} {:>12} {:>7} {:>10} {:>9} {:>8} {:>8} {:>8}",
+        "{:>10}  {:<10} {:>9} {:>12} {:>7} {:>10} {:>9} {:>8} {:>8} {:>8}",
         "spans", "serve", "spans/s", "CPU-s/M", "limit", "peak MiB", "B/span", "p50 ms", "p99 ms", "refused"
     )?;
     let mut over = 0;
     for way in WAYS {
-        let cost = Run { args, target, folder: &folder, file: &file, blocks, way }.cost()?;
+        let run = Run { args, target, folder: &folder, file: &file, blocks, way, rate: None };
+        let cost = run.cost()?;
         let spans = blocks * bulk::BLOCK;
         let per_million = cost.cpu.as_secs_f64() * 1e6 / spans as f64;
         let missed = per_million > way.limit;
@@ -74,45 +75,61 @@ pub(super) fn runs(
         let Report { refused, seconds, p50, p99 } = cost.report;
         writeln!(
             out,
-            "{spans:>10}  {:<8} {:>9.0} {per_million:>12.3} {:>7.1} {:>10.1} {:>9.1} {p50:>8.1} {p99:>8.1} {refused:>8}{}",
+            "{spans:>10}  {:<10} {:>9.0} {per_million:>12.3} {:>7.1} {:>10.1} {:>9.1} {p50:>8.1} {p99:>8.1} {refused:>8}{}",
             way.name,
             spans as f64 / seconds,
             way.limit,
-            cost.peak as f64 / f64::from(1 << 20),
+            cost.peak as f64 / MIB,
             cost.kept as f64 / spans as f64,
+            if missed { "  over the limit" } else { "" },
+        )?;
+        let half = blocks as f64 / seconds / 2.0;
+        let Report { p50, p99, .. } = Run { rate: Some(half), ..run }.cost()?.report;
+        let missed = p99 > HALF_LOAD_P99;
+        over += usize::from(missed);
+        writeln!(
+            out,
+            "{spans:>10}  {:<10} {:>9.0} {:>50.1} {p99:>8.1} (limit {HALF_LOAD_P99}){}",
+            format!("{}, half", way.name),
+            half * bulk::BLOCK as f64,
+            p50,
             if missed { "  over the limit" } else { "" },
         )?;
         out.flush()?;
     }
     let [way, _] = WAYS;
-    let open = Run { args, target, folder: &folder, file: &file, blocks, way }.open()?;
+    // Half of them and all: what does not grow with them is the base.
+    let (half, half_file) = (blocks.div_ceil(2), folder.join("serve-half.otlp.protobuf"));
+    bulk::write(Encoding::Protobuf, half, &mut BufWriter::new(File::create(&half_file)?))?;
+    let taken = |blocks, file| Run { args, target, folder: &folder, file, blocks, way, rate: None }.open();
+    let (less, more) = (taken(half, &half_file)? as f64, taken(blocks, &file)? as f64);
     let spans = blocks * bulk::BLOCK;
-    let bytes = open.grown as f64 / spans as f64;
-    let missed = bytes > OPEN_BYTES || open.base > BASE;
+    let bytes = (more - less) / ((blocks - half).max(1) * bulk::BLOCK) as f64;
+    let base = more - bytes * spans as f64;
+    let missed = bytes > OPEN_BYTES || base > BASE;
     over += usize::from(missed);
     writeln!(
         out,
-        "{spans:>10}  {:<8} {bytes:.1} bytes an open span (limit {OPEN_BYTES}) over {:.1} MiB (limit {}){}",
+        "{spans:>10}  {:<10} {bytes:.1} bytes an open span (limit {OPEN_BYTES}) over {:.1} MiB (limit {}){}",
         "open",
-        open.base as f64 / f64::from(1 << 20),
-        BASE >> 20,
+        base / MIB,
+        BASE / MIB,
         if missed { "  over the limit" } else { "" },
     )?;
+    fs::remove_file(&half_file)?;
     if !args.keep {
         fs::remove_file(&file)?;
     }
     Ok(over)
 }
 
-/// Bytes that a span may take while its trace is open, and those of a service that does nothing.
-const OPEN_BYTES: f64 = 120.0;
-const BASE: u64 = 128 << 20;
+/// Milliseconds by which 99 of 100 deliveries are to be answered, at half of what is taken at most.
+const HALF_LOAD_P99: f64 = 25.0;
 
-/// What open traces take.
-struct Open {
-    base: u64,
-    grown: u64,
-}
+/// Bytes that a span may take while its trace is open, and those that the service takes besides.
+const OPEN_BYTES: f64 = 120.0;
+const BASE: f64 = 128.0 * MIB;
+const MIB: f64 = 1_048_576.0;
 
 /// What one run cost.
 struct Cost {
@@ -123,6 +140,7 @@ struct Cost {
     report: Report,
 }
 
+#[derive(Clone, Copy)]
 struct Run<'r> {
     args: &'r Args,
     target: &'r Path,
@@ -130,6 +148,8 @@ struct Run<'r> {
     file: &'r Path,
     blocks: u64,
     way: Way,
+    /// Deliveries a second; as many as are taken, unless it is said.
+    rate: Option<f64>,
 }
 
 impl Run<'_> {
@@ -142,22 +162,18 @@ impl Run<'_> {
         })
     }
 
-    /// Sends all, and looks at it while all is open.
-    fn open(&self) -> Result<Open, TaskError> {
-        let mut open = Open { base: 0, grown: 0 };
+    /// Sends all. The bytes of memory that the service takes while all is open.
+    fn open(&self) -> Result<u64, TaskError> {
+        let mut taken = 0;
         self.served("1h", |process| {
             let id = process.id();
-            let mut base = 0;
-            let (report, _) = self.load_after(process, || {
-                base = resident(id)?;
-                Ok(())
-            })?;
+            let (report, _) = self.load(process)?;
             // What was sent last has been read by then.
             sleep(SETTLED);
-            open = Open { base, grown: resident(id)?.saturating_sub(base) };
+            taken = resident(id)?;
             Ok(report)
         })?;
-        Ok(open)
+        Ok(taken)
     }
 
     /// Starts a service whose traces settle after that time, and ends it after `work`.
@@ -213,24 +229,16 @@ impl Run<'_> {
 
     /// Sends everything. What was said of it, and where the service can be asked.
     fn load(&self, process: &mut Child) -> Result<(Report, String), TaskError> {
-        self.load_after(process, || Ok(()))
-    }
-
-    /// The same, once `ready` is done.
-    fn load_after(
-        &self,
-        process: &mut Child,
-        ready: impl FnOnce() -> Result<(), TaskError>,
-    ) -> Result<(Report, String), TaskError> {
         let mut lines = BufReader::new(process.stderr.take().ok_or_else(silent)?);
         let spans = listens(&mut lines, self.way.port)?;
         let admin = listens(&mut lines, "admin")?;
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        ready()?;
         let other = usize::from(self.args.core == 0);
         let mut load = self.pinned(other, "load");
         load.arg(self.file).args(["--protocol", self.way.name, "--to", &format!("http://{spans}")]);
-        let said = exec::read(load.args(["--batches", &self.blocks.to_string()]))?;
+        load.args(["--batches", &self.blocks.to_string()]);
+        load.args(self.rate.map(|rate| format!("--rate={rate}")));
+        let said = exec::read(&mut load)?;
         let report =
             serde_json::from_str(&said).map_err(|source| TaskError::Output { command: "load", source })?;
         Ok((report, admin))

@@ -21,6 +21,7 @@ const HASHED: usize = 128;
 pub(crate) fn record(cx: &Cx<'_>, verdict: &Verdict, version: u32, block: &mut Block) -> u64 {
     let trace = cx.trace;
     let mut places: FxHashMap<HopIx, u32> = FxHashMap::default();
+    places.reserve(cx.hops.all().len());
     let (mut hash, mut bytes) = (DefaultHasher::new(), Vec::with_capacity(HASHED));
     let mut count = 0;
     for (hop, place) in cx.hops.iter().zip(0_u32..) {

@@ -387,7 +387,7 @@ impl Shard {
         self.unasked.sweep(&self.windows);
         self.unlearned.sweep(&self.windows);
         let needed = self.windows.first_run().unwrap_or_else(|| self.parts.runs.load(Ordering::Relaxed));
-        let (batch, counts) = (std::mem::take(&mut self.batch), self.windows.counts);
+        let (batch, counts) = (self.batch.take(), self.windows.counts);
         let across = std::mem::take(&mut self.across);
         let _ = to.send(Found { batch, across, gone, needed, counts, open: self.windows.open() });
     }

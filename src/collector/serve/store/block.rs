@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! texts u32: { length u32, bytes } | traces u32: { trace 16, version u32, digest u64, missing u32, flags u8, hops u32 }
-//! hops of every trace: { span 8, parent 8, start u64, end u64, place of the caller u32, texts 11 * u32, words 6 * u8 }
+//! hops of every trace: { span 8, parent 8, start u64, end, less the start, place of the caller, and one, texts 11,
+//!                        principal kind, outcome, basis, kind, 2 bits each | assurance, 7 bits, uncovered, 1 }
 //! ```
-//! Integers are little-endian. Text 0 is the empty one.
+//! Integers are little-endian, and as [`number`] has them where no width is given. Text 0 is the empty one.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use hopseal_correlate::hop::{HopKind, Outcome};
+use hopseal_correlate::number;
 use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_identity::{Assurance, Basis, Kind};
 
@@ -209,8 +211,8 @@ pub(crate) struct Judged {
 
 /// Bytes of an encoded trace, without its hops.
 const TRACE_BYTES: usize = 16 + 4 + 8 + 4 + 1 + 4;
-/// Bytes of an encoded hop.
-const HOP_BYTES: usize = 8 + 8 + 8 + 8 + 4 + 4 * HopTexts::COUNT + 6;
+/// Bytes of most encoded hops, at most.
+const HOP_BYTES: usize = 8 + 8 + 8 + 6 + 1 + 3 * HopTexts::COUNT + 2;
 
 /// Hops of judged traces.
 #[derive(Debug, Clone, Default)]
@@ -259,13 +261,13 @@ impl Block {
     pub(crate) fn encode(&self, to: &mut Vec<u8>) {
         let texts: usize = self.texts.all.iter().map(|text| text.len() + 4).sum();
         to.reserve(texts + self.traces.len() * TRACE_BYTES + self.hops.len() * HOP_BYTES + 8);
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes();
-        to.extend_from_slice(&number(self.texts.all.len()));
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes();
+        to.extend_from_slice(&count(self.texts.all.len()));
         for text in &self.texts.all {
-            to.extend_from_slice(&number(text.len()));
+            to.extend_from_slice(&count(text.len()));
             to.extend_from_slice(text.as_bytes());
         }
-        to.extend_from_slice(&number(self.traces.len()));
+        to.extend_from_slice(&count(self.traces.len()));
         for trace in &self.traces {
             to.extend_from_slice(&trace.trace_id.0);
             to.extend_from_slice(&trace.version.to_le_bytes());
@@ -278,16 +280,15 @@ impl Block {
             to.extend_from_slice(&hop.span_id.0);
             to.extend_from_slice(&hop.parent.map_or([0; 8], |parent| parent.0));
             to.extend_from_slice(&hop.start.to_le_bytes());
-            to.extend_from_slice(&hop.end.to_le_bytes());
-            to.extend_from_slice(&hop.caller.unwrap_or(u32::MAX).to_le_bytes());
-            hop.texts.to_array().iter().for_each(|text| to.extend_from_slice(&text.0.to_le_bytes()));
+            number::put(to, hop.end.wrapping_sub(hop.start));
+            number::put(to, hop.caller.map_or(0, |place| u64::from(place) + 1));
+            hop.texts.to_array().iter().for_each(|text| number::put(to, u64::from(text.0)));
+            let (kind, basis) = (kind_number(hop.kind), basis_number(hop.basis));
+            let (outcome, principal) =
+                (outcome_number(hop.outcome), principal_kind_number(hop.principal_kind));
             to.extend_from_slice(&[
-                kind_number(hop.kind),
-                hop.assurance as u8,
-                basis_number(hop.basis),
-                outcome_number(hop.outcome),
-                principal_kind_number(hop.principal_kind),
-                u8::from(hop.uncovered),
+                kind | basis << 2 | outcome << 4 | principal << 6,
+                u8::from(hop.uncovered) | (hop.assurance as u8) << 1,
             ]);
         }
     }
@@ -323,6 +324,12 @@ impl<'b> Cursor<'b> {
     fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
     }
+
+    fn number(&mut self) -> Option<u64> {
+        let (number, rest) = number::take(self.0)?;
+        self.0 = rest;
+        Some(number)
+    }
 }
 
 fn read(at: &mut Cursor<'_>) -> Option<Block> {
@@ -349,13 +356,14 @@ fn read(at: &mut Cursor<'_>) -> Option<Block> {
     }
     while !at.0.is_empty() {
         let (span_id, parent) = (SpanId(at.array()?), SpanId::new(at.array()?));
-        let (start, end) = (at.u64()?, at.u64()?);
-        let caller = Some(at.u32()?).filter(|place| *place != u32::MAX);
+        let start = at.u64()?;
+        let end = start.wrapping_add(at.number()?);
+        let caller = at.number()?.checked_sub(1).map(u32::try_from).transpose().ok()?;
         let mut texts = [Text::default(); HopTexts::COUNT];
         for text in &mut texts {
-            *text = Text(at.u32()?);
+            *text = Text(u32::try_from(at.number()?).ok()?);
         }
-        let [kind, assurance, basis, outcome, principal_kind, uncovered] = at.array()?;
+        let [words, more] = at.array()?;
         block.hops.push(Hop {
             span_id,
             parent,
@@ -363,12 +371,12 @@ fn read(at: &mut Cursor<'_>) -> Option<Block> {
             end,
             caller,
             texts: HopTexts::from_array(texts),
-            kind: kind_of(kind)?,
-            assurance: Assurance::ALL.get(usize::from(assurance)).copied()?,
-            basis: basis_of(basis)?,
-            outcome: outcome_of(outcome)?,
-            principal_kind: principal_kind_of(principal_kind)?,
-            uncovered: uncovered != 0,
+            kind: kind_of(words & 3)?,
+            assurance: Assurance::ALL.get(usize::from(more >> 1)).copied()?,
+            basis: basis_of(words >> 2 & 3)?,
+            outcome: outcome_of(words >> 4 & 3)?,
+            principal_kind: principal_kind_of(words >> 6)?,
+            uncovered: more & 1 != 0,
         });
     }
     Some(block)

@@ -107,8 +107,20 @@ impl Batch {
     /// The block that the next trace goes into. Blocks are of a bounded size, so that whatever is done with one needs little
     /// memory, and the same each time.
     pub(crate) fn block_mut(&mut self) -> &mut Block {
-        let last = self.blocks.pop_if(|block| block.hops.len() < BLOCK_HOPS).unwrap_or_default();
+        let last = self.blocks.pop_if(|block| block.hops.len() < BLOCK_HOPS);
+        // Room for all that it will hold: growing step by step costs more than the hops.
+        let last = last.unwrap_or_else(|| {
+            Arc::new(Block { hops: Vec::with_capacity(BLOCK_HOPS + BLOCK_HOPS / 8), ..Block::default() })
+        });
         Arc::make_mut(self.blocks.push_mut(last))
+    }
+
+    /// Takes all, in no more room than it needs.
+    pub(crate) fn take(&mut self) -> Self {
+        if let Some(last) = self.blocks.last_mut().and_then(Arc::get_mut) {
+            last.hops.shrink_to_fit();
+        }
+        std::mem::take(self)
     }
 
     /// Adds everything of another.

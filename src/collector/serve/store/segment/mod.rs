@@ -41,7 +41,8 @@ pub(super) struct Row {
 /// A hop that goes into a segment.
 #[derive(Debug, Clone, Copy)]
 struct Line<'b> {
-    subject: [u8; 16],
+    /// As a number: quicker to compare, in the same order.
+    subject: u128,
     start: u64,
     /// Which block it is of.
     block: u32,
@@ -71,7 +72,14 @@ impl<'b> Rows<'b> {
             for (judged, hops) in block.each().filter(|(judged, _)| wanted(judged)) {
                 for (hop, place) in hops.iter().zip(0..) {
                     let subject = subject_of(hop.texts.principal);
-                    lines.push(Line { subject, start: hop.start, block: number, place, judged, hop });
+                    lines.push(Line {
+                        subject: u128::from_be_bytes(subject),
+                        start: hop.start,
+                        block: number,
+                        place,
+                        judged,
+                        hop,
+                    });
                 }
             }
         }

@@ -145,7 +145,7 @@ impl Columns {
         let mut columns = Self::default();
         for row in rows {
             let Line { subject, block, place, judged, hop, start: _ } = row;
-            columns.subjects.extend_from_slice(subject);
+            columns.subjects.extend_from_slice(&subject.to_be_bytes());
             columns.starts.push(hop.start.cast_signed());
             columns.ends.push(hop.end.cast_signed());
             columns.trace_ids.extend_from_slice(&judged.trace_id.0);

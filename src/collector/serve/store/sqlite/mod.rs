@@ -33,7 +33,7 @@ use crate::serve::compress::Compressor;
 use crate::serve::disk::{Disk, FileSystem};
 
 /// What the catalog's tables are, so that a later version knows what it finds.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -64,6 +64,8 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
+    // What one statement would have to undo need not go through a file: only this process ever undoes it.
+    connection.pragma_update(None, "temp_store", "memory")?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
