@@ -32,6 +32,8 @@ use crate::check::{self, Exit};
 
 /// How often what is due is judged, and what was found is kept.
 const TURN: Duration = Duration::from_secs(1);
+/// How often is looked whether there is something to merge.
+const MERGE: Duration = Duration::from_secs(10);
 /// How long a service may take to say whether it is ready, and in how many bytes.
 const READY: Duration = Duration::from_secs(2);
 const READY_BYTES: u64 = 4096;
@@ -213,6 +215,19 @@ where
         })
     };
     let turning = turning.map_err(ServeError::Start)?;
+    let (stop_merging, no_merging) = channel::<()>();
+    let merging = {
+        let (keeper, metrics) = (Arc::clone(&keeper), Arc::clone(&metrics));
+        std::thread::Builder::new().name("merge".to_owned()).spawn(move || {
+            while no_merging.recv_timeout(MERGE) == Err(RecvTimeoutError::Timeout) {
+                if let Err(error) = keeper.merge() {
+                    metrics.failed_merges.inc();
+                    tracing::warn!(error = chain(&error), "segments could not be merged");
+                }
+            }
+        })
+    };
+    let merging = merging.map_err(ServeError::Start)?;
     let served = runtime.block_on(async {
         let service = Service::bind(config, live, forwarding, metrics, api).await?;
         let (stop, stopped) = watch::channel(false);
@@ -226,7 +241,9 @@ where
     drop(end);
     // It does not panic, and if it did there is nothing left to do for it.
     let _ = turning.join();
+    drop(stop_merging);
     let kept = keeper.stop().map_err(ServeError::Stop);
+    let _ = merging.join();
     served.and(kept)
 }
 

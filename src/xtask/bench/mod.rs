@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Leaves the files in `bench` of the target folder.
     #[arg(long)]
     keep: bool,
+    /// Only the trail: fills a store with so many hops, and asks it what people ask. A hop takes some 70 bytes of the disk.
+    #[arg(long, value_name = "HOPS", value_parser = clap::value_parser!(u64).range(1..))]
+    trail: Option<u64>,
 }
 
 /// Files of fewer spans are not held to the limit: starting the program weighs more than reading.
@@ -52,6 +55,9 @@ fn limit(encoding: Encoding) -> f64 {
 
 pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
     let metadata = Metadata::read(repository)?;
+    if let Some(hops) = args.trail {
+        return trail(hops, repository, &metadata.target_directory, out);
+    }
     if !args.whole {
         for (package, bench) in metadata.benches() {
             let mut cargo = exec::cargo();
@@ -76,6 +82,17 @@ fn flood(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> 
     cargo.current_dir(repository.root());
     cargo.args(["test", "--release", "--locked", "--all-features", "-p", "hopseal", "--lib"]);
     exec::run(cargo.args(["--", "--ignored", "--nocapture", "flood_of_a_million", "rotation_at"]), out)
+}
+
+/// A long trail, and its limits.
+fn trail(hops: u64, repository: &Repository, target: &Path, out: &mut dyn Write) -> Result<(), TaskError> {
+    let folder = target.join("bench");
+    fs::create_dir_all(&folder)?;
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root()).env("HOPSEAL_TRAIL_HOPS", hops.to_string());
+    cargo.env("HOPSEAL_TRAIL_FOLDER", folder);
+    cargo.args(["test", "--release", "--locked", "-p", "hopseal-collector", "--lib"]);
+    exec::run(cargo.args(["--", "--ignored", "--nocapture", "a_trail_of_many_hops"]), out)
 }
 
 /// `hopseal` beside other libraries, and its limits.

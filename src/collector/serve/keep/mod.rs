@@ -350,6 +350,22 @@ impl Keeper {
         Ok(())
     }
 
+    /// Merges what small segments there are, until there are few or it is to stop. It takes seconds: for a thread of its own.
+    pub(crate) fn merge(&self) -> Result<(), StoreError> {
+        let is_over = || self.stopping.load(Ordering::Acquire);
+        while !is_over() {
+            let merged = match self.store.merge(self.clock.now(), &is_over) {
+                Err(StoreError::Stopped) => return Ok(()),
+                merged => merged?,
+            };
+            self.metrics.merged(merged, self.store.segments());
+            if merged.segments == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Judges windows of many traces that are over.
     fn judge_windows(&self, unsaved: &mut Unsaved, now: u64) -> Result<(), StoreError> {
         let window = self.settings.window;

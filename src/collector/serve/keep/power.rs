@@ -18,7 +18,7 @@ use super::tests::{NOW, corpus, delivery, rules, send};
 use super::*;
 use crate::serve::clock::TestClock;
 use crate::serve::disk::faulty::{Faults, Faulty};
-use crate::serve::store::{HopQuery, Interval, StoreSettings};
+use crate::serve::store::{DAY, HopQuery, Interval, StoreSettings};
 
 /// How many histories; each has [`LIVES`] processes.
 const HISTORIES: &str = "HOPSEAL_CRASH_HISTORIES";
@@ -85,7 +85,8 @@ impl History {
             late: Duration::from_secs(60),
             ..WindowSettings::default()
         };
-        settings.store = StoreSettings { refuse_under: 0, segment_hops: 20, ..settings.store };
+        settings.store =
+            StoreSettings { refuse_under: 0, segment_hops: 20, merged_hops: 80, ..settings.store };
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         Keeper::start_on(disk, settings, rules(), None, clock, Arc::new(Metrics::new()))
     }
@@ -96,13 +97,14 @@ impl History {
         let disk = Faulty::of(&folders, faults);
         if let Ok(keeper) = self.start(Arc::new(disk.clone())) {
             for _ in 0..STEPS {
-                match self.dice.random_ratio(1, 3) {
-                    true => {
+                match self.dice.random_range(0..6) {
+                    0 | 1 => {
                         self.clock.advance(Duration::from_secs(self.dice.random_range(1..40)));
                         // What could not be kept is kept later.
                         let _ = keeper.turn();
                     }
-                    false => self.deliver(&keeper),
+                    2 => _ = self.merge(&keeper),
+                    _ => self.deliver(&keeper),
                 }
                 if disk.is_off() {
                     break;
@@ -112,6 +114,12 @@ impl History {
         }
         disk.wreck();
         self.sent.before = self.sent.tried.clone();
+    }
+
+    /// Merges segments as if the day were over.
+    fn merge(&self, keeper: &Keeper) -> Result<(), StoreError> {
+        while keeper.store.merge(self.clock.now() + 2 * DAY, &|| false)?.segments > 0 {}
+        Ok(())
     }
 
     /// Sends a few spans that were not answered for, of traces that began of late.
@@ -136,6 +144,8 @@ impl History {
         }
         let store = keeper.store();
         let hops = store.hops(&HopQuery::any(1_000_000)).expect("hops");
+        self.merge(&keeper).expect("merged");
+        assert_eq!(store.hops(&HopQuery::any(1_000_000)).expect("hops"), hops, "merged with seed {seed}");
         let mut found: BTreeMap<(TraceId, SpanId), u32> = BTreeMap::new();
         hops.iter().for_each(|hop| *found.entry((hop.trace_id, hop.span_id)).or_default() += 1);
         let twice: Vec<_> = found.iter().filter(|(_, times)| **times > 1).collect();
@@ -152,7 +162,7 @@ impl History {
     }
 }
 
-/// Scenario: a service takes spans of traces that arrive in parts, while operations of its disk fail and, at one of them, the
+/// Scenario: a service takes spans of traces that arrive in parts, and merges segments, while operations of its disk fail and, at one of them, the
 /// power goes: what no sync covers is there, is not, or is something else. Another starts in what is left; and so on.
 /// Guarantees: every span that was answered for is in the trail, once; no file is written or synced again whose sync failed.
 #[test]

@@ -28,7 +28,7 @@ use self::edges::{Edge, Edges, short};
 use self::labels::{Alerted, Closed as _, Forwarded, Judged, Kind, Open, Seen, WINDOWS};
 use self::names::Names;
 use super::keep::{Counts, KeepCounts};
-use super::store::{Batch, Changed, OpenRow};
+use super::store::{Batch, Changed, Merged, OpenRow};
 
 /// The media type of what [`Metrics::text`] writes.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -73,6 +73,11 @@ pub(crate) struct Metrics {
     failed_turns: Gauge,
     disk_free: Gauge,
     disk_low: Gauge,
+    segments: Gauge,
+    merged: Counter,
+    merged_hops: Counter,
+    /// Times that segments could not be merged.
+    pub(crate) failed_merges: Counter,
 }
 
 impl Default for Metrics {
@@ -148,6 +153,10 @@ impl Metrics {
             ),
             disk_free: all.gauge("disk_free", "Free room on the disk of the store", Some(Unit::Bytes)),
             disk_low: all.gauge("disk_low", "1 where that is less than `store.alarm_under`", None),
+            segments: all.gauge("store_segments", "Files that hops are in", None),
+            merged: all.one("store_merged_segments", "Files of hops that became larger ones"),
+            merged_hops: all.one("store_merged_hops", "Hops that were written again when files were merged"),
+            failed_merges: all.one("store_failed_merges", "Times that files of hops could not be merged"),
             names: all,
         };
         // From nothing, so that the first is an increase to whoever asks for one.
@@ -195,6 +204,13 @@ impl Metrics {
         set(&self.failed_turns, counts.failed_turns);
         set(&self.disk_free, counts.free);
         set(&self.disk_low, counts.alarm.into());
+    }
+
+    /// Counts what was merged, and says how many segments there are now.
+    pub(crate) fn merged(&self, merged: Merged, segments: u64) {
+        self.segments.set(i64::try_from(segments).unwrap_or(i64::MAX));
+        self.merged.inc_by(merged.segments);
+        self.merged_hops.inc_by(merged.hops);
     }
 
     /// Counts what was committed. A trace that is judged again counts as it was judged first.

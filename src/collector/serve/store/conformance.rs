@@ -42,6 +42,8 @@ enum Step {
     Told(usize, usize),
     /// Segments are closed.
     Tend,
+    /// They are merged, by somebody for whom the day is over.
+    Merge,
     /// The process is killed, and another opens what it left.
     Killed,
 }
@@ -65,7 +67,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (number, state).prop_map(|(finding, state)| Step::Set(finding, state)),
         2 => (0..=RECEIVERS.len()).prop_map(Step::Receivers),
         2 => (0..RECEIVERS.len(), 0..4_usize).prop_map(|(who, count)| Step::Told(who, count)),
-        2 => Just(Step::Tend),
+        3 => Just(Step::Tend),
+        1 => Just(Step::Merge),
         1 => Just(Step::Killed),
     ]
 }
@@ -271,6 +274,7 @@ fn play(steps: &[Step], open: impl Fn() -> Box<dyn Store>) -> Result<(), TestCas
                 store.tend(at).expect("tended");
                 last = Batch::default();
             }
+            Step::Merge => while store.merge(at + 2 * DAY, &|| false).expect("merged").segments > 0 {},
             Step::Killed => {
                 drop(store);
                 store = open();
@@ -282,7 +286,13 @@ fn play(steps: &[Step], open: impl Fn() -> Box<dyn Store>) -> Result<(), TestCas
 }
 
 fn sqlite(folder: &Path, segment_hops: usize) -> Box<dyn Store> {
-    let settings = StoreSettings { segment_hops, days: None, ..StoreSettings::default() };
+    let settings = StoreSettings {
+        segment_hops,
+        merged_hops: segment_hops as u64 * 8,
+        days: None,
+        refuse_under: 0,
+        ..StoreSettings::default()
+    };
     Box::new(SqliteStore::open(folder, settings).expect("a store"))
 }
 
@@ -290,7 +300,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn sqlite_answers_as_the_model(steps in vec(step(), 1..12), segment_hops in prop::sample::select(vec![1, 5, 100])) {
+    fn sqlite_answers_as_the_model(steps in vec(step(), 1..16), segment_hops in prop::sample::select(vec![1, 5, 100])) {
         let folder = tempfile::tempdir().expect("a folder");
         play(&steps, || sqlite(folder.path(), segment_hops))?;
     }

@@ -15,6 +15,8 @@ mod settings;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod trail;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -66,6 +68,9 @@ pub(crate) enum StoreError {
     /// What is in the catalog is not what was put there.
     #[error("the catalog holds something else than {0}")]
     Broken(&'static str),
+    /// It was to end before it was done; nothing came of it.
+    #[error("stopped before it was done")]
+    Stopped,
 }
 
 /// Hops past which a block is followed by another.
@@ -166,6 +171,17 @@ pub(crate) struct Tended {
     pub(crate) removed: u64,
 }
 
+/// What was merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Merged {
+    /// Segments that became one; 0 where there was nothing to merge.
+    pub(crate) segments: u64,
+    /// Hops of that.
+    pub(crate) hops: u64,
+    /// Bytes of it.
+    pub(crate) bytes: u64,
+}
+
 /// The home of what was found. One writer, any number of readers.
 ///
 /// Every implementation passes [`conformance`]: [`commit`](Self::commit) is all or nothing and durable when it returns,
@@ -239,6 +255,13 @@ pub(crate) trait Store: Send + Sync {
 
     /// Closes a segment if it is time, and removes what is kept no longer.
     fn tend(&self, now: u64) -> Result<Tended, StoreError>;
+
+    /// Merges small segments into one, where there are enough of them. It takes seconds, and nobody has to wait for it: whatever
+    /// else is asked and kept meanwhile. Ends with [`StoreError::Stopped`] soon after `is_over`.
+    fn merge(&self, now: u64, is_over: &dyn Fn() -> bool) -> Result<Merged, StoreError>;
+
+    /// How many segments there are.
+    fn segments(&self) -> u64;
 }
 
 /// Nanoseconds of a minute.

@@ -399,4 +399,12 @@ impl Store for Model {
     fn tend(&self, _now: u64) -> Result<Tended, StoreError> {
         Ok(Tended::default())
     }
+
+    fn merge(&self, _now: u64, _is_over: &dyn Fn() -> bool) -> Result<super::Merged, StoreError> {
+        Ok(super::Merged::default())
+    }
+
+    fn segments(&self) -> u64 {
+        0
+    }
 }

@@ -17,6 +17,8 @@ pub(crate) struct StoreSettings {
     pub(crate) segment_hops: usize,
     /// Age that a segment is closed at. Default 10 min.
     pub(crate) segment_age: Duration,
+    /// Hops that segments are merged up to. Default 4 194 304.
+    pub(crate) merged_hops: u64,
     /// Whether files that an earlier process left half done are removed at the start: by the one process that writes.
     pub(crate) mends: bool,
     /// Days after which what a service has shown of identities counts no more. Default 30.
@@ -32,6 +34,7 @@ impl Default for StoreSettings {
             alarm_under: 5 << 30,
             segment_hops: 1 << 18,
             segment_age: Duration::from_secs(600),
+            merged_hops: 1 << 22,
             mends: true,
             capability_days: 30,
         }

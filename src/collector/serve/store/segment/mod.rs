@@ -1,25 +1,31 @@
 //! Closed segments: hops in Parquet, sorted by subject and time, readable by anything that reads Parquet.
 //!
 //! A segment is written once and never changed. It is sorted by `(subject, start, trace_id, place)`, so that what one
-//! principal did is one run of rows; hops without a principal are under the subject of zeros. A bloom filter on the trace id
-//! says which row groups may hold a trace.
+//! principal did is one run of rows; hops without a principal are under the subject of zeros. An index in its file says where the
+//! rows of a trace and of a principal are. Small ones are merged into one: read side by side, and written in the same order.
 
 mod columns;
 #[cfg(test)]
 mod foreign;
+mod index;
+mod merge;
 mod read;
 mod write;
 
 use hopseal_correlate::sink::TraceId;
 use sha2::Digest as _;
 
+pub(super) use index::Index;
+pub(super) use merge::merge;
 pub(super) use read::{Segment, Segments};
-pub(super) use write::write;
+pub(super) use write::{Written, write};
 
 use super::block::{Block, Hop, Judged, Text};
 
 /// Rows of one row group.
 const GROUP: usize = 1 << 16;
+/// Rows of a page of a column: what is decompressed for the sake of one row.
+const PAGE: usize = 1 << 13;
 
 /// What rows of one principal are sorted under: the same for the same id, and zeros for none.
 fn subject(principal: &str) -> [u8; 16] {

@@ -22,6 +22,7 @@ use super::super::StoreError;
 use super::super::block::{Block, Hop, HopTexts, Judged, Text, Texts};
 use super::super::query::{HopQuery, HopRecord, top};
 use super::columns::{Column, TEXTS};
+use super::index::Index;
 use super::write::outcome;
 use super::{Row, subject, traces};
 
@@ -31,48 +32,111 @@ pub(in super::super) struct Segment {
     pub(in super::super) path: PathBuf,
     /// The day it was closed on, days since 1970-01-01.
     pub(in super::super) day: u64,
+    /// The blocks that went into it: from this one to that.
+    pub(in super::super) low: u64,
+    pub(in super::super) high: u64,
+    pub(in super::super) hops: u64,
     pub(in super::super) bytes: u64,
     /// When the first hop began, and the last.
     pub(in super::super) first: u64,
     pub(in super::super) last: u64,
+    /// Segments of earlier versions have none.
+    pub(in super::super) index: Option<Index>,
 }
 
-type Groups<'r> = Box<dyn RowGroupReader + 'r>;
+pub(super) type Groups<'r> = Box<dyn RowGroupReader + 'r>;
 
-impl Segment {
-    /// Calls `look` with each row group. A segment that was removed meanwhile has none.
-    fn each(&self, mut look: impl FnMut(&Groups<'_>) -> Result<(), ParquetError>) -> Result<(), StoreError> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(StoreError::File { path: self.path.clone(), source }),
-        };
-        let broken = |source| StoreError::Segment { path: self.path.clone(), source };
-        let properties = ReaderProperties::builder().set_read_bloom_filter(true).build();
+/// A file of rows.
+pub(super) struct Parquet {
+    path: PathBuf,
+    reader: SerializedFileReader<File>,
+}
+
+impl Parquet {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = File::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        Self::of(path, file, false)
+    }
+
+    fn of(path: &Path, file: File, with_filters: bool) -> Result<Self, StoreError> {
+        let properties = ReaderProperties::builder().set_read_bloom_filter(with_filters).build();
         let options = ReadOptionsBuilder::new().with_reader_properties(properties).build();
-        let reader = SerializedFileReader::new_with_options(file, options).map_err(broken)?;
-        for number in 0..reader.num_row_groups() {
-            reader.get_row_group(number).and_then(|group| look(&group)).map_err(broken)?;
+        let reader = SerializedFileReader::new_with_options(file, options)
+            .map_err(|source| StoreError::Segment { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), reader })
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        usize::try_from(self.reader.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// Calls `look` with each row group, and the number of its first row.
+    pub(super) fn each(
+        &self,
+        mut look: impl FnMut(&Groups<'_>, usize) -> Result<(), ParquetError>,
+    ) -> Result<(), ParquetError> {
+        let mut first = 0;
+        for number in 0..self.reader.num_row_groups() {
+            let group = self.reader.get_row_group(number)?;
+            look(&group, first)?;
+            first += rows_of(&group);
         }
         Ok(())
     }
 
+    fn broken(&self, source: ParquetError) -> StoreError {
+        StoreError::Segment { path: self.path.clone(), source }
+    }
+}
+
+impl Segment {
+    /// Its file; none where it was removed meanwhile.
+    fn file(&self) -> Result<Option<File>, StoreError> {
+        match File::open(&self.path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::File { path: self.path.clone(), source }),
+        }
+    }
+
+    /// Calls `look` with each row group.
+    fn each(&self, mut look: impl FnMut(&Groups<'_>) -> Result<(), ParquetError>) -> Result<(), StoreError> {
+        let Some(file) = self.file()? else { return Ok(()) };
+        let parquet = Parquet::of(&self.path, file, false)?;
+        parquet.each(|group, _| look(group)).map_err(|source| parquet.broken(source))
+    }
+
     /// Every version of some traces. To look for many takes hardly more than to look for one.
     pub(in super::super) fn traces(&self, wanted: &HashSet<TraceId>) -> Result<Block, StoreError> {
-        let (mut rows, mut texts) = (Vec::new(), Texts::default());
-        self.each(|group| {
-            let filter = group.get_column_bloom_filter(Column::TraceId as usize);
-            let may_be_here = |id: &TraceId| filter.is_none_or(|filter| filter.check(&id.0[..]));
-            if !wanted.iter().any(may_be_here) {
-                return Ok(());
+        let mut block = Block::default();
+        let Some(file) = self.file()? else { return Ok(block) };
+        let mut rows = Vec::new();
+        let sought = match &self.index {
+            None => None,
+            Some(index) => {
+                let sought = index
+                    .rows_of_traces(&file, &mut wanted.iter().copied())
+                    .map_err(|source| StoreError::File { path: self.path.clone(), source })?;
+                if sought.is_empty() {
+                    return Ok(block);
+                }
+                Some(sought)
             }
-            let ids = Reading { group, runs: &whole(group) }.ids::<16>(Column::TraceId)?;
-            let places = ids.iter().zip(0..).filter(|(id, _)| wanted.contains(&TraceId(**id)));
-            let runs = runs(places.map(|(_, place)| place));
-            rows.extend(Reading { group, runs: &runs }.rows(&mut texts)?);
+        };
+        let parquet = Parquet::of(&self.path, file, sought.is_none())?;
+        let read = parquet.each(|group, first| {
+            let runs = match &sought {
+                Some(sought) => within(sought, first..first + rows_of(group)),
+                None => of_traces(group, wanted)?,
+            };
+            if !runs.is_empty() {
+                let found = Reading { group, runs: &runs }.rows(&mut block.texts)?;
+                rows.extend(found.into_iter().filter(|row| wanted.contains(&row.judged.trace_id)));
+            }
             Ok(())
-        })?;
-        Ok(traces(&mut rows, texts))
+        });
+        read.map_err(|source| parquet.broken(source))?;
+        Ok(traces(&mut rows, block.texts))
     }
 
     /// The traces that were judged whole, in order.
@@ -84,6 +148,8 @@ impl Segment {
             let rows = reading.ids::<16>(Column::TraceId)?.into_iter();
             let rows = rows.zip(reading.required::<Int32Type>(Column::Version)?);
             judged.extend(rows.filter(|(_, version)| *version > 0).map(|(id, _)| TraceId(id)));
+            // Rows of one trace mostly stand together: no more is held than has to be.
+            judged.dedup();
             Ok(())
         })?;
         judged.sort_unstable();
@@ -103,10 +169,26 @@ impl Segment {
             return Ok(());
         }
         let subjects: Vec<[u8; 16]> = query.principals.iter().map(|id| subject(id)).collect();
-        self.each(|group| {
-            let runs = match subjects.is_empty() {
-                true => whole(group),
-                false => of_subjects(group, &subjects)?,
+        let Some(file) = self.file()? else { return Ok(()) };
+        let sought = match &self.index {
+            Some(index) if !subjects.is_empty() => {
+                let rows = usize::try_from(self.hops).unwrap_or(usize::MAX);
+                let sought = index
+                    .rows_of_subjects(&file, &subjects, rows)
+                    .map_err(|source| StoreError::File { path: self.path.clone(), source })?;
+                if sought.is_empty() {
+                    return Ok(());
+                }
+                Some(sought)
+            }
+            _ => None,
+        };
+        let parquet = Parquet::of(&self.path, file, false)?;
+        let read = parquet.each(|group, first| {
+            let runs = match &sought {
+                Some(sought) => within(sought, first..first + rows_of(group)),
+                None if subjects.is_empty() => whole(group),
+                None => of_subjects(group, &subjects)?,
             };
             if runs.is_empty() {
                 return Ok(());
@@ -137,7 +219,8 @@ impl Segment {
                 look(&others)?;
             }
             Ok(())
-        })
+        });
+        read.map_err(|source| parquet.broken(source))
     }
 
     /// Every trace, for a test.
@@ -157,12 +240,19 @@ impl Segment {
     }
 }
 
-fn rows_of(group: &Groups<'_>) -> usize {
+pub(super) fn rows_of(group: &Groups<'_>) -> usize {
     usize::try_from(group.metadata().num_rows()).unwrap_or(0)
 }
 
 fn whole(group: &Groups<'_>) -> Vec<Range<usize>> {
     std::iter::once(0..rows_of(group)).collect()
+}
+
+/// Of rows of a segment those of one row group, as that counts them.
+pub(super) fn within(rows: &[Range<usize>], group: Range<usize>) -> Vec<Range<usize>> {
+    let from = rows.partition_point(|run| run.end <= group.start);
+    let runs = rows.iter().skip(from).take_while(|run| run.start < group.end);
+    runs.map(|run| run.start.max(group.start) - group.start..run.end.min(group.end) - group.start).collect()
 }
 
 /// Neighbours among places, which come in order, as one run each.
@@ -228,6 +318,18 @@ fn promising(
     Ok(Promising { newest: places(newest), others: places(others) })
 }
 
+/// The rows of some traces.
+fn of_traces(group: &Groups<'_>, traces: &HashSet<TraceId>) -> Result<Vec<Range<usize>>, ParquetError> {
+    let filter = group.get_column_bloom_filter(Column::TraceId as usize);
+    let may_be_here = |id: &TraceId| filter.is_none_or(|filter| filter.check(&id.0[..]));
+    if !traces.iter().any(may_be_here) {
+        return Ok(Vec::new());
+    }
+    let ids = Reading { group, runs: &whole(group) }.ids::<16>(Column::TraceId)?;
+    let places = ids.iter().zip(0..).filter(|(id, _)| traces.contains(&TraceId(**id)));
+    Ok(runs(places.map(|(_, place)| place)))
+}
+
 /// The rows of some subjects, which stand together.
 fn of_subjects(group: &Groups<'_>, subjects: &[[u8; 16]]) -> Result<Vec<Range<usize>>, ParquetError> {
     let column = Column::Subject as usize;
@@ -255,9 +357,9 @@ fn of_subjects(group: &Groups<'_>, subjects: &[[u8; 16]]) -> Result<Vec<Range<us
 }
 
 /// Some rows of one row group; `runs` are in order and apart.
-struct Reading<'r, 'g> {
-    group: &'r Groups<'g>,
-    runs: &'r [Range<usize>],
+pub(super) struct Reading<'r, 'g> {
+    pub(super) group: &'r Groups<'g>,
+    pub(super) runs: &'r [Range<usize>],
 }
 
 fn broken() -> ParquetError {
@@ -267,8 +369,13 @@ fn broken() -> ParquetError {
 impl Reading<'_, '_> {
     /// The values of a column, `None` where there is none.
     fn column<T: DataType>(&self, column: Column) -> Result<Vec<Option<T::T>>, ParquetError> {
-        let reader = self.group.get_column_reader(column as usize)?;
-        let is_optional = self.group.metadata().column(column as usize).column_descr().max_def_level() > 0;
+        self.nth::<T>(column as usize)
+    }
+
+    /// The same of a column by its number.
+    pub(super) fn nth<T: DataType>(&self, column: usize) -> Result<Vec<Option<T::T>>, ParquetError> {
+        let reader = self.group.get_column_reader(column)?;
+        let is_optional = self.group.metadata().column(column).column_descr().max_def_level() > 0;
         let mut reader = get_typed_column_reader::<T>(reader);
         let (mut values, mut there, mut at) = (Vec::new(), Vec::new(), 0);
         for run in self.runs {
@@ -291,11 +398,11 @@ impl Reading<'_, '_> {
         Ok(there.iter().map(|level| if *level > 0 { values.next() } else { None }).collect())
     }
 
-    fn required<T: DataType>(&self, column: Column) -> Result<Vec<T::T>, ParquetError> {
+    pub(super) fn required<T: DataType>(&self, column: Column) -> Result<Vec<T::T>, ParquetError> {
         self.column::<T>(column)?.into_iter().map(|value| value.ok_or_else(broken)).collect()
     }
 
-    fn ids<const N: usize>(&self, column: Column) -> Result<Vec<[u8; N]>, ParquetError> {
+    pub(super) fn ids<const N: usize>(&self, column: Column) -> Result<Vec<[u8; N]>, ParquetError> {
         let ids = self.required::<FixedLenByteArrayType>(column)?;
         ids.iter().map(|id| id.data().first_chunk::<N>().copied().ok_or_else(broken)).collect()
     }

@@ -20,7 +20,8 @@ use parquet::schema::types::ColumnPath;
 use super::super::StoreError;
 use super::super::block::Block;
 use super::columns::{self, Column, TEXTS};
-use super::{GROUP, Line, Rows, Text};
+use super::index::{Builder, Index};
+use super::{GROUP, Line, PAGE, Rows, Text};
 use crate::serve::disk::{Disk, DiskFile};
 
 /// What was written.
@@ -31,6 +32,7 @@ pub(in super::super) struct Written {
     /// When the first hop began, and the last.
     pub(in super::super) first: u64,
     pub(in super::super) last: u64,
+    pub(in super::super) index: Option<Index>,
 }
 
 fn properties() -> Result<WriterPropertiesPtr, ParquetError> {
@@ -41,6 +43,7 @@ fn properties() -> Result<WriterPropertiesPtr, ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_statistics_enabled(EnabledStatistics::Page)
+        .set_data_page_row_count_limit(PAGE)
         .set_sorting_columns(Some(by.map(sorted).to_vec()))
         .set_created_by(concat!("hopseal ", env!("CARGO_PKG_VERSION")).to_owned());
     for (name, is_sought) in ids {
@@ -52,36 +55,67 @@ fn properties() -> Result<WriterPropertiesPtr, ParquetError> {
     Ok(Arc::new(properties.build()))
 }
 
-/// Writes rows to `path`, by way of a file beside it, and sees to it that the disk has both the file and
-/// its name.
-pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> Result<Written, StoreError> {
+/// A file that is being written.
+pub(super) type Writer = SerializedFileWriter<Box<dyn DiskFile>>;
+
+/// Writes a segment to `path`, by way of a file beside it, and sees to it that the disk has both the file and its name. `fill` writes
+/// the rows, and says what they are. Returns that, where the index is, and the size of the file.
+pub(super) fn whole<T>(
+    disk: &dyn Disk,
+    path: &Path,
+    fill: impl FnOnce(&mut Writer, &mut Builder) -> Result<T, StoreError>,
+) -> Result<(T, Option<Index>, u64), StoreError> {
     let failed = |source: io::Error| StoreError::File { path: path.to_owned(), source };
     let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
     let folder = path.parent().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
     disk.create_folder(folder).map_err(failed)?;
     let beside = path.with_extension("tmp");
-    let file = disk.create(&beside).map_err(failed)?;
-    let texts: Vec<Texts> = rows.blocks.iter().map(|block| Texts::of(block)).collect();
-    let schema = columns::schema().map_err(broken)?;
-    let mut writer =
-        SerializedFileWriter::new(file, schema, properties().map_err(broken)?).map_err(broken)?;
-    let mut values = Vec::new();
-    for group in rows.lines.chunks(GROUP) {
-        let mut row_group = writer.next_row_group().map_err(broken)?;
-        Group { to: &mut row_group, texts: &texts, values: &mut values }.write(group).map_err(broken)?;
-        row_group.close().map_err(broken)?;
+    let written: Result<_, StoreError> = (|| {
+        let file = disk.create(&beside).map_err(failed)?;
+        let schema = columns::schema().map_err(broken)?;
+        let mut writer =
+            SerializedFileWriter::new(file, schema, properties().map_err(broken)?).map_err(broken)?;
+        let mut index = Builder::default();
+        let filled = fill(&mut writer, &mut index)?;
+        let index = index.finish(writer.bytes_written() as u64);
+        if let Some((bytes, _)) = &index {
+            writer.write_all(bytes).map_err(failed)?;
+        }
+        writer.into_inner().map_err(broken)?.sync().map_err(failed)?;
+        let bytes = std::fs::metadata(&beside).map_err(failed)?.len();
+        disk.rename(&beside, path).map_err(failed)?;
+        Ok((filled, index.map(|(_, index)| index), bytes))
+    })();
+    if written.is_err() {
+        // The room may be what is missing. What cannot be removed is at the next start.
+        let _ = disk.remove(&beside);
     }
-    let mut file = writer.into_inner().map_err(broken)?;
-    file.sync().map_err(failed)?;
-    let bytes = std::fs::metadata(&beside).map_err(failed)?.len();
-    disk.rename(&beside, path).map_err(failed)?;
+    let written = written?;
     disk.sync_folder(folder).map_err(failed)?;
+    Ok(written)
+}
+
+/// Writes rows to `path`.
+pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> Result<Written, StoreError> {
+    let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
+    let texts: Vec<Texts> = rows.blocks.iter().map(|block| Texts::of(block)).collect();
+    let ((), index, bytes) = whole(disk, path, |writer, index| {
+        let mut values = Vec::new();
+        for group in rows.lines.chunks(GROUP) {
+            group.iter().for_each(|line| index.add(&line.subject.to_be_bytes(), line.judged.trace_id));
+            let mut row_group = writer.next_row_group().map_err(broken)?;
+            Group { to: &mut row_group, texts: &texts, values: &mut values }.write(group).map_err(broken)?;
+            row_group.close().map_err(broken)?;
+        }
+        Ok(())
+    })?;
     let starts = || rows.lines.iter().map(|line| line.start);
     Ok(Written {
         hops: rows.len() as u64,
         bytes,
         first: starts().min().unwrap_or(0),
         last: starts().max().unwrap_or(0),
+        index,
     })
 }
 

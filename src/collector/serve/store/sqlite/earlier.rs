@@ -7,8 +7,8 @@ use hopseal_correlate::sink::TraceId;
 use super::super::MINUTE;
 use super::recent::Recent;
 
-/// Segments that are looked at: those closed last.
-const SEGMENTS: usize = 16;
+/// Hops of the segments that are looked at: those closed last.
+const HOPS: u64 = 1 << 22;
 
 /// How far apart in time spans of one trace are looked for, in nanoseconds.
 const APART: u64 = 10 * MINUTE;
@@ -34,9 +34,13 @@ impl Earlier {
     /// A segment that cannot be read says nothing.
     pub(super) fn of(recent: &Recent) -> Self {
         let mut segments = recent.segments().to_vec();
-        // Their names begin with the day, and are in the order in which they were closed.
-        segments.sort_by(|a, b| b.path.cmp(&a.path));
-        segments.truncate(SEGMENTS);
+        segments.sort_unstable_by_key(|segment| std::cmp::Reverse(segment.high));
+        let mut before = 0;
+        segments.retain(|segment| {
+            let is_near = before < HOPS;
+            before = segment.hops.saturating_add(before);
+            is_near
+        });
         let judged = segments.iter().map(|segment| Judged {
             first: segment.first,
             last: segment.last,

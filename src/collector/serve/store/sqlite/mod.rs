@@ -8,6 +8,8 @@ mod counts;
 mod earlier;
 mod findings;
 mod learned;
+mod listed;
+mod merging;
 mod recent;
 mod tend;
 
@@ -28,7 +30,8 @@ use super::query::{
     Changes, CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow,
     Remembered, Said, TraceRecord, top,
 };
-use super::{Batch, Changed, Learned, Store, StoreError, StoreSettings, Tended};
+use super::segment::Segment;
+use super::{Batch, Changed, Learned, Merged, Store, StoreError, StoreSettings, Tended};
 use crate::serve::compress::Compressor;
 use crate::serve::disk::{Disk, FileSystem};
 
@@ -44,6 +47,10 @@ pub(crate) struct SqliteStore {
     writer: Mutex<Writer>,
     reader: Mutex<Connection>,
     recent: RwLock<Recent>,
+    /// Held while segments are merged.
+    merging: Mutex<()>,
+    /// Segments that are in no list any more, and which somebody may look at.
+    doomed: Mutex<Vec<Arc<Segment>>>,
     /// The first day that was kept when it was last looked at.
     forgotten: AtomicU64,
 }
@@ -118,6 +125,8 @@ impl SqliteStore {
                 compressor: Compressor::default(),
             }),
             recent: RwLock::new(recent),
+            merging: Mutex::default(),
+            doomed: Mutex::default(),
             forgotten: AtomicU64::new(0),
         })
     }
@@ -466,5 +475,13 @@ impl Store for SqliteStore {
 
     fn tend(&self, now: u64) -> Result<Tended, StoreError> {
         Ok(Tended { sealed: self.seal(now)?, removed: self.forget(now)? })
+    }
+
+    fn merge(&self, now: u64, is_over: &dyn Fn() -> bool) -> Result<Merged, StoreError> {
+        self.merge_some(now, is_over)
+    }
+
+    fn segments(&self) -> u64 {
+        self.recent().segments().len() as u64
     }
 }

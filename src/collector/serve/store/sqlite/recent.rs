@@ -14,7 +14,7 @@ use super::super::StoreError;
 use super::super::block::{Block, Judged};
 use super::super::query::{HopQuery, HopRecord, top};
 use super::super::segment::{Segment, Segments};
-use super::uint;
+use super::{listed, uint};
 
 /// A block as it is held.
 #[derive(Debug)]
@@ -88,19 +88,7 @@ impl Recent {
             let Ok(block) = Block::decode(&body) else { return Err(broken) };
             recent.add(uint(row.get(0)?), uint(row.get(1)?), Arc::new(block));
         }
-        let mut statement = connection.prepare("SELECT name, day, bytes, first, last FROM segment")?;
-        let mut rows = statement.query([])?;
-        let mut segments = Vec::new();
-        while let Some(row) = rows.next()? {
-            segments.push(Arc::new(Segment {
-                path: folder.join(row.get::<_, String>(0)?),
-                day: uint(row.get(1)?),
-                bytes: uint(row.get(2)?),
-                first: row.get::<_, i64>(3)?.cast_unsigned(),
-                last: row.get::<_, i64>(4)?.cast_unsigned(),
-            }));
-        }
-        recent.set_segments(segments);
+        recent.set_segments(listed::read(connection, folder)?);
         Ok(recent)
     }
 
@@ -231,8 +219,16 @@ impl Held {
 impl Snapshot {
     /// Whether a judged trace is the last version of it.
     pub(super) fn is_current(&self, judged: &Judged) -> bool {
-        judged.version == 0
-            || self.revised.get(&judged.trace_id).is_none_or(|version| *version == judged.version)
+        self.is_last(judged.trace_id, judged.version)
+    }
+
+    /// Whether that is the last version of a trace, or what came when the rest was gone.
+    pub(super) fn is_last(&self, trace_id: TraceId, version: u32) -> bool {
+        version == 0 || self.revised.get(&trace_id).is_none_or(|last| *last == version)
+    }
+
+    pub(super) fn segments(&self) -> &Segments {
+        &self.segments
     }
 
     /// The versions of traces in segments: each is looked through once, for all of them.

@@ -92,3 +92,10 @@ CREATE TABLE IF NOT EXISTS segment (
     name TEXT PRIMARY KEY, day INTEGER NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL, hops INTEGER NOT NULL,
     bytes INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+-- Where in its file the index of a segment is, and how many entries it has for traces and for subjects.
+CREATE TABLE IF NOT EXISTS segment_index (
+    name TEXT PRIMARY KEY, at INTEGER NOT NULL, traces INTEGER NOT NULL, subjects INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS segment_gone AFTER DELETE ON segment BEGIN
+    DELETE FROM segment_index WHERE name = old.name;
+END;

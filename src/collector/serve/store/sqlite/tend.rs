@@ -10,16 +10,21 @@ use std::sync::Arc;
 
 use hopseal_correlate::policy::Date;
 use hopseal_correlate::sink::TraceId;
-use rusqlite::params;
 
-use super::super::segment::{self, Segment, Segments};
+use super::super::segment::{self, Segments};
 use super::super::{DAY, MINUTE, StoreError};
-use super::{SqliteStore, int};
+use super::{SqliteStore, int, listed};
 
 const FOLDER: &str = "hops";
 
-fn day_of(at: u64) -> u64 {
+pub(super) fn day_of(at: u64) -> u64 {
     at / DAY
+}
+
+/// Where the segment of a day is that was made of the blocks from `low` to `high`.
+pub(super) fn path(folder: &Path, day: u64, low: u64, high: u64) -> PathBuf {
+    let name = format!("day={}/{low:012}-{high:012}.parquet", Date::of(day.saturating_mul(DAY)));
+    folder.join(FOLDER).join(name)
 }
 
 impl SqliteStore {
@@ -38,35 +43,19 @@ impl SqliteStore {
             true => None,
             false => {
                 let day = day_of(first.at);
-                let name = format!("day={}/{:012}-{:012}.parquet", Date::of(first.at), first.seq, last.seq);
-                let path = self.folder.join(FOLDER).join(name);
+                let path = path(&self.folder, day, first.seq, last.seq);
                 let written = segment::write(&*self.disk, &path, &rows)?;
-                Some((
-                    Segment { path, day, bytes: written.bytes, first: written.first, last: written.last },
-                    written,
-                ))
+                Some(listed::written(path, day, (first.seq, last.seq), written))
             }
         };
         let mut writer = self.writer();
         let transaction = writer.connection.transaction()?;
-        if let Some((segment, written)) = &segment {
-            transaction.execute(
-                "INSERT OR REPLACE INTO segment VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                params![
-                    segment.name(&self.folder),
-                    int(segment.day),
-                    int(first.seq),
-                    int(last.seq),
-                    int(written.hops),
-                    int(written.bytes),
-                    written.first.cast_signed(),
-                    written.last.cast_signed(),
-                ],
-            )?;
+        if let Some(segment) = &segment {
+            listed::insert(&transaction, &self.folder, segment)?;
         }
         transaction.execute("DELETE FROM block WHERE seq <= ?1", [int(last.seq)])?;
         transaction.commit()?;
-        self.recent_mut().seal(last.seq, segment.map(|(segment, _)| segment));
+        self.recent_mut().seal(last.seq, segment);
         Ok(rows.len() as u64)
     }
 
@@ -90,8 +79,6 @@ impl SqliteStore {
         if first == 0 || self.forgotten.swap(first, std::sync::atomic::Ordering::Relaxed) == first {
             return Ok(0);
         }
-        let (gone, kept): (Segments, Segments) =
-            segments.iter().cloned().partition(|segment| segment.day < first);
         let cut = int(first.saturating_mul(DAY));
         let mut writer = self.writer();
         let transaction = writer.connection.transaction()?;
@@ -116,16 +103,20 @@ impl SqliteStore {
             }
         }
         transaction.commit()?;
-        drop(writer);
-        {
+        let gone = {
             let mut recent = self.recent_mut();
+            let (gone, kept): (Segments, Segments) =
+                recent.segments().iter().cloned().partition(|segment| segment.day < first);
             recent.set_segments(kept);
             recent.set_revised(revised);
-        }
-        for segment in &gone {
-            remove(&segment.path)?;
-        }
-        Ok(gone.len() as u64)
+            gone
+        };
+        drop(writer);
+        drop(segments);
+        let count = gone.len() as u64;
+        self.doom(gone);
+        self.sweep()?;
+        Ok(count)
     }
 }
 
@@ -187,8 +178,7 @@ mod tests {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("day/one.parquet");
             let written = segment::write(&FileSystem, &path, &segment::Rows::of([&block], |_| true)).expect("written");
-            let read = Segment { path, day: 0, bytes: written.bytes, first: written.first, last: written.last };
-            let read = read.whole().expect("read");
+            let read = listed::written(path, 0, (1, 1), written).whole().expect("read");
             let shown = |block: &Block| {
                 let mut shown: Vec<_> = block
                     .each()
