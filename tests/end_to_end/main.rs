@@ -13,6 +13,8 @@ mod dashboards;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod exporters;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod jaeger;
