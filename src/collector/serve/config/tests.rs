@@ -81,6 +81,9 @@ fn without_configuration_it_listens_on_this_machine_alone() {
     let config = read("").expect("usable");
     assert_eq!(config.listen.len(), 5);
     assert!(config.listen.iter().all(|(_, address)| address.ip().is_loopback()));
+    // As of OTLP and of Zipkin.
+    let ports: Vec<_> = config.listen.iter().map(|(port, address)| (port.label(), address.port())).collect();
+    assert_eq!(ports[..3], [("otlp_grpc", 4317), ("otlp_http", 4318), ("zipkin", 9411)]);
 }
 
 /// Guarantees: systemd waits longer than the service takes to end.

@@ -15,6 +15,7 @@ use rusqlite::params;
 use super::super::segment::{self, Segment, Segments};
 use super::super::{DAY, MINUTE, StoreError};
 use super::{SqliteStore, int};
+use crate::serve::clock::nanos;
 
 const FOLDER: &str = "hops";
 
@@ -25,7 +26,7 @@ fn day_of(at: u64) -> u64 {
 impl SqliteStore {
     /// Closes a segment if it is time. Returns its hops.
     pub(super) fn seal(&self, now: u64) -> Result<u64, StoreError> {
-        let age = u64::try_from(self.settings.segment_age.as_nanos()).unwrap_or(u64::MAX);
+        let age = nanos(self.settings.segment_age);
         let (ripe, snapshot) = {
             let recent = self.recent();
             let ripe = recent.ripe(self.settings.segment_hops, now.saturating_sub(age), day_of);
