@@ -15,6 +15,8 @@ mod demo;
 #[cfg(test)]
 mod exporters;
 #[cfg(test)]
+mod grpc;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod jaeger;
