@@ -13,6 +13,7 @@ use opentelemetry_otlp::{
 };
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -50,22 +51,54 @@ struct SentHop {
 /// The ports of a service: OTLP over gRPC and over HTTP, and Zipkin.
 type Ports = [String; 3];
 
+/// How SDKs are told, by their environment, of files beside the configuration.
+const TLS: [(&str, &str); 3] = [
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", "authority.pem"),
+    ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "agent.pem"),
+    ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "agent.key"),
+];
+
+/// Writes an authority, and a certificate of the service and of a sender, and configures the service to take spans from that
+/// sender alone.
+fn secured(folder: &Path) -> &'static str {
+    let write = |name: &str, text: String| std::fs::write(folder.join(name), text).expect("written");
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    // Else it and those that it signs are called the same, and seem to have signed themselves.
+    params.distinguished_name.push(DnType::CommonName, "authority");
+    let authority =
+        CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
+    write("authority.pem", authority.pem());
+    for (name, whose) in [("server", "127.0.0.1"), ("agent", "agent.shop.internal")] {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new([whose.to_owned()]).expect("a name");
+        params.use_authority_key_identifier_extension = true;
+        write(&format!("{name}.pem"), params.signed_by(&key, &authority).expect("signed").pem());
+        write(&format!("{name}.key"), key.serialize_pem());
+    }
+    "tls: {certificate: server.pem, key: server.key, client_authorities: authority.pem, require_client_certificate: true}
+senders: {required: true, known: [{name: shop, services: [gateway, orders], dns_names: [agent.shop.internal]}]}
+"
+}
+
 /// Serves, has spans sent by whatever `send` starts, and asks for each of them.
-async fn arrives_once(least: usize, send: impl AsyncFnOnce(&Ports) -> Vec<Sent>) {
+async fn arrives_once(least: usize, is_secure: bool, send: impl AsyncFnOnce(&Ports, &Path) -> Vec<Sent>) {
     let folder = tempfile::tempdir().expect("a folder");
+    let more = if is_secure { secured(folder.path()) } else { "" };
     let config = folder.path().join("hopseal.yaml");
     let (grpc, zipkin) = (port(), port());
     let text = format!(
         "listen: {{otlp_grpc: 127.0.0.1:{grpc}, otlp_http: 127.0.0.1:0, zipkin: 127.0.0.1:{zipkin}, api: 127.0.0.1:0, admin: 127.0.0.1:0}}
 windows: {{settle: 1s}}
 store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
-",
+{more}",
         folder.path().join("data").display()
     );
     std::fs::write(&config, text).expect("written");
     let serving = Serving::start(&config);
     let http = serving.spans.rsplit(':').next().expect("a port").to_owned();
-    let sent = send(&[grpc.to_string(), http, zipkin.to_string()]).await;
+    let sent = send(&[grpc.to_string(), http, zipkin.to_string()], folder.path()).await;
     assert!(sent.len() >= least, "{} ways", sent.len());
 
     let mut spans = BTreeMap::<&str, u64>::new();
@@ -73,7 +106,7 @@ store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
         *spans.entry(&way.protocol).or_default() += way.spans;
         assert!(way.traces.len() > 1, "{}", way.way);
         for trace in &way.traces {
-            arrived(&serving, way, trace).await;
+            arrived(&serving, way, trace, if is_secure { "authenticated_sender" } else { "claimed" }).await;
         }
     }
     let metrics = serving.get(&serving.admin, "/metrics").await;
@@ -95,7 +128,7 @@ store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
 }
 
 /// Asks for a trace until all of it is there, and holds it to what was sent.
-async fn arrived(serving: &Serving, way: &Sent, sent: &SentTrace) {
+async fn arrived(serving: &Serving, way: &Sent, sent: &SentTrace, basis: &str) {
     let path = format!("http://{}/api/v1/traces/{}", serving.api, sent.trace);
     let mut trace = Value::Null;
     until(&format!("{} in {}", sent.trace, way.way), async || {
@@ -124,6 +157,7 @@ async fn arrived(serving: &Serving, way: &Sent, sent: &SentTrace) {
     assert_eq!(found, expected, "{}: {trace:#}", way.way);
     assert_eq!((&trace["complete"], &trace["missing_parents"]), (&true.into(), &0.into()), "{}", way.way);
     for (hop, sent) in trace["hops"].as_array().expect("hops").iter().zip(&sent.hops) {
+        assert_eq!(hop["basis"], basis, "{}", way.way);
         for (key, sent) in [("start_unix_nano", &sent.start), ("end_unix_nano", &sent.end)] {
             let Some(sent) = sent else { continue };
             let [found, sent]: [u64; 2] =
@@ -156,14 +190,40 @@ fn interop(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("interop").join(name)
 }
 
+fn python() -> Command {
+    let mut python = Command::new(kept("python/bin/python").join("python/bin/python"));
+    python.arg(interop("send.py"));
+    python
+}
+
+/// `copy` is what no other test calls its own.
+fn node(copy: &str) -> Command {
+    let kept = kept("node_modules/@opentelemetry/sdk-trace-base");
+    // Beside the modules that it imports.
+    let program = kept.join(format!("send-{copy}.mjs"));
+    std::fs::copy(interop("send.mjs"), &program).expect("copies");
+    let mut node = Command::new("node");
+    node.arg(program);
+    node
+}
+
 /// Scenario: two services in Python send to a running service over gRPC, HTTP with protobuf and with JSON, each with gzip and
 /// without, and by Zipkin; and so does an old client of Zipkin, with 64-bit trace ids and shared span ids.
 /// Guarantees: every span arrives once, with what it says.
 #[tokio::test]
-async fn python() {
-    arrives_once(8, async |ports| {
-        let mut python = Command::new(kept("python/bin/python").join("python/bin/python"));
-        python.arg(interop("send.py"));
+async fn from_python() {
+    arrives_once(8, false, async |ports, _| run(python(), ports).await).await;
+}
+
+/// Scenario: the same by OTLP over TLS, with a certificate, to a service that takes spans from nobody else.
+/// Guarantees: every span arrives once, and is proven by its sender.
+#[tokio::test]
+async fn from_python_over_tls() {
+    arrives_once(6, true, async |ports, folder| {
+        let mut python = python();
+        python.envs(TLS.map(|(name, file)| (name, folder.join(file))));
+        // These would count more.
+        ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"].into_iter().for_each(|name| _ = python.env_remove(name));
         run(python, ports).await
     })
     .await;
@@ -173,13 +233,17 @@ async fn python() {
 /// Zipkin.
 /// Guarantees: every span arrives once, with what it says.
 #[tokio::test]
-async fn node() {
-    arrives_once(7, async |ports| {
-        let kept = kept("node_modules/@opentelemetry/sdk-trace-base");
-        // Beside the modules that it imports.
-        std::fs::copy(interop("send.mjs"), kept.join("send.mjs")).expect("copies");
-        let mut node = Command::new("node");
-        node.arg(kept.join("send.mjs"));
+async fn from_node() {
+    arrives_once(7, false, async |ports, _| run(node("plain"), ports).await).await;
+}
+
+/// Scenario: the same by OTLP over TLS, with a certificate, to a service that takes spans from nobody else.
+/// Guarantees: every span arrives once, and is proven by its sender.
+#[tokio::test]
+async fn from_node_over_tls() {
+    arrives_once(6, true, async |ports, folder| {
+        let mut node = node("tls");
+        node.envs(TLS.map(|(name, file)| (name, folder.join(file))));
         run(node, ports).await
     })
     .await;
@@ -189,8 +253,8 @@ async fn node() {
 /// Guarantees: every span arrives once, with what it says.
 #[tokio::test]
 #[ignore = "needs a JDK and Maven: `cargo xtask e2e exporters`"]
-async fn java() {
-    arrives_once(5, async |ports| {
+async fn from_java() {
+    arrives_once(5, false, async |ports, _| {
         let mut java = Command::new("java");
         java.arg("-cp").arg(kept("java").join("java/*")).arg(interop("Send.java"));
         run(java, ports).await
@@ -201,8 +265,8 @@ async fn java() {
 /// Scenario: two services in Rust send over gRPC and HTTP, with gzip and without.
 /// Guarantees: every span arrives once, with what it says.
 #[tokio::test(flavor = "multi_thread")]
-async fn rust() {
-    arrives_once(4, async |ports| {
+async fn from_rust() {
+    arrives_once(4, false, async |ports, _| {
         let [grpc, http, _] = ports;
         let mut sent = Vec::new();
         for gzip in [false, true] {

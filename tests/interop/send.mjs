@@ -1,6 +1,6 @@
 // Sends spans by the exporters of OpenTelemetry for Node: one line of JSON for each way.
 //
-//     node send.mjs GRPC HTTP ZIPKIN        ports of this machine
+//     node send.mjs GRPC HTTP ZIPKIN        ports of this machine; over TLS, and not by Zipkin, where the environment names an authority
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { OTLPTraceExporter as Grpc } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { OTLPTraceExporter as Json } from "@opentelemetry/exporter-trace-otlp-http";
@@ -11,6 +11,8 @@ import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trac
 
 const TRACES = 40;
 const [grpc, http, zipkin] = process.argv.slice(2);
+const secure = "OTEL_EXPORTER_OTLP_CERTIFICATE" in process.env;
+const scheme = secure ? "https" : "http";
 
 function service(name, exporter) {
   const resource = resourceFromAttributes({
@@ -71,10 +73,12 @@ async function send(way, protocol, exporter) {
 
 for (const compression of ["none", "gzip"]) {
   const more = compression === "gzip" ? " gzip" : "";
-  await send(`node grpc${more}`, "otlp_grpc", () => new Grpc({ url: `http://127.0.0.1:${grpc}`, compression }));
-  const url = `http://127.0.0.1:${http}/v1/traces`;
+  await send(`node grpc${more}`, "otlp_grpc", () => new Grpc({ url: `${scheme}://127.0.0.1:${grpc}`, compression }));
+  const url = `${scheme}://127.0.0.1:${http}/v1/traces`;
   await send(`node protobuf${more}`, "otlp_http", () => new Protobuf({ url, compression }));
   await send(`node json${more}`, "otlp_http", () => new Json({ url, compression }));
 }
-const url = `http://127.0.0.1:${zipkin}/api/v2/spans`;
-await send("node zipkin", "zipkin", () => new ZipkinExporter({ url }));
+if (!secure) {
+  const url = `http://127.0.0.1:${zipkin}/api/v2/spans`;
+  await send("node zipkin", "zipkin", () => new ZipkinExporter({ url }));
+}

@@ -1,9 +1,10 @@
 """Sends spans by the exporters of OpenTelemetry for Python, and by an old client of Zipkin: one line of JSON for each way.
 
-    send.py GRPC HTTP ZIPKIN        ports of this machine
+    send.py GRPC HTTP ZIPKIN        ports of this machine; over TLS, and not by Zipkin, where the environment names an authority
 """
 
 import json
+import os
 import sys
 import time
 
@@ -25,7 +26,10 @@ from py_zipkin.zipkin import ZipkinAttrs, zipkin_span
 
 TRACES = 40
 GRPC, HTTP, ZIPKIN = sys.argv[1:]
-TRACE_URL, ZIPKIN_URL = f"http://127.0.0.1:{HTTP}/v1/traces", f"http://127.0.0.1:{ZIPKIN}/api/v2/spans"
+SECURE = "OTEL_EXPORTER_OTLP_CERTIFICATE" in os.environ
+SCHEME = "https" if SECURE else "http"
+GRPC_URL, TRACE_URL = f"{SCHEME}://127.0.0.1:{GRPC}", f"{SCHEME}://127.0.0.1:{HTTP}/v1/traces"
+ZIPKIN_URL = f"http://127.0.0.1:{ZIPKIN}/api/v2/spans"
 
 
 def service(name, exporter):
@@ -108,12 +112,13 @@ def send_by_old_zipkin(way):
     print(json.dumps({"way": way, "protocol": "zipkin", "spans": 3 * TRACES, "traces": traces}))
 
 
-send("python grpc", "otlp_grpc", lambda: Grpc(endpoint=f"http://127.0.0.1:{GRPC}"))
+send("python grpc", "otlp_grpc", lambda: Grpc(endpoint=GRPC_URL))
 gzip = {"compression": GrpcCompression.Gzip}
-send("python grpc gzip", "otlp_grpc", lambda: Grpc(endpoint=f"http://127.0.0.1:{GRPC}", **gzip))
+send("python grpc gzip", "otlp_grpc", lambda: Grpc(endpoint=GRPC_URL, **gzip))
 send("python protobuf", "otlp_http", lambda: Http(endpoint=TRACE_URL))
 send("python protobuf gzip", "otlp_http", lambda: Http(endpoint=TRACE_URL, compression=Compression.Gzip))
 send("python json", "otlp_http", lambda: Json(endpoint=TRACE_URL))
 send("python json gzip", "otlp_http", lambda: Json(endpoint=TRACE_URL, compression=JsonCompression.GZIP))
-send("python zipkin", "zipkin", lambda: ZipkinExporter(endpoint=ZIPKIN_URL))
-send_by_old_zipkin("python py-zipkin")
+if not SECURE:
+    send("python zipkin", "zipkin", lambda: ZipkinExporter(endpoint=ZIPKIN_URL))
+    send_by_old_zipkin("python py-zipkin")
