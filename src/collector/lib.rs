@@ -3,7 +3,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! size, seal_check -> check -> output -> policy -> serve -> demo, top -> cli
+//! size, here, hex, seal_check -> check -> output -> policy -> serve -> demo, top -> cli
 //! ```
 
 // Layouts of the futures of connections are asked for deeper than 128, by as much as features of others add to those of `hyper`.
@@ -12,6 +12,8 @@
 pub mod check;
 pub mod cli;
 mod demo;
+mod here;
+mod hex;
 pub mod output;
 pub mod policy;
 pub mod seal_check;

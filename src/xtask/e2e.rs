@@ -11,7 +11,7 @@ use crate::task::{Repository, TaskError};
 use crate::{components, exec};
 
 /// Starts the fleet of `tests/examples/capture` (Python, Node, Java), traces it anew, and checks that the same is said
-/// of it as of the committed capture; lets Nimbus check our seals; sends requests through a fleet of neighbours of all kinds, with
+/// of it as of the committed capture; lets Nimbus check our seals; sends spans by the exporters of Java; sends requests through a fleet of neighbours of all kinds, with
 /// an enemy on nine of its wires; validates tokens of Keycloak and SVIDs of SPIRE; sends spans through an OpenTelemetry Collector, and
 /// findings to Jaeger; and lints each feature by itself. Fetches what is needed; Jaeger alone takes half an hour the first time.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,8 @@ enum Part {
     Capture,
     /// Our seals, checked by Nimbus.
     Seals,
+    /// Spans, sent by the exporters of Java.
+    Exporters,
     /// A fleet with Envoy, Python, Node, Spring, Sleuth, NATS, Kafka and Lambda.
     Fleet,
     /// Keycloak and SPIRE.
@@ -95,6 +97,9 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     if wanted(Part::Seals) {
         java_checks_seals(repository, out)?;
     }
+    if wanted(Part::Exporters) {
+        java_sends_spans(repository, out)?;
+    }
     if wanted(Part::Fleet) {
         fleet(repository, out)?;
     }
@@ -147,6 +152,14 @@ fn java_checks_seals(repository: &Repository, out: &mut dyn Write) -> Result<(),
     let mut cargo = exec::cargo();
     cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
     exec::run(cargo.args(["--test", "interop", "--", "--ignored"]), out)
+}
+
+/// Runs the one test of `tests/end_to_end` whose spans come from Java.
+fn java_sends_spans(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    crate::test::install_interop(repository, &["java"], out)?;
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
+    exec::run(cargo.args(["--test", "end_to_end", "--", "--ignored", "exporters::"]), out)
 }
 
 /// Runs the tests of `tests/fleet` that take neighbours of all kinds.

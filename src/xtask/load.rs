@@ -2,8 +2,8 @@
 //! that of the service.
 #![expect(clippy::disallowed_methods, reason = "it measures how long answers take")]
 
-use std::collections::VecDeque;
 use std::error::Error;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,11 +16,14 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// Sends a file that `cargo xtask bench` made.
+/// Sends batches that `cargo xtask bench` or `soak` made.
 #[derive(Debug, Parser)]
 struct Args {
-    /// OTLP protobuf, of batches of the same length each.
+    /// OTLP protobuf, of batches of the same length each; `-` is standard input, read as they are sent.
     file: PathBuf,
+    /// Bytes of a batch on standard input.
+    #[arg(long, required_if_eq("file", "-"))]
+    length: Option<usize>,
     /// How many batches it has.
     #[arg(long)]
     batches: usize,
@@ -68,16 +71,15 @@ struct Load {
     client: Client<HttpConnector, Full<Bytes>>,
     to: Uri,
     protocol: Protocol,
-    /// Batches that wait, with the time they are to be sent at.
-    waiting: Mutex<VecDeque<(Bytes, Duration)>>,
+    waiting: Mutex<Waiting>,
     began: Instant,
 }
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
 impl Load {
-    fn next(&self) -> Option<(Bytes, Duration)> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    fn next(&self) -> Result<Option<(Bytes, Duration)>, AnyError> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
 
     async fn send(&self, body: Bytes) -> Result<Answer, AnyError> {
@@ -105,7 +107,7 @@ impl Load {
     /// Sends until nothing waits. Returns how long each took, and how often one had to come again.
     async fn work(&self) -> Result<(Vec<Duration>, usize), AnyError> {
         let (mut took, mut refused) = (Vec::new(), 0);
-        while let Some((body, at)) = self.next() {
+        while let Some((body, at)) = self.next()? {
             tokio::time::sleep_until((self.began + at).into()).await;
             // From when it was to be sent: what waits because others do counts too.
             let sent = if at.is_zero() { Instant::now() } else { self.began + at };
@@ -119,25 +121,66 @@ impl Load {
     }
 }
 
-/// The bodies of the requests.
-fn bodies(args: &Args) -> Result<VecDeque<(Bytes, Duration)>, AnyError> {
-    let file = Bytes::from(std::fs::read(&args.file)?);
-    let length = file.len() / args.batches.max(1);
-    let place = |batch: usize| {
-        let body = file.slice(batch * length..(batch + 1) * length);
-        let body = match args.protocol {
-            Protocol::Http => body,
+/// Batches that wait to be sent.
+struct Waiting {
+    from: Batches,
+    protocol: Protocol,
+    /// Batches a second.
+    rate: Option<f64>,
+    /// How many there were before, and how many there are in all.
+    number: usize,
+    all: usize,
+    /// Bytes of each.
+    length: usize,
+}
+
+enum Batches {
+    File(Bytes),
+    Stdin,
+}
+
+impl Waiting {
+    fn of(args: &Args) -> Result<Self, AnyError> {
+        let all = args.batches;
+        let (from, length) = match args.length.filter(|_| args.file.as_os_str() == "-") {
+            Some(length) => (Batches::Stdin, length),
+            None => {
+                let file = std::fs::read(&args.file)?;
+                let length = file.len() / all.max(1);
+                (Batches::File(file.into()), length)
+            }
+        };
+        Ok(Self { from, protocol: args.protocol, rate: args.rate, number: 0, all, length })
+    }
+
+    /// The body of the next request, and when it is to be sent.
+    fn next(&mut self) -> Result<Option<(Bytes, Duration)>, AnyError> {
+        if self.number == self.all {
+            return Ok(None);
+        }
+        let at = self.number * self.length;
+        let batch = match &self.from {
+            Batches::File(file) => file.slice(at..at + self.length),
+            Batches::Stdin => {
+                let mut batch = BytesMut::zeroed(self.length);
+                std::io::stdin().lock().read_exact(&mut batch)?;
+                batch.freeze()
+            }
+        };
+        let body = match self.protocol {
+            Protocol::Http => batch,
             Protocol::Grpc => {
-                let mut framed = BytesMut::with_capacity(body.len() + 5);
+                let mut framed = BytesMut::with_capacity(batch.len() + 5);
                 framed.put_u8(0);
-                framed.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
-                framed.extend_from_slice(&body);
+                framed.put_u32(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+                framed.extend_from_slice(&batch);
                 framed.freeze()
             }
         };
-        (body, Duration::from_secs_f64(args.rate.map_or(0.0, |rate| batch as f64 / rate)))
-    };
-    Ok((0..args.batches).map(place).collect())
+        let at = Duration::from_secs_f64(self.rate.map_or(0.0, |rate| self.number as f64 / rate));
+        self.number += 1;
+        Ok(Some((body, at)))
+    }
 }
 
 async fn send(args: &Args) -> Result<Report, AnyError> {
@@ -151,7 +194,7 @@ async fn send(args: &Args) -> Result<Report, AnyError> {
         client: client.build_http(),
         to: format!("{}{path}", args.to.to_string().trim_end_matches('/')).parse()?,
         protocol: args.protocol,
-        waiting: Mutex::new(bodies(args)?),
+        waiting: Mutex::new(Waiting::of(args)?),
         began: Instant::now(),
     });
     let workers = (0..args.at_once).map(|_| {

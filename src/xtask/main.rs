@@ -7,6 +7,7 @@ mod e2e;
 mod exec;
 mod fuzz;
 mod metadata;
+mod soak;
 mod task;
 mod test;
 mod tidy;
@@ -34,6 +35,7 @@ enum Task {
     Tidy,
     Fuzz(fuzz::Args),
     Bench(bench::Args),
+    Soak(soak::Args),
     Accuracy(accuracy::Accuracy),
     Generate(accuracy::Generate),
 }
@@ -46,6 +48,7 @@ fn run(task: &Task, out: &mut dyn Write) -> Result<(), TaskError> {
         Task::Tidy => tidy::run(&repository, out),
         Task::Fuzz(args) => fuzz::run(args, &repository, out),
         Task::Bench(args) => bench::run(args, &repository, out),
+        Task::Soak(args) => soak::run(args, &repository, out),
         Task::Accuracy(args) => accuracy::accuracy(args, out),
         Task::Generate(args) => accuracy::generate(args, out),
     }

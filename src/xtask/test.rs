@@ -11,7 +11,7 @@ use crate::task::{Repository, TaskError};
 
 /// Runs every test of the workspace, with every feature, and then the examples that end by themselves. They need Rust, the C
 /// compiler that Rust links with, Python 3, and Node 20 or later with npm: for the identity provider of `tests/idp`, and for
-/// libraries that check our seals; and Chromium, which looks at our pages; and Prometheus with its Alertmanager. What these need is
+/// libraries that check our seals and send spans; and Chromium, which looks at our pages; and Prometheus with its Alertmanager. What these need is
 /// fetched the first time; programs of Debian are installed where we may, as in a container.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -56,7 +56,7 @@ const NEEDED: [(&str, &str, &str); 3] = [
     ("java", "mvn", "apt-get install default-jdk-headless maven"),
 ];
 
-/// Fetches the libraries of other languages that check our seals, unless they are there.
+/// Fetches the libraries of other languages that check our seals and send spans, unless they are there.
 pub(crate) fn install_interop(
     repository: &Repository,
     languages: &[&str],

@@ -13,6 +13,10 @@ mod dashboards;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod exporters;
+#[cfg(test)]
+mod grpc;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod jaeger;

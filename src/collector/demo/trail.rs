@@ -10,6 +10,7 @@ use hopseal_correlate::trace::Grade;
 use serde_json::Value;
 
 use super::error::DemoError;
+use crate::hex;
 use crate::serve::store::{
     FindingRecord, HopQuery, HopRecord, Interval, State, Store as _, StoreError, TraceRecord,
 };
@@ -97,8 +98,7 @@ fn hop(hop: HopRecord) -> HopRow {
 fn finding(record: &FindingRecord) -> serde_json::Result<Finding> {
     let body: Value = serde_json::from_str(&record.body)?;
     let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-    let hex = |name: &str| text(name).and_then(|hex| u128::from_str_radix(&hex, 16).ok());
-    let span_id = hex("span_id").and_then(|id| u64::try_from(id).ok()).map(|id| SpanId(id.to_be_bytes()));
+    let span_id = text("span_id").and_then(|id| hex::id(&id)).map(SpanId);
     let confidence = [Confidence::Hint, Confidence::Likely, Confidence::Certain]
         .into_iter()
         .find(|confidence| Some(confidence.as_str()) == body.get("confidence").and_then(Value::as_str));
@@ -106,7 +106,7 @@ fn finding(record: &FindingRecord) -> serde_json::Result<Finding> {
     let reasons = body.get("why_not_sure").and_then(Value::as_array).into_iter().flatten();
     let mut finding = Finding::new(record.rule, subject, "").message(text("message").unwrap_or_default());
     finding.id = record.id;
-    finding.group_id = FindingId(hex("group_id").unwrap_or_default().to_be_bytes());
+    finding.group_id = FindingId(text("group_id").and_then(|id| hex::id(&id)).unwrap_or_default());
     finding.severity = record.severity;
     finding.confidence = confidence.unwrap_or(Confidence::Hint);
     finding.trace_id = record.trace_id;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use opentelemetry::logs::Severity as LogSeverity;
 use serde::Serialize;
 
 use super::iso;
@@ -80,7 +81,7 @@ impl<'a> EventShape<'a> {
             datacontenttype: "application/json",
             traceparent: trace.map(|(trace, span)| format!("00-{trace}-{span}-01")),
             severitytext: finding.severity.to_ascii_uppercase(),
-            severitynumber: severity_number(&finding.severity),
+            severitynumber: severity(&finding.severity) as u8,
             data: EventDataShape {
                 state: if word == "opened" { "open" } else { word },
                 note,
@@ -154,13 +155,13 @@ fn page(pages: &str, finding: &ReadFinding) -> String {
     format!("{pages}/findings/{}", finding.id)
 }
 
-/// OpenTelemetry's number of a severity.
-pub(crate) fn severity_number(word: &str) -> u8 {
+/// A severity as OpenTelemetry's logs have it, which is a number.
+pub(crate) fn severity(word: &str) -> LogSeverity {
     match word {
-        "high" => 17,
-        "medium" => 13,
-        "low" => 10,
-        _ => 9,
+        "high" => LogSeverity::Error,
+        "medium" => LogSeverity::Warn,
+        "low" => LogSeverity::Info2,
+        _ => LogSeverity::Info,
     }
 }
 

@@ -1,7 +1,6 @@
 //! Who may ask the API and see the pages, and what.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -20,6 +19,7 @@ use super::jaeger;
 use super::pages::wrong;
 use super::proof::{KnownBy, Peer, Proof, prove};
 use super::refusal::Refusal;
+use crate::here::is_here;
 
 /// What somebody may do. Each may what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
@@ -141,10 +141,7 @@ fn is_ours(request: &Request, names: &HashSet<String>) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost")
-        || address.is_ok_and(|address| address.is_loopback())
-        || names.contains(&name.to_ascii_lowercase())
+    is_here(name) || names.contains(&name.to_ascii_lowercase())
 }
 
 fn refused(path: &str, refusal: &Refusal) -> Response {

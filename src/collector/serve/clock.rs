@@ -1,7 +1,7 @@
 //! Where the time comes from: the one place of the service that asks the machine.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Tells the time.
 pub(crate) trait Clock: Send + Sync {
@@ -16,9 +16,13 @@ pub(crate) struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the edge of the program, where time comes in")]
     fn now(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
     }
+}
+
+/// In nanoseconds; what is too long for that is as long as can be.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl<C: Clock + ?Sized> Clock for Arc<C> {
@@ -38,7 +42,7 @@ impl TestClock {
         Arc::new(Self(now.into()))
     }
 
-    pub(crate) fn advance(&self, by: std::time::Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         self.0.fetch_add(by.as_nanos() as u64, std::sync::atomic::Ordering::SeqCst);
     }
 }

@@ -6,6 +6,12 @@ use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_outpu
 /// Bytes kept from one time to the next; what was larger once is given back.
 const KEPT: usize = 16 << 20;
 
+/// Empties a buffer to be used again, and gives back what it had of memory beyond that.
+pub(crate) fn emptied(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(KEPT);
+}
+
 /// Compresses with LZ4.
 pub(crate) struct Compressor {
     out: Vec<u8>,
@@ -67,5 +73,11 @@ mod tests {
         compressor.compress(&vec![7; 2 * KEPT]).expect("not so large");
         compressor.compress(b"small").expect("not so large");
         assert!(compressor.out.capacity() <= KEPT);
+        let mut buffer = vec![7; 2 * KEPT];
+        emptied(&mut buffer);
+        assert!(buffer.is_empty() && buffer.capacity() <= KEPT);
+        let mut small = Vec::with_capacity(1000);
+        emptied(&mut small);
+        assert!((1000..KEPT).contains(&small.capacity()));
     }
 }

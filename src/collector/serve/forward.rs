@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -13,15 +13,12 @@ use http::header::CONTENT_TYPE;
 use reqwest::blocking::Client;
 use reqwest::redirect::Policy;
 
+use super::again::{Ending, TRIES, trying};
 use super::delivery::{Accept, Accepted, Delivery, Encoding, Refused};
 use super::metrics::Metrics;
 
 /// How long is waited for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How long is waited before each further try.
-const TRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
-/// How long the end waits for what is on its way.
-const END: Duration = Duration::from_secs(2);
 /// What a request takes besides its body.
 const OVERHEAD: usize = 128;
 
@@ -58,23 +55,14 @@ pub(crate) struct Queue {
     metrics: Arc<Metrics>,
 }
 
-/// Sends on until it is dropped, after whoever offers.
-#[derive(Debug)]
-pub(crate) struct Forwarder {
-    /// Dropped to end it.
-    stop: Option<Sender<()>>,
-    /// Closed once it ended.
-    ended: Receiver<()>,
-}
-
-/// Starts to send on.
+/// Starts to send on, until the end is dropped, after whoever offers.
 ///
 /// # Errors
 /// [`ForwardError`].
 pub(crate) fn start(
     settings: &ForwardSettings,
     metrics: &Arc<Metrics>,
-) -> Result<(Queue, Forwarder), ForwardError> {
+) -> Result<(Queue, Ending), ForwardError> {
     patiently(settings, metrics, TRIES)
 }
 
@@ -82,60 +70,51 @@ fn patiently(
     settings: &ForwardSettings,
     metrics: &Arc<Metrics>,
     tries: [Duration; 3],
-) -> Result<(Queue, Forwarder), ForwardError> {
+) -> Result<(Queue, Ending), ForwardError> {
     let client = Client::builder().redirect(Policy::none()).timeout(ANSWER).build();
     let client = client.map_err(ForwardError::Client)?;
     let (to, from) = channel::<Body>();
-    let (stop, stopped) = channel();
-    let (end, ended) = channel();
+    let (ending, mut trying) = trying(tries);
     let (waiting, counted) = (Arc::<AtomicUsize>::default(), Arc::clone(metrics));
     let (endpoint, taken) = (settings.endpoint.clone(), Arc::clone(&waiting));
     let run = move || {
-        let mut is_down = false;
         for (media_type, body) in from {
             let size = body.len() + OVERHEAD;
-            let is_over = || stopped.recv_timeout(Duration::ZERO) == Err(RecvTimeoutError::Disconnected);
-            // At the end nothing more is tried once something failed.
-            let is_sent =
-                !(is_down && is_over()) && sent(&client, &endpoint, media_type, body, &tries, &stopped);
-            is_down = !is_sent;
-            counted.forwarded(if is_sent { "sent" } else { "failed" });
+            let body = bytes::Bytes::from(body);
+            let once = || sent(&client, &endpoint, media_type, body.clone());
+            let sent = trying.send(|error: &NotSent| error.is_later, once);
+            if let Err(Some(NotSent { error, .. })) = &sent {
+                tracing::warn!(error, "spans could not be sent on; they are kept here");
+            }
+            counted.forwarded(if sent.is_ok() { "sent" } else { "failed" });
             taken.fetch_sub(size, Ordering::Relaxed);
         }
-        drop(end);
     };
     let thread = std::thread::Builder::new().name("forward".to_owned()).spawn(run);
     thread.map(drop).map_err(ForwardError::Thread)?;
     let queue = Queue { to, waiting, memory: settings.memory, metrics: Arc::clone(metrics) };
-    Ok((queue, Forwarder { stop: Some(stop), ended }))
+    Ok((queue, ending))
 }
 
-/// Sends a body, again where that may help.
+/// Why a body was not taken, and whether it may be another time.
+struct NotSent {
+    error: String,
+    is_later: bool,
+}
+
 fn sent(
     client: &Client,
     endpoint: &str,
     media_type: &'static str,
-    body: Vec<u8>,
-    tries: &[Duration],
-    stopped: &Receiver<()>,
-) -> bool {
-    let body = bytes::Bytes::from(body);
-    let once = || match client.post(endpoint).header(CONTENT_TYPE, media_type).body(body.clone()).send() {
+    body: bytes::Bytes,
+) -> Result<(), NotSent> {
+    match client.post(endpoint).header(CONTENT_TYPE, media_type).body(body).send() {
         Ok(response) if response.status().is_success() => Ok(()),
-        Ok(response) => Err((response.status().to_string(), is_later(response.status()))),
-        Err(error) => Err((super::live::chain(&error.without_url()), true)),
-    };
-    let mut tried = once();
-    for wait in tries {
-        match &tried {
-            Err((_, true)) if stopped.recv_timeout(*wait) == Err(RecvTimeoutError::Timeout) => tried = once(),
-            _ => break,
+        Ok(response) => {
+            Err(NotSent { error: response.status().to_string(), is_later: is_later(response.status()) })
         }
+        Err(error) => Err(NotSent { error: super::live::chain(&error.without_url()), is_later: true }),
     }
-    if let Err((error, _)) = &tried {
-        tracing::warn!(error, "spans could not be sent on; they are kept here");
-    }
-    tried.is_ok()
 }
 
 /// Whether it may be sent again, as of OTLP.
@@ -165,14 +144,6 @@ impl Queue {
             self.waiting.fetch_sub(size, Ordering::Relaxed);
             self.metrics.forwarded("left_out");
         }
-    }
-}
-
-impl Drop for Forwarder {
-    fn drop(&mut self) {
-        self.stop = None;
-        // Nothing is ever sent: it is closed, or too late.
-        let _ = self.ended.recv_timeout(END);
     }
 }
 

@@ -7,13 +7,14 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! delivery, pool, budget, clock, metrics, reply -> refusal -> proof -> status, body, senders, admin -> inflate -> receiver
+//! delivery, pool, budget, clock, again, metrics, reply -> refusal -> proof -> status, body, senders, admin -> inflate -> receiver
 //!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live, telemetry -> service -> run -> background
 //! delivery, pool, clock, compress, disk, people -> store -> tail -> keep, shape -> api -> pages, trail -> access
 //! ```
 
 mod access;
 mod admin;
+mod again;
 mod alerts;
 mod api;
 mod background;

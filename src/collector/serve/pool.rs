@@ -25,9 +25,12 @@ impl Pool {
 
     /// An empty buffer with room for so many bytes.
     pub(crate) fn buffer(self: &Arc<Self>, bytes: usize) -> Buffer {
-        let mut kept = self.kept();
-        let fits = kept.iter().position(|buffer| buffer.capacity() >= bytes);
-        let kept = fits.map(|place| kept.swap_remove(place));
+        let kept = {
+            let mut kept = self.kept();
+            let fits = kept.iter().position(|buffer| buffer.capacity() >= bytes);
+            fits.map(|place| kept.swap_remove(place))
+        };
+        // Nobody waits for memory that somebody else asks for.
         let mut bytes = kept.unwrap_or_else(|| Vec::with_capacity(bytes.next_multiple_of(STEP)));
         bytes.clear();
         Buffer { bytes, pool: Arc::clone(self) }

@@ -4,7 +4,8 @@ use std::io::{self, Read as _, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hopseal_correlate::catalogue::Catalogue;
@@ -26,7 +27,7 @@ use super::metrics::Metrics;
 use super::pages::{self, Pages};
 use super::people::{self, People};
 use super::service::{BindError, Service};
-use super::store::{Store, StoreError};
+use super::store::StoreError;
 use super::telemetry;
 use crate::check::{self, Exit};
 
@@ -183,68 +184,95 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     telemetry::log(config.log);
+    // What may be wrong with files is found before anything is started.
     let live = Live::load(&config)?;
     let (catalogue, people) = (catalogue(&config)?, people(&config)?);
+    alerts::check(&config.alerts)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::new());
     let _exporting = telemetry::export(&config, &metrics)?;
+    let (queue, _forwarder) =
+        config.forward.as_ref().map(|forward| forward::start(forward, &metrics)).transpose()?.unzip();
     let rules = Arc::clone(&live.rules);
     let mut keeper =
         Keeper::start(config.keep.clone(), rules, catalogue, Arc::clone(&clock), Arc::clone(&metrics))?;
-    keeper.publish(&config.findings)?;
+    let published = keeper.publish(&config.findings).map_err(ServeError::from);
     let keeper = Arc::new(keeper);
-    let store: Arc<dyn Store> = keeper.store();
-    let (queue, _forwarder) =
-        config.forward.as_ref().map(|forward| forward::start(forward, &metrics)).transpose()?.unzip();
-    let forwarding = Arc::new(Forwarding { inner: Arc::clone(&keeper), queue });
-    let _alerts = Alerts::start(&config.alerts, &store, &clock, &metrics)?;
-    let api = Api { store, clock, people };
-    let pages = pages::router(Pages { api: api.clone(), tail: keeper.tail(), links: config.links.clone() });
-    let api = api::router(api.clone()).merge(jaeger::router(api)).merge(pages);
-    let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Start)?;
-    let (end, ended) = channel::<()>();
-    let turning = {
-        let (keeper, metrics) = (Arc::clone(&keeper), Arc::clone(&metrics));
-        std::thread::Builder::new().name("turn".to_owned()).spawn(move || {
-            while ended.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
-                if let Err(error) = keeper.turn() {
-                    tracing::error!(error = chain(&error), "what was found is not kept yet");
-                }
-                metrics.keep(&keeper.counts());
-            }
-        })
-    };
-    let turning = turning.map_err(ServeError::Start)?;
-    let (stop_merging, no_merging) = channel::<()>();
-    let merging = {
-        let (keeper, metrics) = (Arc::clone(&keeper), Arc::clone(&metrics));
-        std::thread::Builder::new().name("merge".to_owned()).spawn(move || {
-            while no_merging.recv_timeout(MERGE) == Err(RecvTimeoutError::Timeout) {
-                if let Err(error) = keeper.merge() {
-                    metrics.failed_merges.inc();
-                    tracing::warn!(error = chain(&error), "segments could not be merged");
-                }
-            }
-        })
-    };
-    let merging = merging.map_err(ServeError::Start)?;
-    let served = runtime.block_on(async {
-        let service = Service::bind(config, live, forwarding, metrics, api).await?;
-        let (stop, stopped) = watch::channel(false);
-        let reload = Arc::<Notify>::default();
-        let addresses: Vec<_> = service.addresses().collect();
-        let told = told(&addresses, &stop, Arc::clone(&reload)).map_err(ServeError::Start)?;
-        tokio::spawn(told);
-        service.run(stopped, reload).await;
-        Ok(())
+    let served = published.and_then(|()| {
+        let _alerts = Alerts::start(&config.alerts, &keeper.store(), &clock, &metrics)?;
+        let forwarding = Forwarding { inner: Arc::clone(&keeper), queue };
+        let api = Api { store: keeper.store(), clock, people };
+        let pages = Pages { api: api.clone(), tail: keeper.tail(), links: config.links.clone() };
+        let api = api::router(api.clone()).merge(jaeger::router(api)).merge(pages::router(pages));
+        let turning = Repeating::turning(&keeper, &metrics)?;
+        let merging = Repeating::merging(&keeper, &metrics)?;
+        let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Start)?;
+        let served = runtime.block_on(async {
+            let service = Service::bind(config, live, Arc::new(forwarding), metrics, api).await?;
+            let (stop, stopped) = watch::channel(false);
+            let reload = Arc::<Notify>::default();
+            let addresses: Vec<_> = service.addresses().collect();
+            let told = told(&addresses, &stop, Arc::clone(&reload)).map_err(ServeError::Start)?;
+            tokio::spawn(told);
+            service.run(stopped, reload).await;
+            Ok(())
+        });
+        drop(turning);
+        Ok((served, merging))
     });
-    drop(end);
-    // It does not panic, and if it did there is nothing left to do for it.
-    let _ = turning.join();
-    drop(stop_merging);
+    // However it came to its end. What is being merged is given up.
     let kept = keeper.stop().map_err(ServeError::Stop);
-    let _ = merging.join();
+    let (served, _merging) = served?;
     served.and(kept)
+}
+
+/// A thread that does something again and again, until it is dropped.
+struct Repeating {
+    /// Dropped to end it.
+    end: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Repeating {
+    fn start(name: &str, pause: Duration, work: impl Fn() + Send + 'static) -> Result<Self, ServeError> {
+        let (end, ended) = channel::<()>();
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                work();
+            }
+        });
+        Ok(Self { end: Some(end), thread: Some(thread.map_err(ServeError::Start)?) })
+    }
+
+    /// Has the keeper judge and keep.
+    fn turning(keeper: &Arc<Keeper>, metrics: &Arc<Metrics>) -> Result<Self, ServeError> {
+        let (keeper, metrics) = (Arc::clone(keeper), Arc::clone(metrics));
+        Self::start("turn", TURN, move || {
+            if let Err(error) = keeper.turn() {
+                tracing::error!(error = chain(&error), "what was found is not kept yet");
+            }
+            metrics.keep(&keeper.counts());
+        })
+    }
+
+    /// Has the keeper merge segments.
+    fn merging(keeper: &Arc<Keeper>, metrics: &Arc<Metrics>) -> Result<Self, ServeError> {
+        let (keeper, metrics) = (Arc::clone(keeper), Arc::clone(metrics));
+        Self::start("merge", MERGE, move || {
+            if let Err(error) = keeper.merge() {
+                metrics.failed_merges.inc();
+                tracing::warn!(error = chain(&error), "segments could not be merged");
+            }
+        })
+    }
+}
+
+impl Drop for Repeating {
+    fn drop(&mut self) {
+        self.end = None;
+        // It does not panic, and if it did there is nothing left to do for it.
+        self.thread.take().map(JoinHandle::join);
+    }
 }
 
 /// Heeds signals from now on: SIGTERM and SIGINT stop it, SIGHUP has all files read again.
@@ -263,4 +291,25 @@ fn heed(stop: &watch::Sender<bool>, reload: Arc<Notify>) -> io::Result<impl Futu
         }
         stop.send_replace(true);
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scenario: whoever is to be told of findings has a token in a file that is not there.
+    /// Guarantees: that is said before anything is opened or started.
+    #[test]
+    fn nothing_is_started_by_a_configuration_that_cannot_be_used() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("hopseal.yaml");
+        let text = "store: {folder: data}
+alerts: {receivers: [{name: a, webhook: 'https://127.0.0.1:9', token: missing}]}
+";
+        std::fs::write(&config, text).expect("written");
+        let config = Config::load(Some(&config)).expect("a configuration");
+        let served = serve(config, |_, _, _| Ok(std::future::pending::<()>()));
+        assert!(matches!(served, Err(ServeError::Alerts(_))), "{served:?}");
+        assert!(!folder.path().join("data").exists());
+    }
 }

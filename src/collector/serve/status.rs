@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use prost::Message;
 
 use super::delivery::Accepted;
@@ -11,6 +12,7 @@ use super::refusal::Refusal;
 /// Longest message, in bytes. It keeps every response far below the 4 MiB that OTLP asks for.
 const MAX_MESSAGE: usize = 2048;
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
+const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 
 /// How a request is encoded, and so its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,20 @@ pub(crate) struct Delay {
     pub(crate) nanos: i32,
 }
 
+/// `google.rpc.BadRequest`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct BadRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) field_violations: Vec<FieldViolation>,
+}
+
+/// `google.rpc.BadRequest.FieldViolation`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct FieldViolation {
+    #[prost(string, tag = "2")]
+    pub(crate) description: String,
+}
+
 /// `ExportTraceServiceResponse`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Response {
@@ -82,16 +98,25 @@ pub(crate) struct PartialSuccess {
 
 impl Status {
     pub(crate) fn of(refusal: &Refusal) -> Self {
-        let detail = |delay: Duration| Any {
+        let retry = |delay: Duration| Any {
             type_url: RETRY_INFO.to_owned(),
             value: RetryInfo { retry_delay: Some(delay.into()) }.encode_to_vec().into(),
         };
-        Self {
-            code: refusal.code() as i32,
-            message: cut(&refusal.message()).to_owned(),
-            details: refusal.retry_after().map(detail).into_iter().collect(),
-        }
+        let bad = |description: String| Any {
+            type_url: BAD_REQUEST.to_owned(),
+            value: BadRequest { field_violations: vec![FieldViolation { description }] }
+                .encode_to_vec()
+                .into(),
+        };
+        let message = cut(&refusal.message()).to_owned();
+        let details = [refusal.retry_after().map(retry), is_bad(refusal).then(|| bad(message.clone()))];
+        Self { code: refusal.code() as i32, message, details: details.into_iter().flatten().collect() }
     }
+}
+
+/// Whether it is the request that is wrong, and not only for now.
+fn is_bad(refusal: &Refusal) -> bool {
+    refusal.http() == StatusCode::BAD_REQUEST
 }
 
 impl From<Duration> for Delay {
@@ -106,10 +131,14 @@ pub(crate) fn refused(wire: Wire, refusal: &Refusal) -> Bytes {
     match wire {
         Wire::Protobuf => Status::of(refusal).encode_to_vec().into(),
         Wire::Json => {
-            let details: Vec<_> = refusal.retry_after().map(retry_json).into_iter().collect();
+            let message = refusal.message();
+            let message = cut(&message);
+            let bad = is_bad(refusal).then(
+                || serde_json::json!({"@type": BAD_REQUEST, "fieldViolations": [{"description": message}]}),
+            );
+            let details: Vec<_> = refusal.retry_after().map(retry_json).into_iter().chain(bad).collect();
             let code = refusal.code() as i32;
-            let status =
-                serde_json::json!({"code": code, "message": cut(&refusal.message()), "details": details});
+            let status = serde_json::json!({"code": code, "message": message, "details": details});
             status.to_string().into()
         }
     }

@@ -1,6 +1,5 @@
 //! Asks a service by its query API.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +11,9 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::seen::Seen;
+use crate::here::is_here;
 use crate::output::read::{ReadCoverages, ReadEdges, ReadFindings};
+use crate::serve::clock::nanos;
 
 /// How long is waited for an answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -65,11 +66,7 @@ impl Asking {
         if !matches!(parsed.scheme(), "http" | "https") || parsed.query().is_some() {
             return Err(AskError::Address);
         }
-        let is_here = parsed.host_str().is_some_and(|host| {
-            let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-            host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-        });
-        if token.is_some() && parsed.scheme() == "http" && !is_here {
+        if token.is_some() && parsed.scheme() == "http" && !parsed.host_str().is_some_and(is_here) {
             return Err(AskError::Plain);
         }
         let client = Client::builder().redirect(Policy::none()).timeout(ANSWER).build();
@@ -82,7 +79,7 @@ impl Asking {
 
     /// What there is of the last so much time.
     pub(super) fn ask(&self, now: u64, period: Duration) -> Result<Seen, AskError> {
-        let from = now.saturating_sub(u64::try_from(period.as_nanos()).unwrap_or(u64::MAX)).to_string();
+        let from = now.saturating_sub(nanos(period)).to_string();
         let edges: ReadEdges = self.get("edges", &[("from_unix_nano", &from)])?;
         let points: ReadCoverages = self.get("coverage", &[("from_unix_nano", &from)])?;
         let findings: ReadFindings = self.get("findings", &[("state", "open"), ("limit", FINDINGS)])?;

@@ -1,8 +1,8 @@
 //! `cargo xtask bench`.
 
-mod bulk;
+pub(crate) mod bulk;
 mod measure;
-mod serve;
+pub(crate) mod serve;
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};

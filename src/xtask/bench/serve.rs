@@ -258,19 +258,19 @@ fn settled(admin: &str) -> Result<(), TaskError> {
 }
 
 /// The memory that a process takes, in bytes.
-fn resident(process: u32) -> std::io::Result<u64> {
+pub(crate) fn resident(process: u32) -> std::io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     number.map(|number| number << 10).ok_or_else(|| std::io::Error::other("no VmRSS"))
 }
 
-fn silent() -> TaskError {
+pub(crate) fn silent() -> TaskError {
     std::io::Error::other("the service ended before it listened").into()
 }
 
 /// The address that the service says it listens at.
-fn listens(lines: &mut BufReader<ChildStderr>, port: &str) -> Result<String, TaskError> {
+pub(crate) fn listens(lines: &mut BufReader<ChildStderr>, port: &str) -> Result<String, TaskError> {
     loop {
         let mut line = String::new();
         if lines.read_line(&mut line)? == 0 {
@@ -286,16 +286,21 @@ fn listens(lines: &mut BufReader<ChildStderr>, port: &str) -> Result<String, Tas
 
 /// What the service says of its open traces.
 fn open_traces(admin: &str) -> Result<Option<u64>, TaskError> {
+    counted(admin, "hopseal_open_traces")
+}
+
+/// A number of the service's metrics.
+pub(crate) fn counted(admin: &str, metric: &str) -> Result<Option<u64>, TaskError> {
     let mut stream = TcpStream::connect(admin)?;
     write!(stream, "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let line = answer.lines().find_map(|line| line.strip_prefix("hopseal_open_traces "));
+    let line = answer.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
     Ok(line.and_then(|count| count.trim().parse().ok()))
 }
 
 /// The bytes of all files under a folder.
-fn size(folder: &Path) -> std::io::Result<u64> {
+pub(crate) fn size(folder: &Path) -> std::io::Result<u64> {
     let mut total = 0;
     let mut folders = vec![PathBuf::from(folder)];
     while let Some(folder) = folders.pop() {

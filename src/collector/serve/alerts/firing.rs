@@ -11,9 +11,10 @@ use hopseal_correlate::finding::{FindingId, Severity};
 use super::post::{Post, Taken};
 use super::settings::ReceiverSettings;
 use super::{Did, NotYet};
+use crate::hex;
 use crate::output::alert::{self, AlertShape};
 use crate::output::trail::ReadFinding;
-use crate::serve::keep::own;
+use crate::serve::clock::nanos;
 use crate::serve::store::{Changes, FindingQuery, FindingRecord, State, Store, StoreError};
 
 const MEDIA_TYPE: &str = "application/json";
@@ -135,13 +136,9 @@ impl Firing {
     }
 }
 
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
 fn alike(record: &FindingRecord) -> Option<Alike> {
     let finding: ReadFinding = serde_json::from_str(&record.body).ok()?;
-    Some((own::parse(&finding.group_id)?, record.severity))
+    Some((FindingId(hex::id(&finding.group_id)?), record.severity))
 }
 
 /// The newest of those that are alike and open.

@@ -8,6 +8,7 @@ use hopseal_correlate::finding::Severity;
 use hopseal_correlate::rule::Rule;
 use reqwest::Url;
 
+use crate::here::is_here;
 use crate::serve::store::FindingRecord;
 
 /// Everything about alerts.
@@ -83,10 +84,6 @@ impl Address {
 
     /// Whether nobody on the way can read what is sent there.
     pub(crate) fn is_private(&self) -> bool {
-        let is_here = |host: &str| {
-            let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-            host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-        };
         self.0.scheme() == "https" || self.0.host_str().is_some_and(is_here)
     }
 

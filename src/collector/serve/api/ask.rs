@@ -9,8 +9,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::answer::Problem;
+use crate::hex;
 use crate::serve::access::Asker;
-use crate::serve::keep::own;
 use crate::serve::people::spellings;
 use crate::serve::store::{Cursor, FindingQuery, HopQuery, Interval, Said, State};
 
@@ -159,18 +159,13 @@ impl EdgesAsk {
     }
 }
 
-/// 32 hex digits.
-fn id(text: &str) -> Option<[u8; 16]> {
-    own::parse(text).map(|id| id.0)
-}
-
 pub(crate) fn trace_id(text: &str) -> Result<TraceId, Problem> {
-    let id = id(text).and_then(TraceId::new);
+    let id = hex::id(text).and_then(TraceId::new);
     id.ok_or_else(|| Problem::Asked("a trace id is 32 hex digits, not all zero".to_owned()))
 }
 
 pub(crate) fn finding_id(text: &str) -> Result<FindingId, Problem> {
-    id(text).map(FindingId).ok_or_else(|| Problem::Asked("a finding's id is 32 hex digits".to_owned()))
+    hex::id(text).map(FindingId).ok_or_else(|| Problem::Asked("a finding's id is 32 hex digits".to_owned()))
 }
 
 /// What somebody says of a finding.
@@ -197,7 +192,7 @@ pub(crate) fn cursor_text(cursor: Cursor) -> String {
 fn cursor(text: &str) -> Option<Cursor> {
     let mut parts = text.split('-');
     let (at, own, place, span) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let span = u64::from_str_radix(span, 16).ok()?.to_be_bytes();
-    let cursor = Cursor { at: at.parse().ok()?, id: id(own)?, place: place.parse().ok()?, span };
+    let (id, span) = (hex::id(own)?, hex::id(span)?);
+    let cursor = Cursor { at: at.parse().ok()?, id, place: place.parse().ok()?, span };
     parts.next().is_none().then_some(cursor)
 }

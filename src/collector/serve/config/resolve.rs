@@ -1,7 +1,7 @@
 //! From the file as it is written to what is used.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use super::file::{
     WindowsFile,
 };
 use super::{Config, JudgingSettings};
+use crate::here::is_here;
 use crate::serve::access::Role;
 use crate::serve::alerts::{Address, AlertSettings, Kind, ReceiverSettings};
 use crate::serve::delivery::{SenderId, ServicePattern};
@@ -81,8 +82,10 @@ pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, Policy
         }
         (None, None) => None,
     };
+    let listening = listen(&file.listen, tls.is_some(), &senders, &access)?;
+    let forward = forward(&file.forward, &listening)?;
     Ok(Config {
-        listen: listen(&file.listen, tls.is_some(), &senders, &access)?,
+        listen: listening,
         tls,
         senders,
         access,
@@ -96,7 +99,7 @@ pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, Policy
             catalogue: file.judging.catalogue.as_ref().map(|path| beside.join(&path.value)),
         },
         keep: keep(&file.store, &file.windows)?,
-        forward: forward(&file.forward)?,
+        forward,
         alerts: alerts(&file.alerts, &file.links, beside)?,
         links: Links {
             grafana: link(file.links.grafana.as_ref())?,
@@ -146,6 +149,10 @@ fn listen(
                 let reason = format!("beyond this machine {what}: set `tls` and `{who}.required`, {instead}");
                 return Err(wrong(at, &reason));
             }
+        }
+        // Port 0 is any that is free.
+        if let Some((other, _)) = ports.iter().find(|(_, other)| *other == address && address.port() != 0) {
+            return Err(wrong(at, &format!("`{}` listens there", Port::label(*other))));
         }
         ports.push((port, address));
     }
@@ -267,8 +274,10 @@ fn by_certificates(
 fn requests(file: &LimitsFile) -> Result<(RequestLimits, usize), PolicyError> {
     let (body, memory) = (bytes(&file.request)?, bytes(&file.memory)?);
     if memory < body.saturating_mul(MEMORY_FOR_REQUESTS) {
-        let at = &file.memory;
-        return Err(wrong(at, "less than twice `request`: one of that size, compressed, would never get in"));
+        let at = told(&file.memory, &file.request);
+        let reason =
+            "`memory` is less than twice `request`: one of that size, compressed, would never get in";
+        return Err(wrong(at, reason));
     }
     Ok((RequestLimits { body, time: time(&file.receive)? }, memory))
 }
@@ -286,10 +295,24 @@ fn endpoint(at: Option<&At<String>>, path: &str) -> Result<Option<String>, Polic
     }
 }
 
-fn forward(file: &ForwardFile) -> Result<Option<ForwardSettings>, PolicyError> {
+fn forward(file: &ForwardFile, ours: &[(Port, SocketAddr)]) -> Result<Option<ForwardSettings>, PolicyError> {
     let memory = bytes(&file.memory)?;
+    if let Some(at) = &file.endpoint
+        && let Some(to) = at.value.parse::<http::Uri>().ok().as_ref().and_then(http::Uri::authority)
+        && ours.iter().any(|(_, address)| is_ours(to, *address))
+    {
+        return Err(wrong(at, "we listen there ourselves, and would send everything to us again and again"));
+    }
     let endpoint = endpoint(file.endpoint.as_ref(), "/v1/traces")?;
     Ok(endpoint.map(|endpoint| ForwardSettings { endpoint, memory }))
+}
+
+/// Whether that names an address that we listen at, as far as can be told without looking up names.
+fn is_ours(to: &http::uri::Authority, address: SocketAddr) -> bool {
+    let host = to.host().trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_host = host.is_ok_and(|host| host == address.ip())
+        || (is_here(to.host()) && (address.ip().is_loopback() || address.ip().is_unspecified()));
+    is_host && to.port_u16() == Some(address.port())
 }
 
 fn alerts(file: &AlertsFile, links: &LinksFile, beside: &Path) -> Result<AlertSettings, PolicyError> {
@@ -359,9 +382,17 @@ fn keep(store: &StoreFile, windows: &WindowsFile) -> Result<KeepSettings, Policy
         DurabilityFile::Memory => Durability::Memory,
     };
     settings.shards = shards;
+    let (settle, max_age) = (time(&windows.settle)?, time(&windows.max_age)?);
+    if max_age < settle {
+        let at = told(&windows.settle, &windows.max_age);
+        return Err(wrong(
+            at,
+            "`max_age` is less than `settle`: every trace would be judged before it is quiet",
+        ));
+    }
     settings.window = WindowSettings {
-        settle: time(&windows.settle)?,
-        max_age: time(&windows.max_age)?,
+        settle,
+        max_age,
         late: time(&windows.late)?,
         open_bytes: bytes(&windows.open)? / shards,
         judged_bytes: bytes(&windows.judged)? / shards,
@@ -371,6 +402,10 @@ fn keep(store: &StoreFile, windows: &WindowsFile) -> Result<KeepSettings, Policy
     settings.store.bytes = store.room.as_ref().map(bytes).transpose()?.map(|bytes| bytes as u64);
     settings.store.alarm_under = bytes(&store.alarm_under)? as u64;
     settings.store.refuse_under = bytes(&store.refuse_under)? as u64;
+    if settings.store.alarm_under < settings.store.refuse_under {
+        let at = told(&store.alarm_under, &store.refuse_under);
+        return Err(wrong(at, "`alarm_under` is less than `refuse_under`: nobody would be warned before"));
+    }
     Ok(settings)
 }
 
@@ -404,6 +439,11 @@ fn time(at: &At<String>) -> Result<Duration, PolicyError> {
 
 fn words<T: ToString>(at: &At<T>) -> At<String> {
     At { value: at.value.to_string(), place: at.place }
+}
+
+/// The one of two that stands in the file, the first if both do.
+fn told<'f>(first: &'f At<String>, second: &'f At<String>) -> &'f At<String> {
+    if first.place == Default::default() { second } else { first }
 }
 
 fn wrong(at: &At<String>, reason: &str) -> PolicyError {

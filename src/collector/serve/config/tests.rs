@@ -81,6 +81,9 @@ fn without_configuration_it_listens_on_this_machine_alone() {
     let config = read("").expect("usable");
     assert_eq!(config.listen.len(), 5);
     assert!(config.listen.iter().all(|(_, address)| address.ip().is_loopback()));
+    // As of OTLP and of Zipkin.
+    let ports: Vec<_> = config.listen.iter().map(|(port, address)| (port.label(), address.port())).collect();
+    assert_eq!(ports[..3], [("otlp_grpc", 4317), ("otlp_http", 4318), ("zipkin", 9411)]);
 }
 
 /// Guarantees: systemd waits longer than the service takes to end.
@@ -111,7 +114,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ("limits: {idle: 5 min}", "line 1, column 16: `5 min`: no length of time"),
         ("limits: {drain: 0s}", "line 1, column 17: `0s`: has to be longer than nothing"),
         ("limits: {connections: 0}", "line 1, column 23: `0`: nobody could connect"),
-        ("limits: {memory: 100M}", "line 1, column 18: `100M`: less than twice `request`"),
+        ("limits: {memory: 100M}", "line 1, column 18: `100M`: `memory` is less than twice `request`"),
         ("tls: {certificate: a}", "`certificate` and `key` go together"),
         ("tls: {key: a}", "`certificate` and `key` go together"),
         ("tls: {client_authorities: a}", "needs `certificate` and `key`"),
@@ -178,6 +181,19 @@ fn what_is_wrong_is_said_with_its_place() {
         (
             "alerts: {receivers: [{name: a, webhook: 'http://b'}, {name: a, webhook: 'http://c'}]}",
             "`a`: another receiver is called the same",
+        ),
+        ("listen: {zipkin: '127.0.0.1:4318'}", "`127.0.0.1:4318`: `otlp_http` listens there"),
+        ("windows: {settle: 3m}", "line 1, column 19: `3m`: `max_age` is less than `settle`"),
+        ("windows: {max_age: 9s}", "line 1, column 20: `9s`: `max_age` is less than `settle`"),
+        ("limits: {request: 1G}", "line 1, column 19: `1G`: `memory` is less than twice `request`"),
+        ("store: {refuse_under: 6G}", "line 1, column 23: `6G`: `alarm_under` is less than `refuse_under`"),
+        (
+            "forward: {endpoint: 'http://localhost:4318'}",
+            "`http://localhost:4318`: we listen there ourselves",
+        ),
+        (
+            "listen: {unprotected: true, otlp_http: '0.0.0.0:5'}\nforward: {endpoint: 'http://127.0.0.1:5/x'}",
+            "`http://127.0.0.1:5/x`: we listen there ourselves",
         ),
         ("forward: {endpoint: localhost}", "`localhost`: no address to send to"),
         ("forward: {memory: 0}", "`0`: has to be more than nothing"),

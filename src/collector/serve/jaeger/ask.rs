@@ -7,6 +7,7 @@ use hopseal_correlate::policy::Date;
 use hopseal_correlate::sink::TraceId;
 
 use super::shape::{ACTORS, PRINCIPAL};
+use crate::hex;
 use crate::serve::api::Problem;
 use crate::serve::store::{DAY, Interval};
 
@@ -142,9 +143,8 @@ fn length(pairs: &Pairs, name: &str) -> Result<Option<u64>, Problem> {
 
 /// 1 to 32 hex digits, not all of them zero: older systems write shorter ids.
 pub(super) fn trace_id(text: &str) -> Result<TraceId, Problem> {
-    let is_hex = (1..=32).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let number = is_hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
-    let id = number.and_then(|number| TraceId::new(number.to_be_bytes()));
+    let whole = (1..=32).contains(&text.len()).then(|| format!("{text:0>32}"));
+    let id = whole.and_then(|text| hex::id(&text)).and_then(TraceId::new);
     id.ok_or_else(|| Problem::Asked("a trace id is 1 to 32 hex digits, not all of them zero".to_owned()))
 }
 

@@ -53,7 +53,7 @@ use self::shard::{Found, Parts, Recalled, ToShard};
 pub(crate) use self::windows::Counts;
 
 use self::windows::Last;
-use crate::serve::clock::Clock;
+use crate::serve::clock::{Clock, nanos};
 use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
 use crate::serve::disk::{Disk, FileSystem};
 use crate::serve::metrics::Metrics;
@@ -67,6 +67,8 @@ const WHEN_OVERLOADED: Duration = Duration::from_secs(1);
 const WHEN_FULL: Duration = Duration::from_secs(30);
 /// How long a process knows what earlier ones judged and let go, in nanoseconds: an hour.
 const EARLIER: u64 = 3_600_000_000_000;
+/// The journal of versions that kept it in a data base.
+const OLD_JOURNAL: &str = "journal.sqlite";
 /// Bytes of records given to a shard at once when a journal is read back.
 const RECOVERED_BYTES: usize = 1 << 20;
 
@@ -86,6 +88,12 @@ pub(crate) enum KeepError {
     /// The store cannot be opened.
     #[error("cannot open the store")]
     Store(#[from] StoreError),
+    /// There is a journal in a form that is read no more.
+    #[error("`{}` is the journal of an earlier version, which this one does not read: have that version judge what is in it, by running it until it is idle, and remove the file", path.display())]
+    OldJournal {
+        /// Where.
+        path: PathBuf,
+    },
     /// The journal cannot be opened or read back.
     #[error("cannot read the journal back")]
     Journal(#[from] JournalError),
@@ -105,6 +113,8 @@ pub(crate) struct KeepCounts {
     pub(crate) windows: Counts,
     /// Turns that the store failed to keep; what was found in them is kept with the next that succeeds.
     pub(crate) failed_turns: u64,
+    /// How often the journal could not be written, or a file of it not removed.
+    pub(crate) journal_failures: u64,
     /// Free bytes of the disk, as of the last turn.
     pub(crate) free: u64,
     /// Whether they are so few that somebody should be told.
@@ -175,6 +185,10 @@ impl Keeper {
         let folder = &settings.folder;
         std::fs::create_dir_all(folder)
             .map_err(|source| KeepError::Folder { path: folder.clone(), source })?;
+        let old = folder.join(OLD_JOURNAL);
+        if old.exists() {
+            return Err(KeepError::OldJournal { path: old });
+        }
         let own = OwnKey::of(folder).map_err(|source| KeepError::Folder { path: folder.clone(), source })?;
         let own = Arc::new(own);
         let store = Arc::new(SqliteStore::open_on(Arc::clone(&disk), folder, settings.store)?);
@@ -341,8 +355,11 @@ impl Keeper {
         }
         unsaved.batch = Batch::default();
         let gone = std::mem::take(&mut unsaved.gone);
-        if let Some(journal) = self.journal().as_ref().filter(|_| needed != u64::MAX) {
-            journal.forget(needed, gone);
+        if let Some(journal) = self.journal().as_ref() {
+            unsaved.counts.journal_failures = journal.failures();
+            if needed != u64::MAX {
+                journal.forget(needed, gone);
+            }
         }
         drop(unsaved);
         self.metrics.open(&self.store.open_findings()?);
@@ -369,7 +386,7 @@ impl Keeper {
     /// Judges windows of many traces that are over.
     fn judge_windows(&self, unsaved: &mut Unsaved, now: u64) -> Result<(), StoreError> {
         let window = self.settings.window;
-        let grace = u64::try_from((window.settle + window.max_age).as_nanos()).unwrap_or(u64::MAX);
+        let grace = nanos(window.settle + window.max_age);
         let Unsaved { over_time, baseline, batch, .. } = unsaved;
         let baseline_of_all = self.given.as_ref().unwrap_or(baseline);
         let verdicts = over_time.judge(now, grace, &self.rules.load().policy, Some(baseline_of_all));

@@ -1,15 +1,16 @@
 //! What rules over many traces rest on, by window of event time, and when a window is over.
 //!
-//! A trace counts in the window in which it begins. A window is over once its time has passed and nothing was added to it for
+//! A trace counts in the window in which its first hop begins. A window is over once its time has passed and nothing was added to it for
 //! a while; it is judged together with the one before, where traces may have begun that reach into it. It is kept until the
 //! next one is over, so that what comes late is counted still.
 
 use std::collections::BTreeMap;
 
-use hopseal_correlate::across::Across;
+use hopseal_correlate::across::{Across, window_of};
 use hopseal_correlate::catalogue::Catalogue;
 use hopseal_correlate::judge::Verdict;
 use hopseal_correlate::policy::Policy;
+use hopseal_correlate::rule::Cx;
 
 /// Windows kept. Times are the senders' choice: what would make one more counts in the oldest.
 const MAX_WINDOWS: usize = 32;
@@ -36,8 +37,21 @@ pub(crate) struct OverTime {
 const OFTEN: usize = 1 << 20;
 const SELDOM: u64 = 30_000_000_000;
 
+/// Counts a trace.
+pub(crate) fn observe(windows: &mut BTreeMap<u64, Across>, cx: &Cx<'_>) {
+    let of_hops = || cx.hops.iter().map(|hop| window_of(cx.entry(hop).start, cx.policy));
+    // Spans that are no hops may say no time.
+    let Some(begin) = of_hops().min() else {
+        let start = cx.trace.spans().first().map_or(0, |span| span.start);
+        return window(windows, window_of(start, cx.policy)).observe(cx);
+    };
+    // What it reaches into is judged too, whether or not anything begins there.
+    of_hops().filter(|other| *other != begin).for_each(|other| _ = window(windows, other));
+    window(windows, begin).observe(cx);
+}
+
 /// The state for the window that begins then, new or not, of at most [`MAX_WINDOWS`].
-pub(crate) fn window<T: Default>(windows: &mut BTreeMap<u64, T>, begin: u64) -> &mut T {
+fn window<T: Default>(windows: &mut BTreeMap<u64, T>, begin: u64) -> &mut T {
     let oldest = windows.first_key_value().map(|(oldest, _)| *oldest);
     let is_full = windows.len() >= MAX_WINDOWS && !windows.contains_key(&begin);
     windows.entry(oldest.filter(|_| is_full).unwrap_or(begin)).or_default()

@@ -81,13 +81,6 @@ impl OwnKey {
     }
 }
 
-/// A finding's id as it is written.
-pub(crate) fn parse(text: &str) -> Option<FindingId> {
-    let digits = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let number = digits.then(|| u128::from_str_radix(text, 16).ok()).flatten()?;
-    Some(FindingId(number.to_be_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,15 +99,5 @@ mod tests {
         assert_eq!(again.span_id(finding, Says::Stands), stands, "the next process knows it");
         std::fs::write(here.path().join(FILE), [0; 3]).expect("written");
         assert!(OwnKey::of(here.path()).is_err());
-    }
-
-    #[test]
-    fn ids_are_read_as_they_are_written() {
-        let id = FindingId([0, 1, 0x7f, 0x80, 0xff, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
-        assert_eq!(parse(&id.to_string()), Some(id));
-        for wrong in ["", "0", "zz", &"g".repeat(32), &"0".repeat(31), &"0".repeat(33), &"\u{e9}".repeat(16)]
-        {
-            assert_eq!(parse(wrong), None, "{wrong}");
-        }
     }
 }

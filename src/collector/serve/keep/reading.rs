@@ -9,6 +9,7 @@ use hopseal_correlate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, V
 use hopseal_formats::{Limits, otlp};
 
 use super::own::{self, OwnKey};
+use crate::hex;
 use crate::serve::delivery::{Delivery, Encoding, Sender, SenderId};
 
 /// Which traces are whose. Ids are the senders' choice: hashed with a secret, so that nobody can load one shard alone.
@@ -243,7 +244,7 @@ impl Sink for Gate<'_, '_> {
         if self.may_be_own
             && let (own::FINDING, Value::Str(id)) = (key, value)
         {
-            self.finding = own::parse(id);
+            self.finding = hex::id(id).map(FindingId);
         }
         self.intake.attribute(key, value);
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 
 use arc_swap::ArcSwap;
-use hopseal_correlate::across::{Across, window_of};
+use hopseal_correlate::across::Across;
 use hopseal_correlate::catalogue::Catalogue;
 use hopseal_correlate::hop::{HopKind, Hops};
 use hopseal_correlate::intake::Intake;
@@ -24,14 +24,14 @@ use hopseal_correlate::words::Words;
 use super::answer::Answer;
 use super::journal::{Gone, Journal, Run};
 use super::judging::{forget_last, least_trusted, record, trust};
-use super::over_time::window;
+use super::over_time::observe as observe_over_time;
 use super::own::OwnKey;
 use super::reading::{LinkAway, Share, Stage, read};
 use super::settings::WindowSettings;
 use super::waiting::Waiting;
 use super::windows::{Counts, Due, Last, Windows};
 use crate::serve::clock::Clock;
-use crate::serve::compress::Compressor;
+use crate::serve::compress::{Compressor, emptied};
 use crate::serve::delivery::Delivery;
 use crate::serve::pool::Pool;
 use crate::serve::rules::Rules;
@@ -252,7 +252,7 @@ impl Shard {
         let run = self.parts.runs.fetch_add(1, Ordering::Relaxed);
         match &self.parts.journal {
             Some(journal) if !records.is_empty() => {
-                self.packed.clear();
+                emptied(&mut self.packed);
                 let rules = self.parts.rules.load();
                 self.packer.pack(&records, intake.words(), &rules.dialects, &mut self.packed);
                 // What cannot be compressed is dropped here, and its answers say so.
@@ -269,7 +269,7 @@ impl Shard {
         }
         links.drain(..).for_each(|link| self.link(link));
         let mut room = records.len() + JUDGE_BYTES;
-        records.clear();
+        emptied(&mut records);
         let stage = intake.get_mut();
         (stage.records, stage.links) = (records, links);
         while room > 0
@@ -429,8 +429,7 @@ impl Shard {
             // Once, when all of it is there: what is counted cannot be taken back.
             if !is_early && !last.counted {
                 next.counted = true;
-                let begin = trace.spans().first().map_or(0, |span| span.start);
-                window(&mut self.across, window_of(begin, cx.policy)).observe(&cx);
+                observe_over_time(&mut self.across, &cx);
             }
             let mut verdict = judge.verdict(&cx);
             let version = if straggling { 0 } else { last.version + 1 };

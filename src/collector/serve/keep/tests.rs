@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use hopseal_correlate::finding::{Finding, FindingId};
 use hopseal_correlate::report::ListHops;
 use hopseal_correlate::rule::Rule;
 use hopseal_correlate::survey::WHEN_ASKING;
-use hopseal_tests::generator::span::Span;
+use hopseal_tests::generator::span::{Kind as SpanKind, Span};
 use hopseal_tests::generator::{Settings as Size, generate, otlp};
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -226,8 +226,21 @@ fn late_spans_open_a_trace_again() {
 fn what_is_no_spans_is_refused_and_what_is_empty_is_not() {
     let lab = Lab::new();
     let keeper = lab.start();
-    assert!(matches!(send(&keeper, delivery(vec![7; 40])), Err(Refused::Malformed(_))));
-    assert_eq!(send(&keeper, delivery(Vec::new())), Ok(Accepted::default()));
+    let json = |text: &str| Delivery { encoding: Encoding::OtlpJson, ..delivery(text.as_bytes().to_vec()) };
+    for wrong in [delivery(vec![7; 40]), json("{"), json("7")] {
+        let answer = send(&keeper, wrong.clone());
+        assert!(matches!(answer, Err(Refused::Malformed(_))), "{wrong:?}: {answer:?}");
+    }
+    // A resource without scopes, and one whose scope has no spans.
+    let envelopes = vec![0x0a, 0x00, 0x0a, 0x02, 0x12, 0x00];
+    for empty in [
+        delivery(Vec::new()),
+        delivery(envelopes),
+        json("{}"),
+        json(r#"{"resourceSpans":[{},{"scopeSpans":[{"spans":[]}]}]}"#),
+    ] {
+        assert_eq!(send(&keeper, empty), Ok(Accepted::default()));
+    }
     keeper.stop().expect("stopped");
 }
 
@@ -258,11 +271,8 @@ fn who_may_speak_for_a_service_proves_its_hops() {
     keeper.stop().expect("stopped");
 }
 
-/// Scenario: the windows of a corpus pass.
-/// Guarantees: what is found of many traces is what `check` finds in the same spans with the same catalogue.
-#[test]
-fn rules_over_many_traces_are_the_same_as_in_check() {
-    let spans = corpus(11, 600);
+/// What `check` finds of many traces in these spans is found of them live.
+fn over_time_as_in_check(spans: Vec<Span>) {
     let (findings, catalogue) = checked(&spans);
     let lab = Lab { shards: 2, catalogue: Some(catalogue), ..Lab::new() };
     let keeper = lab.start();
@@ -292,6 +302,53 @@ fn rules_over_many_traces_are_the_same_as_in_check() {
     assert!(rules.len() >= 2, "{rules:?}");
     same(found.map(|finding| line(finding.id, finding.rule)).collect(), expected);
     keeper.stop().expect("stopped");
+}
+
+/// Scenario: the windows of a corpus pass; of one whose traces each have a span that says no time; and of one whose traces begin in
+/// the window before that of all else.
+/// Guarantees: what is found of many traces is what `check` finds in the same spans with the same catalogue.
+#[test]
+fn rules_over_many_traces_are_the_same_as_in_check() {
+    const HOUR: u64 = 3_600_000_000_000;
+    let spans = corpus(11, 600);
+    let mut without_time = spans.clone();
+    let mut of_two_windows = spans.clone();
+    let mut seen = HashSet::new();
+    let firsts: Vec<usize> = (0..spans.len()).filter(|place| seen.insert(spans[*place].trace)).collect();
+    for place in firsts {
+        let first = &spans[place];
+        let mut timeless = Span {
+            id: first.id,
+            parent: Some(first.id),
+            kind: SpanKind::Internal,
+            start: 0,
+            end: 0,
+            ..first.clone()
+        };
+        timeless.id.0[0] ^= 0x55;
+        without_time.push(timeless);
+        // Nothing else begins an hour early.
+        of_two_windows[place].start -= HOUR;
+    }
+    [spans, without_time, of_two_windows].into_iter().for_each(over_time_as_in_check);
+}
+
+/// Scenario: the folder holds the journal of a version that kept it in a data base.
+/// Guarantees: nothing starts, and what is in it is not passed over in silence.
+#[test]
+fn a_journal_that_cannot_be_read_is_not_passed_over() {
+    let lab = Lab::new();
+    let old = lab.folder.path().join("journal.sqlite");
+    std::fs::write(&old, "").expect("written");
+    let settings = KeepSettings::of(lab.folder.path().to_owned());
+    let start = || {
+        let clock = Arc::clone(&lab.clock) as _;
+        Keeper::start(settings.clone(), rules(), None, clock, Arc::new(Metrics::new()))
+    };
+    let refused = start().expect_err("an old journal").to_string();
+    assert!(refused.contains(old.to_str().expect("text")), "{refused}");
+    std::fs::remove_file(old).expect("removed");
+    start().expect("a keeper").stop().expect("stopped");
 }
 
 /// Scenario: the disk has less room than is to be kept free.

@@ -8,13 +8,13 @@
 //! does not depend on hash order, and everything in it is bounded by [`WindowSettings`].
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::time::Duration;
 
 use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::record::{bodies, body};
 use hopseal_correlate::sink::{SpanId, TraceId};
 
 use super::settings::WindowSettings;
+use crate::serve::clock::nanos;
 
 /// Width of a step in which traces fall due, in nanoseconds.
 const STEP: u64 = 50_000_000;
@@ -127,10 +127,6 @@ pub(crate) struct Windows {
     open_bytes: usize,
     judged_bytes: usize,
     pub(crate) counts: Counts,
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Windows {
@@ -368,6 +364,8 @@ const fn step(at: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use std::time::Duration;
 
     use super::*;
 

@@ -71,6 +71,7 @@ pub(crate) struct Metrics {
     open_traces: Gauge,
     open: Gauge,
     failed_turns: Gauge,
+    journal_failures: Gauge,
     disk_free: Gauge,
     disk_low: Gauge,
     segments: Gauge,
@@ -151,6 +152,11 @@ impl Metrics {
                 "Times since the start that what was found could not be kept at once",
                 None,
             ),
+            journal_failures: all.gauge(
+                "journal_failures",
+                "Times since the start that the journal could not be written, or a file of it not removed",
+                None,
+            ),
             disk_free: all.gauge("disk_free", "Free room on the disk of the store", Some(Unit::Bytes)),
             disk_low: all.gauge("disk_low", "1 where that is less than `store.alarm_under`", None),
             segments: all.gauge("store_segments", "Files that hops are in", None),
@@ -202,6 +208,7 @@ impl Metrics {
         set(&self.open_traces, counts.open as u64);
         set(&self.open, counts.open_bytes as u64);
         set(&self.failed_turns, counts.failed_turns);
+        set(&self.journal_failures, counts.journal_failures);
         set(&self.disk_free, counts.free);
         set(&self.disk_low, counts.alarm.into());
     }

@@ -110,7 +110,7 @@ fn every_metric_has_help_and_bytes_and_seconds_are_units() {
         }
         described += 1;
     }
-    assert_eq!(described, 28);
+    assert_eq!(described, 29);
     for line in [
         "hopseal_receive_requests_total{protocol=\"otlp_http\",result=\"accepted\"} 1",
         "hopseal_receive_body_bytes_total{protocol=\"otlp_http\"} 7",

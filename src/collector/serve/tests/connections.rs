@@ -176,6 +176,23 @@ async fn grpc_over_a_real_connection_must_accept_concurrent_calls() {
     assert_eq!(connected.kept.deliveries.lock().expect("held").len(), 20);
 }
 
+#[tokio::test]
+async fn otlp_over_http_2() {
+    let connected = connect(HTTP);
+    let io = TokioIo::new(connected.client);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("connects");
+    tokio::spawn(connection);
+    for _ in 0..2 {
+        let request = Request::post("http://x/v1/traces").header("content-type", "application/json");
+        let request = request.body(Full::new(Bytes::from_static(b"{}"))).expect("a request");
+        let answer = sender.send_request(request).await.expect("answered");
+        assert_eq!(answer.status().as_u16(), 200);
+        assert_eq!(answer.into_body().collect().await.expect("read").to_bytes(), "{}");
+    }
+    assert_eq!(connected.kept.deliveries.lock().expect("held").len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_closed_and_one_that_is_used_grows_old() {
     let connected = connect(GRPC);

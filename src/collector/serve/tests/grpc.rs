@@ -117,7 +117,8 @@ async fn resource_exhausted_must_have_retry_info_if_and_only_if_it_may_be_sent_a
         let answer = send(&lab, call(EXPORT, "identity", vec![framed(false, SPANS)])).await;
         let (found, status) = refused(&answer);
         assert_eq!(found, code, "{refused_by_keeper:?}");
-        let delay = status.details.first().map(|any| RetryInfo::decode(any.value.clone()).expect("a hint"));
+        let mut details = status.details.iter().filter(|any| any.type_url.ends_with("RetryInfo"));
+        let delay = details.next().map(|any| RetryInfo::decode(any.value.clone()).expect("a hint"));
         assert_eq!(delay.and_then(|info| info.retry_delay), hint);
     }
     let large = framed(false, &vec![0; 1_000_001]);

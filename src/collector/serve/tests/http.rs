@@ -11,7 +11,7 @@ use prost::Message as _;
 use super::{Lab, Pieces, SPANS};
 use crate::serve::delivery::{Accepted, Encoding, Refused};
 use crate::serve::receiver::Protocol;
-use crate::serve::status::{Response, RetryInfo, Status};
+use crate::serve::status::{BadRequest, Response, RetryInfo, Status};
 use crate::serve::tests::Answer;
 
 const PROTOBUF: &str = "application/x-protobuf";
@@ -111,12 +111,12 @@ async fn the_response_must_be_limited_by_shortening_the_message() {
     for reason in ["x".repeat(10 << 20), "\u{e9}".repeat(5 << 20)] {
         let told = Accepted { spans: 0, rejected: 7, reason: Some(reason.clone()) };
         let answer = send(&Lab::new().will(Ok(told)), post(PROTOBUF, SPANS)).await;
-        assert!(answer.body.len() < 4096);
+        assert!(answer.body.len() < 8192);
         let partial = Response::decode(answer.body).expect("a response").partial_success.expect("set");
         assert_eq!(partial.rejected_spans, 7);
         assert!(reason.starts_with(&partial.error_message));
         let answer = send(&Lab::new().will(Err(Refused::Malformed(reason))), post(JSON, "{}")).await;
-        assert_eq!((answer.status.as_u16(), answer.body.len() < 4096), (400, true));
+        assert_eq!((answer.status.as_u16(), answer.body.len() < 8192), (400, true));
     }
 }
 
@@ -138,17 +138,33 @@ async fn every_error_must_have_a_status_in_the_encoding_of_the_request() {
         let said = Status::decode(answer.body).expect("a status");
         assert_eq!(said.code, code);
         assert!(!said.message.is_empty());
-        let hint = said.details.first().map(|any| {
-            assert_eq!(any.type_url, "type.googleapis.com/google.rpc.RetryInfo");
-            RetryInfo::decode(any.value.clone()).expect("a hint").retry_delay.expect("set")
-        });
+        let kind = said.details.first().map(|any| any.type_url.as_str());
+        let hint = said
+            .details
+            .first()
+            .filter(|_| delayed.is_some())
+            .map(|any| RetryInfo::decode(any.value.clone()).expect("a hint").retry_delay.expect("set"));
         assert_eq!(hint.is_some(), delayed.is_some());
+        assert_eq!(
+            kind,
+            match (status, delayed) {
+                (400, _) => Some("type.googleapis.com/google.rpc.BadRequest"),
+                (_, Some(_)) => Some("type.googleapis.com/google.rpc.RetryInfo"),
+                (_, None) => None,
+            }
+        );
+        if status == 400 {
+            let bad = BadRequest::decode(said.details[0].value.clone()).expect("what is wrong");
+            assert_eq!(bad.field_violations[0].description, said.message);
+        }
 
         let answer = send(&Lab::new().will(Err(refused)), post(JSON, "{}")).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (status, Some(JSON)));
         let said: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
         assert_eq!(said["code"], code);
         assert_eq!(said["details"][0]["retryDelay"].as_str(), delayed);
+        let bad = said["details"][0]["fieldViolations"][0]["description"].as_str();
+        assert_eq!(bad, said["message"].as_str().filter(|_| status == 400));
     }
 }
 

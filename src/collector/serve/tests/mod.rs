@@ -1,6 +1,7 @@
 //! Receivers held to their protocols, with somebody in the keeper's place who does as the test says.
 
 mod bounds;
+mod conformance;
 mod connections;
 mod grpc;
 mod http;

@@ -14,7 +14,7 @@ const TRACES: u64 = 50;
 /// Spans in a trace.
 const SPANS: u64 = 20;
 /// Spans in a block.
-pub(super) const BLOCK: u64 = TRACES * SPANS;
+pub(crate) const BLOCK: u64 = TRACES * SPANS;
 /// When the first trace starts, in nanoseconds since the Unix epoch.
 const EPOCH: u64 = 1_750_000_000_000_000_000;
 /// From one trace to the next, in nanoseconds.
@@ -22,7 +22,7 @@ const PACE: u64 = 1_000_000;
 
 /// How the file is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     /// One `TracesData` message: blocks just follow one another.
     Protobuf,
     /// An object with `resourceSpans` a line, a line a block.
@@ -122,13 +122,23 @@ fn times(span: u64) -> (u64, u64) {
 }
 
 /// Writes `blocks` blocks of [`BLOCK`] spans. Of the traces of a block, one has lost its user at the last service.
-pub(super) fn write(encoding: Encoding, blocks: u64, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(encoding: Encoding, blocks: u64, out: &mut dyn Write) -> io::Result<()> {
+    write_from(encoding, 0, blocks, out)
+}
+
+/// The same, of those that come after so many.
+pub(crate) fn write_from(
+    encoding: Encoding,
+    before: u64,
+    blocks: u64,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let traces: Vec<_> = (0..TRACES).map(|trace| shop::trace(trace == 0)).collect();
     let mut block = match encoding {
         Encoding::Protobuf => protobuf::block(&traces),
         Encoding::Json => json::block(&traces),
     };
-    for number in 0..blocks {
+    for number in before..before + blocks {
         block.renumber(encoding, number);
         out.write_all(&block.bytes)?;
     }

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -82,7 +83,10 @@ enum ToWriter {
 
 /// The writing end.
 #[derive(Debug, Clone)]
-pub(crate) struct Journal(SyncSender<ToWriter>);
+pub(crate) struct Journal {
+    to: SyncSender<ToWriter>,
+    failures: Arc<AtomicU64>,
+}
 
 impl std::fmt::Debug for ToWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -173,6 +177,7 @@ impl Left {
     /// Starts the writer.
     pub(crate) fn start(self) -> Result<(Journal, JoinHandle<()>), JournalError> {
         let (sender, receiver) = sync_channel(WAITING);
+        let failures = Arc::<AtomicU64>::default();
         let last = self.files.back().and_then(|file| file.path.file_stem()?.to_str()?.parse().ok());
         let writer = Writer {
             disk: self.disk,
@@ -181,7 +186,8 @@ impl Left {
             open: None,
             next: last.map_or(1, |last: u64| last.saturating_add(1)),
             frames: Vec::new(),
-            keeps_all: false,
+            doubtful: None,
+            failures: Arc::clone(&failures),
             needed: 0,
             gone: Vec::new(),
         };
@@ -189,7 +195,7 @@ impl Left {
             .name("journal".to_owned())
             .spawn(move || writer.run(&receiver))
             .map_err(JournalError::Thread)?;
-        Ok((Journal(sender), thread))
+        Ok((Journal { to: sender, failures }, thread))
     }
 }
 
@@ -197,12 +203,17 @@ impl Journal {
     /// Hands a run over. Its answers are given once it is durable, or could not be made so.
     pub(crate) fn append(&self, run: Run) {
         // Without a writer the run is dropped here, and its answers say so.
-        let _ = self.0.send(ToWriter::Run(run));
+        let _ = self.to.send(ToWriter::Run(run));
     }
 
     /// Runs under `seq` are no longer needed, nor are traces that are `gone`.
     pub(crate) fn forget(&self, seq: u64, gone: Vec<Gone>) {
-        let _ = self.0.send(ToWriter::Forget(seq, gone));
+        let _ = self.to.send(ToWriter::Forget(seq, gone));
+    }
+
+    /// How often something could not be written, or removed.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 }
 
@@ -224,8 +235,9 @@ struct Writer {
     next: u64,
     /// What is written next.
     frames: Vec<u8>,
-    /// Set once nobody knows which files were removed: none is any more.
-    keeps_all: bool,
+    /// A file that was removed, and may come back all the same: none behind it is removed before that is settled.
+    doubtful: Option<PathBuf>,
+    failures: Arc<AtomicU64>,
     needed: u64,
     /// Traces of which it is not yet written that they were let go.
     gone: Vec<Gone>,
@@ -260,6 +272,7 @@ impl Writer {
                 }
             }
             if let Err(error) = written.and_then(|()| self.forget()) {
+                self.failures.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(%error, "the journal could not be written");
             }
         }
@@ -267,7 +280,7 @@ impl Writer {
 
     /// Writes and syncs what was gathered.
     fn commit(&mut self, runs: &[Run]) -> io::Result<()> {
-        if self.open.is_none() && self.closed.is_empty() {
+        if self.open.is_none() && self.closed.is_empty() && self.doubtful.is_none() {
             // Nothing is left that a trace could come back from.
             self.gone.clear();
         }
@@ -320,9 +333,7 @@ impl Writer {
 
     /// Removes files in which nothing is needed: from the front alone, since those behind say what of them was let go.
     fn forget(&mut self) -> io::Result<()> {
-        if self.keeps_all {
-            return Ok(());
-        }
+        self.settle()?;
         let needed = self.needed;
         let is_over = |closed: &Closed| closed.last < needed;
         if self.closed.iter().all(is_over)
@@ -337,9 +348,97 @@ impl Writer {
                     return Err(error);
                 }
                 // One after the other: whichever comes back, those behind it are there.
-                _ => self.disk.sync_folder(&self.folder).inspect_err(|_| self.keeps_all = true)?,
+                _ => {
+                    self.doubtful = Some(first.path);
+                    self.disk.sync_folder(&self.folder)?;
+                    self.doubtful = None;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Removes a file anew of which nobody knows whether it was. That its name could not be synced is said once, so that to sync
+    /// it again would be answered with yes: what can be synced is a name that was used again.
+    fn settle(&mut self) -> io::Result<()> {
+        let Some(path) = &self.doubtful else { return Ok(()) };
+        self.disk.create(path)?;
+        self.disk.remove(path)?;
+        self.disk.sync_folder(&self.folder)?;
+        self.doubtful = None;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+    use super::*;
+    use crate::serve::disk::FileSystem;
+    use crate::serve::keep::answer::answer;
+    use crate::serve::pool::Pool;
+
+    /// A disk that fails to sync a folder, once, when it is told to.
+    #[derive(Debug, Default)]
+    struct Fails(AtomicBool);
+
+    impl Disk for Fails {
+        fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+            FileSystem.create(path)
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            FileSystem.rename(from, to)
+        }
+
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            FileSystem.remove(path)
+        }
+
+        fn create_folder(&self, path: &Path) -> io::Result<()> {
+            FileSystem.create_folder(path)
+        }
+
+        fn sync_folder(&self, path: &Path) -> io::Result<()> {
+            match self.0.swap(false, Ordering::SeqCst) {
+                true => Err(io::Error::other("a fault")),
+                false => FileSystem.sync_folder(path),
+            }
+        }
+    }
+
+    /// Appends a run, and returns once it is durable.
+    fn append(journal: &Journal, seq: u64) {
+        let waiting = Arc::<AtomicUsize>::default();
+        let (answers, from) = answer(1, waiting, 1);
+        let answers = answers.into_iter().inspect(|answer| answer.read(1, 0, None)).collect();
+        let mut body = Arc::<Pool>::default().buffer(1);
+        body.bytes.push(7);
+        journal.append(Run { seq, body, answers });
+        futures_executor::block_on(from).expect("an answer").expect("durable");
+    }
+
+    /// Scenario: a file of the journal is removed, and the folder cannot be synced; then the disk is well again.
+    /// Guarantees: it is counted, and the files that follow are removed when their time comes.
+    #[test]
+    fn a_folder_that_could_not_be_synced_once_is_not_kept_for_ever() {
+        let (folder, disk) = (tempfile::tempdir().expect("a folder"), Arc::new(Fails::default()));
+        let files = || std::fs::read_dir(folder.path()).expect("a folder").count();
+        let left = Left::open(Arc::clone(&disk) as _, folder.path()).expect("a journal");
+        let (journal, writer) = left.start().expect("started");
+        append(&journal, 1);
+        assert_eq!(files(), 1);
+        disk.0.store(true, Ordering::SeqCst);
+        journal.forget(2, Vec::new());
+        while journal.failures() == 0 {
+            std::thread::yield_now();
+        }
+        append(&journal, 2);
+        journal.forget(3, Vec::new());
+        let failures = Arc::clone(&journal.failures);
+        drop(journal);
+        writer.join().expect("no panic");
+        assert_eq!((files(), failures.load(Ordering::SeqCst)), (0, 1));
     }
 }

@@ -1,15 +1,14 @@
 //! As log records that are events (with a name), which trace backends show at the hop, and log backends by itself.
 
 use futures_executor::block_on;
-use opentelemetry::logs::{
-    AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity as LogSeverity,
-};
+use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _};
 use opentelemetry::trace::{SpanId as OtelSpanId, TraceFlags, TraceId as OtelTraceId};
 use opentelemetry_otlp::{ExporterBuildError, LogExporter, WithExportConfig as _};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter as _, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
 use super::{Export, Says, Severity, Told, own, resource, scope};
+use crate::output::alert::severity;
 
 /// See the [module](self).
 pub(super) struct Logs {
@@ -52,14 +51,9 @@ pub(super) fn record(told: &Told, blank: &SdkLogger) -> SdkLogRecord {
     });
     record.set_timestamp(told.at);
     record.set_observed_timestamp(told.found);
-    let severity = if told.says == Says::Stands { told.severity } else { Severity::Info };
-    record.set_severity_number(match severity {
-        Severity::Info => LogSeverity::Info,
-        Severity::Low => LogSeverity::Info2,
-        Severity::Medium => LogSeverity::Warn,
-        Severity::High => LogSeverity::Error,
-    });
-    record.set_severity_text(severity.as_str());
+    let word = if told.says == Says::Stands { told.severity } else { Severity::Info }.as_str();
+    record.set_severity_number(severity(word));
+    record.set_severity_text(word);
     record.set_body(AnyValue::String(told.message.clone().into()));
     let attributes = told.attributes.iter().filter_map(|attribute| match &attribute.value {
         opentelemetry::Value::String(text) => Some((attribute.key.clone(), AnyValue::String(text.clone()))),

@@ -8,9 +8,7 @@ mod span;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use hopseal_correlate::finding::{Finding, FindingId, Severity};
@@ -23,6 +21,8 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use self::log::Logs;
 use self::span::Spans;
 use super::own::{self, OwnKey, Says};
+use crate::hex;
+use crate::serve::again::{Ending, TRIES, Trying, trying};
 use crate::serve::metrics::Metrics;
 use crate::serve::store::{Batch, Changed, Store};
 
@@ -30,8 +30,6 @@ use crate::serve::store::{Batch, Changed, Store};
 const WAITING: usize = 64;
 /// Findings of one request.
 const AT_ONCE: usize = 500;
-/// How long is waited before each further try.
-const TRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
 
 /// Findings cannot be sent out.
 #[derive(Debug, thiserror::Error)]
@@ -98,80 +96,42 @@ trait Export: Send + 'static {
 /// A thread that sends.
 struct Sending {
     metrics: Arc<Metrics>,
-    /// None once it is being dropped.
-    to: Option<SyncSender<Arc<Vec<Told>>>>,
-    stopping: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    /// Dropped before the end is waited for.
+    to: SyncSender<Arc<Vec<Told>>>,
+    _ending: Ending,
 }
 
 impl Sending {
     fn start(export: impl Export, metrics: &Arc<Metrics>) -> Result<Self, PublishError> {
         let (to, from) = sync_channel(WAITING);
-        let (counted, stopping) = (Arc::clone(metrics), Arc::<AtomicBool>::default());
-        let ending = Arc::clone(&stopping);
+        let ((ending, trying), counted) = (trying(TRIES), Arc::clone(metrics));
         let thread = std::thread::Builder::new().name("findings".to_owned());
-        let thread =
-            thread.spawn(move || send(&export, &from, &counted, &ending)).map_err(PublishError::Thread)?;
-        Ok(Self { metrics: Arc::clone(metrics), to: Some(to), stopping, thread: Some(thread) })
+        thread.spawn(move || send(&export, &from, &counted, trying)).map_err(PublishError::Thread)?;
+        Ok(Self { metrics: Arc::clone(metrics), to, _ending: ending })
     }
 
     fn tell(&self, told: &Arc<Vec<Told>>) {
-        let Some(to) = &self.to else { return };
         if let Err(TrySendError::Full(told) | TrySendError::Disconnected(told)) =
-            to.try_send(Arc::clone(told))
+            self.to.try_send(Arc::clone(told))
         {
             self.metrics.unsent.inc_by(told.len() as u64);
         }
     }
 }
 
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Release);
-        self.to = None;
-        // It does not panic, and if it did there is nothing left to do for it.
-        self.thread.take().map(JoinHandle::join);
-    }
-}
-
-/// Sends until nobody tells anything more. At the end nothing is tried twice, and nothing more once something failed: the service
-/// does not wait for a backend that is down.
-fn send(export: &impl Export, from: &Receiver<Arc<Vec<Told>>>, metrics: &Metrics, stopping: &AtomicBool) {
-    let is_ending = || stopping.load(Ordering::Acquire);
-    let mut is_down = false;
+/// Sends until nobody tells anything more.
+fn send(export: &impl Export, from: &Receiver<Arc<Vec<Told>>>, metrics: &Metrics, mut trying: Trying) {
     while let Ok(told) = from.recv() {
         let taken: Vec<&Told> = told.iter().filter(|told| export.takes(told)).collect();
         for some in taken.chunks(AT_ONCE) {
+            let Err(error) = trying.send(|_| true, || export.export(some)) else { continue };
             let count = some.len();
-            if is_down && is_ending() {
-                metrics.unsent.inc_by(count as u64);
-                continue;
-            }
-            let mut sent = export.export(some);
-            for wait in TRIES {
-                if sent.is_ok() || !waited(wait, &is_ending) {
-                    break;
-                }
-                sent = export.export(some);
-            }
-            is_down = sent.is_err();
-            if let Err(error) = sent {
+            if let Some(error) = error {
                 tracing::warn!(%error, count, "findings could not be sent; the trail has them");
-                metrics.unsent.inc_by(count as u64);
             }
+            metrics.unsent.inc_by(count as u64);
         }
     }
-}
-
-/// Waits, unless it is the end or becomes so.
-fn waited(wait: Duration, is_ending: &impl Fn() -> bool) -> bool {
-    const STEP: Duration = Duration::from_millis(100);
-    let mut left = wait;
-    while !left.is_zero() && !is_ending() {
-        std::thread::sleep(left.min(STEP));
-        left = left.saturating_sub(STEP);
-    }
-    !is_ending()
 }
 
 /// What is told of one finding.
@@ -230,7 +190,7 @@ fn told(batch: &Batch, changed: &Changed, store: &dyn Store) -> Vec<Told> {
             id: *id,
             says: Says::Retracted,
             trace_id: record.trace_id,
-            about: span_id.and_then(|id| u64::from_str_radix(id, 16).ok()).map(|id| SpanId(id.to_be_bytes())),
+            about: span_id.and_then(hex::id).map(SpanId),
             rule: record.rule.as_str(),
             severity: record.severity,
             message: "the finding stands no more: later spans explain it".to_owned(),
@@ -274,6 +234,9 @@ fn scope() -> InstrumentationScope {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use hopseal_correlate::finding::{Finding, Subject};
     use hopseal_correlate::rule::Rule;
 
@@ -377,18 +340,33 @@ mod tests {
         assert_eq!(back.severity_number(), Some(LogSeverity::Info));
     }
 
-    /// Guarantees: the end does not wait for a backend that is down, and what it did not get is counted.
+    /// Fails, and holds up what is sent first until it is told to go on.
+    struct Down {
+        go: Mutex<Option<Receiver<()>>>,
+        tried: Arc<AtomicUsize>,
+    }
+
+    impl Export for Down {
+        fn takes(&self, told: &Told) -> bool {
+            told.trace_id.is_some()
+        }
+
+        fn export(&self, _: &[&Told]) -> OTelSdkResult {
+            self.tried.fetch_add(1, Ordering::SeqCst);
+            let go = self.go.lock().expect("no panic").take();
+            go.map(|go| go.recv());
+            Err(opentelemetry_sdk::error::OTelSdkError::InternalFailure("down".to_owned()))
+        }
+    }
+
+    /// Scenario: a backend is down, thirty findings wait for it, and the service ends.
+    /// Guarantees: the end waits for none of them, each is tried once at most, and all that were not taken are counted.
     #[test]
     fn the_end_waits_for_nobody() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let own = Arc::new(OwnKey::of(folder.path()).expect("a key"));
         let metrics = Arc::new(Metrics::new());
-        // Nothing listens there.
-        let settings = PublishSettings {
-            spans: Some("http://127.0.0.1:9/v1/traces".to_owned()),
-            logs: Some("http://127.0.0.1:9/v1/logs".to_owned()),
-        };
-        let publisher = Publisher::start(&settings, &own, &metrics).expect("started");
+        let ((go, held), tried) = (std::sync::mpsc::channel(), Arc::<AtomicUsize>::default());
+        let down = Down { go: Mutex::new(Some(held)), tried: Arc::clone(&tried) };
+        let publisher = Publisher(vec![Sending::start(down, &metrics).expect("started")]);
         let store = Model::default();
         for number in 1..=30_u8 {
             let subject = Subject::Trace(TraceId([number; 16]));
@@ -396,7 +374,13 @@ mod tests {
             let changed = Changed { opened: vec![finding.id], ..Changed::default() };
             publisher.tell(&Batch { raised: vec![finding], ..Batch::default() }, &changed, &store);
         }
+        // It returns though the first is still on its way.
         drop(publisher);
-        assert_eq!(metrics.unsent.get(), 60);
+        assert_eq!(metrics.unsent.get(), 0);
+        drop(go);
+        while metrics.unsent.get() < 30 {
+            std::thread::yield_now();
+        }
+        assert_eq!((metrics.unsent.get(), tried.load(Ordering::SeqCst)), (30, 1));
     }
 }

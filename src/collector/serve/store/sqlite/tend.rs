@@ -14,6 +14,7 @@ use hopseal_correlate::sink::TraceId;
 use super::super::segment::{self, Segments};
 use super::super::{DAY, MINUTE, StoreError};
 use super::{SqliteStore, int, listed};
+use crate::serve::clock::nanos;
 
 const FOLDER: &str = "hops";
 
@@ -30,7 +31,7 @@ pub(super) fn path(folder: &Path, day: u64, low: u64, high: u64) -> PathBuf {
 impl SqliteStore {
     /// Closes a segment if it is time. Returns its hops.
     pub(super) fn seal(&self, now: u64) -> Result<u64, StoreError> {
-        let age = u64::try_from(self.settings.segment_age.as_nanos()).unwrap_or(u64::MAX);
+        let age = nanos(self.settings.segment_age);
         let (ripe, snapshot) = {
             let recent = self.recent();
             let ripe = recent.ripe(self.settings.segment_hops, now.saturating_sub(age), day_of);
