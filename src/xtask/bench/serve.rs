@@ -18,21 +18,21 @@ use crate::task::{Repository, TaskError};
 
 /// How spans come.
 #[derive(Debug, Clone, Copy)]
-struct Way {
+pub(super) struct Way {
     name: &'static str,
     port: &'static str,
     /// Seconds of CPU that a million spans may cost, segments closed.
     limit: f64,
 }
 
-const WAYS: [Way; 2] = [
+pub(super) const WAYS: [Way; 2] = [
     Way { name: "http", port: "otlp_http", limit: 2.0 },
     Way { name: "grpc", port: "otlp_grpc", limit: 2.4 },
 ];
 
 /// What the program that sends says.
 #[derive(Debug, Deserialize)]
-struct Report {
+pub(super) struct Report {
     refused: usize,
     seconds: f64,
     p50: f64,
@@ -51,14 +51,12 @@ pub(super) fn runs(
     target: &Path,
     out: &mut dyn Write,
 ) -> Result<usize, TaskError> {
-    let mut cargo = exec::cargo();
-    cargo.current_dir(repository.root()).args(["build", "--release", "--locked", "-p", "hopseal-xtask"]);
-    exec::run(cargo.args(["--features", "load", "--bin", "load"]), out)?;
+    build_load(repository, out)?;
     let blocks = args.spans.iter().max().map_or(0, |spans| spans.div_ceil(bulk::BLOCK));
     let folder = target.join("bench");
     fs::create_dir_all(&folder)?;
     let file = folder.join("serve.otlp.protobuf");
-    bulk::write(Encoding::Protobuf, blocks, &mut BufWriter::new(File::create(&file)?))?;
+    bulk::write(Encoding::Protobuf, blocks, bulk::PACE, &mut BufWriter::new(File::create(&file)?))?;
     writeln!(
         out,
         "{:>10}  {:<8} {:>9} {:>12} {:>7} {:>10} {:>9} {:>8} {:>8} {:>8}",
@@ -66,7 +64,7 @@ pub(super) fn runs(
     )?;
     let mut over = 0;
     for way in WAYS {
-        let cost = Run { args, target, folder: &folder, file: &file, blocks, way }.cost()?;
+        let cost = Run { args, target, folder: &folder, file: &file, blocks, way, is_asked: false }.cost()?;
         let spans = blocks * bulk::BLOCK;
         let per_million = cost.cpu.as_secs_f64() * 1e6 / spans as f64;
         let missed = per_million > way.limit;
@@ -85,7 +83,7 @@ pub(super) fn runs(
         out.flush()?;
     }
     let [way, _] = WAYS;
-    let open = Run { args, target, folder: &folder, file: &file, blocks, way }.open()?;
+    let open = Run { args, target, folder: &folder, file: &file, blocks, way, is_asked: false }.open()?;
     let spans = blocks * bulk::BLOCK;
     let bytes = open.grown as f64 / spans as f64;
     let missed = bytes > OPEN_BYTES || open.base > BASE;
@@ -104,6 +102,13 @@ pub(super) fn runs(
     Ok(over)
 }
 
+/// Builds the program that sends.
+pub(super) fn build_load(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root()).args(["build", "--release", "--locked", "-p", "hopseal-xtask"]);
+    exec::run(cargo.args(["--features", "load", "--bin", "load"]), out)
+}
+
 /// Bytes that a span may take while its trace is open, and those of a service that does nothing.
 const OPEN_BYTES: f64 = 120.0;
 const BASE: u64 = 128 << 20;
@@ -115,7 +120,7 @@ struct Open {
 }
 
 /// What one run cost.
-struct Cost {
+pub(super) struct Cost {
     cpu: Duration,
     peak: u64,
     /// Bytes of the store.
@@ -123,21 +128,32 @@ struct Cost {
     report: Report,
 }
 
-struct Run<'r> {
-    args: &'r Args,
-    target: &'r Path,
-    folder: &'r Path,
-    file: &'r Path,
-    blocks: u64,
-    way: Way,
+pub(super) struct Run<'r> {
+    pub(super) args: &'r Args,
+    pub(super) target: &'r Path,
+    pub(super) folder: &'r Path,
+    pub(super) file: &'r Path,
+    pub(super) blocks: u64,
+    pub(super) way: Way,
+    /// Whether it answers questions too.
+    pub(super) is_asked: bool,
+}
+
+/// Where a service listens.
+#[derive(Debug, Default)]
+pub(super) struct Ports {
+    spans: String,
+    pub(super) admin: String,
+    /// Empty if it is not asked.
+    pub(super) api: String,
 }
 
 impl Run<'_> {
     /// Sends all, and waits until it is judged.
     fn cost(&self) -> Result<Cost, TaskError> {
         self.served("1s", |process| {
-            let (report, admin) = self.load(process)?;
-            settled(&admin)?;
+            let (report, ports) = self.load(process)?;
+            settled(&ports.admin)?;
             Ok(report)
         })
     }
@@ -161,7 +177,7 @@ impl Run<'_> {
     }
 
     /// Starts a service whose traces settle after that time, and ends it after `work`.
-    fn served(
+    pub(super) fn served(
         &self,
         settle: &str,
         work: impl FnOnce(&mut Child) -> Result<Report, TaskError>,
@@ -194,9 +210,10 @@ impl Run<'_> {
     }
 
     fn config(&self, store: &Path, settle: &str) -> String {
+        let api = if self.is_asked { "127.0.0.1:0" } else { "null" };
         let closed = if self.way.port == "otlp_http" { "otlp_grpc" } else { "otlp_http" };
         format!(
-            "listen: {{{closed}: null, {}: 127.0.0.1:0, zipkin: null, api: null, admin: 127.0.0.1:0}}\n\
+            "listen: {{{closed}: null, {}: 127.0.0.1:0, zipkin: null, api: {api}, admin: 127.0.0.1:0}}\n\
              windows: {{settle: {settle}, max_age: 2h}}\n\
              store: {{folder: '{}', days: null, alarm_under: '1', refuse_under: '1'}}\n",
             self.way.port,
@@ -212,7 +229,7 @@ impl Run<'_> {
     }
 
     /// Sends everything. What was said of it, and where the service can be asked.
-    fn load(&self, process: &mut Child) -> Result<(Report, String), TaskError> {
+    pub(super) fn load(&self, process: &mut Child) -> Result<(Report, Ports), TaskError> {
         self.load_after(process, || Ok(()))
     }
 
@@ -221,24 +238,43 @@ impl Run<'_> {
         &self,
         process: &mut Child,
         ready: impl FnOnce() -> Result<(), TaskError>,
-    ) -> Result<(Report, String), TaskError> {
+    ) -> Result<(Report, Ports), TaskError> {
         let mut lines = BufReader::new(process.stderr.take().ok_or_else(silent)?);
-        let spans = listens(&mut lines, self.way.port)?;
-        let admin = listens(&mut lines, "admin")?;
+        let ports = self.ports(&mut lines)?;
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         ready()?;
         let other = usize::from(self.args.core == 0);
         let mut load = self.pinned(other, "load");
-        load.arg(self.file).args(["--protocol", self.way.name, "--to", &format!("http://{spans}")]);
+        load.arg(self.file).args(["--protocol", self.way.name, "--to", &format!("http://{}", ports.spans)]);
         let said = exec::read(load.args(["--batches", &self.blocks.to_string()]))?;
         let report =
             serde_json::from_str(&said).map_err(|source| TaskError::Output { command: "load", source })?;
-        Ok((report, admin))
+        Ok((report, ports))
+    }
+
+    /// Where the service says that it listens.
+    fn ports(&self, lines: &mut BufReader<ChildStderr>) -> Result<Ports, TaskError> {
+        let mut ports = Ports::default();
+        while ports.spans.is_empty() || ports.admin.is_empty() || (self.is_asked && ports.api.is_empty()) {
+            let mut line = String::new();
+            if lines.read_line(&mut line)? == 0 {
+                return Err(silent());
+            }
+            let Some((_, said)) = line.split_once("listening for ") else { continue };
+            let Some((name, address)) = said.split_once(" address=") else { continue };
+            let port = match name.trim() {
+                "admin" => &mut ports.admin,
+                "api" => &mut ports.api,
+                _ => &mut ports.spans,
+            };
+            address.trim().clone_into(port);
+        }
+        Ok(ports)
     }
 }
 
 /// Waits until every trace is judged.
-fn settled(admin: &str) -> Result<(), TaskError> {
+pub(super) fn settled(admin: &str) -> Result<(), TaskError> {
     sleep(SETTLED);
     for _ in 0..PATIENCE.0 {
         if open_traces(admin)? == Some(0) {
@@ -257,23 +293,8 @@ fn resident(process: u32) -> std::io::Result<u64> {
     number.map(|number| number << 10).ok_or_else(|| std::io::Error::other("no VmRSS"))
 }
 
-fn silent() -> TaskError {
+pub(super) fn silent() -> TaskError {
     std::io::Error::other("the service ended before it listened").into()
-}
-
-/// The address that the service says it listens at.
-fn listens(lines: &mut BufReader<ChildStderr>, port: &str) -> Result<String, TaskError> {
-    loop {
-        let mut line = String::new();
-        if lines.read_line(&mut line)? == 0 {
-            return Err(silent());
-        }
-        if line.contains(&format!("listening for {port}"))
-            && let Some((_, address)) = line.split_once("address=")
-        {
-            return Ok(address.trim().to_owned());
-        }
-    }
 }
 
 /// What the service says of its open traces.
