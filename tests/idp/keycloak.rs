@@ -361,7 +361,7 @@ async fn rotation(keycloak: &Keycloak, keys: &KeyStore, gate: &Gate, clock: &Han
 #[test]
 #[ignore = "needs Keycloak: `cargo xtask e2e`"]
 fn the_fleet_signs_in_at_the_shipped_realm() {
-    const HERE: &str = "http://localhost:8080";
+    const HERE: &str = "http://127.0.0.1:8080";
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
     let compose: Value = serde_saphyr::from_str(&read("docker-compose.yml")).unwrap();

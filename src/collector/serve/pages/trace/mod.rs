@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use self::steps::{Change, Step, steps};
 use super::ask::Asked;
-use super::finding::{Shown, card};
+use super::finding::{On, Shown, card};
 use super::frame::{Page, Wrong};
 use super::parts::{assurance, basis, caller, counted, duration, name, principal, severity, time};
 use super::{Answer, Pages};
@@ -92,7 +92,7 @@ pub(super) async fn page(State(pages): State<Pages>, Path(id): Path<String>) -> 
         section {
             h2 id="findings" { "Findings" }
             @if findings.is_empty() { p.empty { "Nothing was found in this trace." } }
-            @for shown in &findings { (card(shown, 3)) }
+            @for shown in &findings { (card(shown, On::Trace)) }
         }
     };
     let short = id.get(..8).unwrap_or(&id);
@@ -135,7 +135,7 @@ fn table(hops: &[HopRecord], steps: &[Step], findings: &[Shown], begin: u64) -> 
                     td { (principal(hop.principal.as_ref())) " " (change(step)) @if hop.uncovered { " " span.kind { "uncovered" } } }
                     td { (assurance(hop.assurance)) @if let Some(method) = &hop.method { " " span.muted { "by " (name(method)) } } }
                     td { @for shown in found {
-                        a.found href={ "#f-" (shown.body.id) } { (severity(&shown.body.severity)) " " (shown.body.rule) } " "
+                        a.found href={ "#f-" (shown.body.id) } { (severity(&shown.body.severity)) span.hidden { ": " } (shown.body.rule) } " "
                     } }
                     td { (basis(hop.basis)) }
                     td { (outcome(hop.outcome)) }
