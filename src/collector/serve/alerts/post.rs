@@ -141,10 +141,11 @@ impl Post {
         let response = request.header(REQUEST_ORIGIN, origin).send().map_err(not_sent)?;
         let allowed = response.headers().get(ALLOWED_ORIGIN);
         // A status says nothing: many answer this method without a thought.
-        match allowed.is_some_and(|allowed| allowed == "*" || allowed == origin) {
-            true => Ok(self.is_allowed.set(true)),
-            false => Err(Later { after: None, why: "it does not say that it wants to be told".to_owned() }),
+        if !allowed.is_some_and(|allowed| allowed == "*" || allowed == origin) {
+            return Err(Later { after: None, why: "it does not say that it wants to be told".to_owned() });
         }
+        self.is_allowed.set(true);
+        Ok(())
     }
 
     /// Sends a body; `id` stays the same however often it is sent.

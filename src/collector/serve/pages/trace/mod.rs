@@ -21,6 +21,9 @@ use crate::output::iso;
 use crate::serve::api::{Problem, asked, trace_id};
 use crate::serve::store::{HopRecord, Store, TraceRecord};
 
+/// Findings that are open to be read; the others are folded.
+const CARDS: usize = 20;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LookUp {
@@ -92,7 +95,14 @@ pub(super) async fn page(State(pages): State<Pages>, Path(id): Path<String>) -> 
         section {
             h2 id="findings" { "Findings" }
             @if findings.is_empty() { p.empty { "Nothing was found in this trace." } }
-            @for shown in &findings { (card(shown, On::Trace)) }
+            @let (first, others) = findings.split_at(findings.len().min(CARDS));
+            @for shown in first { (card(shown, On::Trace)) }
+            @if !others.is_empty() {
+                details {
+                    summary { (counted(others.len() as u64, "more finding")) }
+                    @for shown in others { (card(shown, On::Trace)) }
+                }
+            }
         }
     };
     let short = id.get(..8).unwrap_or(&id);
