@@ -53,13 +53,14 @@ const NEEDED: [(&str, &str, &str); 5] = [
 ];
 
 /// What containers are built and run with.
-const CONTAINERS: [(&str, &str, &str); 5] = {
+const CONTAINERS: [(&str, &str, &str); 6] = {
     const INSTALL: &str = "apt-get install podman runc netavark aardvark-dns iptables buildah debootstrap";
     [
         ("podman", "--version", INSTALL),
         ("runc", "--version", INSTALL),
         ("iptables", "--version", INSTALL),
         ("debootstrap", "--version", INSTALL),
+        ("docker-compose", "--version", "apt-get install docker-compose"),
         ("python3", "--version", "apt-get install python3-venv"),
     ]
 };
