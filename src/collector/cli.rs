@@ -188,12 +188,14 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
         Command::Top(args) => {
             return match top::run(&args, out) {
                 Ok(()) => Exit::Clean,
+                Err(error) if error.is_closed_pipe() => Exit::Clean,
                 Err(error) => failed(&error, error.exit(), err),
             };
         }
         Command::Trail(command) => {
             return match trail::run(&command, out) {
                 Ok(()) => Exit::Clean,
+                Err(error) if error.is_closed_pipe() => Exit::Clean,
                 Err(error) => failed(&error, error.exit(), err),
             };
         }
@@ -303,6 +305,23 @@ mod tests {
         ] {
             let found = checked(&path, more, &mut Broken(kind));
             assert_eq!(found, (exit, said.to_owned()), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_ends_an_answer_of_the_trail_and_a_full_disk_fails_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        drop(serve::store::SqliteStore::open(&data, Default::default()).expect("a trail"));
+        for (kind, expected, said) in [
+            (ErrorKind::BrokenPipe, Exit::Clean, ""),
+            (ErrorKind::StorageFull, Exit::Usage, "hopseal: cannot write the answer: no storage space\n"),
+        ] {
+            let words = ["hopseal", "trail", "find", "--format", "json", "--data"];
+            let words = words.into_iter().chain([data.to_str().expect("text")]);
+            let (cli, mut err) = (Cli::try_parse_from(words).expect("arguments"), Vec::new());
+            let exit = run(cli, false, &mut Broken(kind), &mut err);
+            assert_eq!((exit, String::from_utf8(err).expect("text")), (expected, said.to_owned()), "{kind}");
         }
     }
 

@@ -11,7 +11,10 @@ use crate::task::TaskError;
 
 const KEYCLOAK: &str = "26.5.5";
 const SPIRE: &str = "1.13.3";
+/// By the count of its module, and by that of its releases.
 const JAEGER: &str = "1.76.0";
+#[cfg(test)]
+const JAEGER_RELEASE: &str = "2.13.0";
 const COLLECTOR: &str = "0.159.0";
 /// The version of its stable modules.
 const COLLECTOR_STABLE: &str = "1.65.0";
@@ -86,7 +89,7 @@ pub(crate) fn spire(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
     of_module(&format!("spire-{SPIRE}"), &programs, SPIRE, out)
 }
 
-/// The folder of Jaeger, 2.13 by the count of its releases, built of its module; many minutes.
+/// The folder of Jaeger, built of its module; many minutes.
 pub(crate) fn jaeger(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
     let program = "github.com/jaegertracing/jaeger/cmd/jaeger".to_owned();
     of_module(&format!("jaeger-{JAEGER}"), &[program], JAEGER, out)
@@ -139,4 +142,22 @@ fn kept(name: &str, make: impl FnOnce(&Path) -> Result<PathBuf, TaskError>) -> R
 fn cache() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
     Some(set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?.join("hopseal/e2e"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What docker-compose.yml starts is of the versions that are tested.
+    #[test]
+    fn images_are_of_the_same_versions() {
+        let compose = include_str!("../../docker-compose.yml");
+        for (image, version) in [
+            ("otel/opentelemetry-collector", COLLECTOR),
+            ("jaegertracing/jaeger", JAEGER_RELEASE),
+            ("quay.io/keycloak/keycloak", KEYCLOAK),
+        ] {
+            assert!(compose.contains(&format!("image: {image}:{version}\n")), "{image}:{version}");
+        }
+    }
 }

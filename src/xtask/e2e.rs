@@ -13,7 +13,8 @@ use crate::{components, exec};
 /// Starts the fleet of `tests/examples/capture` (Python, Node, Java), traces it anew, and checks that the same is said
 /// of it as of the committed capture; lets Nimbus check our seals; sends spans by the exporters of Java; sends requests through a fleet of neighbours of all kinds, with
 /// an enemy on nine of its wires; validates tokens of Keycloak and SVIDs of SPIRE; sends spans through an OpenTelemetry Collector, and
-/// findings to Jaeger; and lints each feature by itself. Fetches what is needed; Jaeger alone takes half an hour the first time.
+/// findings to Jaeger; runs docker-compose.yml by podman; and lints each feature by itself. Fetches what is needed; Jaeger alone takes
+/// half an hour the first time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these parts.
@@ -37,6 +38,8 @@ enum Part {
     Collector,
     /// The same, and Jaeger beside the service, which shows its findings.
     Jaeger,
+    /// docker-compose.yml, with images that are built here.
+    Compose,
     /// Each feature of each crate by itself, without a warning.
     Features,
 }
@@ -50,6 +53,19 @@ const NEEDED: [(&str, &str, &str); 5] = [
     ("javac", "-version", "apt-get install default-jdk-headless"),
     ("mvn", "--version", "apt-get install maven"),
 ];
+
+/// What containers are built and run with.
+const CONTAINERS: [(&str, &str, &str); 6] = {
+    const INSTALL: &str = "apt-get install podman runc netavark aardvark-dns iptables buildah debootstrap";
+    [
+        ("podman", "--version", INSTALL),
+        ("runc", "--version", INSTALL),
+        ("iptables", "--version", INSTALL),
+        ("debootstrap", "--version", INSTALL),
+        ("docker-compose", "--version", "apt-get install docker-compose"),
+        ("python3", "--version", "apt-get install python3-venv"),
+    ]
+};
 
 /// The part of a report that does not change with ids and times.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -111,6 +127,9 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     }
     if wanted(Part::Jaeger) {
         jaeger(repository, out)?;
+    }
+    if wanted(Part::Compose) {
+        compose(repository, out)?;
     }
     if wanted(Part::Features) {
         features(repository, out)?;
@@ -207,6 +226,18 @@ fn jaeger(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError>
     cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
     cargo.env("HOPSEAL_OTELCOL", collector.join("otelcol")).env("HOPSEAL_JAEGER", jaeger.join("jaeger"));
     exec::run(cargo.args(["--test", "end_to_end", "--", "--ignored", "jaeger::"]), out)
+}
+
+/// Runs docker-compose.yml by podman, as root: what of it can be built here.
+fn compose(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    needed(&CONTAINERS)?;
+    needed(&components::NEEDED)?;
+    let (collector, jaeger) = (components::collector(out)?, components::jaeger(out)?);
+    let keycloak = components::keycloak(out)?;
+    let folder = Metadata::read(repository)?.target_directory.join("compose");
+    let mut run = Command::new(repository.root().join("tests/compose/run"));
+    run.arg(folder).arg(collector.join("otelcol")).arg(jaeger.join("jaeger")).arg(keycloak);
+    exec::run(&mut run, out)
 }
 
 /// Lints each crate with none of its features, and with each alone: what one needs of another must not show only where both are on.

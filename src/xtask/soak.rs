@@ -127,7 +127,7 @@ impl Soak<'_> {
         let admin = listens(&mut lines, "admin")?;
         std::thread::spawn(move || io::copy(&mut lines, &mut io::sink()));
         let first = self.folder.join("block");
-        bulk::write(Encoding::Protobuf, 1, &mut File::create(&first)?)?;
+        bulk::write(Encoding::Protobuf, 0..1, bulk::PACE, &mut File::create(&first)?)?;
         let length = fs::metadata(&first)?.len();
         let load = |rate: Option<f64>, batches: u64| {
             let mut load = pinned(usize::from(self.args.core == 0), &self.target.join("release/load"));
@@ -190,7 +190,9 @@ type Feeding = (Child, std::thread::JoinHandle<io::Result<()>>);
 fn feed(mut load: Child, before: u64, batches: u64) -> Feeding {
     let to = load.stdin.take();
     let feeding = std::thread::spawn(move || match to {
-        Some(to) => bulk::write_from(Encoding::Protobuf, before, batches, &mut BufWriter::new(to)),
+        Some(to) => {
+            bulk::write(Encoding::Protobuf, before..before + batches, bulk::PACE, &mut BufWriter::new(to))
+        }
         None => Ok(()),
     });
     (load, feeding)

@@ -1,13 +1,15 @@
 //! Keycloak, from its discovery document to the rotation of its keys.
 
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Parser as _;
 use hopseal::events::{FeedSettings, Receiver};
 use hopseal::http::{Http, HttpSettings, Reach};
 use hopseal::introspection::Introspector;
@@ -17,6 +19,8 @@ use hopseal::{
     Algorithm, Claims, Credential, Expected, IssuerBuilder, IssuerKind, Kind, Principal, Reason, Registry,
     Secret, Token, Validated, Validator,
 };
+use hopseal_collector::check::Exit;
+use hopseal_collector::cli::{self, Cli};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -348,4 +352,52 @@ async fn rotation(keycloak: &Keycloak, keys: &KeyStore, gate: &Gate, clock: &Han
     }
     assert_eq!(judge(gate, old, Credential::AccessToken).await, Err(Reason::UnknownKey));
     assert!(judge(gate, text(&new, "access_token"), Credential::AccessToken).await.is_ok());
+}
+
+/// Scenario: the realm that `docker-compose.yml` gives to Keycloak, and the fleet, started as it is there; its spans are sent on to
+/// somebody who counts them.
+/// Guarantees: its people sign in there, their tokens are taken and exchanged at each hop, every story finds what it promises, and the
+/// spans are sent on.
+#[test]
+#[ignore = "needs Keycloak: `cargo xtask e2e`"]
+fn the_fleet_signs_in_at_the_shipped_realm() {
+    const HERE: &str = "http://127.0.0.1:8080";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let compose: Value = serde_saphyr::from_str(&read("docker-compose.yml")).unwrap();
+    let services = &compose["services"];
+    // What stands there of Keycloak is what is started here.
+    let given = services["keycloak"]["volumes"][0].as_str().unwrap();
+    assert!(given.starts_with("./collector-config/compose/realm.json:/opt/keycloak/data/import/"), "{given}");
+    let realm = serde_json::from_str(&read("collector-config/compose/realm.json")).unwrap();
+    assert_eq!(services["fleet"]["network_mode"], "service:keycloak");
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (keycloak, sink, taken) = runtime.block_on(async {
+        let keycloak = Keycloak::start().await;
+        keycloak.admin("POST", "", Some(realm)).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sink = format!("http://{}", listener.local_addr().unwrap());
+        let taken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&taken);
+        let take = async move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        };
+        let router = axum::Router::new().route("/v1/traces", axum::routing::post(take));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (keycloak, sink, taken)
+    });
+    let command = services["fleet"]["command"].as_array().unwrap().iter().filter_map(Value::as_str);
+    let words: Vec<String> = command
+        .filter(|word| *word != "--keep")
+        .map(|word| word.replace(HERE, &keycloak.address).replace("http://collector:4318", &sink))
+        .collect();
+    assert!(words.contains(&keycloak.realm()) && words.contains(&sink), "{words:?}");
+    let cli = Cli::try_parse_from(std::iter::once("hopseal".to_owned()).chain(words)).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let exit = cli::run(cli, false, &mut out, &mut err);
+    let (out, err) = (String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
+    assert_eq!(exit, Exit::Clean, "{out}{err}");
+    assert!(out.contains("Every story found what it promises, and nothing else."), "{out}");
+    assert!(taken.load(Ordering::SeqCst) > 5, "{taken:?} requests were sent on");
 }

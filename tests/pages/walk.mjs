@@ -102,6 +102,23 @@ async function reachable(page, path) {
   return reached.size;
 }
 
+/** Whether a drawing of hops can be read: boxes apart, as few as can be looked at, and no text that is small or cut in the middle of a letter. */
+async function readable(page, path) {
+  const { boxes, over, small, cut } = await page.evaluate(() => {
+    const nodes = [...document.querySelectorAll("svg.hops a.node")];
+    const places = nodes.map((node) => node.querySelector("rect.box").getBoundingClientRect());
+    const over = places.filter((a, i) => places.slice(i + 1).some((b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom));
+    const texts = nodes.flatMap((node) => [...node.querySelectorAll("svg > text")]);
+    const small = texts.filter((text) => Number.parseFloat(getComputedStyle(text).fontSize) < 11);
+    const cut = texts.filter((text) => text.getBoundingClientRect().right > text.closest("svg").getBoundingClientRect().right + 1);
+    return { boxes: nodes.length, over: over.length, small: small.length, cut: cut.map((text) => text.textContent) };
+  });
+  if (boxes === 0 || boxes > 60) complain(path, `draws ${boxes} boxes`);
+  if (over > 0) complain(path, `${over} boxes lie over others`);
+  if (small > 0) complain(path, `${small} texts of the drawing are small`);
+  if (cut.length > 0) complain(path, `texts of the drawing are cut: ${cut.slice(0, 3).join(" | ")}`);
+}
+
 async function picture(page, path, scheme, size) {
   if (!folder) return;
   const number = visits.indexOf(path);
@@ -120,6 +137,7 @@ for (const colorScheme of ["light", "dark"]) {
     await page.goto(base + path);
     checks += await accessible(page, path, colorScheme);
     await picture(page, path, colorScheme, "desktop");
+    if (path.startsWith("/traces/")) await readable(page, path);
     if (colorScheme === "light") keys += await reachable(page, path);
     await phone.goto(base + path);
     const over = await phone.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);

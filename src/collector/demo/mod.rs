@@ -6,13 +6,14 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! error -> trust -> authority, fleet, people, trail -> story -> tell
+//! error, realm -> trust -> authority, fleet, people, trail -> story -> tell
 //! ```
 
 mod authority;
 mod error;
 mod fleet;
 mod people;
+mod realm;
 mod story;
 mod tell;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use self::authority::Authority;
 pub(crate) use self::error::DemoError;
 use self::fleet::{AGENT, Fleet};
 use self::people::{BROWSER, KIOSK, KIOSK_SECONDS, People};
+use self::realm::Realm;
 use self::story::{STORIES, Stage, Story};
 use self::tell::{Teller, broken};
 use self::trail::Trail;
@@ -61,6 +63,13 @@ pub(crate) struct DemoArgs {
     /// Stays running until Ctrl-C, as on a terminal.
     #[arg(long)]
     pub(crate) keep: bool,
+    /// A realm of a Keycloak on this machine where people sign in, as `collector-config/compose/realm.json` sets it up; default: an
+    /// authorization server of its own.
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// Where spans are sent on to, by OTLP over HTTP; default: nowhere.
+    #[arg(long, value_name = "URL")]
+    forward: Option<String>,
 }
 
 /// The folder, which goes with this if nobody asked for it.
@@ -104,18 +113,26 @@ impl Folder {
     }
 
     /// Writes what the collector is told: as little as it takes. Traces are judged soon, since nothing here is slow.
-    fn configuration(&self, trust: &Trust, issuer: &str) -> Result<PathBuf, DemoError> {
+    fn configuration(
+        &self,
+        trust: &Trust,
+        issuer: &str,
+        forward: Option<&str>,
+    ) -> Result<PathBuf, DemoError> {
         self.write("seals.jwks.json", trust.published())?;
         self.write("policy.yaml", format!("thresholds: {{skew: {SKEW}s}}\n").as_bytes())?;
         self.write("pseudonym.key", trust.pseudonym_key().as_bytes())?;
         // JSON's texts are YAML's too.
-        let data = serde_json::Value::from(self.data().to_string_lossy()).to_string();
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let data = quoted(&self.data().to_string_lossy());
+        let forward = forward.map_or("null".to_owned(), quoted);
         let text = format!(
             "listen: {{otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: 127.0.0.1:0, admin: null}}
 judging: {{policy: policy.yaml, keys: seals.jwks.json, trust_domain: {TRUST_DOMAIN}}}
 access: {{pseudonyms: {{keys: [{{id: {PSEUDONYM_KEY}, file: pseudonym.key}}], issuers: ['{issuer}']}}}}
 windows: {{settle: 500ms}}
 store: {{folder: {data}, refuse_under: 64M}}
+forward: {{endpoint: {forward}}}
 telemetry: {{log: error}}
 "
         );
@@ -134,8 +151,12 @@ pub(crate) fn run(args: &DemoArgs, colour: bool, out: &mut dyn Write) -> Result<
     let secret = random::<32>()?;
     let clients = [(BROWSER, 600, None), (KIOSK, KIOSK_SECONDS, None), (AGENT, 600, Some(secret.clone()))];
     let authority = Arc::new(Authority::new(address, clients)?);
-    let mut trust = Trust::new(authority.issuer())?;
-    let configuration = folder.configuration(&trust, authority.issuer())?;
+    let realm = match &args.issuer {
+        Some(issuer) => Realm::keycloak(issuer),
+        None => Realm::ours(authority.issuer(), secret),
+    };
+    let mut trust = Trust::new(&realm)?;
+    let configuration = folder.configuration(&trust, &realm.issuer, args.forward.as_deref())?;
     let collector = Background::start(&configuration).map_err(DemoError::Collector)?;
     let (Some(spans), Some(api)) = (collector.otlp_http(), collector.api()) else {
         return Err(DemoError::Collector(crate::serve::ServeError::Ended));
@@ -146,8 +167,8 @@ pub(crate) fn run(args: &DemoArgs, colour: bool, out: &mut dyn Write) -> Result<
         let _within = runtime.enter();
         fleet::serve(listener, authority.router())?;
     }
-    let fleet = Fleet::open(&runtime, &mut trust, spans, (authority.issuer(), &secret))?;
-    let people = People::new(authority.issuer())?;
+    let fleet = Fleet::open(&runtime, &mut trust, spans, &realm)?;
+    let people = People::new(realm)?;
     let cast = Cast {
         fleet: &fleet,
         people: &people,

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::error::DemoError;
+use super::realm::{Kind, Realm};
 use super::trust::random;
 
 /// The browser, which runs in people's hands.
@@ -19,13 +20,15 @@ pub(super) const BROWSER: &str = "browser";
 pub(super) const KIOSK: &str = "kiosk";
 pub(super) const KIOSK_SECONDS: u64 = 3;
 
+const WHAT: &str = "signing in";
+
 /// Where a browser comes back to after sign-in. Nobody answers there: the code is read off the address.
 const REDIRECT: &str = "http://127.0.0.1/signed-in";
 
 /// What people ask with.
 pub(super) struct People {
     client: Client,
-    issuer: String,
+    realm: Realm,
 }
 
 /// Somebody with a token.
@@ -35,16 +38,28 @@ pub(super) struct SignedIn {
 }
 
 impl People {
-    /// People who sign in at that authority.
-    pub(super) fn new(issuer: &str) -> Result<Self, DemoError> {
+    /// People who sign in there.
+    pub(super) fn new(realm: Realm) -> Result<Self, DemoError> {
         let client = Client::builder().no_proxy().redirect(Policy::none()).build();
-        Ok(Self { client: client.map_err(DemoError::set_up("a client"))?, issuer: issuer.to_owned() })
+        Ok(Self { client: client.map_err(DemoError::set_up("a client"))?, realm })
     }
 
-    /// Signs a person in through a client (RFC 6749 section 4.1, RFC 7636).
+    /// Signs a person in through a client.
     pub(super) async fn sign_in(&self, client: &str, person: &str) -> Result<SignedIn, DemoError> {
-        const WHAT: &str = "signing in";
-        let (verifier, issuer) = (random::<32>()?, &self.issuer);
+        match self.realm.kind {
+            Kind::Ours => self.by_code(client, person).await,
+            // There, passwords are names.
+            Kind::Keycloak => {
+                let who = [("username", person), ("password", person)];
+                let asked = [("grant_type", "password"), ("client_id", client)].into_iter().chain(who);
+                self.token(&asked.collect::<Vec<_>>()).await
+            }
+        }
+    }
+
+    /// As browsers do it (RFC 6749 section 4.1, RFC 7636).
+    async fn by_code(&self, client: &str, person: &str) -> Result<SignedIn, DemoError> {
+        let (verifier, issuer) = (random::<32>()?, &self.realm.issuer);
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
         let asked = [
             ("response_type", "code"),
@@ -67,7 +82,11 @@ impl People {
             ("code", code),
             ("code_verifier", &verifier),
         ];
-        let request = self.client.post(format!("{issuer}/token")).body(form(&asked));
+        self.token(&asked).await
+    }
+
+    async fn token(&self, asked: &[(&str, &str)]) -> Result<SignedIn, DemoError> {
+        let request = self.client.post(&self.realm.tokens).body(form(asked));
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let answer = request.send().await.map_err(DemoError::call(WHAT))?;
         if !answer.status().is_success() {

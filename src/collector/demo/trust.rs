@@ -12,6 +12,7 @@ use hopseal::{Algorithm, Claims, IssuerBuilder, IssuerKind, Registry, Validator}
 use hopseal_identity::pseudonym::{PseudonymKey, Pseudonyms};
 
 use super::error::DemoError;
+use super::realm::{Kind, Realm};
 
 /// What the services of the fleet have in common.
 pub(super) const TRUST_DOMAIN: &str = "shop.example";
@@ -55,12 +56,17 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    /// New keys, and trust in the authority at that address.
-    pub(super) fn new(issuer: &str) -> Result<Self, DemoError> {
-        let staff = IssuerBuilder::new(IssuerKind::OAuth2, STAFF, issuer)
+    /// New keys, and trust in that realm.
+    pub(super) fn new(realm: &Realm) -> Result<Self, DemoError> {
+        let issuer = realm.issuer.as_str();
+        let (kind, algorithm) = match realm.kind {
+            Kind::Ours => (IssuerKind::OAuth2, Algorithm::EdDsa),
+            Kind::Keycloak => (IssuerKind::Oidc, Algorithm::Rs256),
+        };
+        let staff = IssuerBuilder::new(kind, STAFF, issuer)
             .loopback_http()
             .audiences([AUDIENCE])
-            .algorithms([Algorithm::EdDsa])
+            .algorithms([algorithm])
             .skew(SKEW)
             .claims(issuer_claims());
         let seals = IssuerBuilder::new(IssuerKind::Seal, "seals", TRUST_DOMAIN).jwks(r#"{"keys":[]}"#);

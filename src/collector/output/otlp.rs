@@ -56,6 +56,9 @@ pub(crate) struct CallsShape {
 #[derive(Debug, Serialize)]
 pub(crate) struct SummariesShape {
     pub(crate) summaries: Vec<SummaryShape>,
+    /// None where there are no more.
+    #[serde(rename = "nextPageToken", skip_serializing_if = "Option::is_none")]
+    pub(crate) next_page_token: Option<String>,
 }
 
 /// A trace in few words.

@@ -63,7 +63,10 @@ pub(super) struct Asking {
 impl Asking {
     pub(super) fn new(url: &str, token: Option<&Path>) -> Result<Self, AskError> {
         let parsed = reqwest::Url::parse(url).map_err(|_| AskError::Address)?;
-        if !matches!(parsed.scheme(), "http" | "https") || parsed.query().is_some() {
+        // What stands there is shown.
+        let names_user = !parsed.username().is_empty() || parsed.password().is_some();
+        let is_more = parsed.query().is_some() || parsed.fragment().is_some();
+        if !matches!(parsed.scheme(), "http" | "https") || names_user || is_more {
             return Err(AskError::Address);
         }
         if token.is_some() && parsed.scheme() == "http" && !parsed.host_str().is_some_and(is_here) {
@@ -103,7 +106,8 @@ impl Asking {
 fn read(path: &Path) -> Result<HeaderValue, AskError> {
     let wrong = |source| AskError::Token { path: path.to_owned(), source };
     let text = Zeroizing::new(std::fs::read_to_string(path).map_err(|source| wrong(Some(source)))?);
-    let value = Zeroizing::new(format!("Bearer {}", text.trim()));
+    let token = Some(text.trim()).filter(|token| !token.is_empty()).ok_or_else(|| wrong(None))?;
+    let value = Zeroizing::new(format!("Bearer {token}"));
     let mut value = HeaderValue::try_from(&*value).map_err(|_| wrong(None))?;
     value.set_sensitive(true);
     Ok(value)
@@ -116,7 +120,8 @@ mod tests {
     #[test]
     fn where_a_token_is_shown() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (token, broken) = (folder.path().join("token"), folder.path().join("broken"));
+        let [token, broken, empty] = ["token", "broken", "empty"].map(|name| folder.path().join(name));
+        std::fs::write(&empty, " \n").expect("written");
         std::fs::write(&token, "t0ken\n").expect("written");
         std::fs::write(&broken, "two\nlines").expect("written");
         let ask =
@@ -129,7 +134,10 @@ mod tests {
             ("127.0.0.1:8317", None, "no address"),
             ("ftp://127.0.0.1", None, "no address"),
             ("http://127.0.0.1/?token=x", None, "no address"),
+            ("http://alice:secret@127.0.0.1", None, "no address"),
+            ("http://127.0.0.1/#x", None, "no address"),
             ("https://hopseal.internal", Some(&broken), "cannot read a token"),
+            ("https://hopseal.internal", Some(&empty), "cannot read a token"),
             ("https://hopseal.internal", Some(&folder.path().join("none")), "cannot read a token"),
         ] {
             let error = ask(url, token).expect(said);

@@ -10,12 +10,14 @@ mod view;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use clap::Args;
 use hopseal_correlate::policy::nanos;
+use ratatui::DefaultTerminal;
 use ratatui::buffer::Buffer;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget as _;
 
@@ -25,6 +27,8 @@ use self::view::View;
 use crate::check::Exit;
 use crate::serve::clock::{Clock as _, SystemClock};
 
+/// How often it is looked whether there is an answer.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Columns of what is written where there is no terminal.
 const COLUMNS: u16 = 120;
 
@@ -76,12 +80,19 @@ pub(crate) enum TopError {
 }
 
 impl TopError {
-    /// The exit status: an address or token that cannot be used is 2, a service that does not answer is 3.
+    /// The exit status: an address or token that cannot be used, or what cannot be shown, is 2, a service that does not answer is 3.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
-            Self::Ask(AskError::Address | AskError::Token { .. } | AskError::Plain) => Exit::Usage,
-            Self::Ask(_) | Self::Show(_) => Exit::Unreadable,
+            Self::Ask(AskError::Address | AskError::Token { .. } | AskError::Plain) | Self::Show(_) => {
+                Exit::Usage
+            }
+            Self::Ask(_) => Exit::Unreadable,
         }
+    }
+
+    /// Whether whoever reads it has closed the pipe: they have what they wanted.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Show(source) if source.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
@@ -91,47 +102,64 @@ impl TopError {
 /// [`TopError`].
 pub(crate) fn run(args: &TopArgs, out: &mut dyn Write) -> Result<(), TopError> {
     let asking = Asking::new(&args.url, args.token.as_deref())?;
-    let ask = || asking.ask(SystemClock.now(), args.period);
     if args.once || !args.terminal {
-        let seen = ask()?;
+        let seen = asking.ask(SystemClock.now(), args.period)?;
         return write(&View::new(&args.url, args.period, &seen), out).map_err(TopError::Show);
     }
-    let mut terminal = ratatui::try_init().map_err(TopError::Show)?;
-    let mut show = || {
-        let mut seen = Seen::default();
-        loop {
-            let wrong = match ask() {
-                Ok(now) => {
-                    seen = now;
-                    None
-                }
-                Err(error) => Some(error.to_string()),
-            };
-            let view = View::new(&args.url, args.period, &seen).or_wrong(wrong.as_deref());
-            terminal.draw(|frame| frame.render_widget(&view, frame.area()))?;
-            if is_over(args.every)? {
-                return Ok(());
-            }
+    let (tell, told) = sync_channel(0);
+    let (period, every) = (args.period, args.every);
+    // It ends once nobody hears it, or with the process: no key waits for an answer.
+    let ask = move || {
+        while tell.send(asking.ask(SystemClock.now(), period)).is_ok() {
+            std::thread::sleep(every);
         }
     };
-    let shown = show().map_err(TopError::Show);
+    std::thread::Builder::new().name("ask".to_owned()).spawn(ask).map_err(TopError::Show)?;
+    let mut terminal = ratatui::try_init().map_err(TopError::Show)?;
+    let shown = show(&mut terminal, args, &told).map_err(TopError::Show);
     let restored = ratatui::try_restore().map_err(TopError::Show);
     shown.and(restored)
 }
 
-/// Waits until it is time to ask again. Whether somebody wants it to end.
-fn is_over(wait: Duration) -> io::Result<bool> {
-    if !event::poll(wait)? {
-        return Ok(false);
+/// Shows what is told, until somebody wants it to end.
+fn show(
+    terminal: &mut DefaultTerminal,
+    args: &TopArgs,
+    told: &Receiver<Result<Seen, AskError>>,
+) -> io::Result<()> {
+    let (mut seen, mut wrong) = (Seen::default(), None);
+    let mut is_new = true;
+    loop {
+        match told.try_recv() {
+            Ok(Ok(now)) => (seen, wrong, is_new) = (now, None, true),
+            Ok(Err(error)) => (wrong, is_new) = (Some(error.to_string()), true),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => return Err(io::Error::other("nobody asks any more")),
+        }
+        if std::mem::take(&mut is_new) {
+            let view = View::new(&args.url, args.period, &seen).or_wrong(wrong.as_deref());
+            terminal.draw(|frame| frame.render_widget(&view, frame.area()))?;
+        }
+        if !event::poll(LOOK_EVERY)? {
+            continue;
+        }
+        match event::read()? {
+            Event::Key(key) if is_end(key) => return Ok(()),
+            // Drawn anew, at its size.
+            Event::Resize(..) => is_new = true,
+            _ => {}
+        }
     }
-    // Any other key, or another size, shows it anew at once.
-    let Event::Key(key) = event::read()? else { return Ok(false) };
+}
+
+/// Whether that key ends it.
+fn is_end(key: KeyEvent) -> bool {
     let ends = match key.code {
         KeyCode::Char('q') | KeyCode::Esc => true,
         KeyCode::Char('c') => key.modifiers.contains(KeyModifiers::CONTROL),
         _ => false,
     };
-    Ok(ends && key.kind != KeyEventKind::Release)
+    ends && key.kind != KeyEventKind::Release
 }
 
 /// The same as lines.
@@ -219,6 +247,22 @@ mod tests {
         let mut out = Vec::new();
         write(&View::new("http://127.0.0.1:8317", MINUTES, &Seen::default()), &mut out).expect("written");
         insta::assert_snapshot!("nothing", String::from_utf8(out).expect("text"));
+    }
+
+    #[test]
+    fn keys_that_end_it() {
+        for (code, modifiers, ends) in [
+            (KeyCode::Char('q'), KeyModifiers::NONE, true),
+            (KeyCode::Esc, KeyModifiers::NONE, true),
+            (KeyCode::Char('c'), KeyModifiers::CONTROL, true),
+            (KeyCode::Char('c'), KeyModifiers::NONE, false),
+            (KeyCode::Char('x'), KeyModifiers::NONE, false),
+            (KeyCode::Enter, KeyModifiers::NONE, false),
+        ] {
+            assert_eq!(is_end(KeyEvent::new(code, modifiers)), ends, "{code:?}");
+            let released = KeyEvent::new_with_kind(code, modifiers, KeyEventKind::Release);
+            assert!(!is_end(released), "{code:?}");
+        }
     }
 
     #[test]

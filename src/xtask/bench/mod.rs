@@ -2,6 +2,7 @@
 
 pub(crate) mod bulk;
 mod measure;
+mod pages;
 pub(crate) mod serve;
 
 use std::fs::{self, File};
@@ -15,7 +16,7 @@ use crate::task::{Repository, TaskError};
 use bulk::Encoding;
 use measure::Cost;
 
-/// Measures what `hopseal check` and `hopseal serve` cost, and runs the benchmarks of the crates, a flood of tokens, and other
+/// Measures what `hopseal check` and `hopseal serve` cost, how long the pages of a full store take to answer, and runs the benchmarks of the crates, a flood of tokens, and other
 /// libraries that validate tokens beside ours.
 ///
 /// Whole runs are of made files (traces of 20 spans, 12 attributes and some 550 bytes a span as protobuf), pinned to one
@@ -34,6 +35,9 @@ pub(crate) struct Args {
     /// Only whole runs, not the benchmarks of the crates.
     #[arg(long)]
     whole: bool,
+    /// Only how long pages take to answer, over a store of a million hops.
+    #[arg(long, conflicts_with = "whole")]
+    pages: bool,
     /// Leaves the files in `bench` of the target folder.
     #[arg(long)]
     keep: bool,
@@ -58,7 +62,7 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     if let Some(hops) = args.trail {
         return trail(hops, repository, &metadata.target_directory, out);
     }
-    if !args.whole {
+    if !args.whole && !args.pages {
         for (package, bench) in metadata.benches() {
             let mut cargo = exec::cargo();
             cargo.current_dir(repository.root());
@@ -71,8 +75,14 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     let mut cargo = exec::cargo();
     cargo.current_dir(repository.root()).args(["build", "--release", "--locked", "-p", "hopseal-collector"]);
     exec::run(&mut cargo, out)?;
-    let over = whole_runs(args, &metadata.target_directory, out)?;
-    let over = over + serve::runs(args, repository, &metadata.target_directory, out)?;
+    let mut over = 0;
+    if !args.pages {
+        over += whole_runs(args, &metadata.target_directory, out)?;
+        over += serve::runs(args, repository, &metadata.target_directory, out)?;
+    }
+    if !args.whole {
+        over += pages::runs(args, repository, &metadata.target_directory, out)?;
+    }
     if over == 0 { Ok(()) } else { Err(TaskError::OverLimit(over)) }
 }
 
@@ -123,7 +133,7 @@ fn whole_runs(args: &Args, target: &Path, out: &mut dyn Write) -> Result<usize, 
                 Encoding::Json => "json",
             };
             let file = folder.join(format!("{spans}.otlp.{name}"));
-            bulk::write(encoding, blocks, &mut BufWriter::new(File::create(&file)?))?;
+            bulk::write(encoding, 0..blocks, bulk::PACE, &mut BufWriter::new(File::create(&file)?))?;
             let mut check = Command::new("taskset");
             check.arg("--cpu-list").arg(args.core.to_string()).arg(target.join("release/hopseal"));
             check.args(["check", "--hops", "none", "--fail-on", "never", "--strict"]).arg(&file);

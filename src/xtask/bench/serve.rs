@@ -18,21 +18,21 @@ use crate::task::{Repository, TaskError};
 
 /// How spans come.
 #[derive(Debug, Clone, Copy)]
-struct Way {
+pub(super) struct Way {
     name: &'static str,
     port: &'static str,
     /// Seconds of CPU that a million spans may cost, segments closed.
     limit: f64,
 }
 
-const WAYS: [Way; 2] = [
+pub(super) const WAYS: [Way; 2] = [
     Way { name: "http", port: "otlp_http", limit: 2.0 },
     Way { name: "grpc", port: "otlp_grpc", limit: 2.4 },
 ];
 
 /// What the program that sends says.
 #[derive(Debug, Deserialize)]
-struct Report {
+pub(super) struct Report {
     refused: usize,
     seconds: f64,
     p50: f64,
@@ -51,14 +51,12 @@ pub(super) fn runs(
     target: &Path,
     out: &mut dyn Write,
 ) -> Result<usize, TaskError> {
-    let mut cargo = exec::cargo();
-    cargo.current_dir(repository.root()).args(["build", "--release", "--locked", "-p", "hopseal-xtask"]);
-    exec::run(cargo.args(["--features", "load", "--bin", "load"]), out)?;
+    build_load(repository, out)?;
     let blocks = args.spans.iter().max().map_or(0, |spans| spans.div_ceil(bulk::BLOCK));
     let folder = target.join("bench");
     fs::create_dir_all(&folder)?;
     let file = folder.join("serve.otlp.protobuf");
-    bulk::write(Encoding::Protobuf, blocks, &mut BufWriter::new(File::create(&file)?))?;
+    bulk::write(Encoding::Protobuf, 0..blocks, bulk::PACE, &mut BufWriter::new(File::create(&file)?))?;
     writeln!(
         out,
         "{:>10}  {:<10} {:>9} {:>12} {:>7} {:>10} {:>9} {:>8} {:>8} {:>8}",
@@ -66,7 +64,8 @@ pub(super) fn runs(
     )?;
     let mut over = 0;
     for way in WAYS {
-        let run = Run { args, target, folder: &folder, file: &file, blocks, way, rate: None };
+        let run =
+            Run { args, target, folder: &folder, file: &file, blocks, way, rate: None, is_asked: false };
         let cost = run.cost()?;
         let spans = blocks * bulk::BLOCK;
         let per_million = cost.cpu.as_secs_f64() * 1e6 / spans as f64;
@@ -100,8 +99,10 @@ pub(super) fn runs(
     let [way, _] = WAYS;
     // Half of them and all: what does not grow with them is the base.
     let (half, half_file) = (blocks.div_ceil(2), folder.join("serve-half.otlp.protobuf"));
-    bulk::write(Encoding::Protobuf, half, &mut BufWriter::new(File::create(&half_file)?))?;
-    let taken = |blocks, file| Run { args, target, folder: &folder, file, blocks, way, rate: None }.open();
+    bulk::write(Encoding::Protobuf, 0..half, bulk::PACE, &mut BufWriter::new(File::create(&half_file)?))?;
+    let taken = |blocks, file| {
+        Run { args, target, folder: &folder, file, blocks, way, rate: None, is_asked: false }.open()
+    };
     let (less, more) = (taken(half, &half_file)? as f64, taken(blocks, &file)? as f64);
     let spans = blocks * bulk::BLOCK;
     let bytes = (more - less) / ((blocks - half).max(1) * bulk::BLOCK) as f64;
@@ -126,13 +127,20 @@ pub(super) fn runs(
 /// Milliseconds by which 99 of 100 deliveries are to be answered, at half of what is taken at most.
 const HALF_LOAD_P99: f64 = 25.0;
 
+/// Builds the program that sends.
+pub(super) fn build_load(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root()).args(["build", "--release", "--locked", "-p", "hopseal-xtask"]);
+    exec::run(cargo.args(["--features", "load", "--bin", "load"]), out)
+}
+
 /// Bytes that a span may take while its trace is open, and those that the service takes besides.
 const OPEN_BYTES: f64 = 120.0;
 const BASE: f64 = 128.0 * MIB;
 const MIB: f64 = 1_048_576.0;
 
 /// What one run cost.
-struct Cost {
+pub(super) struct Cost {
     cpu: Duration,
     peak: u64,
     /// Bytes of the store.
@@ -141,23 +149,34 @@ struct Cost {
 }
 
 #[derive(Clone, Copy)]
-struct Run<'r> {
-    args: &'r Args,
-    target: &'r Path,
-    folder: &'r Path,
-    file: &'r Path,
-    blocks: u64,
-    way: Way,
+pub(super) struct Run<'r> {
+    pub(super) args: &'r Args,
+    pub(super) target: &'r Path,
+    pub(super) folder: &'r Path,
+    pub(super) file: &'r Path,
+    pub(super) blocks: u64,
+    pub(super) way: Way,
     /// Deliveries a second; as many as are taken, unless it is said.
-    rate: Option<f64>,
+    pub(super) rate: Option<f64>,
+    /// Whether it answers questions too.
+    pub(super) is_asked: bool,
+}
+
+/// Where a service listens.
+#[derive(Debug, Default)]
+pub(super) struct Ports {
+    spans: String,
+    pub(super) admin: String,
+    /// Empty if it is not asked.
+    pub(super) api: String,
 }
 
 impl Run<'_> {
     /// Sends all, and waits until it is judged.
     fn cost(&self) -> Result<Cost, TaskError> {
         self.served("1s", |process| {
-            let (report, admin) = self.load(process)?;
-            settled(&admin)?;
+            let (report, ports) = self.load(process)?;
+            settled(&ports.admin)?;
             Ok(report)
         })
     }
@@ -177,7 +196,7 @@ impl Run<'_> {
     }
 
     /// Starts a service whose traces settle after that time, and ends it after `work`.
-    fn served(
+    pub(super) fn served(
         &self,
         settle: &str,
         work: impl FnOnce(&mut Child) -> Result<Report, TaskError>,
@@ -210,9 +229,10 @@ impl Run<'_> {
     }
 
     fn config(&self, store: &Path, settle: &str) -> String {
+        let api = if self.is_asked { "127.0.0.1:0" } else { "null" };
         let closed = if self.way.port == "otlp_http" { "otlp_grpc" } else { "otlp_http" };
         format!(
-            "listen: {{{closed}: null, {}: 127.0.0.1:0, zipkin: null, api: null, admin: 127.0.0.1:0}}\n\
+            "listen: {{{closed}: null, {}: 127.0.0.1:0, zipkin: null, api: {api}, admin: 127.0.0.1:0}}\n\
              windows: {{settle: {settle}, max_age: 2h}}\n\
              store: {{folder: '{}', days: null, alarm_under: '1', refuse_under: '1'}}\n",
             self.way.port,
@@ -228,25 +248,44 @@ impl Run<'_> {
     }
 
     /// Sends everything. What was said of it, and where the service can be asked.
-    fn load(&self, process: &mut Child) -> Result<(Report, String), TaskError> {
+    pub(super) fn load(&self, process: &mut Child) -> Result<(Report, Ports), TaskError> {
         let mut lines = BufReader::new(process.stderr.take().ok_or_else(silent)?);
-        let spans = listens(&mut lines, self.way.port)?;
-        let admin = listens(&mut lines, "admin")?;
+        let ports = self.ports(&mut lines)?;
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         let other = usize::from(self.args.core == 0);
         let mut load = self.pinned(other, "load");
-        load.arg(self.file).args(["--protocol", self.way.name, "--to", &format!("http://{spans}")]);
+        load.arg(self.file).args(["--protocol", self.way.name, "--to", &format!("http://{}", ports.spans)]);
         load.args(["--batches", &self.blocks.to_string()]);
         load.args(self.rate.map(|rate| format!("--rate={rate}")));
         let said = exec::read(&mut load)?;
         let report =
             serde_json::from_str(&said).map_err(|source| TaskError::Output { command: "load", source })?;
-        Ok((report, admin))
+        Ok((report, ports))
+    }
+
+    /// Where the service says that it listens.
+    fn ports(&self, lines: &mut BufReader<ChildStderr>) -> Result<Ports, TaskError> {
+        let mut ports = Ports::default();
+        while ports.spans.is_empty() || ports.admin.is_empty() || (self.is_asked && ports.api.is_empty()) {
+            let mut line = String::new();
+            if lines.read_line(&mut line)? == 0 {
+                return Err(silent());
+            }
+            let Some((_, said)) = line.split_once("listening for ") else { continue };
+            let Some((name, address)) = said.split_once(" address=") else { continue };
+            let port = match name.trim() {
+                "admin" => &mut ports.admin,
+                "api" => &mut ports.api,
+                _ => &mut ports.spans,
+            };
+            address.trim().clone_into(port);
+        }
+        Ok(ports)
     }
 }
 
 /// Waits until every trace is judged.
-fn settled(admin: &str) -> Result<(), TaskError> {
+pub(super) fn settled(admin: &str) -> Result<(), TaskError> {
     sleep(SETTLED);
     for _ in 0..PATIENCE.0 {
         if open_traces(admin)? == Some(0) {

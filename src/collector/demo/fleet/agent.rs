@@ -24,6 +24,7 @@ use tokio::sync::OnceCell;
 use super::parts::Parts;
 use super::{plain, text};
 use crate::demo::error::DemoError;
+use crate::demo::realm::{Kind, Realm};
 
 /// What it is called at the authority.
 pub(in crate::demo) const ID: &str = "concierge";
@@ -37,19 +38,23 @@ struct Agent {
     payments: SocketAddr,
 }
 
-/// The service, with those that its tools call, and the authority, where it shows who it is by a secret.
+/// The service, with those that its tools call, and the realm where it exchanges tokens.
 pub(super) fn app(
     parts: &Parts,
     orders: SocketAddr,
     payments: SocketAddr,
-    (issuer, secret): (&str, &str),
+    realm: &Realm,
 ) -> Result<Router, DemoError> {
     let http = Http::new(&HttpSettings::default()).map_err(DemoError::set_up("a client for tokens"))?;
-    let itself = Client::with_secret(ID, Secret::new(secret));
-    let server = TokenEndpoint::new("staff", &format!("{issuer}/token"), Reach::Loopback, itself, http)
+    let itself = Client::with_secret(ID, Secret::new(&realm.secret));
+    let server = TokenEndpoint::new("staff", &realm.tokens, Reach::Loopback, itself, http)
         .map_err(DemoError::set_up("the token endpoint"))?;
     let itself = Credentials::of_client(server.clone(), Want::default());
-    let exchanged = Exchanged::new(server, Want::default()).acting(itself);
+    let mut exchanged = Exchanged::new(server, Want::default());
+    // Keycloak says in no token who acts for somebody.
+    if realm.kind == Kind::Ours {
+        exchanged = exchanged.acting(itself);
+    }
     let agent = Agent {
         client: parts.client([Rule::to(format!("http://{orders}")).token(exchanged)])?,
         kept: OnceCell::new(),

@@ -24,6 +24,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use super::error::DemoError;
+use super::realm::Realm;
 use super::trust::Trust;
 pub(super) use agent::ID as AGENT;
 use parts::Parts;
@@ -39,12 +40,12 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// Opens it. `authority`: where it is, and the agent's secret there. To be called outside of the runtime.
+    /// Opens it. To be called outside of the runtime.
     pub(super) fn open(
         runtime: &Runtime,
         trust: &mut Trust,
         collector: SocketAddr,
-        authority: (&str, &str),
+        realm: &Realm,
     ) -> Result<Self, DemoError> {
         let ((at_gateway, gateway), (at_orders, orders)) = (listen()?, listen()?);
         let ((at_payments, payments), (at_agent, agent)) = (listen()?, listen()?);
@@ -58,7 +59,7 @@ impl Fleet {
         serve(at_gateway, gateway::app(of_gateway, orders, agent)?)?;
         serve(at_orders, orders::app(of_orders, payments, queue)?)?;
         serve(at_payments, payments::app(of_payments)?)?;
-        serve(at_agent, agent::app(of_agent, orders, payments, authority)?)?;
+        serve(at_agent, agent::app(of_agent, orders, payments, realm)?)?;
         runtime.spawn(mailer::run(of_mailer, messages, done)?);
         let providers = all.iter().map(Parts::provider).collect();
         Ok(Self { gateway, payments, mails, providers })

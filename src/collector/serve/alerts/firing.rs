@@ -39,11 +39,13 @@ pub(super) struct Firing {
     firing: Option<BTreeMap<Alike, u64>>,
     /// When they are told of again.
     again: u64,
+    /// Changes that were missed when the store was asked last.
+    missed: u64,
 }
 
 impl Firing {
     pub(super) const fn new(receiver: ReceiverSettings, resend: Duration, pages: Option<String>) -> Self {
-        Self { receiver, resend, pages, firing: None, again: 0 }
+        Self { receiver, resend, pages, firing: None, again: 0, missed: 0 }
     }
 
     /// Tells what changed, and from time to time all that stands.
@@ -55,10 +57,42 @@ impl Firing {
         post: &Post,
         did: &mut Did,
     ) -> Result<(), NotYet> {
-        let mut firing = match self.firing.take().filter(|_| new.missed == 0) {
+        // What is tried again need not be asked for again, unless more was missed meanwhile.
+        let mut firing = match self.firing.take().filter(|_| new.missed <= self.missed) {
             Some(firing) => firing,
             None => self.standing(store)?,
         };
+        self.missed = new.missed;
+        let is_due = now >= self.again;
+        let bodies = self.alerts(&mut firing, new, store, now, is_due);
+        // Whatever happens below, they are told of again.
+        self.firing = Some(firing);
+        for some in bodies?.chunks(AT_ONCE) {
+            let Some(body) = alert::bytes(&some) else { continue };
+            match post.send("", MEDIA_TYPE, body).map_err(NotYet::Later)? {
+                Taken::Yes => did.sent += some.len() as u64,
+                Taken::Never(status) => {
+                    let (receiver, status) = (&self.receiver.name, status.as_u16());
+                    tracing::warn!(receiver, status, "refuses alerts");
+                    did.refused += some.len() as u64;
+                }
+            }
+        }
+        if is_due {
+            self.again = now.saturating_add(nanos(self.resend));
+        }
+        Ok(())
+    }
+
+    /// Alerts of what changed, and of all that stands if they are due.
+    fn alerts(
+        &self,
+        firing: &mut BTreeMap<Alike, u64>,
+        new: &Changes,
+        store: &dyn Store,
+        now: u64,
+        is_due: bool,
+    ) -> Result<Vec<AlertShape>, StoreError> {
         let mut about: BTreeSet<Alike> = BTreeSet::new();
         let mut ended: BTreeMap<Alike, (&FindingRecord, u64)> = BTreeMap::new();
         for change in new.changes.iter().filter(|change| self.receiver.wants(&change.finding)) {
@@ -66,7 +100,6 @@ impl Firing {
             about.insert(alike);
             ended.insert(alike, (&change.finding, change.at));
         }
-        let is_due = now >= self.again;
         if is_due {
             about.extend(firing.keys());
         }
@@ -95,23 +128,7 @@ impl Firing {
                 bodies.push(AlertShape::new(&finding, since.min(until), until, self.pages.as_deref()));
             }
         }
-        // Whatever happens below, they are told of again.
-        self.firing = Some(firing);
-        for some in bodies.chunks(AT_ONCE) {
-            let Some(body) = alert::bytes(&some) else { continue };
-            match post.send("", MEDIA_TYPE, body).map_err(NotYet::Later)? {
-                Taken::Yes => did.sent += some.len() as u64,
-                Taken::Never(status) => {
-                    let (receiver, status) = (&self.receiver.name, status.as_u16());
-                    tracing::warn!(receiver, status, "refuses alerts");
-                    did.refused += some.len() as u64;
-                }
-            }
-        }
-        if is_due {
-            self.again = now.saturating_add(nanos(self.resend));
-        }
-        Ok(())
+        Ok(bodies)
     }
 
     /// What stands as of the store: of more than [`FIRING`], those with the newest findings.

@@ -1,5 +1,6 @@
 //! One request to somebody who is told, and what its answer means.
 
+use std::cell::Cell;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Method};
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, Response};
 use reqwest::redirect::Policy;
@@ -28,9 +29,14 @@ const FILE: u64 = 4096;
 /// Bytes of an answer that are read, so that the connection can be used again. Nobody looks at them.
 const ANSWER: u64 = 16 * 1024;
 
+const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-origin");
+const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
+
 /// Sends to one receiver.
 pub(super) struct Post {
     receiver: ReceiverSettings,
+    /// Whether it said that it wants to be told.
+    is_allowed: Cell<bool>,
     client: Client,
     clock: Arc<dyn Clock>,
 }
@@ -123,7 +129,23 @@ impl Post {
             .user_agent(concat!("hopseal/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(AlertError::Client)?;
-        Ok(Self { receiver, client, clock })
+        Ok(Self { receiver, is_allowed: Cell::new(false), client, clock })
+    }
+
+    /// Asks whether we may tell it anything: once, as long as it says yes (CloudEvents' webhooks, 4).
+    fn ask(&self, origin: &HeaderValue) -> Result<(), Later> {
+        if self.is_allowed.get() {
+            return Ok(());
+        }
+        let request = self.client.request(Method::OPTIONS, self.receiver.address.url().clone());
+        let response = request.header(REQUEST_ORIGIN, origin).send().map_err(not_sent)?;
+        let allowed = response.headers().get(ALLOWED_ORIGIN);
+        // A status says nothing: many answer this method without a thought.
+        if !allowed.is_some_and(|allowed| allowed == "*" || allowed == origin) {
+            return Err(Later { after: None, why: "it does not say that it wants to be told".to_owned() });
+        }
+        self.is_allowed.set(true);
+        Ok(())
     }
 
     /// Sends a body; `id` stays the same however often it is sent.
@@ -131,6 +153,10 @@ impl Post {
         let unusable = |error: AlertError| Later { after: None, why: error.to_string() };
         let mut request =
             self.client.post(self.receiver.address.url().clone()).header(CONTENT_TYPE, media_type);
+        if let Some(origin) = &self.receiver.origin {
+            self.ask(origin)?;
+            request = request.header(REQUEST_ORIGIN, origin);
+        }
         // Read each time: they are replaced while the service runs.
         if let Some(token) = token(&self.receiver).map_err(unusable)? {
             request = request.header(AUTHORIZATION, token);
@@ -144,10 +170,14 @@ impl Post {
         }
         match request.body(body).send() {
             Ok(response) => answer(response),
-            // The address may hold a secret.
-            Err(error) => Err(Later { after: None, why: crate::serve::live::chain(&error.without_url()) }),
+            Err(error) => Err(not_sent(error)),
         }
     }
+}
+
+fn not_sent(error: reqwest::Error) -> Later {
+    // The address may hold a secret.
+    Later { after: None, why: crate::serve::live::chain(&error.without_url()) }
 }
 
 /// As of Standard Webhooks: what was sent, when and what, by each key.
@@ -168,6 +198,8 @@ fn answer(response: Response) -> Result<Taken, Later> {
         | StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::UNSUPPORTED_MEDIA_TYPE
         | StatusCode::UNPROCESSABLE_ENTITY => Ok(Taken::Never(status)),
+        // It is said to be there no more, and is asked as rarely as can be.
+        StatusCode::GONE => Err(Later { after: Some(Duration::MAX), why: "it answered 410".to_owned() }),
         // Whoever is asked by mistake, or mends its credentials, is told once that is done.
         status => {
             let after = seconds.map(Duration::from_secs);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hopseal_correlate::finding::Severity;
 use hopseal_correlate::rule::Rule;
+use http::HeaderValue;
 use reqwest::Url;
 
 use crate::here::is_here;
@@ -31,6 +32,8 @@ pub(crate) struct ReceiverSettings {
     pub(crate) secret: Option<PathBuf>,
     /// The file with the token that is shown.
     pub(crate) token: Option<PathBuf>,
+    /// What we call ourselves, where it is asked first whether it wants to be told.
+    pub(crate) origin: Option<HeaderValue>,
     /// Findings at least that grave.
     pub(crate) severity: Severity,
     /// Findings of these rules; of all when empty.

@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::response::IntoResponse as _;
 use hopseal_correlate::finding::{Finding, FindingId, Severity, Subject};
 use hopseal_correlate::rule::Rule;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
 use super::*;
@@ -26,12 +26,14 @@ enum Answers {
     With(u16),
     Redirects(String),
     Asks(u64),
+    Allows(&'static str),
     Hangs,
 }
 
 /// A request that came.
 #[derive(Debug, Clone)]
 struct Came {
+    method: Method,
     headers: HeaderMap,
     body: Bytes,
 }
@@ -63,8 +65,8 @@ impl Listener {
         let came = Arc::<Mutex<Vec<Came>>>::default();
         let answers = Arc::new(Mutex::new(answers.into_iter().collect::<VecDeque<_>>()));
         let (noted, script) = (Arc::clone(&came), Arc::clone(&answers));
-        let answer = async move |headers: HeaderMap, body: Bytes| {
-            noted.lock().expect("no panic").push(Came { headers, body });
+        let answer = async move |method: Method, headers: HeaderMap, body: Bytes| {
+            noted.lock().expect("no panic").push(Came { method, headers, body });
             let next = script.lock().expect("no panic").pop_front();
             match next.unwrap_or(Answers::With(204)) {
                 Answers::With(status) => StatusCode::from_u16(status).expect("a status").into_response(),
@@ -74,6 +76,7 @@ impl Listener {
                 Answers::Asks(seconds) => {
                     (StatusCode::TOO_MANY_REQUESTS, [("retry-after", seconds.to_string())]).into_response()
                 }
+                Answers::Allows(whom) => [("webhook-allowed-origin", whom)].into_response(),
                 Answers::Hangs => std::future::pending().await,
             }
         };
@@ -122,6 +125,7 @@ fn receiver(name: &str, url: &str, kind: Kind) -> ReceiverSettings {
         address: Address::parse(url).expect("an address"),
         secret: None,
         token: None,
+        origin: None,
         severity: Severity::Medium,
         rules: Vec::new(),
     }
@@ -409,4 +413,34 @@ fn secrets_that_cannot_be_used_are_said() {
     }
     std::fs::remove_file(lab.folder.path().join("secret")).expect("removed");
     assert!(matches!(check(&lab.settings()), Err(AlertError::Read { what: "secret", .. })));
+}
+
+/// Scenario: somebody who is to be asked first answers as if it knew nothing of that, then allows somebody else, then us; later it is
+/// gone for good.
+/// Guarantees: nothing is sent before it allows it, and then with the same name; it is asked once; what is told to one that is gone is
+/// tried, and not lost.
+#[test]
+fn who_wants_to_be_asked_is_asked_first() {
+    let listener = Listener::new([
+        Answers::With(204),
+        Answers::Allows("other.example"),
+        Answers::Allows("hopseal.example"),
+        Answers::With(204),
+        Answers::With(410),
+    ]);
+    let mut hook = receiver("tickets", &listener.url(), Kind::Webhook);
+    hook.origin = Some(HeaderValue::from_static("hopseal.example"));
+    let lab = Lab::new([hook]);
+    let _alerts = lab.start();
+    lab.raise([finding(1, Rule::IdentityDropped)]);
+    until("one event", || lab.counted("webhook", "sent") == 1);
+    lab.raise([finding(2, Rule::IdentityDropped)]);
+    until("two events", || lab.counted("webhook", "sent") == 2);
+    let came = listener.came();
+    let methods: Vec<&str> = came.iter().map(|came| came.method.as_str()).collect();
+    assert_eq!(methods, ["OPTIONS", "OPTIONS", "OPTIONS", "POST", "POST", "POST"]);
+    for came in &came {
+        assert_eq!(came.header("webhook-request-origin"), "hopseal.example");
+        assert_eq!(came.method == Method::POST, !came.body.is_empty());
+    }
 }

@@ -189,7 +189,8 @@ pub(crate) fn cursor_text(cursor: Cursor) -> String {
     format!("{at}-{:032x}-{place}-{:016x}", u128::from_be_bytes(id), u64::from_be_bytes(span))
 }
 
-fn cursor(text: &str) -> Option<Cursor> {
+/// Reads it back; `None` for any other text.
+pub(crate) fn cursor(text: &str) -> Option<Cursor> {
     let mut parts = text.split('-');
     let (at, own, place, span) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let (id, span) = (hex::id(own)?, hex::id(span)?);

@@ -17,7 +17,7 @@ use axum::{Extension, Router};
 use utoipa::OpenApi;
 
 pub(crate) use self::answer::{Problem, json};
-pub(crate) use self::ask::{FindingsAsk, HopsAsk, cursor_text, finding_id, saying, trace_id};
+pub(crate) use self::ask::{FindingsAsk, HopsAsk, cursor, cursor_text, finding_id, saying, trace_id};
 
 use self::ask::EdgesAsk;
 use crate::output::trail::{

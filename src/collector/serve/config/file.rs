@@ -362,6 +362,9 @@ pub(crate) struct ReceiverFile {
     pub(crate) secret: Option<At<String>>,
     /// A file with the token that is shown (`Authorization: Bearer`). Not over plain http beyond this machine.
     pub(crate) token: Option<At<String>>,
+    /// A name of this service, such as `hopseal.shop.example`, as whom it asks first whether it may tell anything
+    /// (`WebHook-Request-Origin`), and tells nothing until that is allowed. For a `webhook`. Left out: it does not ask.
+    pub(crate) origin: Option<At<String>>,
     /// Findings at least that grave: `high`, `medium`, `low` or `info`. Default medium.
     #[serde(default = "medium")]
     pub(crate) severity: At<String>,

@@ -345,6 +345,16 @@ fn receiver(file: &ReceiverFile, beside: &Path) -> Result<ReceiverSettings, Poli
     if let Some(at) = file.secret.as_ref().filter(|_| kind == Kind::Alertmanager) {
         return Err(wrong(at, "an Alertmanager checks no signature; give it a `token`"));
     }
+    if let Some(at) = file.origin.as_ref().filter(|_| kind == Kind::Alertmanager) {
+        return Err(wrong(at, "an Alertmanager is not asked; leave it out"));
+    }
+    let origin = |at: &At<String>| {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+        let name =
+            Some(&at.value).filter(|name| (1..=253).contains(&name.len()) && name.bytes().all(is_name));
+        let header = name.and_then(|name| http::HeaderValue::try_from(name.as_str()).ok());
+        header.ok_or_else(|| wrong(at, "no name; write one such as `hopseal.shop.example`"))
+    };
     if let Some(at) = file.token.as_ref().filter(|_| !address.is_private()) {
         return Err(wrong(at, "the token would be read on the way; tell it by `https`"));
     }
@@ -356,6 +366,7 @@ fn receiver(file: &ReceiverFile, beside: &Path) -> Result<ReceiverSettings, Poli
         address,
         secret: file.secret.as_ref().map(|path| beside.join(&path.value)),
         token: file.token.as_ref().map(|path| beside.join(&path.value)),
+        origin: file.origin.as_ref().map(origin).transpose()?,
         severity: severity.ok_or_else(|| wrong(&file.severity, "write high, medium, low or info"))?,
         rules: file.rules.iter().map(rule).collect::<Result<_, _>>()?,
     })

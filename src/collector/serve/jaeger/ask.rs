@@ -8,8 +8,8 @@ use hopseal_correlate::sink::TraceId;
 
 use super::shape::{ACTORS, PRINCIPAL};
 use crate::hex;
-use crate::serve::api::Problem;
-use crate::serve::store::{DAY, Interval};
+use crate::serve::api::{Problem, cursor};
+use crate::serve::store::{Cursor, DAY, Interval};
 
 /// Traces of one answer, and at most.
 const TRACES: usize = 100;
@@ -161,6 +161,15 @@ pub(super) struct Search {
     pub(super) lasting: Interval,
     /// Most traces in the answer.
     pub(super) limit: usize,
+    /// Where the page before ended.
+    pub(super) after: Option<Cursor>,
+}
+
+/// Whether an answer of version 3 may be one page of several: only that of trace summaries says how it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paged {
+    Yes,
+    No,
 }
 
 impl Search {
@@ -194,6 +203,7 @@ impl Search {
                 to: most.map_or(u64::MAX, |most| most.saturating_add(1)),
             },
             limit,
+            after: None,
         })
     }
 
@@ -201,12 +211,18 @@ impl Search {
     ///
     /// # Errors
     /// [`Problem::Asked`]: it cannot be understood.
-    pub(super) fn parse_v3(pairs: &Pairs, now: u64) -> Result<Self, Problem> {
-        if ["query.filter", "query.pagination.pageSize", "query.pagination.pageToken"]
-            .iter()
-            .any(|name| param(pairs, name).is_some())
-        {
-            return Err(Problem::Asked("filters and pages of version 3 are not to be had here".to_owned()));
+    pub(super) fn parse_v3(pairs: &Pairs, paged: Paged, now: u64) -> Result<Self, Problem> {
+        // As a Jaeger answers that was not told to take them: without, more would be found than is asked for.
+        if param(pairs, "query.filter").is_some() {
+            return Err(Problem::Asked(
+                "the structured query filter is disabled: use query.attributes".to_owned(),
+            ));
+        }
+        let [page_size, page_token] = ["query.pagination.pageSize", "query.pagination.pageToken"]
+            .map(|name| (name, param(pairs, name)));
+        let is_page = page_size.1.is_some() || page_token.1.is_some();
+        if is_page && paged == Paged::No {
+            return Err(Problem::Asked("traces have no pages: ask for /api/v3/trace-summaries".to_owned()));
         }
         let either = |names: [&'static str; 2]| {
             names.into_iter().find_map(|name| param(pairs, name).map(|value| (name, value)))
@@ -221,8 +237,13 @@ impl Search {
             let read = |(name, value)| nanos(value).ok_or_else(|| malformed(name));
             either(names).map(read).transpose()
         };
-        let depth = either(["query.searchDepth", "query.search_depth"]);
-        let limit = match depth.or(either(["query.num_traces"; 2])) {
+        let depth = either(["query.searchDepth", "query.search_depth"]).or(either(["query.num_traces"; 2]));
+        if let (true, Some((name, _))) = (is_page, depth) {
+            return Err(Problem::Asked(format!("pages and {name} exclude each other")));
+        }
+        let after =
+            page_token.1.map(|token| cursor(token).ok_or_else(|| malformed(page_token.0))).transpose()?;
+        let limit = match depth.or(page_size.1.map(|size| (page_size.0, size))) {
             None => TRACES,
             Some((name, value)) => {
                 let depth = value.parse::<usize>().map_err(|_| malformed(name))?;
@@ -246,6 +267,7 @@ impl Search {
                 to: most.map_or(u64::MAX, |most| most.saturating_add(1)),
             },
             limit,
+            after,
         })
     }
 

@@ -81,7 +81,7 @@ async fn search(State(api): State<Api>, RawQuery(query): RawQuery, headers: Head
         return traces(&api, &headers, ids).await;
     }
     let search = Search::parse(&pairs, api.clock.now())?;
-    let Found { traces, is_whole } = searched(&api, search).await?;
+    let Found { traces, is_whole, .. } = searched(&api, search).await?;
     let traces = traces.into_iter().map(shape::trace).collect::<Result<_, _>>().map_err(not_read)?;
     let errors = (!is_whole).then(|| ErrorShape {
         code: None,
@@ -102,17 +102,17 @@ async fn searched(api: &Api, search: Search) -> Result<Found, Problem> {
 
 /// Traces by their ids, and which of them there are not.
 async fn traces(api: &Api, headers: &HeaderMap, ids: Vec<TraceId>) -> Answer {
-    let (mut found, mut errors) = (Vec::new(), Vec::new());
-    for id in ids {
-        match one(api, id).await? {
-            Some(trace) => found.push(trace),
-            None => errors.push(ErrorShape {
-                code: None,
-                msg: "trace not found".to_owned(),
-                trace_id: Some(id.to_string()),
-            }),
-        }
-    }
+    let wanted = ids.clone();
+    let found = asked(api, move |store| store.traces(&wanted)).await?;
+    let is_there = |id: &&TraceId| found.iter().any(|trace| trace.judged.trace_id == **id);
+    let missing = ids.iter().filter(|id| !is_there(id));
+    let errors = missing.map(|id| ErrorShape {
+        code: None,
+        msg: "trace not found".to_owned(),
+        trace_id: Some(id.to_string()),
+    });
+    let errors = errors.collect();
+    let found = found.into_iter().map(shape::trace).collect::<Result<_, _>>().map_err(not_read)?;
     data(headers, found, errors)
 }
 

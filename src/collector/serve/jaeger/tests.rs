@@ -463,10 +463,48 @@ fn version_3_answers() {
         "query.searchDepth=-1",
         "query.attributes=enduser.id",
         "query.filter=%7B%7D",
+        "query.pagination.pageSize=5",
     ] {
         let (status, body) = fixture.get(&format!("/api/v3/traces?{query}"));
         assert_eq!((status, &body["error"]["httpCode"]), (StatusCode::BAD_REQUEST, &400.into()), "{query}");
     }
     let (status, body) = fixture.get("/api/v3/traces/0");
     assert_eq!((status, &body["error"]["httpCode"]), (StatusCode::BAD_REQUEST, &400.into()));
+}
+
+/// Page by page, each trace comes once, at its newest hop or finding, and the last page says that it is.
+#[test]
+fn version_3_by_pages() {
+    let mut fixture = fixture();
+    let day = "query.startTimeMin=2026-01-01T00:00:00Z&query.startTimeMax=2026-01-02T00:00:00Z";
+    for query in [
+        day.to_owned(),
+        format!("query.serviceName=gateway&{day}"),
+        format!("query.attributes=%7B%22hopseal.rule%22%3A%22identity_dropped%22%7D&{day}"),
+    ] {
+        let mut ids = |query: &str| {
+            let (status, body) = fixture.get(&format!("/api/v3/trace-summaries?{query}"));
+            assert_eq!(status, StatusCode::OK, "{query}");
+            let summaries = body["summaries"].as_array().cloned().unwrap_or_default();
+            let ids = summaries.iter().map(|trace| trace["traceId"].as_str().expect("an id").to_owned());
+            (ids.collect::<Vec<_>>(), body["nextPageToken"].as_str().map(str::to_owned))
+        };
+        let (all, none) = ids(&query);
+        assert!(none.is_none() && !all.is_empty(), "{query}");
+        for size in 1..=all.len() {
+            let (mut walked, mut token) = (Vec::new(), Some(String::new()));
+            while let Some(last) = token {
+                let page = format!("query.pagination.pageSize={size}&query.pagination.pageToken={last}");
+                let (found, next) = ids(&format!("{query}&{page}"));
+                assert!(found.len() <= size, "{query}");
+                walked.extend(found);
+                token = next;
+            }
+            assert_eq!(walked, all, "{query} by {size}");
+        }
+    }
+    for page in ["query.pagination.pageToken=x", "query.pagination.pageSize=5&query.searchDepth=5"] {
+        let (status, _) = fixture.get(&format!("/api/v3/trace-summaries?{page}"));
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{page}");
+    }
 }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 
-use super::ask::{Search, pairs, param, period_v3, trace_id};
+use super::ask::{Paged, Search, pairs, param, period_v3, trace_id};
 use super::search::Found;
 use super::shape::{self, ERROR};
 use super::{KINDS, calls, not_read, searched};
@@ -19,7 +19,7 @@ use crate::output::otlp::{
     ResourceShape, ResourceSpansShape, ResultShape, ScopeShape, ScopeSpansShape, ServiceShape, ServicesShape,
     SpanShape, StatusShape, SummariesShape, SummaryShape, TracesShape, WrongShape,
 };
-use crate::serve::api::{Api, Problem, asked, json};
+use crate::serve::api::{Api, Problem, asked, cursor_text, json};
 use crate::serve::store::TraceRecord;
 
 /// Where Jaeger keeps warnings of a span, and its user interface looks for them.
@@ -96,14 +96,15 @@ async fn dependencies(State(api): State<Api>, RawQuery(query): RawQuery, headers
 }
 
 async fn search(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
-    let Found { traces, .. } = found(&api, query.as_deref()).await?;
+    let Found { traces, .. } = found(&api, query.as_deref(), Paged::No).await?;
     result(&headers, traces)
 }
 
-async fn found(api: &Api, query: Option<&str>) -> Result<Found, Wrong> {
-    let search = Search::parse_v3(&pairs(query), api.clock.now())?;
+async fn found(api: &Api, query: Option<&str>, paged: Paged) -> Result<Found, Wrong> {
+    let search = Search::parse_v3(&pairs(query), paged, api.clock.now())?;
+    let is_first = search.after.is_none();
     let found = searched(api, search).await?;
-    if found.traces.is_empty() { Err(Problem::NotFound.into()) } else { Ok(found) }
+    if found.traces.is_empty() && is_first { Err(Problem::NotFound.into()) } else { Ok(found) }
 }
 
 async fn trace(State(api): State<Api>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
@@ -122,9 +123,9 @@ fn result(headers: &HeaderMap, traces: Vec<TraceRecord>) -> Answer {
 }
 
 async fn summaries(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
-    let Found { traces, .. } = found(&api, query.as_deref()).await?;
+    let Found { traces, next, .. } = found(&api, query.as_deref(), Paged::Yes).await?;
     let summaries = traces.into_iter().map(summary).collect::<Result<_, _>>().map_err(not_read)?;
-    answer(&headers, &SummariesShape { summaries })
+    answer(&headers, &SummariesShape { summaries, next_page_token: next.map(cursor_text) })
 }
 
 fn summary(trace: TraceRecord) -> Result<SummaryShape, serde_json::Error> {

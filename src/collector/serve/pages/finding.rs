@@ -39,8 +39,19 @@ pub(super) fn sureness(confidence: &str) -> &'static str {
     }
 }
 
+/// Where a finding is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    /// Among others.
+    Findings,
+    /// On the page of its trace.
+    Trace,
+    /// On a page of its own.
+    Itself,
+}
+
 /// A finding whole. `heading`: which level its heading is of, 2 or 3.
-pub(super) fn card(shown: &Shown, heading: u8) -> Markup {
+pub(super) fn card(shown: &Shown, on: On) -> Markup {
     let Shown { record, body } = shown;
     let title = prose(&body.message);
     html! {
@@ -52,7 +63,8 @@ pub(super) fn card(shown: &Shown, heading: u8) -> Markup {
                 @if record.state.as_str() != "open" { span.state { (record.state.as_str()) } }
                 span.when { (time(record.at)) }
             }
-            @if heading == 2 { h2 id={ "t-" (body.id) } { (title) } } @else { h3 id={ "t-" (body.id) } { (title) } }
+            // On the page of a trace, those above it are of the second order.
+            @if on != On::Trace { h2 id={ "t-" (body.id) } { (title) } } @else { h3 id={ "t-" (body.id) } { (title) } }
             p.place {
                 (caller(body.caller.as_deref())) " " span aria-hidden="true" { "\u{2192}" } span.hidden { " to " } " "
                 a href=(link("/findings", &[("service", &body.service), ("state", "any")])) { (name(&body.service)) }
@@ -82,10 +94,11 @@ pub(super) fn card(shown: &Shown, heading: u8) -> Markup {
                 }
             }
             p.links {
-                a href={ "/findings/" (body.id) } { "This finding" span.hidden { ": " (body.message) } }
+                @if on != On::Itself {
+                    a href={ "/findings/" (body.id) } { "This finding" span.hidden { ": " (body.message) } }
+                }
                 @if let Some(trace) = &body.trace_id {
-                    // A heading of the third order is on the page of the trace.
-                    @if heading == 2 { a href=(trace_link(trace, None)) { "The trace" span.hidden { " of: " (body.message) } } }
+                    @if on != On::Trace { a href=(trace_link(trace, None)) { "The trace" span.hidden { " of: " (body.message) } } }
                     @if body.span_id.is_some() {
                         a href=(trace_link(trace, body.span_id.as_deref())) { "The hop" span.hidden { " of: " (body.message) } }
                     }
@@ -116,7 +129,7 @@ pub(super) async fn page(
     let may_say = asker.is_some_and(|asker| asker.role >= Role::Admin);
     let content = html! {
         h1 { "Finding" }
-        (card(&shown, 2))
+        (card(&shown, On::Itself))
         section aria-labelledby="say" {
             h2 id="say" { "What becomes of it" }
             p { "It is " strong { (shown.record.state.as_str()) } "." }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::ask::Asked;
-use super::finding::{Shown, card};
+use super::finding::{On, Shown, card};
 use super::frame::Page;
 use super::parts::{SEVERITIES, link};
 use super::{Answer, Pages};
@@ -146,7 +146,7 @@ fn content(ask: &Ask, found: &Found) -> Markup {
             [] => p.empty { "Nothing is found that matches. " a href="/findings?state=any" { "Show findings of every state" } },
             findings => {
                 p.muted { "Most recent " @if ask.order.as_deref() == Some("gravest") { "of the gravest " } "first; " (findings.len()) " on this page." }
-                @for finding in findings { (card(finding, 2)) }
+                @for finding in findings { (card(finding, On::Findings)) }
             }
         }
         nav.more aria-label="More findings" {

@@ -90,6 +90,8 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
         let id = trace_id(trace);
         prop_assert_eq!(store.trace(id).expect("a trace"), model.trace(id).expect("a trace"));
     }
+    let many: Vec<_> = (0..=TRACES).rev().chain([0]).map(trace_id).collect();
+    prop_assert_eq!(store.traces(&many).expect("traces"), model.traces(&many).expect("traces"));
     let all = (0..=TRACES).map(trace_id).collect();
     prop_assert_eq!(store.remembered(&all).expect("traces"), model.remembered(&all).expect("traces"));
     let some = |query: HopQuery| -> Result<(), TestCaseError> {

@@ -199,7 +199,12 @@ pub(crate) trait Store: Send + Sync {
     fn remembered(&self, traces: &HashSet<TraceId>) -> Result<Vec<Remembered>, StoreError>;
 
     /// A trace with its hops and findings, callers before callees.
-    fn trace(&self, trace_id: TraceId) -> Result<Option<TraceRecord>, StoreError>;
+    fn trace(&self, trace_id: TraceId) -> Result<Option<TraceRecord>, StoreError> {
+        Ok(self.traces(&[trace_id])?.pop())
+    }
+
+    /// The same of many, in this order; each once; those that are not there are left out. Hardly dearer than one.
+    fn traces(&self, trace_ids: &[TraceId]) -> Result<Vec<TraceRecord>, StoreError>;
 
     /// Hops that match, the newest first, at most as many as asked for.
     fn hops(&self, query: &HopQuery) -> Result<Vec<HopRecord>, StoreError>;

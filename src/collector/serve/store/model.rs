@@ -196,6 +196,12 @@ impl Store for Model {
         Ok(all)
     }
 
+    fn traces(&self, trace_ids: &[TraceId]) -> Result<Vec<TraceRecord>, StoreError> {
+        let mut once = HashSet::new();
+        let each = trace_ids.iter().filter(|trace_id| once.insert(**trace_id));
+        each.filter_map(|trace_id| self.trace(*trace_id).transpose()).collect()
+    }
+
     fn trace(&self, trace_id: TraceId) -> Result<Option<TraceRecord>, StoreError> {
         let kept = self.kept();
         let of_trace = kept.hops().filter(|(_, judged, ..)| judged.trace_id == trace_id);

@@ -100,17 +100,26 @@ impl HopQuery {
     /// Adds the matching hops of a block to `found`; `current` says whether a judged trace is the last version of it.
     pub(super) fn look(&self, block: &Block, current: impl Fn(&Judged) -> bool, found: &mut Vec<HopRecord>) {
         let Some(wanted) = self.among(&block.texts) else { return };
+        // What is not newer than all that was found is not asked for; most of a block is not, and no text of it is copied.
+        let oldest = found.iter().map(HopRecord::cursor).min().filter(|_| found.len() >= self.limit);
+        let mut new: Vec<(Cursor, &Judged, &Hop, u32)> = Vec::new();
         for (judged, hops) in block.each() {
             for (hop, place) in hops.iter().zip(0..) {
-                if wanted.is(judged, hop, place) && current(judged) {
-                    found.push(HopRecord::of(&block.texts, judged, hop, place));
+                if oldest.is_some_and(|oldest| hop.start < oldest.at) || !wanted.is(judged, hop, place) {
+                    continue;
+                }
+                let at = cursor(judged, hop, place);
+                if oldest.is_none_or(|oldest| at > oldest) && current(judged) {
+                    new.push((at, judged, hop, place));
                 }
             }
         }
-        // Room for as many again, so that sorting is rare.
-        if found.len() > self.limit.saturating_mul(2).max(1024) {
-            top(found, self.limit);
-        }
+        new.sort_unstable_by_key(|(at, ..)| std::cmp::Reverse(*at));
+        new.dedup_by_key(|(at, ..)| *at);
+        new.truncate(self.limit);
+        let texts = &block.texts;
+        found.extend(new.into_iter().map(|(_, judged, hop, place)| HopRecord::of(texts, judged, hop, place)));
+        top(found, self.limit);
     }
 }
 

@@ -149,14 +149,19 @@ pub(crate) enum TrailError {
 }
 
 impl TrailError {
-    /// The exit status: a question that cannot be asked is 2, a trail that cannot be read is 3, and what is not there is 1.
+    /// The exit status: a question that cannot be asked, or an answer that cannot be written, is 2, a trail that cannot be read is 3, and what is not there is 1.
     #[must_use]
     pub(crate) const fn exit(&self) -> Exit {
         match self {
-            Self::Asked(_) | Self::NoTrail(_) | Self::People(_) => Exit::Usage,
+            Self::Asked(_) | Self::NoTrail(_) | Self::People(_) | Self::Output(_) => Exit::Usage,
             Self::NoTrace(_) => Exit::Findings,
-            Self::Read { .. } | Self::Output(_) => Exit::Unreadable,
+            Self::Read { .. } => Exit::Unreadable,
         }
+    }
+
+    /// Whether whoever reads the answer has closed the pipe: they have what they wanted.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 

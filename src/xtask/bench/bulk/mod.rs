@@ -8,17 +8,25 @@ mod protobuf;
 mod shop;
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 /// Traces in a block.
-const TRACES: u64 = 50;
+pub(super) const TRACES: u64 = 50;
 /// Spans in a trace.
 const SPANS: u64 = 20;
 /// Spans in a block.
 pub(crate) const BLOCK: u64 = TRACES * SPANS;
-/// When the first trace starts, in nanoseconds since the Unix epoch.
-const EPOCH: u64 = 1_750_000_000_000_000_000;
-/// From one trace to the next, in nanoseconds.
-const PACE: u64 = 1_000_000;
+/// When traces start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// The first one, in nanoseconds since the Unix epoch.
+    pub(crate) first: u64,
+    /// From one to the next, in nanoseconds.
+    pub(crate) apart: u64,
+}
+
+/// The same each time.
+pub(crate) const PACE: Pace = Pace { first: 1_750_000_000_000_000_000, apart: 1_000_000 };
 
 /// How the file is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +77,7 @@ impl Fragment {
     }
 
     /// Makes this the `number`th block.
-    fn renumber(&mut self, encoding: Encoding, number: u64) {
+    fn renumber(&mut self, encoding: Encoding, pace: Pace, number: u64) {
         for slot in &self.slots {
             let trace = number * TRACES + slot.trace;
             let Some(place) = self.bytes.get_mut(slot.at..) else { continue };
@@ -80,10 +88,10 @@ impl Fragment {
                 }
                 (What::SpanId(span), _) => encoding.id(place, &mix(trace * SPANS + span).to_be_bytes()),
                 (What::Time(after), Encoding::Protobuf) => {
-                    copy(place, &(EPOCH + trace * PACE + after).to_le_bytes())
+                    copy(place, &(pace.first + trace * pace.apart + after).to_le_bytes())
                 }
                 (What::Time(after), Encoding::Json) => {
-                    copy(place, (EPOCH + trace * PACE + after).to_string().as_bytes());
+                    copy(place, (pace.first + trace * pace.apart + after).to_string().as_bytes());
                 }
                 (What::User, _) => copy(place, format!("{:06}", trace % 100_000).as_bytes()),
             }
@@ -122,15 +130,10 @@ fn times(span: u64) -> (u64, u64) {
 }
 
 /// Writes `blocks` blocks of [`BLOCK`] spans. Of the traces of a block, one has lost its user at the last service.
-pub(crate) fn write(encoding: Encoding, blocks: u64, out: &mut dyn Write) -> io::Result<()> {
-    write_from(encoding, 0, blocks, out)
-}
-
-/// The same, of those that come after so many.
-pub(crate) fn write_from(
+pub(crate) fn write(
     encoding: Encoding,
-    before: u64,
-    blocks: u64,
+    blocks: Range<u64>,
+    pace: Pace,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let traces: Vec<_> = (0..TRACES).map(|trace| shop::trace(trace == 0)).collect();
@@ -138,8 +141,8 @@ pub(crate) fn write_from(
         Encoding::Protobuf => protobuf::block(&traces),
         Encoding::Json => json::block(&traces),
     };
-    for number in before..before + blocks {
-        block.renumber(encoding, number);
+    for number in blocks {
+        block.renumber(encoding, pace, number);
         out.write_all(&block.bytes)?;
     }
     Ok(())

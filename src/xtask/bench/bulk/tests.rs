@@ -9,7 +9,7 @@ use super::*;
 
 fn written(encoding: Encoding, blocks: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    write(encoding, blocks, &mut bytes).unwrap();
+    write(encoding, 0..blocks, PACE, &mut bytes).unwrap();
     bytes
 }
 

@@ -12,11 +12,11 @@ use crate::serve::store::HopRecord;
 use hopseal_identity::Assurance;
 
 /// Pixels of a box, of what lies between two columns and two rows, and of the margin.
-const BOX: (usize, usize) = (216, 84);
+const BOX: (usize, usize) = (248, 84);
 const GAP: (usize, usize) = (88, 26);
 const MARGIN: (usize, usize) = (76, 20);
-/// Columns of text that fit into a box.
-const COLUMNS: usize = 24;
+/// Columns of text that fit into a box: a whole pseudonym does.
+const COLUMNS: usize = 25;
 
 /// The drawing, and what its signs mean.
 pub(super) fn draw(hops: &[HopRecord], steps: &[Step], findings: &[Shown]) -> Markup {
@@ -172,10 +172,10 @@ impl Drawing<'_> {
                 // What is too wide all the same is cut off by its own frame.
                 svg x=(x + 12) y=(y) width=(BOX.0 - 18) height=(BOX.1) {
                     text.service y="22" { (cut(&hop.service, COLUMNS)) }
-                    text.small y="39" { (cut(&operation, COLUMNS + 5)) }
+                    text.small y="39" { (cut(&operation, COLUMNS + 7)) }
                     svg y="47" width="14" height="14" viewBox="0 0 16 16" { (figure(hop.assurance)) }
                     text.word x="19" y="58" { (word) tspan.small { " \u{b7} " (vouched) } }
-                    text.who.muted[people.is_empty()] y="75" { (cut(&who, COLUMNS + 4)) }
+                    text.who.muted[people.is_empty()] y="75" { (cut(&who, COLUMNS)) }
                 }
                 @if found > 0 {
                     g.flag {

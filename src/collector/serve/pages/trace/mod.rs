@@ -13,13 +13,16 @@ use serde::Deserialize;
 
 use self::steps::{Change, Step, steps};
 use super::ask::Asked;
-use super::finding::{Shown, card};
+use super::finding::{On, Shown, card};
 use super::frame::{Page, Wrong};
 use super::parts::{assurance, basis, caller, counted, duration, name, principal, severity, time};
 use super::{Answer, Pages};
 use crate::output::iso;
 use crate::serve::api::{Problem, asked, trace_id};
 use crate::serve::store::{HopRecord, Store, TraceRecord};
+
+/// Findings that are open to be read; the others are folded.
+const CARDS: usize = 20;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,7 +95,14 @@ pub(super) async fn page(State(pages): State<Pages>, Path(id): Path<String>) -> 
         section {
             h2 id="findings" { "Findings" }
             @if findings.is_empty() { p.empty { "Nothing was found in this trace." } }
-            @for shown in &findings { (card(shown, 3)) }
+            @let (first, others) = findings.split_at(findings.len().min(CARDS));
+            @for shown in first { (card(shown, On::Trace)) }
+            @if !others.is_empty() {
+                details {
+                    summary { (counted(others.len() as u64, "more finding")) }
+                    @for shown in others { (card(shown, On::Trace)) }
+                }
+            }
         }
     };
     let short = id.get(..8).unwrap_or(&id);
@@ -135,7 +145,7 @@ fn table(hops: &[HopRecord], steps: &[Step], findings: &[Shown], begin: u64) -> 
                     td { (principal(hop.principal.as_ref())) " " (change(step)) @if hop.uncovered { " " span.kind { "uncovered" } } }
                     td { (assurance(hop.assurance)) @if let Some(method) = &hop.method { " " span.muted { "by " (name(method)) } } }
                     td { @for shown in found {
-                        a.found href={ "#f-" (shown.body.id) } { (severity(&shown.body.severity)) " " (shown.body.rule) } " "
+                        a.found href={ "#f-" (shown.body.id) } { (severity(&shown.body.severity)) span.hidden { ": " } (shown.body.rule) } " "
                     } }
                     td { (basis(hop.basis)) }
                     td { (outcome(hop.outcome)) }

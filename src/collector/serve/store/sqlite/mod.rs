@@ -152,26 +152,6 @@ impl SqliteStore {
         self.recent.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last version of a trace, then what came when it was gone; each alone.
-    fn versions(&self, trace_id: TraceId) -> Result<Vec<Block>, StoreError> {
-        let (mut blocks, snapshot) = {
-            let recent = self.recent();
-            (recent.blocks_of(trace_id), recent.snapshot())
-        };
-        blocks.extend(snapshot.in_segments(&HashSet::from([trace_id]))?);
-        let mut alone = Vec::new();
-        for block in &blocks {
-            for (judged, hops) in block.each() {
-                alone.push(block.alone(*judged, hops));
-            }
-        }
-        let version = |block: &Block| block.traces.first().map_or(0, |judged| judged.version);
-        alone.sort_by_key(|block| std::cmp::Reverse(version(block)));
-        let last = alone.first().map_or(0, version);
-        alone.retain(|block| [0, last].contains(&version(block)));
-        Ok(alone)
-    }
-
     /// Counts no more what traces said that these blocks say anew.
     fn take_replaced(&self, blocks: &[Arc<Block>], counts: &mut counts::Counts) -> Result<(), StoreError> {
         if blocks.iter().all(|block| block.traces.iter().all(|judged| judged.version <= 1)) {
@@ -302,6 +282,26 @@ fn last_of(blocks: &[Block]) -> HashMap<TraceId, Version<'_>> {
     last
 }
 
+/// The last version of one trace, and after its hops what came when they were gone.
+fn joined(versions: Vec<Version<'_>>) -> Option<(Judged, Vec<HopRecord>)> {
+    let (_, judged, _) = *versions.iter().rev().max_by_key(|(_, judged, _)| judged.version)?;
+    let (mut hops, mut late): (Vec<HopRecord>, Vec<HopRecord>) = (Vec::new(), Vec::new());
+    for (block, of, own) in versions {
+        let into = match of.version {
+            0 => &mut late,
+            // A segment and what it was made of may both be there.
+            version if version == judged.version && hops.is_empty() => &mut hops,
+            _ => continue,
+        };
+        into.extend(own.iter().zip(0..).map(|(hop, place)| HopRecord::of(&block.texts, of, hop, place)));
+    }
+    // What came when the rest was gone, in the order of time, wherever it is kept; it may be there already.
+    late.sort_by_key(|hop| (hop.start, hop.span_id));
+    let mut known: HashSet<SpanId> = hops.iter().map(|hop| hop.span_id).collect();
+    hops.extend(late.into_iter().filter(|hop| known.insert(hop.span_id)));
+    Some((*judged, hops))
+}
+
 fn revise(transaction: &Transaction<'_>, block: &Block, at: u64) -> Result<(), rusqlite::Error> {
     let mut insert = transaction.prepare_cached(
         "INSERT INTO revised VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET version = max(version, ?2), at = ?3",
@@ -373,25 +373,30 @@ impl Store for SqliteStore {
         Ok(all)
     }
 
-    fn trace(&self, trace_id: TraceId) -> Result<Option<TraceRecord>, StoreError> {
-        let blocks = self.versions(trace_id)?;
-        let Some(judged) = blocks.first().and_then(|block| block.traces.first()).copied() else {
-            return Ok(None);
+    fn traces(&self, trace_ids: &[TraceId]) -> Result<Vec<TraceRecord>, StoreError> {
+        let wanted: HashSet<TraceId> = trace_ids.iter().copied().collect();
+        let (recent, snapshot) = {
+            let recent = self.recent();
+            let versions = wanted.iter().flat_map(|trace_id| recent.versions_of(*trace_id));
+            (versions.collect::<Vec<_>>(), recent.snapshot())
         };
-        let (mut hops, mut late): (Vec<HopRecord>, Vec<HopRecord>) = (Vec::new(), Vec::new());
-        for block in &blocks {
-            for (judged, own) in block.each() {
-                let into = if judged.version == 0 { &mut late } else { &mut hops };
-                let own = own.iter().zip(0..);
-                into.extend(own.map(|(hop, place)| HopRecord::of(&block.texts, judged, hop, place)));
-            }
+        let segments = snapshot.in_segments(&wanted)?;
+        let mut versions: HashMap<TraceId, Vec<Version<'_>>> = HashMap::new();
+        let recent = recent.iter().filter_map(|(held, trace)| held.version(*trace));
+        let kept =
+            segments.iter().flat_map(|block| block.each().map(move |(judged, hops)| (block, judged, hops)));
+        for version in recent.chain(kept) {
+            versions.entry(version.1.trace_id).or_default().push(version);
         }
-        // What came when the rest was gone, in the order of time, wherever it is kept; it may be there already.
-        late.sort_by_key(|hop| (hop.start, hop.span_id));
-        let mut known: HashSet<SpanId> = hops.iter().map(|hop| hop.span_id).collect();
-        hops.extend(late.into_iter().filter(|hop| known.insert(hop.span_id)));
-        let query = FindingQuery { trace_id: Some(trace_id), limit: usize::MAX, ..FindingQuery::default() };
-        Ok(Some(TraceRecord { judged, hops, findings: self.findings(&query)? }))
+        let reader = self.reader();
+        let mut found = Vec::new();
+        for trace_id in trace_ids {
+            let Some((judged, hops)) = versions.remove(trace_id).and_then(joined) else { continue };
+            let query =
+                FindingQuery { trace_id: Some(*trace_id), limit: usize::MAX, ..FindingQuery::default() };
+            found.push(TraceRecord { judged, hops, findings: findings::find(&reader, &query)? });
+        }
+        Ok(found)
     }
 
     fn hops(&self, query: &HopQuery) -> Result<Vec<HopRecord>, StoreError> {

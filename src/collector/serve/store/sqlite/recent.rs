@@ -14,7 +14,7 @@ use super::super::StoreError;
 use super::super::block::{Block, Judged};
 use super::super::query::{HopQuery, HopRecord, top};
 use super::super::segment::{Segment, Segments};
-use super::{listed, uint};
+use super::{Version, listed, uint};
 
 /// A block as it is held.
 #[derive(Debug)]
@@ -191,22 +191,29 @@ impl Recent {
         Some((Arc::clone(&held.block), held.hops(place.trace)?))
     }
 
-    fn alone(&self, place: Place) -> Option<Block> {
-        self.held(place)?.alone(place.trace)
-    }
-
     /// The versions of a trace that are in no segment: the last one, and what came when it was gone.
-    pub(super) fn blocks_of(&self, trace_id: TraceId) -> Vec<Block> {
+    pub(super) fn versions_of(&self, trace_id: TraceId) -> impl Iterator<Item = (Arc<Held>, u32)> {
         let last = self.traces.get(&trace_id).into_iter();
         let places = last.chain(self.stragglers.get(&trace_id).into_iter().flatten());
-        places.filter_map(|place| self.alone(*place)).collect()
+        places.filter_map(|place| Some((Arc::clone(self.held(*place)?), place.trace)))
+    }
+
+    /// The same, each as a block of its own.
+    pub(super) fn blocks_of(&self, trace_id: TraceId) -> impl Iterator<Item = Block> {
+        self.versions_of(trace_id).filter_map(|(held, trace)| held.alone(trace))
     }
 }
 
 impl Held {
     fn alone(&self, trace: u32) -> Option<Block> {
-        let judged = *self.block.traces.get(trace as usize)?;
-        Some(self.block.alone(judged, self.block.hops.get(self.hops(trace)?)?))
+        let (block, judged, hops) = self.version(trace)?;
+        Some(block.alone(*judged, hops))
+    }
+
+    /// One of its traces, with its hops.
+    pub(super) fn version(&self, trace: u32) -> Option<Version<'_>> {
+        let judged = self.block.traces.get(trace as usize)?;
+        Some((&self.block, judged, self.block.hops.get(self.hops(trace)?)?))
     }
 
     /// Where the hops of a trace are.
