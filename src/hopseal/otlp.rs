@@ -28,10 +28,8 @@ use crate::seal::Sealer;
 
 /// How long the last spans may take.
 const LAST: Duration = Duration::from_secs(5);
-/// What sends the spans must not make spans of that; and the runtime of functions makes one around each request without regard to its
-/// trace.
-const SILENT: [&str; 7] =
-    ["h2", "hyper", "hyper_util", "lambda_runtime", "opentelemetry", "reqwest", "rustls"];
+/// What sends the spans must not make spans of that.
+const SILENT: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls"];
 
 /// Sets everything up as [`Otlp::new`] has it.
 ///

@@ -18,8 +18,9 @@ use http::Extensions;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::propagation::TextMapPropagator;
 
-use crate::otel::{Propagator, Spans};
-use crate::outcome::{Undecided, Validated, Verified};
+use crate::Reason;
+use crate::otel::{Chosen, Propagator, Spans};
+use crate::outcome::{Refused, Undecided, Validated, Verified};
 use crate::seal::{SealChecker, Sealer};
 
 #[cfg(any(feature = "axum", feature = "tonic"))]
@@ -30,9 +31,9 @@ pub use peer::ForwardedClaims;
 pub use peer::Peer;
 use peer::ProxyHeaders;
 pub use request::Presented;
-#[cfg(any(feature = "axum", feature = "tonic"))]
-pub(crate) use scopes::with_scopes;
 pub use scopes::{Guarded, RequireScopes, RequireScopesService};
+#[cfg(any(feature = "axum", feature = "tonic"))]
+pub(crate) use scopes::{proven, with_scopes};
 pub use service::IdentityService;
 
 /// Validates a credential. What makes a [`Verified`] implements it.
@@ -114,6 +115,17 @@ impl<K: crate::keys::KeySource + 'static> Validate for Arc<crate::Validator<K>> 
     }
 }
 
+/// Takes no credential: there is no issuer that it trusts. Of an [`IdentityLayer::sealed`].
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct NoCredentials;
+
+impl Validate for NoCredentials {
+    async fn validate(&self, _: &Presented, _: UnixTime) -> Result<Validated, Undecided> {
+        Ok(Refused::new(Reason::Issuer, "no credentials are taken here").into())
+    }
+}
+
 /// What a request without a good identity gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -130,7 +142,7 @@ enum Mode {
 ///
 /// A bad credential is answered with 401, one that could not be judged with 503; a request without any is anonymous, or acts with
 /// the identity that came sealed. What is not for clients, a [`Refused`](crate::Refused) or an [`Undecided`], is in the extensions of
-/// such an answer.
+/// such an answer. A service that no tokens come to has [`sealed`](Self::sealed).
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -154,7 +166,8 @@ pub struct IdentityLayer<V> {
 #[derive(Debug)]
 struct Shared<V> {
     validator: Arc<V>,
-    sealer: Arc<Sealer>,
+    /// None where nothing is validated.
+    sealer: Option<Arc<Sealer>>,
     checker: Arc<SealChecker>,
     workload: Arc<str>,
     clock: Arc<dyn Clock>,
@@ -164,7 +177,7 @@ struct Shared<V> {
     edge: Option<Vec<String>>,
     spans: Option<Spans>,
     /// What is written of the identity, if not all.
-    attributes: Option<Arc<[String]>>,
+    attributes: Option<Chosen>,
     route: Option<span::Route>,
     /// Scheme and authority of our address, as clients know it.
     origin: Option<String>,
@@ -186,7 +199,7 @@ impl<V> Clone for Shared<V> {
     fn clone(&self) -> Self {
         Self {
             validator: Arc::clone(&self.validator),
-            sealer: Arc::clone(&self.sealer),
+            sealer: self.sealer.clone(),
             checker: Arc::clone(&self.checker),
             workload: Arc::clone(&self.workload),
             clock: Arc::clone(&self.clock),
@@ -214,6 +227,27 @@ impl<V> Clone for IdentityLayer<V> {
     }
 }
 
+impl IdentityLayer<NoCredentials> {
+    /// A layer of a service that is told who calls by seals alone, and needs neither registry nor issuer nor keys of its own
+    /// ([`SealChecker::alone`]). A credential that comes all the same is refused, not passed over: nobody here could say whose it is.
+    /// Nothing is sealed, so that [`workloads`](Self::workloads) has no effect.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use hopseal::seal::{MaySeal, SealChecker, SealRule};
+    /// use hopseal::tower::IdentityLayer;
+    /// # fn layer(published: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    /// let gateway = SealRule::new("gateway", "spiffe://example.org/gateway").may_seal(MaySeal::issuers(["staff"]));
+    /// let checker = SealChecker::alone("example.org", [gateway], published)?;
+    /// let layer = IdentityLayer::sealed(Arc::new(checker), "spiffe://example.org/ledger").require();
+    /// # drop(layer); Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn sealed(checker: Arc<SealChecker>, workload: impl Into<String>) -> Self {
+        Self::of(NoCredentials, None, checker, workload.into())
+    }
+}
+
 impl<V: Validate> IdentityLayer<V> {
     /// A layer of the workload of that SPIFFE ID or `service.name`.
     #[must_use]
@@ -223,11 +257,15 @@ impl<V: Validate> IdentityLayer<V> {
         checker: Arc<SealChecker>,
         workload: impl Into<String>,
     ) -> Self {
+        Self::of(validator, Some(sealer), checker, workload.into())
+    }
+
+    fn of(validator: V, sealer: Option<Arc<Sealer>>, checker: Arc<SealChecker>, workload: String) -> Self {
         let shared = Shared {
             validator: Arc::new(validator),
             sealer,
             checker,
-            workload: workload.into().into(),
+            workload: workload.into(),
             clock: Arc::new(SystemClock),
             mode: Mode::Optional,
             realm: None,
@@ -290,7 +328,7 @@ impl<V: Validate> IdentityLayer<V> {
     /// spans that begin when it is known who calls.
     #[must_use]
     pub fn attributes(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.with(|shared| shared.attributes = Some(names.into_iter().map(Into::into).collect()))
+        self.with(|shared| shared.attributes = Some(Chosen::new(names)))
     }
 
     /// Says of which route a request is, by what a router left in its extensions (`hopseal::axum::route`): `http.route` of its span.

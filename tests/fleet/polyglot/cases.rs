@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::report::{checked, found, made_of, told};
-use super::run::{Fleet, Run, WIRES};
-use crate::attack::{self, Attack, Headers};
+use super::run::{ALL, Fleet, OURS, Run, WIRES};
+use crate::attack::{Attack, FAULTS, Fault, Headers};
 
 /// Holds a text to the one that is kept; where it differs, it is left beside the programs that were started.
 #[track_caller]
@@ -105,23 +105,6 @@ fn trace_id(traceparent: &str) -> Vec<u8> {
     id.to_be_bytes().to_vec()
 }
 
-type Edit = fn(&mut Headers, &Headers);
-
-/// What an enemy does; whether with what went over the wire twenty minutes ago.
-const FAULTS: [(&str, Edit, bool); 11] = [
-    ("forged", attack::forge, false),
-    ("edited", attack::edit, false),
-    ("without its seal", attack::unseal, false),
-    ("moved to another trace", attack::move_trace, false),
-    ("transplanted", attack::transplant, false),
-    ("replayed after its time", attack::replay, true),
-    ("stripped", attack::strip, false),
-    ("oversized", attack::oversize, false),
-    ("duplicated", attack::duplicate, false),
-    ("smuggled", attack::smuggle, false),
-    ("smuggled in a property", attack::smuggle_property, false),
-];
-
 /// The services from the one that a wire leads to, to the next of ours.
 fn on_the_way(wire: &'static str) -> Vec<&'static str> {
     match wire {
@@ -155,12 +138,14 @@ async fn on_the_wires(fleet: &Fleet, clean: &Run) {
     for wire in WIRES {
         let way = on_the_way(wire);
         let next = way[way.len() - 1];
-        for (name, edit, old) in FAULTS {
-            if name == "oversized" && wire != next {
-                continue; // Servers of others refuse such a request themselves.
-            }
+        for Fault { name, edit, old } in FAULTS {
             let other = if old { &before } else { &now };
             fleet.wires.to(wire).set(Attack::new(edit, &other[wire]));
+            if name == "oversized" && wire != next {
+                let made = refused(fleet, wire).await;
+                text += &line(&format!("{wire:<10} {name:<24} {wire:<9}"), &made, &[]);
+                continue;
+            }
             let run = fleet.run("", &[]).await;
             fleet.wires.to(wire).set(Attack::none());
             nothing_leaked(&run, STRANGERS, fleet);
@@ -176,6 +161,20 @@ async fn on_the_wires(fleet: &Fleet, clean: &Run) {
         }
     }
     same_as_kept("faults.txt", &text);
+}
+
+/// A server of others refuses by itself what is larger than it takes: no service from there on sees anything of it.
+async fn refused(fleet: &Fleet, wire: &str) -> String {
+    let before: Vec<&str> = ALL.into_iter().take_while(|service| *service != wire).collect();
+    let run = fleet.run_to(fleet.edge, "", &[], &fleet.whole_of(&before)).await;
+    fleet.wires.to(wire).set(Attack::none());
+    let status = fleet.wires.to(wire).answered().expect("an answer");
+    assert!((400..500).contains(&status), "{wire}: {status}");
+    assert_eq!(run.status, 502, "{wire}");
+    // Of those before it, those of ours told a stranger.
+    let strangers = before.iter().filter(|service| OURS.contains(service)).count();
+    nothing_leaked(&run, strangers, fleet);
+    format!("refused {status}")
 }
 
 /// What goes over each wire in a run of that long ago.

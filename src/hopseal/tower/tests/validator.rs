@@ -6,7 +6,7 @@ use crate::keys::FixedKeys;
 use crate::testing::{self, Mint};
 
 fn layer() -> IdentityLayer<Arc<Validator<FixedKeys>>> {
-    let validator = Validator::fixed(testing::registry()).expect("keys").clock(testing::NOW);
+    let validator = Validator::fixed(&testing::registry()).expect("keys").clock(testing::NOW);
     IdentityLayer::new(Arc::new(validator), Arc::new(gateway()), Arc::new(checker()), "orders")
         .clock(Arc::new(testing::NOW))
         .origin("https://orders.example/")
@@ -76,7 +76,7 @@ async fn challenges_say_what_a_proof_must_be() {
         let mut settings = DpopSettings::default();
         settings.algorithms.truncate(2);
         settings.nonces = nonces;
-        let validator = Validator::fixed(testing::registry()).expect("keys").clock(testing::NOW);
+        let validator = Validator::fixed(&testing::registry()).expect("keys").clock(testing::NOW);
         let validator = Arc::new(validator.with_dpop(Dpop::new(settings)));
         IdentityLayer::new(validator, Arc::new(gateway()), Arc::new(checker()), "orders")
             .clock(Arc::new(testing::NOW))
