@@ -23,6 +23,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::hint::black_box;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
@@ -56,9 +57,11 @@ const NOW: UnixTime = UnixTime(1_800_000_000);
 /// RFC 8037 appendix A.1.
 const SEED: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
 const PUBLIC: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
-/// Microseconds of one verification on the machine that the promises were made for: what they say in microseconds is held to as a part
-/// of that.
-const VERIFY: f64 = 42.0;
+/// Microseconds of one verification on the machine that the promises were made for, as it is measured here: what they say in
+/// microseconds is held to as a part of that.
+const VERIFY: f64 = 35.0;
+/// Whether time is looked at: a profiler counts by itself, and Valgrind does not know the clock of a thread.
+static TIMED: AtomicBool = AtomicBool::new(true);
 /// More than are remembered.
 const MANY: u64 = 8192;
 /// How often a signature is verified in a round.
@@ -78,6 +81,9 @@ struct Cost {
 
 /// Processor time that this thread has used: what others do meanwhile is not counted.
 fn used() -> Duration {
+    if !TIMED.load(Ordering::Relaxed) {
+        return Duration::ZERO;
+    }
     let used = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or(0))
 }
@@ -273,7 +279,9 @@ fn layer(sampler: Option<Sampler>, authorization: Option<&str>) -> Result<Cost, 
 fn main() -> Result<ExitCode, Failure> {
     // One alone, for a profiler: `limits layer`, `limits recorded`.
     let bearer = format!("Bearer {}", token()?);
-    match std::env::args().nth(1).as_deref() {
+    let what = std::env::args().nth(1);
+    TIMED.store(!matches!(what.as_deref(), Some("layer" | "recorded")), Ordering::Relaxed);
+    match what.as_deref() {
         Some("recorded") => return layer(Some(Sampler::AlwaysOn), Some(&bearer)).map(|_| ExitCode::SUCCESS),
         Some("layer") => return layer(Some(Sampler::AlwaysOff), Some(&bearer)).map(|_| ExitCode::SUCCESS),
         _ => {}
@@ -348,7 +356,7 @@ fn main() -> Result<ExitCode, Failure> {
         ("a seal that was seen in this trace", again, 1.0 / VERIFY, 2),
         ("a token in the cache", cached, 1.5 / VERIFY, 0),
         ("injection", injected, 1.0 / VERIFY, 2),
-        ("the layer, a token in its cache, sampled", layer(on, Some(&bearer))?, 5.0 / VERIFY, 29),
+        ("the layer, a token in its cache, sampled", layer(on, Some(&bearer))?, 5.0 / VERIFY, 19),
         (
             "the layer, a token in its cache, not sampled",
             layer(off.clone(), Some(&bearer))?,

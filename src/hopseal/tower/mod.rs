@@ -31,6 +31,7 @@ pub use peer::ForwardedClaims;
 pub use peer::Peer;
 use peer::ProxyHeaders;
 pub use request::Presented;
+pub(crate) use request::TXN_TOKEN;
 pub use scopes::{Guarded, RequireScopes, RequireScopesService};
 #[cfg(any(feature = "axum", feature = "tonic"))]
 pub(crate) use scopes::{proven, with_scopes};
@@ -76,13 +77,14 @@ pub trait Validate: Send + Sync + 'static {
 }
 
 /// By its own clock. What kind of credential it is, its form says: a PASETO, a JWT, which must be an access token, or an opaque
-/// token, of the one issuer that is asked about those.
+/// token, of the one issuer that is asked about those. What came in the header `Txn-Token` is a transaction token or no good.
 #[cfg(feature = "jwt")]
 impl<K: crate::keys::KeySource + 'static> Validate for Arc<crate::Validator<K>> {
     async fn validate(&self, presented: &Presented, _: UnixTime) -> Result<Validated, Undecided> {
-        use crate::Credential::{AccessToken, Opaque, Paseto};
+        use crate::Credential::{AccessToken, Opaque, Paseto, TxnToken};
         let text = presented.token().expose();
         let kind = match text.starts_with("v4.") {
+            _ if presented.is_transaction() => TxnToken,
             true => Paseto,
             false if text.split('.').count() == 3 => AccessToken,
             false => Opaque,
@@ -182,6 +184,7 @@ struct Shared<V> {
     /// Scheme and authority of our address, as clients know it.
     origin: Option<String>,
     keeps_token: bool,
+    takes_transactions: bool,
     #[cfg(feature = "confidential")]
     keys: Option<Arc<crate::confidential::ConfidentialKeys>>,
     proxies: ProxyHeaders,
@@ -211,6 +214,7 @@ impl<V> Clone for Shared<V> {
             route: self.route,
             origin: self.origin.clone(),
             keeps_token: self.keeps_token,
+            takes_transactions: self.takes_transactions,
             #[cfg(feature = "confidential")]
             keys: self.keys.clone(),
             proxies: self.proxies.clone(),
@@ -275,6 +279,7 @@ impl<V: Validate> IdentityLayer<V> {
             route: None,
             origin: None,
             keeps_token: false,
+            takes_transactions: false,
             #[cfg(feature = "confidential")]
             keys: None,
             proxies: ProxyHeaders::default(),
@@ -349,6 +354,14 @@ impl<V: Validate> IdentityLayer<V> {
     #[must_use]
     pub fn keep_token(self) -> Self {
         self.with(|shared| shared.keeps_token = true)
+    }
+
+    /// Takes transaction tokens (draft-ietf-oauth-transaction-tokens), in the header `Txn-Token`, which says for whom a call within a trust
+    /// domain is. One beside a credential in `Authorization` is refused with it: which of the two counts would depend on who looks. An
+    /// [`EgressLayer`](crate::egress::EgressLayer) that forwards it sends it as it came. Without this the header is not looked at.
+    #[must_use]
+    pub fn txn_tokens(self) -> Self {
+        self.with(|shared| shared.takes_transactions = true)
     }
 
     /// Reads identities that travel such that nobody in between can read them. What comes readable is taken too.

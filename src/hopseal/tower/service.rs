@@ -320,16 +320,17 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let company = self.shared.company(&request);
-        let presented = match presented(&request, self.shared.origin.as_deref()) {
-            Ok(None) => {
-                let arrival = self.shared.arrival(&self.propagator, &request, Scheme::Bearer, company);
-                let arrived = arrival.cx.get::<HopIdentity>().cloned();
-                let found = self.shared.uncredentialed(request.headers(), &arrival.company, arrived);
-                return Identified::begun(self.shared.begin(&mut self.inner, request, arrival, found));
-            }
-            Ok(Some(presented)) => Ok(Presented { certificate: company.certificate(), ..presented }),
-            Err(refused) => Err(refused),
-        };
+        let presented =
+            match presented(&request, self.shared.origin.as_deref(), self.shared.takes_transactions) {
+                Ok(None) => {
+                    let arrival = self.shared.arrival(&self.propagator, &request, Scheme::Bearer, company);
+                    let arrived = arrival.cx.get::<HopIdentity>().cloned();
+                    let found = self.shared.uncredentialed(request.headers(), &arrival.company, arrived);
+                    return Identified::begun(self.shared.begin(&mut self.inner, request, arrival, found));
+                }
+                Ok(Some(presented)) => Ok(Presented { certificate: company.certificate(), ..presented }),
+                Err(refused) => Err(refused),
+            };
         let scheme = presented.as_ref().map_or(Scheme::Bearer, Presented::scheme);
         let arrival = self.shared.arrival(&self.propagator, &request, scheme, company);
         // The one that was made ready is the one that is called.
