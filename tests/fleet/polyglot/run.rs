@@ -182,12 +182,6 @@ impl Fleet {
         request.send().await.unwrap().status().as_u16()
     }
 
-    /// How many spans these services make of it.
-    pub(crate) fn whole_of(&self, services: &[&str]) -> BTreeMap<String, usize> {
-        let of = |service: &&str| Some(((*service).to_owned(), *self.whole.get(*service)?));
-        services.iter().filter_map(of).collect()
-    }
-
     /// Sends a request that goes all the way, and waits for all that it makes.
     pub(crate) async fn run(&self, query: &str, headers: &[(&str, &str)]) -> Run {
         self.run_to(self.edge, query, headers, &self.whole).await
@@ -203,6 +197,24 @@ impl Fleet {
     ) -> Run {
         self.forget();
         let status = self.send(to, query, headers).await;
+        self.ended(status, expected).await
+    }
+
+    /// Sends a request that a service of others may refuse by itself, and waits for all that it makes; with which status, if so.
+    pub(crate) async fn run_or_be_refused(&self, by: &str) -> (Run, Option<u16>) {
+        self.forget();
+        let status = self.send(self.edge, "", &[]).await;
+        let answered = self.wires.to(by).answered().expect("an answer");
+        if !(400..500).contains(&answered) {
+            return (self.ended(status, &self.whole).await, None);
+        }
+        let before = ALL.into_iter().take_while(|service| *service != by);
+        let of = |service: &str| Some((service.to_owned(), *self.whole.get(service)?));
+        (self.ended(status, &before.filter_map(of).collect()).await, Some(answered))
+    }
+
+    /// Waits until these services have made so many spans.
+    async fn ended(&self, status: u16, expected: &BTreeMap<String, usize>) -> Run {
         for _ in 0..400 {
             let spans = self.spans();
             if spans.counted() == *expected {
@@ -210,6 +222,6 @@ impl Fleet {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("`{query}` {status}: {:?}, not {expected:?}", self.spans().counted());
+        panic!("{status}: {:?}, not {expected:?}", self.spans().counted());
     }
 }

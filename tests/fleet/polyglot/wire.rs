@@ -36,6 +36,7 @@ impl Wire {
     }
 
     pub(crate) fn set(&self, attack: Attack) {
+        *self.answered.lock().unwrap() = None;
         *self.attack.lock().unwrap() = attack;
     }
 
