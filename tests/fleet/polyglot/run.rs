@@ -210,7 +210,20 @@ impl Fleet {
         }
         let before = ALL.into_iter().take_while(|service| *service != by);
         let of = |service: &str| Some((service.to_owned(), *self.whole.get(service)?));
-        (self.ended(status, &before.filter_map(of).collect()).await, Some(answered))
+        let expected: BTreeMap<String, usize> = before.filter_map(of).collect();
+        // Its server may tell of what it refused, a second later.
+        let mut quiet = 0;
+        for _ in 0..400 {
+            let spans = self.spans();
+            let mut counted = spans.counted();
+            counted.remove(by);
+            quiet = if counted == expected { quiet + 1 } else { 0 };
+            if quiet == 40 {
+                return (Run { status, spans, leaked: self.sink.reached() }, Some(answered));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{status}: {:?}, not {expected:?}", self.spans().counted());
     }
 
     /// Waits until these services have made so many spans.
