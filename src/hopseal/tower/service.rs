@@ -161,8 +161,7 @@ impl<V: Validate> Shared<V> {
     }
 
     fn verified(&self, verified: Arc<Verified>, arrived: Option<&HopIdentity>) -> Found {
-        let sealer = self.sealer.as_ref().map(Arc::clone);
-        match sealer.and_then(|sealer| HopIdentity::verified(verified, sealer, arrived)) {
+        match self.sealer.clone().and_then(|sealer| HopIdentity::verified(verified, sealer, arrived)) {
             None => (HopIdentity::unknown(), Some(Turned::Broken)),
             Some(found) => (found, None),
         }
@@ -320,17 +319,17 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let company = self.shared.company(&request);
-        let presented =
-            match presented(&request, self.shared.origin.as_deref(), self.shared.takes_transactions) {
-                Ok(None) => {
-                    let arrival = self.shared.arrival(&self.propagator, &request, Scheme::Bearer, company);
-                    let arrived = arrival.cx.get::<HopIdentity>().cloned();
-                    let found = self.shared.uncredentialed(request.headers(), &arrival.company, arrived);
-                    return Identified::begun(self.shared.begin(&mut self.inner, request, arrival, found));
-                }
-                Ok(Some(presented)) => Ok(Presented { certificate: company.certificate(), ..presented }),
-                Err(refused) => Err(refused),
-            };
+        let (origin, takes_transactions) = (self.shared.origin.as_deref(), self.shared.takes_transactions);
+        let presented = match presented(&request, origin, takes_transactions) {
+            Ok(None) => {
+                let arrival = self.shared.arrival(&self.propagator, &request, Scheme::Bearer, company);
+                let arrived = arrival.cx.get::<HopIdentity>().cloned();
+                let found = self.shared.uncredentialed(request.headers(), &arrival.company, arrived);
+                return Identified::begun(self.shared.begin(&mut self.inner, request, arrival, found));
+            }
+            Ok(Some(presented)) => Ok(Presented { certificate: company.certificate(), ..presented }),
+            Err(refused) => Err(refused),
+        };
         let scheme = presented.as_ref().map_or(Scheme::Bearer, Presented::scheme);
         let arrival = self.shared.arrival(&self.propagator, &request, scheme, company);
         // The one that was made ready is the one that is called.
