@@ -5,6 +5,8 @@
 //!   door. A credential names its issuer, that issuer's rules and keys decide, and no other is tried.
 //! - "No" is an answer, [`Validated::Refused`] (401). Where there is none, as with an identity provider that is down, that is an error,
 //!   [`Undecided`] (503): clients must not throw good tokens away.
+//! - A registry is lent to whatever is set up by it, since one sets up several things (`&Registry`); what runs, such as a `KeyStore`, is
+//!   handed over, since its clones are cheap and the same store.
 //! - `examples/` has a program that runs by itself for each kind of credential.
 //!
 //! Nothing is on by default. Crates are those that are built with that feature alone, 38 without any; time is what checking them

@@ -5,7 +5,7 @@
 //! ```
 //! use hopseal::metrics::Metrics;
 //! let metrics = Metrics::new(&opentelemetry::global::meter("hopseal"));
-//! // KeyStore::builder(&registry, http).observer(metrics.clone()), Validator::new(registry, keys).observer(metrics)
+//! // KeyStore::builder(&registry, http).observer(metrics.clone()), Validator::new(&registry, keys).observer(metrics)
 //! ```
 
 use opentelemetry::KeyValue;

@@ -28,8 +28,8 @@ use crate::seal::Sealer;
 
 /// How long the last spans may take.
 const LAST: Duration = Duration::from_secs(5);
-/// What sends the spans must not make spans of that; and the runtime of functions makes one around each request without regard to its
-/// trace.
+/// What sends the spans must not make spans of that. And the runtime of functions makes one around each request that begins a trace of
+/// its own: it would look like a request that nobody sent. Where it is there all the same, the layer of `tower` does not go on with it.
 const SILENT: [&str; 7] =
     ["h2", "hyper", "hyper_util", "lambda_runtime", "opentelemetry", "reqwest", "rustls"];
 

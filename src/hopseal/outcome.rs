@@ -42,9 +42,27 @@ impl Validated {
 pub struct Verified {
     pub(crate) principal: Principal,
     pub(crate) evidence: Evidence,
+    #[cfg(feature = "seal")]
+    kept: Kept,
 }
 
 impl Verified {
+    pub(crate) fn new(evidence: Evidence, principal: Principal) -> Self {
+        Self {
+            principal,
+            evidence,
+            #[cfg(feature = "seal")]
+            kept: Kept::default(),
+        }
+    }
+
+    /// What the first who asked made of it, for as long as it is remembered itself: a credential comes more than once. `None` where
+    /// that was something else.
+    #[cfg(feature = "seal")]
+    pub(crate) fn kept<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> Arc<T>) -> Option<Arc<T>> {
+        Arc::clone(self.kept.0.get_or_init(|| make())).downcast().ok()
+    }
+
     /// Who it is.
     #[must_use]
     pub fn principal(&self) -> &Principal {
@@ -55,6 +73,36 @@ impl Verified {
     #[must_use]
     pub fn evidence(&self) -> &Evidence {
         &self.evidence
+    }
+}
+
+/// What can be worked out of it again, and is no part of it.
+#[cfg(feature = "seal")]
+#[derive(Default)]
+struct Kept(std::sync::OnceLock<Arc<dyn std::any::Any + Send + Sync>>);
+
+#[cfg(feature = "seal")]
+impl Clone for Kept {
+    /// Nothing: of a copy, something else may be made.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+#[cfg(feature = "seal")]
+impl PartialEq for Kept {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+#[cfg(feature = "seal")]
+impl Eq for Kept {}
+
+#[cfg(feature = "seal")]
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("..")
     }
 }
 

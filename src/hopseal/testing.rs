@@ -110,9 +110,8 @@ pub(crate) fn registry() -> Registry {
 /// A workload as validated by its certificate, for ten minutes.
 pub(crate) fn peer(id: &str) -> Verified {
     let parsed = SpiffeId::parse(id).expect("an id");
-    Verified {
-        principal: crate::mesh::workload(&parsed, NOW.plus(600)),
-        evidence: Evidence {
+    Verified::new(
+        Evidence {
             credential: Credential::X509Svid,
             issuer: "mesh".to_owned(),
             algorithm: None,
@@ -127,7 +126,8 @@ pub(crate) fn peer(id: &str) -> Verified {
             offered_key: false,
             proxy: None,
         },
-    }
+        crate::mesh::workload(&parsed, NOW.plus(600)),
+    )
 }
 
 fn ed25519(seed: &[u8]) -> (Ed25519KeyPair, Vec<u8>) {

@@ -56,12 +56,12 @@ impl Metadata {
             .map_err(|source| TaskError::Output { command: "cargo metadata", source })
     }
 
-    /// The benchmarks, as package and target.
-    pub(crate) fn benches(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.packages.iter().flat_map(|package| {
-            let benches =
-                package.targets.iter().filter(|target| target.kind.iter().any(|kind| kind == "bench"));
-            benches.map(|target| (package.name.as_str(), target.name.as_str()))
+    /// The targets of a kind, such as `bench`, as package and target.
+    pub(crate) fn targets(&self, kind: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.packages.iter().flat_map(move |package| {
+            let of_kind =
+                package.targets.iter().filter(move |target| target.kind.iter().any(|it| it == kind));
+            of_kind.map(|target| (package.name.as_str(), target.name.as_str()))
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::exec;
 use crate::metadata::Metadata;
 use crate::task::{Repository, TaskError};
 
-/// Runs every test of the workspace, with every feature, and then the examples that end by themselves. They need Rust, the C
+/// Runs every test of the workspace, with every feature, and then the examples of the crate that end by themselves. They need Rust, the C
 /// compiler that Rust links with, Python 3, and Node 20 or later with npm: for the identity provider of `tests/idp`, and for
 /// libraries that check our seals and send spans; and Chromium, which looks at our pages; and Prometheus with its Alertmanager. What these need is
 /// fetched the first time; programs of Debian are installed where we may, as in a container.
@@ -34,20 +34,8 @@ const PROGRAMS: [Program; 3] = [
     (&["prometheus-alertmanager"], "prometheus-alertmanager"),
 ];
 
-/// Examples of the crate that end by themselves, with 0 if all was as they say.
-const EXAMPLES: [&str; 11] = [
-    "client",
-    "dpop",
-    "forwarded_claims",
-    "id_token",
-    "jwt_access_token",
-    "jwt_svid",
-    "opaque",
-    "paseto",
-    "queue",
-    "txn_token",
-    "x509_svid",
-];
+/// Examples of the crate that do not end by themselves with 0: one serves, the other is told where to write.
+const NOT_BY_THEMSELVES: [&str; 2] = ["make_keys", "server"];
 
 /// What languages of `tests/interop` run on, and how Debian calls it.
 const NEEDED: [(&str, &str, &str); 3] = [
@@ -82,8 +70,10 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     exec::run(&mut cargo, out)?;
     // Who asks for some tests gets those.
     if args.rest.is_empty() {
-        let built = Metadata::read(repository)?.target_directory.join("debug/examples");
-        for example in EXAMPLES {
+        let metadata = Metadata::read(repository)?;
+        let built = metadata.target_directory.join("debug/examples");
+        let examples = metadata.targets("example").filter(|(package, _)| *package == "hopseal");
+        for (_, example) in examples.filter(|(_, example)| !NOT_BY_THEMSELVES.contains(example)) {
             exec::run(&mut Command::new(built.join(example)), out)?;
         }
     }

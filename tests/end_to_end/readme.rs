@@ -32,6 +32,19 @@ fn the_readme_shows_lines_of_the_demo() {
     }
 }
 
+/// Scenario: someone reads what the heart of a service is.
+/// Guarantees: each line is one of the page of the crate, which is compiled and run with its tests.
+#[test]
+fn the_readme_shows_lines_of_the_page_that_is_run() {
+    let page = include_str!("../../src/hopseal/start.md");
+    let (_, block) = include_str!("../../README.md").split_once("```rust\n").expect("a block of Rust");
+    let (shown, _) = block.split_once("```").expect("an end of the block");
+    assert!(shown.lines().count() > 3);
+    for line in shown.lines().map(str::trim) {
+        assert!(page.lines().any(|kept| kept.trim() == line), "{line}");
+    }
+}
+
 /// Scenario: someone reads how an identity goes through services of others.
 /// Guarantees: each line is one of what `cargo xtask e2e fleet` holds the fleet to.
 #[test]

@@ -10,10 +10,36 @@ use super::trust;
 
 pub(crate) type Headers = HashMap<String, String>;
 
-/// What is done, knowing what went over the same wire in other runs.
+/// What is done to headers, knowing what went over the same wire in another run.
+pub(crate) type Edit = fn(&mut Headers, &Headers);
+
+/// Something that an enemy does.
+pub(crate) struct Fault {
+    pub(crate) name: &'static str,
+    pub(crate) edit: Edit,
+    /// With what went over the wire twenty minutes ago, and not now.
+    pub(crate) old: bool,
+}
+
+/// All that he does.
+pub(crate) const FAULTS: [Fault; 11] = [
+    Fault { name: "forged", edit: forge, old: false },
+    Fault { name: "edited", edit, old: false },
+    Fault { name: "without its seal", edit: unseal, old: false },
+    Fault { name: "moved to another trace", edit: move_trace, old: false },
+    Fault { name: "transplanted", edit: transplant, old: false },
+    Fault { name: "replayed after its time", edit: replay, old: true },
+    Fault { name: "stripped", edit: strip, old: false },
+    Fault { name: "oversized", edit: oversize, old: false },
+    Fault { name: "duplicated", edit: duplicate, old: false },
+    Fault { name: "smuggled", edit: smuggle, old: false },
+    Fault { name: "smuggled in a property", edit: smuggle_property, old: false },
+];
+
+/// A fault on a wire.
 #[derive(Clone)]
 pub(crate) struct Attack {
-    edit: fn(&mut Headers, &Headers),
+    edit: Edit,
     other: Headers,
     passed: Arc<Mutex<Headers>>,
 }
@@ -23,7 +49,7 @@ impl Attack {
         Self::new(|_, _| {}, &Headers::new())
     }
 
-    pub(crate) fn new(edit: fn(&mut Headers, &Headers), other: &Headers) -> Self {
+    pub(crate) fn new(edit: Edit, other: &Headers) -> Self {
         Self { edit, other: other.clone(), passed: Arc::default() }
     }
 
@@ -43,7 +69,7 @@ fn baggage(headers: &mut Headers) -> &mut String {
 }
 
 /// A seal by a key of the enemy's own.
-pub(crate) fn forge(headers: &mut Headers, _: &Headers) {
+fn forge(headers: &mut Headers, _: &Headers) {
     let text = baggage(headers).clone();
     let carried = Baggage::read([text.as_str()]).identity.unwrap().unwrap();
     let trace = headers.get("traceparent").map(|it| it.split('-').nth(1).unwrap());
@@ -56,7 +82,7 @@ pub(crate) fn forge(headers: &mut Headers, _: &Headers) {
     *baggage(headers) = Writer::new(Some(&carried)).finish();
 }
 
-pub(crate) fn edit(headers: &mut Headers, _: &Headers) {
+fn edit(headers: &mut Headers, _: &Headers) {
     let member = |it: &str| match it.starts_with("hopseal.tenant=") {
         true => "hopseal.tenant=evil".to_owned(),
         false => it.to_owned(),
@@ -65,7 +91,7 @@ pub(crate) fn edit(headers: &mut Headers, _: &Headers) {
     *baggage(headers) = edited.join(",");
 }
 
-pub(crate) fn unseal(headers: &mut Headers, _: &Headers) {
+fn unseal(headers: &mut Headers, _: &Headers) {
     let kept: Vec<String> = baggage(headers)
         .split(',')
         .filter(|it| !it.starts_with("hopseal.seal="))
@@ -75,42 +101,42 @@ pub(crate) fn unseal(headers: &mut Headers, _: &Headers) {
 }
 
 /// The same identity in another trace.
-pub(crate) fn move_trace(headers: &mut Headers, other: &Headers) {
+fn move_trace(headers: &mut Headers, other: &Headers) {
     headers.retain(|name, _| name == "baggage");
     let trace = other.iter().filter(|(name, _)| *name != "baggage");
     headers.extend(trace.map(|(name, value)| (name.clone(), value.clone())));
 }
 
 /// Another's identity in this trace.
-pub(crate) fn transplant(headers: &mut Headers, other: &Headers) {
+fn transplant(headers: &mut Headers, other: &Headers) {
     headers.insert("baggage".to_owned(), other["baggage"].clone());
 }
 
 /// All that was sent before, once more.
-pub(crate) fn replay(headers: &mut Headers, other: &Headers) {
+fn replay(headers: &mut Headers, other: &Headers) {
     headers.clone_from(other);
 }
 
-pub(crate) fn strip(headers: &mut Headers, _: &Headers) {
+fn strip(headers: &mut Headers, _: &Headers) {
     headers.remove("baggage");
 }
 
-pub(crate) fn oversize(headers: &mut Headers, _: &Headers) {
+fn oversize(headers: &mut Headers, _: &Headers) {
     let pad = format!("pad={},{}", "x".repeat(70 * 1024), baggage(headers));
     *baggage(headers) = pad;
 }
 
-pub(crate) fn duplicate(headers: &mut Headers, _: &Headers) {
+fn duplicate(headers: &mut Headers, _: &Headers) {
     baggage(headers).push_str(",hopseal.sub=p1.mallory");
 }
 
 /// In another spelling, which some carriers decode.
-pub(crate) fn smuggle(headers: &mut Headers, _: &Headers) {
+fn smuggle(headers: &mut Headers, _: &Headers) {
     baggage(headers).push_str(",Hopseal%2Etenant=evil");
 }
 
 /// In a property of a member of others, which some carriers decode and write out bare.
-pub(crate) fn smuggle_property(headers: &mut Headers, _: &Headers) {
+fn smuggle_property(headers: &mut Headers, _: &Headers) {
     let hidden = format!("theme=dark;p=x%2Chopseal.tenant=evil,{}", baggage(headers));
     *baggage(headers) = hidden;
 }

@@ -4,7 +4,7 @@ use hopseal_identity::attribute::{ASSURANCE, REASON};
 use hopseal_identity::seal::SealFault;
 use serde_json::json;
 
-use super::attack::{self, Attack, Headers};
+use super::attack::{Attack, FAULTS, Headers};
 use super::services::{Fleet, Seen};
 use super::spans::{attribute, checked, findings};
 use super::trust;
@@ -89,93 +89,55 @@ async fn at_the_front_door() {
 /// What the next hop makes of it, and which findings `hopseal check` has about that hop.
 type Expected = (&'static str, Option<&'static str>, &'static [&'static str]);
 
-struct Case {
-    name: &'static str,
-    edit: fn(&mut Headers, &Headers),
-    /// What the other run was: of now, or of twenty minutes ago.
-    old: bool,
-    at_orders: Expected,
-    at_shipping: Expected,
-}
-
-const CASES: &[Case] = &[
-    Case {
-        name: "forged",
-        edit: attack::forge,
-        old: false,
-        at_orders: ("asserted", Some("unknown_key"), &["baggage_tampered"]),
-        at_shipping: ("asserted", Some("unknown_key"), &["baggage_tampered"]),
-    },
-    Case {
-        name: "edited",
-        edit: attack::edit,
-        old: false,
-        at_orders: ("asserted", Some("signature"), &["baggage_tampered", "cross_tenant"]),
-        at_shipping: ("asserted", Some("signature"), &["baggage_tampered"]),
-    },
-    Case {
-        name: "without its seal",
-        edit: attack::unseal,
-        old: false,
-        at_orders: ("asserted", Some("missing"), &["baggage_tampered"]),
-        at_shipping: ("asserted", Some("missing"), &["baggage_tampered"]),
-    },
-    Case {
-        name: "moved to another trace",
-        edit: attack::move_trace,
-        old: false,
-        at_orders: ("asserted", Some("trace"), &["transplanted_identity"]),
-        at_shipping: ("asserted", Some("trace"), &["transplanted_identity"]),
-    },
-    Case {
-        name: "transplanted",
-        edit: attack::transplant,
-        old: false,
-        at_orders: ("asserted", Some("trace"), &["transplanted_identity"]),
-        at_shipping: ("asserted", Some("trace"), &["transplanted_identity"]),
-    },
-    Case {
-        name: "replayed after its time",
-        edit: attack::replay,
-        old: true,
-        at_orders: ("asserted", Some("expired"), &["expired_at_hop"]),
-        at_shipping: ("asserted", Some("expired"), &["expired_at_hop"]),
-    },
-    Case {
-        name: "stripped",
-        edit: attack::strip,
-        old: false,
-        at_orders: ("anonymous", None, &["identity_dropped"]),
-        at_shipping: ("anonymous", None, &["async_identity_gap"]),
-    },
-    Case {
-        name: "oversized",
-        edit: attack::oversize,
-        old: false,
-        at_orders: ("unknown", Some("malformed"), &["baggage_tampered"]),
-        at_shipping: ("unknown", Some("malformed"), &["baggage_tampered"]),
-    },
-    Case {
-        name: "duplicated",
-        edit: attack::duplicate,
-        old: false,
-        at_orders: ("unknown", Some("malformed"), &["baggage_tampered"]),
-        at_shipping: ("unknown", Some("malformed"), &["baggage_tampered"]),
-    },
-    Case {
-        name: "smuggled",
-        edit: attack::smuggle,
-        old: false,
-        at_orders: ("unknown", Some("malformed"), &["baggage_tampered"]),
-        at_shipping: ("unknown", Some("malformed"), &["baggage_tampered"]),
-    },
-    Case {
-        name: "smuggled in a property",
-        edit: attack::smuggle_property,
-        old: false,
-        at_orders: ("sealed", None, &[]),
-        at_shipping: ("sealed", None, &[]),
-    },
+/// What comes of each fault at `orders` and at `shipping`.
+const EXPECTED: [(&str, Expected, Expected); FAULTS.len()] = [
+    (
+        "forged",
+        ("asserted", Some("unknown_key"), &["baggage_tampered"]),
+        ("asserted", Some("unknown_key"), &["baggage_tampered"]),
+    ),
+    (
+        "edited",
+        ("asserted", Some("signature"), &["baggage_tampered", "cross_tenant"]),
+        ("asserted", Some("signature"), &["baggage_tampered"]),
+    ),
+    (
+        "without its seal",
+        ("asserted", Some("missing"), &["baggage_tampered"]),
+        ("asserted", Some("missing"), &["baggage_tampered"]),
+    ),
+    (
+        "moved to another trace",
+        ("asserted", Some("trace"), &["transplanted_identity"]),
+        ("asserted", Some("trace"), &["transplanted_identity"]),
+    ),
+    (
+        "transplanted",
+        ("asserted", Some("trace"), &["transplanted_identity"]),
+        ("asserted", Some("trace"), &["transplanted_identity"]),
+    ),
+    (
+        "replayed after its time",
+        ("asserted", Some("expired"), &["expired_at_hop"]),
+        ("asserted", Some("expired"), &["expired_at_hop"]),
+    ),
+    ("stripped", ("anonymous", None, &["identity_dropped"]), ("anonymous", None, &["async_identity_gap"])),
+    (
+        "oversized",
+        ("unknown", Some("malformed"), &["baggage_tampered"]),
+        ("unknown", Some("malformed"), &["baggage_tampered"]),
+    ),
+    (
+        "duplicated",
+        ("unknown", Some("malformed"), &["baggage_tampered"]),
+        ("unknown", Some("malformed"), &["baggage_tampered"]),
+    ),
+    (
+        "smuggled",
+        ("unknown", Some("malformed"), &["baggage_tampered"]),
+        ("unknown", Some("malformed"), &["baggage_tampered"]),
+    ),
+    ("smuggled in a property", ("sealed", None, &[]), ("sealed", None, &[])),
 ];
 
 /// Another run, and what went to `orders` and to `shipping` in it.
@@ -195,25 +157,26 @@ async fn another(old: bool) -> (Headers, Headers) {
 async fn run_cases(
     set: impl Fn(&mut Fleet, Attack),
     other: impl Fn((Headers, Headers)) -> Headers,
-    expected: impl Fn(&Case) -> Expected,
+    expected: impl Fn(Expected, Expected) -> Expected,
     service: &str,
 ) {
     let mut wrong = Vec::new();
-    for case in CASES {
+    for (fault, (name, at_orders, at_shipping)) in FAULTS.iter().zip(EXPECTED) {
+        assert_eq!(fault.name, name, "in the same order");
         let (clean, mut fleet) = (Fleet::new(), Fleet::new());
         // So that it is known what these services show when all is well.
         clean.run().await;
-        set(&mut fleet, Attack::new(case.edit, &other(another(case.old).await)));
+        set(&mut fleet, Attack::new(fault.edit, &other(another(fault.old).await)));
         let seen = fleet.run().await;
-        let (assurance, fault, rules) = expected(case);
+        let (assurance, error, rules) = expected(at_orders, at_shipping);
         let identity = if service == "orders" { &seen.orders } else { &seen.shipping };
-        assert_eq!(words(identity.as_ref()), (assurance, fault), "{}", case.name);
+        assert_eq!(words(identity.as_ref()), (assurance, error), "{name}");
         nothing_leaked(&fleet, 3);
         let report = checked(&[clean.recorders(), fleet.recorders()].concat());
         let found = findings(&report, service);
         if rules.iter().any(|rule| !found.iter().any(|it| it == rule)) || found.is_empty() != rules.is_empty()
         {
-            wrong.push(format!("{}: {found:?}, not {rules:?}", case.name));
+            wrong.push(format!("{name}: {found:?}, not {rules:?}"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -223,7 +186,7 @@ async fn run_cases(
 /// Guarantees: `orders` does not believe it and says why, `hopseal check` names it there, and a host that is not ours gets nothing.
 #[tokio::test]
 async fn between_two_services() {
-    run_cases(|fleet, attack| fleet.to_orders = attack, |(wire, _)| wire, |case| case.at_orders, "orders")
+    run_cases(|fleet, attack| fleet.to_orders = attack, |(wire, _)| wire, |at_orders, _| at_orders, "orders")
         .await;
 }
 
@@ -234,7 +197,7 @@ async fn in_a_queue() {
     run_cases(
         |fleet, attack| fleet.to_shipping = attack,
         |(_, message)| message,
-        |case| case.at_shipping,
+        |_, at_shipping| at_shipping,
         "shipping",
     )
     .await;

@@ -10,6 +10,10 @@ mod cases;
 #[cfg(test)]
 mod polyglot;
 #[cfg(test)]
+#[path = "../idp/provider.rs"]
+#[expect(dead_code, reason = "the tests of `idp` ask more of it")]
+mod provider;
+#[cfg(test)]
 mod services;
 #[cfg(test)]
 mod spans;

@@ -78,7 +78,7 @@ pub(crate) fn checker() -> Arc<SealChecker> {
 }
 
 pub(crate) fn validator(clock: UnixTime) -> Arc<Validator<FixedKeys>> {
-    Arc::new(Validator::fixed(registry()).unwrap().clock(clock))
+    Arc::new(Validator::fixed(&registry()).unwrap().clock(clock))
 }
 
 /// An access token of `staff` (RFC 9068) with these claims in place of its own, signed by the key of that seed.

@@ -19,7 +19,7 @@ fn validator(provider: &Provider) -> Validator<KeyStore> {
         .loopback_http();
     let registry = Registry::new([issuer]).unwrap();
     let keys = KeyStore::builder(&registry, Http::new(&HttpSettings::default()).unwrap()).build().unwrap();
-    Validator::new(registry, keys).cache(CacheConfig::default())
+    Validator::new(&registry, keys).cache(CacheConfig::default())
 }
 
 async fn judge(validator: &Validator<KeyStore>, token: &Token, expected: Expected<'_>) -> Option<Reason> {

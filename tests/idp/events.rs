@@ -58,7 +58,7 @@ async fn a_session_ends_when_the_push_is_answered() {
         .algorithms([Algorithm::EdDsa]);
     let registry = Registry::new([staff]).unwrap();
     let keys = FixedKeys::of(&registry).unwrap();
-    let gate = Arc::new(Validator::new(registry.clone(), keys.clone()).cache(CacheConfig::default()));
+    let gate = Arc::new(Validator::new(&registry, keys.clone()).cache(CacheConfig::default()));
     let feeds = [FeedSettings::new("staff", ["events"])];
     let receiver = Receiver::builder(&registry, keys, Arc::clone(gate.revocations()), feeds).build().unwrap();
     let address = serve(receiver).await;

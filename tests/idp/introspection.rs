@@ -31,7 +31,8 @@ async fn a_real_provider_is_asked() {
     let http = Http::new(&HttpSettings::default()).unwrap();
     let keys = KeyStore::builder(&registry, http.clone()).build().unwrap();
     let plain = Introspector::builder(&registry, http.clone()).build().unwrap();
-    let signed = Introspector::builder(&registry, http.clone()).signed_by("opaque", &keys, "signer").build();
+    let signed =
+        Introspector::builder(&registry, http.clone()).signed_by("opaque", keys.clone(), "signer").build();
     for introspector in [plain, signed.unwrap()] {
         let ask = async |token: &str| {
             let validated = introspector.validate("opaque", &Token::new(token), Credential::Opaque).await;

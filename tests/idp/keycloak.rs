@@ -211,7 +211,7 @@ async fn keycloak() {
     let (registry, clock) = (registry(&keycloak), Hand::new());
     let http = Http::new(&HttpSettings::default()).unwrap();
     let keys = KeyStore::builder(&registry, http.clone()).clock(clock.clone()).build().unwrap();
-    let gate = Validator::new(registry.clone(), keys.clone());
+    let gate = Validator::new(&registry, keys.clone());
 
     let signed_in = keycloak.sign_in().await;
     kinds_of_token(&gate, &signed_in).await;

@@ -34,7 +34,7 @@ fn validator(provider: &Provider) -> Validator<KeyStore> {
         .loopback_http();
     let registry = Registry::new([issuer]).unwrap();
     let keys = KeyStore::builder(&registry, http()).build().unwrap();
-    Validator::new(registry, keys)
+    Validator::new(&registry, keys)
 }
 
 async fn principal(validator: &Validator<KeyStore>, token: &Token) -> Principal {

@@ -56,8 +56,12 @@ impl Provider {
         let resource = format!("urn:test:{resource}");
         let fields =
             [("grant_type", "client_credentials"), ("scope", "api:read"), ("resource", resource.as_str())];
-        let answer = self.post("/token", &fields).await;
-        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        self.granted(&fields).await
+    }
+
+    /// The access token that `orders` is granted for that.
+    pub(crate) async fn granted(&self, fields: &[(&str, &str)]) -> String {
+        let answer: Value = serde_json::from_slice(&self.post("/token", fields).await.body).unwrap();
         answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
 

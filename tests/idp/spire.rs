@@ -196,14 +196,14 @@ impl ByFile {
         let registry = "issuers: [{name: mesh, kind: spiffe, issuer: prod.example, jwks_file: bundle.json, audiences: [orders], algorithms: [ES256]}]";
         std::fs::write(folder.path().join("registry.yaml"), registry).unwrap();
         let (file, registry) = RegistryFile::open(folder.path().join("registry.yaml")).unwrap();
-        Self { folder, file, gate: Validator::fixed(registry).unwrap() }
+        Self { folder, file, gate: Validator::fixed(&registry).unwrap() }
     }
 
     fn renew(&mut self, bundle: &str) {
         std::fs::write(self.folder.path().join("bundle.json"), bundle).unwrap();
         let next = self.file.changed().unwrap().expect("another bundle");
         let keys = FixedKeys::of(&next).unwrap();
-        self.gate.reload(next, keys);
+        self.gate.reload(&next, keys);
     }
 }
 
@@ -221,7 +221,7 @@ async fn spire() {
     let (registry, clock) = (registry(&spire.bundle), Hand::new());
     let http = Http::new(&settings).unwrap();
     let keys = KeyStore::builder(&registry, http).clock(clock.clone()).build().unwrap();
-    let gate = Validator::new(registry, keys.clone());
+    let gate = Validator::new(&registry, keys.clone());
 
     let old = spire.jwt_svid();
     assert_eq!(who(&gate, &old).await.as_deref(), Ok(CART));
@@ -280,7 +280,7 @@ async fn spire_by_the_socket_of_its_agent() {
     let clock = Hand::new();
     let http = Http::new(&HttpSettings::default()).unwrap();
     let keys = KeyStore::builder(&registry, http).clock(clock.clone()).build().unwrap();
-    let gate = Validator::new(registry, keys.clone());
+    let gate = Validator::new(&registry, keys.clone());
 
     let ours = api.jwt_svid(&["orders"]).await.unwrap();
     assert_eq!(who(&gate, &ours).await.as_deref(), Ok(CART));

@@ -78,7 +78,7 @@ impl Authority {
             .algorithms([Algorithm::EdDsa])
             .claims(issuer_claims());
         let registry = Registry::new([itself]).map_err(DemoError::set_up("the authority"))?;
-        let own = Validator::fixed(registry).map_err(DemoError::set_up("the authority"))?;
+        let own = Validator::fixed(&registry).map_err(DemoError::set_up("the authority"))?;
         let client = |(id, lifetime, secret)| Client { id, lifetime, secret };
         let clients = clients.into_iter().map(client).collect();
         Ok(Self { issuer, kid, key, clients, codes: Mutex::default(), own })

@@ -120,7 +120,7 @@ impl Trust {
         let http = Http::new(&HttpSettings::default()).map_err(DemoError::set_up("a client for keys"))?;
         let keys = KeyStore::builder(&self.registry, http).build();
         let keys = keys.map_err(DemoError::set_up("the key store"))?;
-        Ok(Arc::new(Validator::new(self.registry.clone(), keys)))
+        Ok(Arc::new(Validator::new(&self.registry, keys)))
     }
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn validator(registry: Registry) -> Result<Validator<KeyStore>, Proof
     let introspector = Introspector::builder(&registry, http.clone()).build();
     let introspector = introspector.map_err(|error| ProofError::Introspection(error.to_string()))?;
     let keys = KeyStore::builder(&registry, http).build().map_err(ProofError::Keys)?;
-    Ok(Validator::new(registry, keys).cache(CacheConfig::default()).with_introspector(introspector))
+    Ok(Validator::new(&registry, keys).cache(CacheConfig::default()).with_introspector(introspector))
 }
 
 /// What a request shows of who sends it.

@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use ::axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use ::axum::response::{IntoResponse, Response};
-use hopseal_identity::Assurance;
 use http::request::Parts;
 
 use crate::otel::HopIdentity;
-use crate::tower::{Manner, Turned, with_scopes};
+use crate::tower::{Manner, Turned, proven, with_scopes};
 
 /// A handler that is not reached: 401, or 403 with `insufficient_scope` (RFC 6750 section 3).
 #[derive(Debug)]
@@ -102,14 +101,7 @@ impl<S: Sync> FromRequestParts<S> for Proven {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        const NONE: [&str; 0] = [];
-        let identity = parts.extensions.get::<HopIdentity>();
-        match identity.filter(|identity| identity.assurance() == Assurance::Sealed) {
-            Some(sealed) => Ok(Self(sealed.clone())),
-            None => with_scopes(identity, NONE)
-                .map(|_| Self(identity.cloned().unwrap_or_else(HopIdentity::unknown)))
-                .map_err(Rejection),
-        }
+        proven(parts.extensions.get()).cloned().map(Self).map_err(Rejection)
     }
 }
 

@@ -67,7 +67,7 @@ fn signed(algorithm: &str) -> Option<(Token, Validator<FixedKeys>)> {
         "issuers: [{{name: a, kind: static, issuer: 'https://id.example', audiences: [orders], \
          algorithms: [{algorithm}], claims: {{tenant: tid}}, jwks: '{{\"keys\":[{{\"kid\":\"k1\",{jwk}}}]}}'}}]"
     );
-    let validator = Validator::fixed(Registry::from_yaml(&yaml).ok()?).ok()?.clock(NOW);
+    let validator = Validator::fixed(&Registry::from_yaml(&yaml).ok()?).ok()?.clock(NOW);
     Some((Token::new(format!("{body}.{}", encoded(signature))), validator))
 }
 
@@ -120,7 +120,7 @@ fn paseto_public(bencher: divan::Bencher<'_, '_>) {
     else {
         return;
     };
-    let validator = Validator::new(registry, FixedKeys::default()).clock(NOW);
+    let validator = Validator::new(&registry, FixedKeys::default()).clock(NOW);
     let token = Token::new(token);
     assert!(validate(&validator, &token, Credential::Paseto));
     bencher.bench_local(|| validate(&validator, &token, Credential::Paseto));

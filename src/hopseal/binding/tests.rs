@@ -9,7 +9,7 @@ use crate::{
 const ADDRESS: &str = "https://orders.example/list";
 
 fn validator(clock: impl Clock + 'static, settings: DpopSettings) -> Validator<FixedKeys> {
-    Validator::fixed(registry()).expect("keys").clock(clock).with_dpop(Dpop::new(settings))
+    Validator::fixed(&registry()).expect("keys").clock(clock).with_dpop(Dpop::new(settings))
 }
 
 fn bound() -> Token {

@@ -159,9 +159,8 @@ fn believe(
     };
     let id = if credential == Credential::TxnToken { "txn" } else { "jti" };
     let token_id = payload.get(id).map(|_| payload.name(id).map(str::to_owned)).transpose()?;
-    Ok(Verified {
-        principal: principal(payload, issuer, terms.expiry, profile::default(credential))?,
-        evidence: Evidence {
+    Ok(Verified::new(
+        Evidence {
             credential,
             issuer: issuer.name().to_owned(),
             algorithm: seen.algorithm,
@@ -176,7 +175,8 @@ fn believe(
             offered_key: seen.offered_key,
             proxy: seen.proxy.map(str::to_owned),
         },
-    })
+        principal(payload, issuer, terms.expiry, profile::default(credential))?,
+    ))
 }
 
 /// What a token is bound to. One that is bound in a way that cannot be checked here is good for nobody.

@@ -7,10 +7,9 @@ use opentelemetry::propagation::Injector;
 
 use crate::otel::Travelling;
 use crate::secret::{Fingerprint, Token};
+use crate::tower::TXN_TOKEN;
 
 pub(super) const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
-/// Where a transaction token travels (draft-ietf-oauth-transaction-tokens section 9.3.1).
-const TXN_TOKEN: HeaderName = HeaderName::from_static("txn-token");
 /// Shorter words are no tokens.
 const MIN_TOKEN: usize = 16;
 
@@ -72,6 +71,17 @@ pub(super) fn take_tokens(headers: &mut HeaderMap, token: Option<Fingerprint>) -
         headers.remove(name);
     }
     found
+}
+
+/// Sends the transaction token along that came, as it came, unless the application chose another.
+pub(super) fn continue_transaction(headers: &mut HeaderMap, token: &Token) {
+    if headers.contains_key(TXN_TOKEN) {
+        return;
+    }
+    if let Ok(mut value) = HeaderValue::try_from(token.expose()) {
+        value.set_sensitive(true);
+        headers.insert(TXN_TOKEN, value);
+    }
 }
 
 /// Sends a token along, unless the application chose a credential itself.

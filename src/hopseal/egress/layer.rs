@@ -6,16 +6,12 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use http::{Request, Response};
-use opentelemetry::global::BoxedTracer;
-use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{FutureExt as _, SpanKind};
 use tower_service::Service;
 
 use super::destination::Destination;
 use super::rule::EgressRules;
-use super::sender::Sender;
-use crate::clock::Clock;
-use crate::observe::Observer;
+use super::sender::{Sender, settings};
 use crate::tower::span;
 
 /// What an error of a client is, here as in `tower`.
@@ -45,42 +41,7 @@ impl EgressLayer {
         Self { toward: Some(destination), ..self }
     }
 
-    /// Makes a span for each request. Without, the span of the context is taken for the one by which the request leaves.
-    #[must_use]
-    pub fn spans(self, tracer: BoxedTracer) -> Self {
-        self.with(|sender| sender.set_tracer(tracer))
-    }
-
-    /// Tells somebody what is held back.
-    #[must_use]
-    pub fn observer(self, observer: impl Observer + 'static) -> Self {
-        self.with(|sender| sender.observer = Arc::new(observer))
-    }
-
-    /// Lets identities travel such that nobody in between can read them.
-    #[cfg(feature = "confidential")]
-    #[must_use]
-    pub fn confidential(self, keys: Arc<crate::confidential::ConfidentialKeys>) -> Self {
-        self.with(|sender| sender.set_keys(keys))
-    }
-
-    /// Also writes what this propagator does, as with those of `neighbours`: to wherever the trace goes, beside the `traceparent` that is
-    /// written here. Never the header `baggage`, and what a request has already stays as it is.
-    #[must_use]
-    pub fn also(self, propagator: impl TextMapPropagator + Send + Sync + 'static) -> Self {
-        self.with(|sender| sender.also.push(Arc::new(propagator)))
-    }
-
-    /// Takes time from another clock.
-    #[must_use]
-    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        self.with(|sender| sender.set_clock(clock))
-    }
-
-    fn with(mut self, edit: impl FnOnce(&mut Sender)) -> Self {
-        edit(Arc::make_mut(&mut self.sender));
-        self
-    }
+    settings!();
 }
 
 impl<S> tower_layer::Layer<S> for EgressLayer {

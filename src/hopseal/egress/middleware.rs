@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use http::Extensions;
-use opentelemetry::global::BoxedTracer;
-use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{FutureExt as _, SpanKind};
 use reqwest::redirect::Policy;
 use reqwest::{Request, Response};
@@ -12,9 +10,7 @@ use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware,
 
 use super::destination::Destination;
 use super::rule::EgressRules;
-use super::sender::Sender;
-use crate::clock::Clock;
-use crate::observe::Observer;
+use super::sender::{Sender, settings};
 use crate::tower::span;
 
 /// Most redirects that are followed, as `reqwest` itself has it.
@@ -42,42 +38,7 @@ impl EgressMiddleware {
         Self { sender: Arc::new(Sender::new(rules, workload.into())) }
     }
 
-    /// Makes a span for each request. Without, the span of the context is taken for the one by which the request leaves.
-    #[must_use]
-    pub fn spans(self, tracer: BoxedTracer) -> Self {
-        self.with(|sender| sender.set_tracer(tracer))
-    }
-
-    /// Tells somebody what is held back.
-    #[must_use]
-    pub fn observer(self, observer: impl Observer + 'static) -> Self {
-        self.with(|sender| sender.observer = Arc::new(observer))
-    }
-
-    /// Lets identities travel such that nobody in between can read them.
-    #[cfg(feature = "confidential")]
-    #[must_use]
-    pub fn confidential(self, keys: Arc<crate::confidential::ConfidentialKeys>) -> Self {
-        self.with(|sender| sender.set_keys(keys))
-    }
-
-    /// Also writes what this propagator does, as with those of `neighbours`: to wherever the trace goes, beside the `traceparent` that is
-    /// written here. Never the header `baggage`, and what a request has already stays as it is.
-    #[must_use]
-    pub fn also(self, propagator: impl TextMapPropagator + Send + Sync + 'static) -> Self {
-        self.with(|sender| sender.also.push(Arc::new(propagator)))
-    }
-
-    /// Takes time from another clock.
-    #[must_use]
-    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        self.with(|sender| sender.set_clock(clock))
-    }
-
-    fn with(mut self, edit: impl FnOnce(&mut Sender)) -> Self {
-        edit(Arc::make_mut(&mut self.sender));
-        self
-    }
+    settings!();
 
     /// A client with this and nothing else, which does not follow redirects to another scheme, host or port: `reqwest` follows them by
     /// itself, with all headers but the few that it knows.

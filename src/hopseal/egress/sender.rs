@@ -11,11 +11,61 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use super::destination::Destination;
-use super::headers::{BAGGAGE, Further, Written, authorize, replace_identity, take_tokens};
+use super::headers::{
+    BAGGAGE, Further, Written, authorize, continue_transaction, replace_identity, take_tokens,
+};
 use super::rule::{EgressRules, NotObtained, Sent};
 use crate::clock::Clock;
 use crate::observe::{Observed, Observer, Unobserved};
 use crate::otel::{Egress, HopIdentity, Leaving, Propagator, Spans};
+use crate::outcome::Verified;
+use crate::principal::Credential;
+
+/// What can be set of everything that has a [`Sender`].
+macro_rules! settings {
+    () => {
+        /// Makes a span for each request. Without, the span of the context is taken for the one by which the request leaves.
+        #[must_use]
+        pub fn spans(self, tracer: ::opentelemetry::global::BoxedTracer) -> Self {
+            self.with(|sender| sender.set_tracer(tracer))
+        }
+
+        /// Tells somebody what is held back.
+        #[must_use]
+        pub fn observer(self, observer: impl crate::observe::Observer + 'static) -> Self {
+            self.with(|sender| sender.observer = Arc::new(observer))
+        }
+
+        /// Lets identities travel such that nobody in between can read them.
+        #[cfg(feature = "confidential")]
+        #[must_use]
+        pub fn confidential(self, keys: Arc<crate::confidential::ConfidentialKeys>) -> Self {
+            self.with(|sender| sender.set_keys(keys))
+        }
+
+        /// Also writes what this propagator does, as with those of `neighbours`: to wherever the trace goes, beside the `traceparent` that is
+        /// written here. Never the header `baggage`, and what a request has already stays as it is.
+        #[must_use]
+        pub fn also(
+            self,
+            propagator: impl ::opentelemetry::propagation::TextMapPropagator + Send + Sync + 'static,
+        ) -> Self {
+            self.with(|sender| sender.also.push(Arc::new(propagator)))
+        }
+
+        /// Takes time from another clock.
+        #[must_use]
+        pub fn clock(self, clock: Arc<dyn crate::clock::Clock>) -> Self {
+            self.with(|sender| sender.set_clock(clock))
+        }
+
+        fn with(mut self, edit: impl FnOnce(&mut Sender)) -> Self {
+            edit(Arc::make_mut(&mut self.sender));
+            self
+        }
+    };
+}
+pub(super) use settings;
 
 /// Rules, and who applies them.
 #[derive(Debug, Clone)]
@@ -56,7 +106,9 @@ impl Sender {
     ) -> Result<(), NotObtained> {
         let identity = HopIdentity::of(cx);
         let sent = self.rules.for_destination(there);
-        let token = identity.as_ref().and_then(HopIdentity::principal).map(|it| it.evidence().fingerprint);
+        let evidence = identity.as_ref().and_then(HopIdentity::principal).map(Verified::evidence);
+        let token = evidence.map(|it| it.fingerprint);
+        let is_transaction = evidence.is_some_and(|it| it.credential == Credential::TxnToken);
         let mut stopped = Vec::new();
         // Who wrote one parent into the request is not given another beside it.
         if !headers.contains_key("traceparent") {
@@ -80,8 +132,15 @@ impl Sender {
         let held = identity.as_ref().and_then(HopIdentity::token);
         let token = match sent {
             None | Some(Sent::Seal) => None,
+            Some(Sent::Forwarded) if is_transaction => {
+                if let Some(token) = held {
+                    continue_transaction(headers, token);
+                }
+                None
+            }
             Some(Sent::Forwarded) => held.cloned(),
-            Some(Sent::Obtained(obtain)) => obtain.obtain(held).await?,
+            // For other tokens a transaction token is not to be had so.
+            Some(Sent::Obtained(obtain)) => obtain.obtain(held.filter(|_| !is_transaction)).await?,
         };
         if let Some(token) = token {
             authorize(headers, &token);

@@ -322,7 +322,7 @@ async fn without_room_more_is_revoked_and_not_less() {
             "exp": issued + 600});
         Token::new(lab.key.sign("at+jwt", &claims).as_str())
     };
-    let validator = Validator::new(lab.registry.clone(), lab.keys.clone())
+    let validator = Validator::new(&lab.registry, lab.keys.clone())
         .clock(UnixTime(NOW))
         .with_revocations(Arc::clone(&lab.revocations));
     let reason = async |token: &Token| {

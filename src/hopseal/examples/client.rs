@@ -33,7 +33,7 @@ async fn main() -> Result<(), Failure> {
         .spans(tracer)
         .client(reqwest::Client::builder())?;
 
-    let validator = Validator::fixed(registry()?)?;
+    let validator = Validator::fixed(&registry()?)?;
     let Validated::Verified(verified) =
         validator.validate(&Token::new(token()?), Credential::AccessToken).await?
     else {

@@ -23,7 +23,7 @@ async fn main() -> support::Outcome {
     let registry = Registry::from_yaml(&format!(
         "issuers: [{{name: staff, kind: static, issuer: 'https://id.example', audiences: [orders], algorithms: [EdDSA], jwks: '{jwks}'}}]"
     ))?;
-    let validator = Validator::fixed(registry)?;
+    let validator = Validator::fixed(&registry)?;
 
     // What the client sends: `Authorization: DPoP ...` and `DPoP: ...`.
     let token = Token::from_authorization(&format!("DPoP {jwt}")).ok_or("no token")?;

@@ -20,7 +20,7 @@ issuers:
   - {name: mesh, kind: spiffe, issuer: prod.example, audiences: [orders], algorithms: [ES256], jwks: '{"keys":[]}'}
 "#,
     )?;
-    let validator = Validator::new(registry, FixedKeys::default())
+    let validator = Validator::new(&registry, FixedKeys::default())
         .clock(support::THEN)
         .with_proxies(Proxies::new([SpiffeId::parse(PROXY)?]));
     let (certificate, authority) = support::svid(PROXY)?;

@@ -16,7 +16,7 @@ async fn main() -> support::Outcome {
     let registry = Registry::from_yaml(&format!(
         "issuers: [{{name: staff, kind: static, issuer: 'https://id.example', tokens: [id_token], audiences: [shop], algorithms: [EdDSA], jwks: '{jwks}'}}]"
     ))?;
-    let (validator, token) = (Validator::fixed(registry)?, Token::new(jwt));
+    let (validator, token) = (Validator::fixed(&registry)?, Token::new(jwt));
 
     let expected = Expected::from(Credential::IdToken);
     support::say(200, &validator.validate(&token, expected.nonce("n-0S6_WzA2Mj")).await)?;

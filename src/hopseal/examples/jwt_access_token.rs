@@ -19,7 +19,7 @@ async fn main() -> support::Outcome {
     let registry = Registry::from_yaml(&format!(
         "issuers: [{{name: staff, kind: static, issuer: 'https://id.example', audiences: [orders], algorithms: [EdDSA], jwks: '{jwks}'}}]"
     ))?;
-    let validator = Validator::fixed(registry)?;
+    let validator = Validator::fixed(&registry)?;
 
     let token = Token::from_authorization(&format!("Bearer {jwt}")).ok_or("no token")?;
     support::say(200, &validator.validate(&token, Credential::AccessToken).await)?;

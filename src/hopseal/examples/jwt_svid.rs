@@ -16,7 +16,7 @@ async fn main() -> support::Outcome {
         ))?;
         support::say(
             status,
-            &Validator::fixed(registry)?.validate(&Token::new(svid), Credential::JwtSvid).await,
+            &Validator::fixed(&registry)?.validate(&Token::new(svid), Credential::JwtSvid).await,
         )?;
     }
     Ok(())

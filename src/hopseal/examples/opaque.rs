@@ -42,7 +42,7 @@ async fn main() -> support::Outcome {
     let http = Http::new(&HttpSettings::default())?;
     let introspector = Introspector::builder(&registry, http.clone()).build()?;
     let keys = KeyStore::builder(&registry, http).build()?;
-    let validator = Validator::new(registry, keys).with_introspector(introspector);
+    let validator = Validator::new(&registry, keys).with_introspector(introspector);
 
     support::say(200, &validator.validate(&Token::new("2YotnFZFEjr1zCsicMWpAA"), Credential::Opaque).await)?;
     support::say(401, &validator.validate(&Token::new("tGzv3JOkF0XG5Qx2TlKWIA"), Credential::Opaque).await)?;

@@ -25,7 +25,7 @@ async fn main() -> support::Outcome {
         "issuers: [{{name: p, kind: paseto, issuer: p.example, audiences: [orders], paserk: [{public}, {local}]}}]"
     ))?;
     // These claims are of a day that stands in them.
-    let validator = Validator::new(registry, FixedKeys::default()).clock(hopseal::UnixTime(1_800_000_060));
+    let validator = Validator::new(&registry, FixedKeys::default()).clock(hopseal::UnixTime(1_800_000_060));
 
     let assertion = b"trace 0af7651916cd43dd8448eb211c80319c";
     let footer = format!(r#"{{"kid":"{id}"}}"#);

@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 async fn main() -> Result<(), Failure> {
     let provider = SdkTracerProvider::builder().build();
     let tracer = |name: &'static str| BoxedTracer::new(Box::new(provider.tracer(name)));
-    let validator = Validator::fixed(registry()?)?;
+    let validator = Validator::fixed(&registry()?)?;
     let Validated::Verified(verified) =
         validator.validate(&Token::new(token()?), Credential::AccessToken).await?
     else {

@@ -28,7 +28,7 @@ async fn main() -> Result<(), Failure> {
     // Spans go to http://localhost:4318, where a collector listens, or does not.
     let _guard = Otlp::new("orders", ORDERS).sealing(&seals.sealer).init()?;
     let jwks = public_jwks([seals.sealer.keys()]);
-    let validator = Arc::new(Validator::fixed(registry()?)?);
+    let validator = Arc::new(Validator::fixed(&registry()?)?);
     let layer = IdentityLayer::new(validator, seals.sealer, seals.checker, ORDERS)
         .spans(opentelemetry::global::tracer("orders"))
         .routes(route);

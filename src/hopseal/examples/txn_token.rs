@@ -17,7 +17,7 @@ async fn main() -> support::Outcome {
     let registry = Registry::from_yaml(&format!(
         "issuers: [{{name: txn, kind: txn_token, issuer: prod.example, algorithms: [EdDSA], max_lifetime: 5m, jwks: '{jwks}'}}]"
     ))?;
-    let (validator, token) = (Validator::fixed(registry)?, Token::new(jwt));
+    let (validator, token) = (Validator::fixed(&registry)?, Token::new(jwt));
     support::say(200, &validator.validate(&token, Credential::TxnToken).await)?;
     // It is no authentication credential.
     support::say(401, &validator.validate(&token, Credential::AccessToken).await)?;

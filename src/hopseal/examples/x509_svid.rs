@@ -13,7 +13,7 @@ fn main() -> support::Outcome {
     let registry = Registry::from_yaml(
         "issuers: [{name: mesh, kind: spiffe, issuer: prod.example, audiences: [orders], algorithms: [ES256], jwks: '{\"keys\":[]}'}]",
     )?;
-    let validator = Validator::new(registry, FixedKeys::default()).clock(support::THEN);
+    let validator = Validator::new(&registry, FixedKeys::default()).clock(support::THEN);
     for (authority, status) in [(&ours, 200), (&another, 401)] {
         let bundle = X509Bundle::from_der("prod.example", [authority.der().as_ref()])?;
         support::say(status, &Ok(validator.validate_peer(&[&certificate], Chain::Against(&bundle))))?;

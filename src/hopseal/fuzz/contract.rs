@@ -60,7 +60,7 @@ issuers:
         );
         let new = || {
             let registry = Registry::from_yaml(&yaml).expect("a registry");
-            Validator::fixed(registry).expect("keys").clock(NOW)
+            Validator::fixed(&registry).expect("keys").clock(NOW)
         };
         Self { bare: new(), cached: new().cache(CacheConfig::default()) }
     }

@@ -133,8 +133,8 @@ fn active(
     let audience = audience(&answer.audiences()?, issuer, expected)?;
     let principal = principal(answer, issuer, terms.expiry, default(Credential::Opaque))?;
     let name = |name| answer.get(name).map(|_| answer.name(name).map(str::to_owned)).transpose();
-    Ok(Verified {
-        evidence: Evidence {
+    Ok(Verified::new(
+        Evidence {
             credential: Credential::Opaque,
             issuer: issuer.name().to_owned(),
             algorithm: None,
@@ -150,5 +150,5 @@ fn active(
             proxy: None,
         },
         principal,
-    })
+    ))
 }

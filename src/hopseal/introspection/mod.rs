@@ -173,13 +173,8 @@ impl IntrospectorBuilder<'_> {
     }
 
     /// The answers of an issuer must be signed (RFC 9701), with the keys that `keys` has under the name `signer`.
-    pub fn signed_by(
-        mut self,
-        issuer: impl Into<String>,
-        keys: &KeyStore,
-        signer: impl Into<String>,
-    ) -> Self {
-        self.signed_by.insert(issuer.into(), (keys.clone(), signer.into()));
+    pub fn signed_by(mut self, issuer: impl Into<String>, keys: KeyStore, signer: impl Into<String>) -> Self {
+        self.signed_by.insert(issuer.into(), (keys, signer.into()));
         self
     }
 

@@ -292,7 +292,7 @@ async fn signed_answers() {
         issuer.raw(200, kind, &token);
         let introspector = Introspector::builder(&registry, issuer.clone())
             .clock(issuer.clone())
-            .signed_by("opaque", &keys, "signer")
+            .signed_by("opaque", keys.clone(), "signer")
             .build()
             .expect("an introspector");
         assert_eq!(ask(&introspector, "abc").await, outcome, "{kind} {}", *token);
@@ -323,7 +323,7 @@ fn door(names: &[&str], introspector: Option<&[&str]>, issuer: &Issuer) -> Valid
         };
         Registry::new(names.iter().map(entry)).expect("a registry")
     };
-    let validator = Validator::fixed(registry(names)).expect("no keys").clock(issuer.clone());
+    let validator = Validator::fixed(&registry(names)).expect("no keys").clock(issuer.clone());
     let Some(asked) = introspector else { return validator };
     let introspector = Introspector::builder(&registry(asked), issuer.clone()).clock(issuer.clone()).build();
     validator.cache(crate::CacheConfig::default()).with_introspector(introspector.expect("an introspector"))
@@ -397,9 +397,9 @@ async fn who_asks_by_other_rules_is_not_believed_after_a_reload() {
         .audiences(["billing"]);
     let registry = Registry::new([narrower]).expect("a registry");
     let keys = || FixedKeys::of(&registry).expect("no keys");
-    validator.reload(registry.clone(), keys());
+    validator.reload(&registry, keys());
     assert_eq!(enter(&validator, plain).await, "nobody is set up to ask `opaque` about tokens");
     let introspector = Introspector::builder(&registry, issuer.clone()).clock(issuer).build();
-    validator.reload_with_introspector(registry.clone(), keys(), introspector.expect("an introspector"));
+    validator.reload_with_introspector(&registry, keys(), introspector.expect("an introspector"));
     assert_eq!(enter(&validator, plain).await, "audience");
 }

@@ -88,8 +88,8 @@ impl KeyStoreBuilder<'_> {
     /// Goes on with the keys of another store, of the registry before this one: those of issuers whose rules stay as they were, with
     /// all that is known of them, if the settings do too. A registry that is read anew must not make every issuer be asked anew, least
     /// of all one that is down.
-    pub fn taking_over(mut self, before: &KeyStore) -> Self {
-        self.before = Some(before.clone());
+    pub fn taking_over(mut self, before: KeyStore) -> Self {
+        self.before = Some(before);
         self
     }
 

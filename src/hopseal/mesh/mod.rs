@@ -99,8 +99,8 @@ pub(crate) fn certificate(
         let issuer = issuer.name().to_owned();
         return Ok(Forwarded::Asserted { principal: Box::new(principal), issuer });
     };
-    Ok(Forwarded::Verified(Arc::new(Verified {
-        evidence: Evidence {
+    Ok(Forwarded::Verified(Arc::new(Verified::new(
+        Evidence {
             credential: Credential::X509Svid,
             issuer: issuer.name().to_owned(),
             algorithm: None,
@@ -116,7 +116,7 @@ pub(crate) fn certificate(
             proxy: Some(proxy.to_owned()),
         },
         principal,
-    })))
+    ))))
 }
 
 /// The claims of an access token that the proxy validated: base64url of its payload (`forward_payload_header` of Envoy,

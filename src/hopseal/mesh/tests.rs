@@ -11,7 +11,7 @@ fn id(text: &str) -> SpiffeId {
 }
 
 fn validator() -> Validator<FixedKeys> {
-    Validator::fixed(registry()).expect("keys").clock(NOW).with_proxies(Proxies::new([id(GATEWAY)]))
+    Validator::fixed(&registry()).expect("keys").clock(NOW).with_proxies(Proxies::new([id(GATEWAY)]))
 }
 
 /// The same, by a token or by another proxy, which is no proof of being on the other side of the connection.

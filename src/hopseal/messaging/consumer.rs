@@ -13,7 +13,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use super::described;
 use crate::clock::{Clock, SystemClock};
-use crate::otel::{HopIdentity, Propagator, Spans, stamp, within};
+use crate::otel::{Chosen, HopIdentity, Propagator, Spans, stamp, within};
 use crate::seal::{ResealError, SealChecker, Sealer};
 
 /// Works on messages with the identities that came with them.
@@ -24,7 +24,7 @@ pub struct Consumer {
     checker: Arc<SealChecker>,
     sealer: Option<Arc<Sealer>>,
     spans: Spans,
-    attributes: Option<Arc<[String]>>,
+    attributes: Option<Chosen>,
     clock: Arc<dyn Clock>,
     system: Option<Arc<str>>,
     continues: bool,
@@ -78,7 +78,7 @@ impl Consumer {
     /// spans that begin when it is known who calls.
     #[must_use]
     pub fn attributes(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { attributes: Some(names.into_iter().map(Into::into).collect()), ..self }
+        Self { attributes: Some(Chosen::new(names)), ..self }
     }
 
     /// What carries the messages, for spans: `kafka`, `nats`, `rabbitmq` or another of the conventions' names for `messaging.system`.
@@ -161,7 +161,7 @@ impl Consumer {
         let cx = self.spans.start(span, parent, &message.cx);
         let to = cx.span().span_context().trace_id().to_bytes();
         let identity = self.identity(&message, to);
-        stamp(&cx, &identity, now, &self.workload, self.attributes.as_deref());
+        stamp(&cx, &identity, now, &self.workload, self.attributes.as_ref());
         let output = within(cx.with_value(identity.clone()), identity, work).await;
         cx.span().end();
         output

@@ -8,7 +8,7 @@ use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{SpanBuilder, TraceContextExt as _};
 
 use crate::clock::{Clock, SystemClock};
-use crate::otel::{HopIdentity, Spans, stamp, within};
+use crate::otel::{Chosen, HopIdentity, Spans, stamp, within};
 use crate::outcome::Verified;
 use crate::seal::Sealer;
 
@@ -19,7 +19,7 @@ pub struct Worker {
     workload: Arc<str>,
     sealer: Arc<Sealer>,
     spans: Spans,
-    attributes: Option<Arc<[String]>>,
+    attributes: Option<Chosen>,
     clock: Arc<dyn Clock>,
 }
 
@@ -41,7 +41,7 @@ impl Worker {
     /// spans that begin when it is known who calls.
     #[must_use]
     pub fn attributes(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { attributes: Some(names.into_iter().map(Into::into).collect()), ..self }
+        Self { attributes: Some(Chosen::new(names)), ..self }
     }
 
     /// Takes time from another clock.
@@ -57,7 +57,7 @@ impl Worker {
         let identity = HopIdentity::verified(credential, Arc::clone(&self.sealer), None)
             .unwrap_or_else(HopIdentity::unknown);
         let cx = self.spans.start(SpanBuilder::from_name(name.to_owned()), &Context::new(), &Context::new());
-        stamp(&cx, &identity, self.clock.now(), &self.workload, self.attributes.as_deref());
+        stamp(&cx, &identity, self.clock.now(), &self.workload, self.attributes.as_ref());
         let output = within(cx.with_value(identity.clone()), identity, work).await;
         cx.span().end();
         output

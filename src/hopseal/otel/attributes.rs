@@ -99,17 +99,11 @@ pub(super) fn tell(identity: &HopIdentity, sealing: Sealing, set: &mut dyn FnMut
 }
 
 fn tell_held(held: &Held, sealing: Sealing, set: &mut dyn FnMut(&'static str, Value)) {
-    let (principal, evidence) = (held.verified().principal(), held.verified().evidence());
-    // Texts that are shared, where they can be: a span is made for every request.
-    let sub = || Value::from(StringValue::from(Arc::clone(held.pseudonym())));
-    set(SUB, sub());
-    if principal.kind == Kind::User {
-        set(ENDUSER_PSEUDO_ID, sub());
+    for (name, value) in held.told(|| of_credential(held)) {
+        set(name, value.clone());
     }
-    set(KIND, principal.kind.as_str().into());
-    set(ISS, evidence.issuer.clone().into());
-    for (name, value) in held.members() {
-        set(name, StringValue::from(Arc::clone(value)).into());
+    if let Some(txn) = held.txn() {
+        set(TXN, shared(txn.shared()));
     }
     // Where none can be made it is verified all the same, and only nobody else is told.
     if let Sealing::Now(trace_id, now) = sealing
@@ -117,20 +111,36 @@ fn tell_held(held: &Held, sealing: Sealing, set: &mut dyn FnMut(&'static str, Va
     {
         tell_seal(&carried, set);
     }
-    set(METHOD, evidence.method().into());
+}
+
+/// What is the same on every span that a credential is shown for: texts are shared, so that they cost little.
+fn of_credential(held: &Held) -> Vec<(&'static str, Value)> {
+    let (principal, evidence) = (held.verified().principal(), held.verified().evidence());
+    let text = |text: &str| shared(&Arc::from(text));
+    let mut told = vec![
+        (SUB, shared(held.pseudonym())),
+        (KIND, principal.kind.as_str().into()),
+        (ISS, text(&evidence.issuer)),
+        (METHOD, evidence.method().into()),
+        (EXPIRES_AT, number(principal.expiry.0)),
+        (TOKEN_FINGERPRINT, text(&held.fingerprint())),
+    ];
+    told.extend(held.members().map(|(name, value)| (name, shared(value))));
+    if principal.kind == Kind::User {
+        told.push((ENDUSER_PSEUDO_ID, shared(held.pseudonym())));
+        told.push((ENDUSER_ID, text(&principal.id)));
+    }
     if let Some(algorithm) = evidence.algorithm {
-        set(ALG, algorithm.into());
+        told.push((ALG, algorithm.into()));
     }
     if let Some(audience) = &evidence.audience {
-        set(AUDIENCE, list([audience.as_str()]));
+        told.push((AUDIENCE, list([audience.as_str()])));
     }
-    set(EXPIRES_AT, number(principal.expiry.0));
-    set(TOKEN_FINGERPRINT, held.fingerprint().into());
     if let Some(kid) = &evidence.kid {
-        set(KID, kid.clone().into());
+        told.push((KID, text(kid)));
     }
     if let Some(client) = &principal.client {
-        set(CLIENT, client.clone().into());
+        told.push((CLIENT, text(client)));
     }
     if !principal.actors.is_empty() {
         // A person who acts for another is no more to be read off than the subject.
@@ -139,23 +149,18 @@ fn tell_held(held: &Held, sealing: Sealing, set: &mut dyn FnMut(&'static str, Va
             Some(Kind::User) => format!("user:{}", held.actor_digest(actor)),
             None => held.actor_digest(actor),
         };
-        set(
-            ACTORS,
-            Value::Array(Array::String(principal.actors.iter().map(actor).map(StringValue::from).collect())),
-        );
+        told.push((ACTORS, list(principal.actors.iter().map(actor))));
     }
     if !principal.scopes.is_empty() {
-        set(SCOPES, list(principal.scopes.iter().map(String::as_str)));
+        told.push((SCOPES, list(principal.scopes.iter().map(String::as_str))));
     }
     if !principal.roles.is_empty() {
-        set(USER_ROLES, list(principal.roles.iter().map(String::as_str)));
+        told.push((USER_ROLES, list(principal.roles.iter().map(String::as_str))));
     }
     if let Some(session) = &principal.session {
-        set(SESSION_ID, held.session_digest(session).into());
+        told.push((SESSION_ID, text(&held.session_digest(session))));
     }
-    if principal.kind == Kind::User {
-        set(ENDUSER_ID, principal.id.clone().into());
-    }
+    told
 }
 
 /// The seal, and the members that come with it.
@@ -189,7 +194,11 @@ fn number(seconds: u64) -> Value {
     Value::I64(i64::try_from(seconds).unwrap_or(i64::MAX))
 }
 
-fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> Value {
-    let texts = texts.into_iter().map(|text| StringValue::from(text.to_owned())).collect();
+fn shared(text: &Arc<str>) -> Value {
+    StringValue::from(Arc::clone(text)).into()
+}
+
+fn list(texts: impl IntoIterator<Item = impl Into<Arc<str>>>) -> Value {
+    let texts = texts.into_iter().map(|text| StringValue::from(text.into())).collect();
     Value::Array(Array::String(texts))
 }

@@ -33,7 +33,7 @@ pub(crate) use identity::{Travelling, nobody};
 pub(crate) use processor::Before;
 pub use processor::IdentityProcessor;
 #[cfg(any(feature = "messaging", feature = "tower"))]
-pub(crate) use processor::stamp;
+pub(crate) use processor::{Chosen, stamp};
 #[cfg(any(feature = "messaging", feature = "tower"))]
 pub(crate) use propagator::Leaving;
 pub use propagator::{Egress, Propagator};

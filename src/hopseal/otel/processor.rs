@@ -37,9 +37,24 @@ pub(crate) struct Before(pub(crate) opentelemetry::trace::SpanContext);
 pub struct IdentityProcessor {
     workload: String,
     clock: Arc<dyn Clock>,
-    /// Sorted.
-    attributes: Vec<String>,
+    attributes: Chosen,
     within: bool,
+}
+
+/// Attributes that are written, and no others.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen(Arc<[String]>);
+
+impl Chosen {
+    pub(crate) fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
+        names.sort_unstable();
+        Self(names.into())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.binary_search_by(|chosen| chosen.as_str().cmp(name)).is_ok()
+    }
 }
 
 impl IdentityProcessor {
@@ -49,17 +64,15 @@ impl IdentityProcessor {
         Self {
             workload: workload.into(),
             clock: Arc::new(SystemClock),
-            attributes: Vec::new(),
+            attributes: Chosen::new(DEFAULT_ATTRIBUTES.iter().copied()),
             within: false,
         }
-        .attributes(DEFAULT_ATTRIBUTES.iter().copied())
     }
 
     /// Writes these attributes and no others. `enduser.id`, the subject itself, is written only if it is named here.
     #[must_use]
     pub fn attributes(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.attributes = names.into_iter().map(Into::into).collect();
-        self.attributes.sort_unstable();
+        self.attributes = Chosen::new(names);
         self
     }
 
@@ -78,7 +91,7 @@ impl IdentityProcessor {
     }
 
     fn allows(&self, name: &str) -> bool {
-        self.attributes.binary_search_by(|allowed| allowed.as_str().cmp(name)).is_ok()
+        self.attributes.has(name)
     }
 }
 
@@ -125,7 +138,7 @@ pub(crate) fn stamp(
     identity: &HopIdentity,
     now: crate::clock::UnixTime,
     workload: &Arc<str>,
-    only: Option<&[String]>,
+    only: Option<&Chosen>,
 ) {
     let span = cx.span();
     if !span.is_recording() {
@@ -133,7 +146,7 @@ pub(crate) fn stamp(
     }
     let allows = |name: &str| match only {
         None => name != ENDUSER_ID,
-        Some(only) => only.iter().any(|allowed| allowed == name),
+        Some(only) => only.has(name),
     };
     let sealing = identity.sealing(span.span_context(), now, WITH_SEAL.map(allows));
     tell(identity, sealing, &mut |name, value| {

@@ -136,9 +136,8 @@ impl<'t> Paseto<'t> {
         if payload.get("cnf").is_some() {
             return Err(Refused::new(Reason::Binding, "bound, which is not supported for PASETO"));
         }
-        Ok(Verified {
-            principal: principal(payload, issuer, terms.expiry, claims::default(Credential::Paseto))?,
-            evidence: Evidence {
+        Ok(Verified::new(
+            Evidence {
                 credential: Credential::Paseto,
                 issuer: issuer.name().to_owned(),
                 algorithm: Some(algorithm),
@@ -153,7 +152,8 @@ impl<'t> Paseto<'t> {
                 offered_key: self.offered_key,
                 proxy: None,
             },
-        })
+            principal(payload, issuer, terms.expiry, claims::default(Credential::Paseto))?,
+        ))
     }
 }
 

@@ -57,7 +57,7 @@ fn validator(signed: &Signed) -> Validator<FixedKeys> {
         "issuers: [{{name: a, kind: static, issuer: '{ISSUER}', audiences: [{AUDIENCE}], algorithms: [{}], jwks: '{}'}}]",
         signed.algorithm, signed.jwks
     );
-    Validator::fixed(Registry::from_yaml(&yaml).unwrap()).unwrap()
+    Validator::fixed(&Registry::from_yaml(&yaml).unwrap()).unwrap()
 }
 
 async fn ours(validator: &Validator<FixedKeys>, token: &str) -> f64 {

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub const ISSUER: &str = "https://id.example";
 pub const AUDIENCE: &str = "orders";
+pub const SUBJECT: &str = "0b7e3a52-9d1c-4f0e-8a37";
 pub const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 
 /// A token, and what verifies it.
@@ -35,7 +36,7 @@ impl Signed {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let header = format!(r#"{{"alg":"{algorithm}","typ":"at+jwt","kid":"k1"}}"#);
         let claims = format!(
-            r#"{{"iss":"{ISSUER}","aud":"{AUDIENCE}","sub":"0b7e3a52-9d1c-4f0e-8a37","client_id":"shop","jti":"d3a1c0f2","iat":{now},"exp":{},"scope":"orders:read orders:write","tid":"acme","sid":"s-81c2d4f0"}}"#,
+            r#"{{"iss":"{ISSUER}","aud":"{AUDIENCE}","sub":"{SUBJECT}","client_id":"shop","jti":"d3a1c0f2","iat":{now},"exp":{},"scope":"orders:read orders:write","tid":"acme","sid":"s-81c2d4f0"}}"#,
             now + 3600
         );
         let body = format!("{}.{}", encoded(header), encoded(claims));

@@ -158,13 +158,14 @@ pub(super) fn read(text: &str, beside: Beside<'_>) -> Result<Read, RegistryError
     Ok(Read { issuers: issuers?, keys, introspection })
 }
 
-/// What stands in the registry, or in the file that it names instead.
-fn given(
+/// What stands in the registry, or in the file that it names instead, which is read as `of_file` says.
+fn given<T>(
     places: &mut Places,
-    (field, written): (&'static str, Option<At<Secret>>),
+    (field, written): (&'static str, Option<At<T>>),
     (field_of_file, file): (&'static str, Option<At<String>>),
     beside: Beside<'_>,
-) -> Result<Option<Secret>, (&'static str, String)> {
+    of_file: impl FnOnce(Secret) -> T,
+) -> Result<Option<T>, (&'static str, String)> {
     let (written, file) = (places.take(field, written), places.take(field_of_file, file));
     match (written, file) {
         (Some(_), Some(_)) => Err((field_of_file, format!("either that or `{field}`"))),
@@ -172,7 +173,7 @@ fn given(
             let read = beside(&name).map_err(|reason| (field_of_file, reason))?;
             // What is wrong with it is wrong there.
             places.0.extend(places.0.get(field_of_file).copied().map(|place| (field, place)));
-            Ok(Some(read))
+            Ok(Some(of_file(read)))
         }
         (written, None) => Ok(written),
     }
@@ -192,25 +193,20 @@ fn issuer(entry: Entry, beside: Beside<'_>) -> Result<Placed, RegistryError> {
         field,
         reason,
     };
-    let jwks = given(&mut places, ("jwks", entry.jwks), ("jwks_file", entry.jwks_file), beside);
+    let (written, file) = (("jwks", entry.jwks), ("jwks_file", entry.jwks_file));
+    let jwks = given(&mut places, written, file, beside, |text| text);
     builder.jwks = jwks.map_err(|(field, reason)| fault(&places, field, reason))?;
-    let secret = ("client_secret", entry.client_secret);
-    let secret = given(&mut places, secret, ("client_secret_file", entry.client_secret_file), beside);
+    let written = ("client_secret", entry.client_secret);
+    let file = ("client_secret_file", entry.client_secret_file);
+    let secret = given(&mut places, written, file, beside, |text| text);
     builder.client_secret = secret
         .map_err(|(field, reason)| fault(&places, field, reason))?
         .map(|secret| Secret::new(secret.expose().trim_end_matches(['\r', '\n'])));
-    // One text a key, or all of them in one.
-    let paserk = places.take("paserk", entry.paserk);
-    let lines = given(&mut places, ("paserk_file", None), ("paserk_file", entry.paserk_file), beside);
-    let lines = lines.map_err(|(field, reason)| fault(&places, field, reason))?;
-    builder.paserk = match (paserk, lines) {
-        (Some(_), Some(_)) => {
-            return Err(fault(&places, "paserk_file", "either that or `paserk`".to_owned()));
-        }
-        (Some(keys), None) => keys,
-        (None, Some(lines)) => lines.expose().split_whitespace().map(Secret::new).collect(),
-        (None, None) => Vec::new(),
-    };
+    let (written, file) = (("paserk", entry.paserk), ("paserk_file", entry.paserk_file));
+    let paserk = given(&mut places, written, file, beside, |lines| {
+        lines.expose().split_whitespace().map(Secret::new).collect()
+    });
+    builder.paserk = paserk.map_err(|(field, reason)| fault(&places, field, reason))?.unwrap_or_default();
     builder.endpoint = places.take("endpoint", entry.endpoint);
     builder.client_id = places.take("client_id", entry.client_id);
     builder.tokens = places.take("tokens", entry.tokens).map(|words| {

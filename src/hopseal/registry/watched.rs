@@ -27,7 +27,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// let (mut file, registry) = RegistryFile::open(&path)?;
 /// // Every ten seconds or so:
 /// match file.changed() {
-///     Ok(Some(next)) => println!("{} after {}", next.version(), registry.version()), // validator.reload(next, keys)
+///     Ok(Some(next)) => println!("{} after {}", next.version(), registry.version()), // validator.reload(&next, keys)
 ///     Ok(None) => {}
 ///     Err(error) => eprintln!("the registry stays as it was: {error}"), // said once for each change
 /// }
@@ -82,7 +82,7 @@ impl RegistryFile {
         let path = path.into();
         let (text, seen) = read(&path)?;
         let mut beside = Beside::new();
-        let registry = parse(&path, &text, &mut beside)?;
+        let registry = parse(&path, &text, &mut Opened::default(), &mut beside)?;
         Ok((Self { path, seen, beside, version: registry.version().to_owned() }, registry))
     }
 
@@ -92,17 +92,32 @@ impl RegistryFile {
     /// [`RegistryFileError`], once for each change: what was read and is no good is not read again.
     pub fn changed(&mut self) -> Result<Option<Registry>, RegistryFileError> {
         let (text, seen) = read(&self.path)?;
-        let others = self.beside.iter().any(|(path, held)| read(path).ok().map(|(_, seen)| seen) != *held);
+        let mut opened = Opened::default();
+        let others = self.beside.iter().any(|(path, held)| opened.seen(path) != *held);
         if std::mem::replace(&mut self.seen, seen) == seen && !others {
             return Ok(None);
         }
         self.beside.clear();
-        let registry = parse(&self.path, &text, &mut self.beside)?;
+        let registry = parse(&self.path, &text, &mut opened, &mut self.beside)?;
         if registry.version() == self.version {
             return Ok(None); // comments, or back to what is in force
         }
         registry.version().clone_into(&mut self.version);
         Ok(Some(registry))
+    }
+}
+
+/// What was read of files at one look: each once, since it may be another the next time.
+#[derive(Default)]
+struct Opened(BTreeMap<PathBuf, Result<(Secret, [u8; 32]), RegistryFileError>>);
+
+impl Opened {
+    fn read(&mut self, path: &Path) -> &Result<(Secret, [u8; 32]), RegistryFileError> {
+        self.0.entry(path.to_owned()).or_insert_with(|| read(path))
+    }
+
+    fn seen(&mut self, path: &Path) -> Option<[u8; 32]> {
+        self.read(path).as_ref().ok().map(|(_, seen)| *seen)
     }
 }
 
@@ -116,16 +131,21 @@ fn read(path: &Path) -> Result<(Secret, [u8; 32]), RegistryFileError> {
     Ok((text, seen))
 }
 
-fn parse(path: &Path, text: &Secret, beside: &mut Beside) -> Result<Registry, RegistryFileError> {
+fn parse(
+    path: &Path,
+    text: &Secret,
+    opened: &mut Opened,
+    beside: &mut Beside,
+) -> Result<Registry, RegistryFileError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut open = |name: &str| {
         let file = folder.join(name);
-        let found = read(&file);
-        beside.insert(file, found.as_ref().ok().map(|(_, seen)| *seen));
-        found.map(|(text, _)| text).map_err(|fault| match fault {
-            RegistryFileError::Read { source, .. } => format!("`{name}` cannot be read: {source}"),
-            fault => fault.to_string(),
-        })
+        beside.insert(file.clone(), opened.seen(&file));
+        match opened.read(&file) {
+            Ok((text, _)) => Ok(text.clone()),
+            Err(RegistryFileError::Read { source, .. }) => Err(format!("`{name}` cannot be read: {source}")),
+            Err(fault) => Err(fault.to_string()),
+        }
     };
     Registry::read(text.expose(), &mut open)
         .map_err(|source| RegistryFileError::Registry { path: path.to_owned(), source })

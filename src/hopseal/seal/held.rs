@@ -17,7 +17,7 @@ pub struct Held {
     sealer: Arc<Sealer>,
     verified: Arc<Verified>,
     txn: OnceLock<Txn>,
-    named: OnceLock<Named>,
+    named: OnceLock<Arc<Named>>,
     kept: Mutex<Kept>,
 }
 
@@ -86,14 +86,19 @@ impl Held {
         &self.named().sub
     }
 
-    /// Tenant, actors and transaction as they travel, as far as they do.
+    /// Tenant and actors as they travel, as far as they do.
     #[cfg(feature = "otel")]
     pub(crate) fn members(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
-        use hopseal_identity::attribute::{ACT, TENANT, TXN};
+        use hopseal_identity::attribute::{ACT, TENANT};
         let named = self.named();
-        [(TENANT, named.tenant.as_ref()), (ACT, named.act.as_ref()), (TXN, self.txn().map(Txn::shared))]
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
+        let members = [(TENANT, named.tenant.as_ref()), (ACT, named.act.as_ref())];
+        members.into_iter().filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// What stands on each span of whatever trace: told once for a credential that is remembered.
+    #[cfg(feature = "otel")]
+    pub(crate) fn told(&self, tell: impl FnOnce() -> super::sealer::Told) -> &super::sealer::Told {
+        self.named().told.get_or_init(tell)
     }
 
     /// What stands for an actor.

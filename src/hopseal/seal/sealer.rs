@@ -1,6 +1,8 @@
 //! Making seals.
 
 use std::sync::Arc;
+#[cfg(feature = "otel")]
+use std::sync::OnceLock;
 
 use aws_lc_rs::rand;
 use base64::Engine as _;
@@ -38,11 +40,20 @@ pub struct Sealer {
 /// What an identity is called as it travels, whenever and in whatever trace.
 #[derive(Debug)]
 pub(super) struct Named {
+    /// By whose keys.
+    by: Arc<Pseudonyms>,
     pub(super) sub: Arc<str>,
     pub(super) act: Option<Arc<str>>,
     /// None also for one that cannot travel.
     pub(super) tenant: Option<Arc<str>>,
+    /// What else stands on each of its spans.
+    #[cfg(feature = "otel")]
+    pub(super) told: OnceLock<Told>,
 }
+
+/// Attributes of spans.
+#[cfg(feature = "otel")]
+pub(crate) type Told = Vec<(&'static str, opentelemetry::Value)>;
 
 /// An identity that is not sealed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -123,7 +134,7 @@ impl Txn {
     }
 
     #[cfg(feature = "otel")]
-    pub(super) const fn shared(&self) -> &Arc<str> {
+    pub(crate) const fn shared(&self) -> &Arc<str> {
         &self.0
     }
 }
@@ -175,14 +186,24 @@ impl Sealer {
         self.seal_named(&self.name(verified), verified, txn, trace_id, now)
     }
 
-    /// What a subject is called as its identity travels.
-    pub(super) fn name(&self, verified: &Verified) -> Named {
+    /// What a subject is called as its identity travels. Worked out once for a credential that is remembered.
+    pub(super) fn name(&self, verified: &Verified) -> Arc<Named> {
+        let kept = verified.kept(|| Arc::new(self.name_anew(verified)));
+        kept.filter(|named: &Arc<Named>| Arc::ptr_eq(&named.by, &self.pseudonyms))
+            // Another sealer of this process, which has other keys, came first.
+            .unwrap_or_else(|| Arc::new(self.name_anew(verified)))
+    }
+
+    fn name_anew(&self, verified: &Verified) -> Named {
         let (principal, key) = (verified.principal(), self.pseudonyms.current());
         let actors = principal.actors.iter().map(|actor| (actor.as_actor(), actor.issuer.as_deref()));
         Named {
+            by: Arc::clone(&self.pseudonyms),
             sub: key.of(&principal.issuer, &principal.id).into(),
             act: key.actors(actors).map(Into::into),
             tenant: principal.tenant.as_deref().and_then(member::escape).map(Into::into),
+            #[cfg(feature = "otel")]
+            told: OnceLock::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hopseal_identity::attribute::{ISS, KIND, TENANT};
-use hopseal_identity::seal::Members;
+use hopseal_identity::seal::{Binding, Members};
 use hopseal_identity::{Kind, member};
 
 use crate::registry::{Issuer, IssuerKind, Registry};
@@ -52,6 +52,9 @@ pub enum SealersError {
     /// Two rules for one service.
     #[error("two rules for `{0}`")]
     Duplicate(String),
+    /// No trust domain that a seal can be bound to.
+    #[error("`{0}` is no name of a trust domain")]
+    TrustDomain(String),
 }
 
 /// One service, and what it may seal.
@@ -190,17 +193,36 @@ impl Sealers {
     ) -> Result<Self, SealersError> {
         let issuer = registry.issuer(seals).filter(|issuer| issuer.kind() == IssuerKind::Seal);
         let issuer = issuer.ok_or_else(|| SealersError::NoIssuer(seals.to_owned()))?;
-        let mut sealers = Self { trust_domain: issuer.id().to_owned(), rules: BTreeMap::new() };
-        for rule in rules {
-            let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~".contains(&byte);
-            if !(1..=32).contains(&rule.name.len()) || !rule.name.bytes().all(legal) {
-                return Err(SealersError::Name(rule.name));
-            }
+        let sealers = Self::of_trust_domain(issuer.id(), rules)?;
+        for rule in sealers.rules.values() {
             for name in rule.seals.iter().flat_map(|what| &what.issuers) {
                 let known = registry.issuer(name).is_some_and(|issuer| issuer.kind() != IssuerKind::Seal);
                 if !known {
                     return Err(SealersError::Issuer { sealer: rule.name.clone(), issuer: name.clone() });
                 }
+            }
+        }
+        Ok(sealers)
+    }
+
+    /// Rules for a service without a registry, which takes no credentials: the issuers that they name are those that the services
+    /// which seal call so in theirs, and are not looked up.
+    ///
+    /// # Errors
+    /// [`SealersError`] for the first rule that cannot be used.
+    pub fn of_trust_domain(
+        trust_domain: impl Into<String>,
+        rules: impl IntoIterator<Item = SealRule>,
+    ) -> Result<Self, SealersError> {
+        let trust_domain = trust_domain.into();
+        if Binding::new(&trust_domain, [1; 16]).is_none() {
+            return Err(SealersError::TrustDomain(trust_domain));
+        }
+        let mut sealers = Self { trust_domain, rules: BTreeMap::new() };
+        for rule in rules {
+            let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~".contains(&byte);
+            if !(1..=32).contains(&rule.name.len()) || !rule.name.bytes().all(legal) {
+                return Err(SealersError::Name(rule.name));
             }
             if let Some(twin) = sealers.rules.insert(rule.name.clone(), rule) {
                 return Err(SealersError::Duplicate(twin.name));

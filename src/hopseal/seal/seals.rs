@@ -71,9 +71,40 @@ impl Seals {
         pseudonyms: Pseudonyms,
     ) -> Result<Self, SealsError> {
         let sealers = Arc::new(Sealers::new(registry, seals, rules).map_err(SealsError::Rules)?);
-        let (public, _) = KeySet::from_jwks(published).map_err(SealsError::Published)?;
-        let checker = SealChecker::new(public, Arc::clone(&sealers), LEEWAY);
+        let checker = SealChecker::of_published(published, Arc::clone(&sealers))?;
         let sealer = Sealer::new(keys, sealers, Arc::new(pseudonyms));
         Ok(Self { sealer: Arc::new(sealer), checker: Arc::new(checker) })
+    }
+}
+
+impl SealChecker {
+    /// For a service that is told who calls by seals alone: it needs no registry, no keys and no issuer, but the name of its trust
+    /// domain, the rules of who may seal there, and the public keys of those who do, as a JWK set. Clocks may be five seconds apart.
+    ///
+    /// ```
+    /// use hopseal::seal::{MaySeal, SealChecker, SealRule};
+    /// # let published = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"gateway.1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    /// let gateway = SealRule::new("gateway", "spiffe://example.org/gateway").may_seal(MaySeal::issuers(["staff"]));
+    /// let checker = SealChecker::alone("example.org", [gateway], published)?;
+    /// # drop(checker);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// With the feature `tower`, `IdentityLayer::sealed` puts it in front of a service; a `Consumer` of messages takes it as it is.
+    ///
+    /// # Errors
+    /// [`SealsError`].
+    pub fn alone(
+        trust_domain: impl Into<String>,
+        rules: impl IntoIterator<Item = SealRule>,
+        published: &[u8],
+    ) -> Result<Self, SealsError> {
+        let sealers = Sealers::of_trust_domain(trust_domain, rules).map_err(SealsError::Rules)?;
+        Self::of_published(published, Arc::new(sealers))
+    }
+
+    fn of_published(published: &[u8], sealers: Arc<Sealers>) -> Result<Self, SealsError> {
+        let (public, _) = KeySet::from_jwks(published).map_err(SealsError::Published)?;
+        Ok(Self::new(public, sealers, LEEWAY))
     }
 }

@@ -79,20 +79,8 @@ pub(crate) fn checker() -> SealChecker {
 
 /// Alice of `staff` in the tenant `acme`, an agent acting for her, for an hour.
 pub(crate) fn alice() -> Verified {
-    Verified {
-        principal: Principal {
-            id: "alice".to_owned(),
-            issuer: "https://id.example.com".to_owned(),
-            kind: Kind::User,
-            tenant: Some("acme".to_owned()),
-            client: Some("web".to_owned()),
-            session: Some("s-1".to_owned()),
-            actors: vec![Acting { id: "planner".to_owned(), issuer: None, kind: Some(Kind::Agent) }],
-            scopes: vec!["orders:read".to_owned()],
-            roles: vec!["buyer".to_owned()],
-            expiry: NOW.plus(3600),
-        },
-        evidence: Evidence {
+    Verified::new(
+        Evidence {
             credential: Credential::AccessToken,
             issuer: "staff".to_owned(),
             algorithm: Some("RS256"),
@@ -107,5 +95,17 @@ pub(crate) fn alice() -> Verified {
             fingerprint: Fingerprint([1; 32]),
             offered_key: false,
         },
-    }
+        Principal {
+            id: "alice".to_owned(),
+            issuer: "https://id.example.com".to_owned(),
+            kind: Kind::User,
+            tenant: Some("acme".to_owned()),
+            client: Some("web".to_owned()),
+            session: Some("s-1".to_owned()),
+            actors: vec![Acting { id: "planner".to_owned(), issuer: None, kind: Some(Kind::Agent) }],
+            scopes: vec!["orders:read".to_owned()],
+            roles: vec!["buyer".to_owned()],
+            expiry: NOW.plus(3600),
+        },
+    )
 }

@@ -39,6 +39,28 @@ fn what_was_validated_is_sealed_and_checked_elsewhere() {
     assert!(!carried.as_str().contains("alice"), "the subject itself does not travel");
 }
 
+/// What a credential is called is kept with it, by whoever sealed it first; another sealer, with other keys, has names of its own.
+#[test]
+fn names_that_are_kept_are_those_of_a_sealer() {
+    use hopseal_identity::pseudonym::{PseudonymKey, Pseudonyms};
+    let key = PseudonymKey::new("p9", &[9; 32]).expect("key");
+    let others = Arc::new(Pseudonyms::new(key, []).expect("keys"));
+    let other = Sealer::new(keys(&[jwk("gateway.1", 0, "")]), sealers(), others);
+    let (mut verified, gateway) = (alice(), gateway());
+    let sub = |sealer: &Sealer, verified: &Verified| {
+        let carried = sealer.seal(verified, &txn(), TRACE, NOW).expect("seals");
+        carried.get(SUB).expect("a subject").to_owned()
+    };
+    for _ in 0..2 {
+        assert!(sub(&gateway, &verified).starts_with("p1."));
+        assert!(sub(&other, &verified).starts_with("p9."));
+    }
+    let before = sub(&gateway, &verified);
+    verified = verified.clone();
+    verified.principal.id = "bob".to_owned();
+    assert_ne!(sub(&gateway, &verified), before, "of a copy nothing is kept");
+}
+
 #[test]
 fn only_what_the_rules_name_is_sealed() {
     let with = |edit: fn(&mut Verified)| {

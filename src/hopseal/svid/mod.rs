@@ -89,8 +89,8 @@ pub(crate) fn validate(
         let at = UnixTime(now.0.clamp(facts.not_before.0, facts.not_after.0));
         bundle.verify(leaf, others, at)?;
     }
-    Ok(Verified {
-        evidence: Evidence {
+    Ok(Verified::new(
+        Evidence {
             credential: Credential::X509Svid,
             issuer: issuer.name().to_owned(),
             algorithm: None,
@@ -105,6 +105,6 @@ pub(crate) fn validate(
             offered_key: false,
             proxy: None,
         },
-        principal: principal_of(&id, facts.not_after),
-    })
+        principal_of(&id, facts.not_after),
+    ))
 }

@@ -13,6 +13,8 @@
 //! # assert_eq!(tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(charge(Request::new(1)))
 //! #     .unwrap_err().code(), tonic::Code::Unauthenticated);
 //! ```
+//!
+//! For all methods of a service at once there are interceptors, [`requiring`] and [`requiring_proof`].
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,7 @@ use ::tonic::{Code, Request, Status};
 
 use crate::otel::HopIdentity;
 use crate::outcome::Verified;
-use crate::tower::{Manner, Turned, with_scopes};
+use crate::tower::{Manner, Turned, proven, with_scopes};
 
 /// Who calls, of a request that came through an [`IdentityLayer`](crate::tower::IdentityLayer).
 pub trait RequestExt {
@@ -40,7 +42,15 @@ pub trait RequestExt {
         self.require_scopes(NONE)
     }
 
-    /// The same, if the credential has all of these scopes.
+    /// Whoever it is, proven: by a credential that was validated here, or by a valid seal on what came.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, also for an identity that is only asserted.
+    fn proven(&self) -> Result<&HopIdentity, Status> {
+        proven(self.identity()).map_err(|turned| status(&turned))
+    }
+
+    /// The same as [`verified`](Self::verified), if the credential has all of these scopes.
     ///
     /// # Errors
     /// `UNAUTHENTICATED`, or `PERMISSION_DENIED` if only scopes are lacking (`insufficient_scope`, RFC 6750 section 3.1).
@@ -56,6 +66,31 @@ impl<T> RequestExt for Request<T> {
     fn identity(&self) -> Option<&HopIdentity> {
         self.extensions().get()
     }
+}
+
+/// An interceptor that lets in whoever has a credential that was validated here, with all of these scopes; others get what
+/// [`RequestExt::require_scopes`] says.
+///
+/// ```
+/// # use tonic::{Request, service::interceptor::InterceptedService};
+/// # struct Orders;
+/// let orders = InterceptedService::new(Orders, hopseal::tonic::requiring(["orders:read"])); // or `OrdersServer::with_interceptor`
+/// # drop(orders);
+/// # assert!(hopseal::tonic::requiring(["orders:read"])(Request::new(())).is_err());
+/// ```
+pub fn requiring(
+    scopes: impl IntoIterator<Item = impl Into<String>>,
+) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone {
+    let scopes: Arc<[String]> = scopes.into_iter().map(Into::into).collect();
+    move |request| request.require_scopes(&*scopes).map(|_| ()).map(|()| request)
+}
+
+/// An interceptor that lets in whoever is proven; others get what [`RequestExt::proven`] says.
+///
+/// # Errors
+/// `UNAUTHENTICATED`.
+pub fn requiring_proof(request: Request<()>) -> Result<Request<()>, Status> {
+    request.proven().map(|_| ()).map(|()| request)
 }
 
 fn status(turned: &Turned) -> Status {

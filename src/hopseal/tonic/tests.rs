@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use ::tonic::{Code, Request};
+use ::tonic::{Code, Request, Status};
 
-use super::RequestExt as _;
+use super::{RequestExt as _, requiring, requiring_proof};
 use crate::otel::HopIdentity;
-use crate::seal::testing::{alice, gateway};
+use crate::seal::Txn;
+use crate::seal::testing::{NOW, TRACE, alice, checker, gateway};
 use crate::{Reason, Refused};
 
 #[test]
@@ -45,4 +46,40 @@ fn a_status_says_what_is_wanted() {
         request(alice()).verified().map(|it| it.principal().id.clone()).ok().as_deref(),
         Some("alice")
     );
+}
+
+#[test]
+fn an_interceptor_lets_in_whom_it_must() {
+    let txn = Txn::new("t-1").expect("legal");
+    let carried = gateway().seal(&alice(), &txn, TRACE, NOW).expect("seals");
+    let sealed = HopIdentity::checked(carried.clone(), &checker(), TRACE, NOW);
+    let known = HopIdentity::verified(Arc::new(alice()), Arc::new(gateway()), None);
+    for (name, identity, had, lacked, proven) in [
+        ("verified", known, None, Some(Code::PermissionDenied), None),
+        ("sealed", Some(sealed), Some(Code::Unauthenticated), Some(Code::Unauthenticated), None),
+        (
+            "asserted",
+            Some(HopIdentity::asserted(carried)),
+            Some(Code::Unauthenticated),
+            Some(Code::Unauthenticated),
+            Some(Code::Unauthenticated),
+        ),
+        (
+            "nobody",
+            None,
+            Some(Code::Unauthenticated),
+            Some(Code::Unauthenticated),
+            Some(Code::Unauthenticated),
+        ),
+    ] {
+        let request = || {
+            let mut request = Request::new(());
+            identity.clone().map(|identity| request.extensions_mut().insert(identity));
+            request
+        };
+        let code = |answer: Result<Request<()>, Status>| answer.err().map(|status| status.code());
+        assert_eq!(code(requiring(["orders:read"])(request())), had, "{name}");
+        assert_eq!(code(requiring(["orders:write"])(request())), lacked, "{name}");
+        assert_eq!(code(requiring_proof(request())), proven, "{name}");
+    }
 }

@@ -18,8 +18,9 @@ use http::Extensions;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::propagation::TextMapPropagator;
 
-use crate::otel::{Propagator, Spans};
-use crate::outcome::{Undecided, Validated, Verified};
+use crate::Reason;
+use crate::otel::{Chosen, Propagator, Spans};
+use crate::outcome::{Refused, Undecided, Validated, Verified};
 use crate::seal::{SealChecker, Sealer};
 
 #[cfg(any(feature = "axum", feature = "tonic"))]
@@ -30,9 +31,10 @@ pub use peer::ForwardedClaims;
 pub use peer::Peer;
 use peer::ProxyHeaders;
 pub use request::Presented;
-#[cfg(any(feature = "axum", feature = "tonic"))]
-pub(crate) use scopes::with_scopes;
+pub(crate) use request::TXN_TOKEN;
 pub use scopes::{Guarded, RequireScopes, RequireScopesService};
+#[cfg(any(feature = "axum", feature = "tonic"))]
+pub(crate) use scopes::{proven, with_scopes};
 pub use service::IdentityService;
 
 /// Validates a credential. What makes a [`Verified`] implements it.
@@ -75,13 +77,14 @@ pub trait Validate: Send + Sync + 'static {
 }
 
 /// By its own clock. What kind of credential it is, its form says: a PASETO, a JWT, which must be an access token, or an opaque
-/// token, of the one issuer that is asked about those.
+/// token, of the one issuer that is asked about those. What came in the header `Txn-Token` is a transaction token or no good.
 #[cfg(feature = "jwt")]
 impl<K: crate::keys::KeySource + 'static> Validate for Arc<crate::Validator<K>> {
     async fn validate(&self, presented: &Presented, _: UnixTime) -> Result<Validated, Undecided> {
-        use crate::Credential::{AccessToken, Opaque, Paseto};
+        use crate::Credential::{AccessToken, Opaque, Paseto, TxnToken};
         let text = presented.token().expose();
         let kind = match text.starts_with("v4.") {
+            _ if presented.is_transaction() => TxnToken,
             true => Paseto,
             false if text.split('.').count() == 3 => AccessToken,
             false => Opaque,
@@ -114,6 +117,17 @@ impl<K: crate::keys::KeySource + 'static> Validate for Arc<crate::Validator<K>> 
     }
 }
 
+/// Takes no credential: there is no issuer that it trusts. Of an [`IdentityLayer::sealed`].
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct NoCredentials;
+
+impl Validate for NoCredentials {
+    async fn validate(&self, _: &Presented, _: UnixTime) -> Result<Validated, Undecided> {
+        Ok(Refused::new(Reason::Issuer, "no credentials are taken here").into())
+    }
+}
+
 /// What a request without a good identity gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -130,7 +144,7 @@ enum Mode {
 ///
 /// A bad credential is answered with 401, one that could not be judged with 503; a request without any is anonymous, or acts with
 /// the identity that came sealed. What is not for clients, a [`Refused`](crate::Refused) or an [`Undecided`], is in the extensions of
-/// such an answer.
+/// such an answer. A service that no tokens come to has [`sealed`](Self::sealed).
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -154,7 +168,8 @@ pub struct IdentityLayer<V> {
 #[derive(Debug)]
 struct Shared<V> {
     validator: Arc<V>,
-    sealer: Arc<Sealer>,
+    /// None where nothing is validated.
+    sealer: Option<Arc<Sealer>>,
     checker: Arc<SealChecker>,
     workload: Arc<str>,
     clock: Arc<dyn Clock>,
@@ -164,11 +179,12 @@ struct Shared<V> {
     edge: Option<Vec<String>>,
     spans: Option<Spans>,
     /// What is written of the identity, if not all.
-    attributes: Option<Arc<[String]>>,
+    attributes: Option<Chosen>,
     route: Option<span::Route>,
     /// Scheme and authority of our address, as clients know it.
     origin: Option<String>,
     keeps_token: bool,
+    takes_transactions: bool,
     #[cfg(feature = "confidential")]
     keys: Option<Arc<crate::confidential::ConfidentialKeys>>,
     proxies: ProxyHeaders,
@@ -186,7 +202,7 @@ impl<V> Clone for Shared<V> {
     fn clone(&self) -> Self {
         Self {
             validator: Arc::clone(&self.validator),
-            sealer: Arc::clone(&self.sealer),
+            sealer: self.sealer.clone(),
             checker: Arc::clone(&self.checker),
             workload: Arc::clone(&self.workload),
             clock: Arc::clone(&self.clock),
@@ -198,6 +214,7 @@ impl<V> Clone for Shared<V> {
             route: self.route,
             origin: self.origin.clone(),
             keeps_token: self.keeps_token,
+            takes_transactions: self.takes_transactions,
             #[cfg(feature = "confidential")]
             keys: self.keys.clone(),
             proxies: self.proxies.clone(),
@@ -214,6 +231,27 @@ impl<V> Clone for IdentityLayer<V> {
     }
 }
 
+impl IdentityLayer<NoCredentials> {
+    /// A layer of a service that is told who calls by seals alone, and needs neither registry nor issuer nor keys of its own
+    /// ([`SealChecker::alone`]). A credential that comes all the same is refused, not passed over: nobody here could say whose it is.
+    /// Nothing is sealed, so that [`workloads`](Self::workloads) has no effect.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use hopseal::seal::{MaySeal, SealChecker, SealRule};
+    /// use hopseal::tower::IdentityLayer;
+    /// # fn layer(published: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    /// let gateway = SealRule::new("gateway", "spiffe://example.org/gateway").may_seal(MaySeal::issuers(["staff"]));
+    /// let checker = SealChecker::alone("example.org", [gateway], published)?;
+    /// let layer = IdentityLayer::sealed(Arc::new(checker), "spiffe://example.org/ledger").require();
+    /// # drop(layer); Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn sealed(checker: Arc<SealChecker>, workload: impl Into<String>) -> Self {
+        Self::of(NoCredentials, None, checker, workload.into())
+    }
+}
+
 impl<V: Validate> IdentityLayer<V> {
     /// A layer of the workload of that SPIFFE ID or `service.name`.
     #[must_use]
@@ -223,11 +261,15 @@ impl<V: Validate> IdentityLayer<V> {
         checker: Arc<SealChecker>,
         workload: impl Into<String>,
     ) -> Self {
+        Self::of(validator, Some(sealer), checker, workload.into())
+    }
+
+    fn of(validator: V, sealer: Option<Arc<Sealer>>, checker: Arc<SealChecker>, workload: String) -> Self {
         let shared = Shared {
             validator: Arc::new(validator),
             sealer,
             checker,
-            workload: workload.into().into(),
+            workload: workload.into(),
             clock: Arc::new(SystemClock),
             mode: Mode::Optional,
             realm: None,
@@ -237,6 +279,7 @@ impl<V: Validate> IdentityLayer<V> {
             route: None,
             origin: None,
             keeps_token: false,
+            takes_transactions: false,
             #[cfg(feature = "confidential")]
             keys: None,
             proxies: ProxyHeaders::default(),
@@ -290,7 +333,7 @@ impl<V: Validate> IdentityLayer<V> {
     /// spans that begin when it is known who calls.
     #[must_use]
     pub fn attributes(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.with(|shared| shared.attributes = Some(names.into_iter().map(Into::into).collect()))
+        self.with(|shared| shared.attributes = Some(Chosen::new(names)))
     }
 
     /// Says of which route a request is, by what a router left in its extensions (`hopseal::axum::route`): `http.route` of its span.
@@ -311,6 +354,14 @@ impl<V: Validate> IdentityLayer<V> {
     #[must_use]
     pub fn keep_token(self) -> Self {
         self.with(|shared| shared.keeps_token = true)
+    }
+
+    /// Takes transaction tokens (draft-ietf-oauth-transaction-tokens), in the header `Txn-Token`, which says for whom a call within a trust
+    /// domain is. One beside a credential in `Authorization` is refused with it: which of the two counts would depend on who looks. An
+    /// [`EgressLayer`](crate::egress::EgressLayer) that forwards it sends it as it came. Without this the header is not looked at.
+    #[must_use]
+    pub fn txn_tokens(self) -> Self {
+        self.with(|shared| shared.takes_transactions = true)
     }
 
     /// Reads identities that travel such that nobody in between can read them. What comes readable is taken too.

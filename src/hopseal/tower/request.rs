@@ -1,12 +1,15 @@
 //! What of a request says who calls.
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 use opentelemetry::propagation::Extractor;
 
 use crate::Reason;
 use crate::outcome::Refused;
 use crate::secret::{Scheme, Token};
+
+/// Where a transaction token travels (draft-ietf-oauth-transaction-tokens section 9.3.1).
+pub(crate) const TXN_TOKEN: HeaderName = HeaderName::from_static("txn-token");
 
 /// Headers for a propagator, every one of a name. A header that is not visible ASCII is passed over alone.
 pub(super) struct Headers<'r>(pub(super) &'r HeaderMap);
@@ -17,7 +20,7 @@ impl Extractor for Headers<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(http::HeaderName::as_str).collect()
+        self.0.keys().map(HeaderName::as_str).collect()
     }
 
     fn get_all(&self, key: &str) -> Option<Vec<&str>> {
@@ -31,6 +34,7 @@ impl Extractor for Headers<'_> {
 #[derive(Debug)]
 pub struct Presented {
     pub(super) token: Token,
+    pub(super) is_transaction: bool,
     pub(super) proof: Option<Proof>,
     pub(super) certificate: Option<[u8; 32]>,
 }
@@ -47,13 +51,19 @@ impl Presented {
     /// A credential that came under the scheme `Bearer`.
     #[must_use]
     pub const fn bearer(token: Token) -> Self {
-        Self { token, proof: None, certificate: None }
+        Self { token, is_transaction: false, proof: None, certificate: None }
     }
 
     /// The credential.
     #[must_use]
     pub const fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// Whether it came as a transaction token, in the header `Txn-Token`: such a token is nothing else, and nothing else is one.
+    #[must_use]
+    pub const fn is_transaction(&self) -> bool {
+        self.is_transaction
     }
 
     /// The scheme it came under.
@@ -79,9 +89,23 @@ impl Presented {
 pub(super) fn presented<B>(
     request: &http::Request<B>,
     origin: Option<&str>,
+    takes_transactions: bool,
 ) -> Result<Option<Presented>, Refused> {
     let headers = request.headers();
-    let Some(token) = token(headers)? else { return Ok(None) };
+    let transaction = match takes_transactions {
+        true => transaction(headers)?,
+        false => None,
+    };
+    let token = match (token(headers)?, transaction) {
+        (Some(_), Some(_)) => {
+            return Err(Refused::new(Reason::Duplicate, "a transaction token beside another credential"));
+        }
+        (None, Some(token)) => {
+            return Ok(Some(Presented { is_transaction: true, ..Presented::bearer(token) }));
+        }
+        (None, None) => return Ok(None),
+        (Some(token), None) => token,
+    };
     // A proof beside the scheme `Bearer` is not to be looked at (RFC 9449 section 7.1).
     let proof = match (token.scheme(), origin) {
         (Some(Scheme::Dpop), Some(origin)) => proof(headers)?.map(|token| Proof {
@@ -91,7 +115,20 @@ pub(super) fn presented<B>(
         }),
         _ => None,
     };
-    Ok(Some(Presented { token, proof, certificate: None }))
+    Ok(Some(Presented { proof, ..Presented::bearer(token) }))
+}
+
+/// The one transaction token.
+fn transaction(headers: &HeaderMap) -> Result<Option<Token>, Refused> {
+    let mut values = headers.get_all(TXN_TOKEN).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => Ok(Some(Token::new(text))),
+            Err(_) => Err(Refused::new(Reason::Malformed, "no credential in `Txn-Token`")),
+        },
+        (Some(_), Some(_)) => Err(Refused::new(Reason::Duplicate, "more than one `Txn-Token`")),
+    }
 }
 
 fn token(headers: &HeaderMap) -> Result<Option<Token>, Refused> {

@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
+#[cfg(any(feature = "axum", feature = "tonic"))]
+use hopseal_identity::Assurance;
 use http::{Request, Response};
 use tower_service::Service;
 
@@ -68,6 +70,16 @@ pub(crate) fn with_scopes(
         wanted.push_str(scope.as_ref());
     }
     if lacks { Err(Turned::Scope(wanted)) } else { Ok(verified) }
+}
+
+/// Whoever it is, proven: by a credential that was validated here, or by a valid seal on what came.
+#[cfg(any(feature = "axum", feature = "tonic"))]
+pub(crate) fn proven(identity: Option<&HopIdentity>) -> Result<&HopIdentity, Turned> {
+    const NONE: [&str; 0] = [];
+    match identity {
+        Some(identity) if identity.assurance() == Assurance::Sealed => Ok(identity),
+        _ => with_scopes(identity, NONE).and_then(|_| identity.ok_or(Turned::NoCredential)),
+    }
 }
 
 impl<S> tower_layer::Layer<S> for RequireScopes {

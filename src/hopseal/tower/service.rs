@@ -124,7 +124,8 @@ impl<V: Validate> Shared<V> {
         #[cfg(not(feature = "jwt"))]
         let _ = headers;
         let sealed = arrived.as_ref().is_some_and(|it| it.assurance() == Assurance::Sealed);
-        if let Some(caller) = company.caller.as_ref().filter(|_| self.workloads && !sealed) {
+        let takes_workloads = self.workloads && self.sealer.is_some();
+        if let Some(caller) = company.caller.as_ref().filter(|_| takes_workloads && !sealed) {
             return self.verified(Arc::clone(caller), arrived.as_ref());
         }
         let identity = arrived.unwrap_or_else(HopIdentity::anonymous);
@@ -154,13 +155,13 @@ impl<V: Validate> Shared<V> {
                 None
             }
             ForwardedClaims::Asserted { principal, issuer } => {
-                Some((HopIdentity::said_of(&principal, &issuer, self.sealer.pseudonyms())?, None))
+                Some((HopIdentity::said_of(&principal, &issuer, self.sealer.as_ref()?.pseudonyms())?, None))
             }
         }
     }
 
     fn verified(&self, verified: Arc<Verified>, arrived: Option<&HopIdentity>) -> Found {
-        match HopIdentity::verified(verified, Arc::clone(&self.sealer), arrived) {
+        match self.sealer.clone().and_then(|sealer| HopIdentity::verified(verified, sealer, arrived)) {
             None => (HopIdentity::unknown(), Some(Turned::Broken)),
             Some(found) => (found, None),
         }
@@ -268,7 +269,7 @@ impl<V: Validate> Shared<V> {
         };
         let nonce = self.nonce(scheme);
         if let Some(entry) = &entry {
-            stamp(entry.cx(), &identity, self.clock.now(), &self.workload, self.attributes.as_deref());
+            stamp(entry.cx(), &identity, self.clock.now(), &self.workload, self.attributes.as_ref());
         }
         if let Some(turned) = turned.filter(|_| !observes) {
             let algorithms = self.origin.as_ref().map(|_| self.validator.proof_algorithms());
@@ -318,7 +319,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let company = self.shared.company(&request);
-        let presented = match presented(&request, self.shared.origin.as_deref()) {
+        let (origin, takes_transactions) = (self.shared.origin.as_deref(), self.shared.takes_transactions);
+        let presented = match presented(&request, origin, takes_transactions) {
             Ok(None) => {
                 let arrival = self.shared.arrival(&self.propagator, &request, Scheme::Bearer, company);
                 let arrived = arrival.cx.get::<HopIdentity>().cloned();

@@ -45,7 +45,7 @@ use crate::secret::Token;
 ///     audiences: [orders]
 ///     algorithms: [EdDSA]
 /// "#)?;
-/// let validator = Validator::fixed(registry)?.clock(UnixTime(1_800_000_000));
+/// let validator = Validator::fixed(&registry)?.clock(UnixTime(1_800_000_000));
 /// let header = "Bearer \
 ///     eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOiJvcmRlcn\
 ///     MiLCJzdWIiOiJhbGljZSIsImNsaWVudF9pZCI6InNob3AiLCJqdGkiOiJqMSIsImlhdCI6MTgwMDAwMDAwMCwiZXhwIjoxO\
@@ -88,12 +88,12 @@ struct Trust<K> {
 }
 
 impl<K> Trust<K> {
-    fn new(registry: Registry, keys: Arc<K>, generation: u64) -> Self {
+    fn new(registry: &Registry, keys: Arc<K>, generation: u64) -> Self {
         Self {
             generation,
             #[cfg(feature = "paseto")]
-            paseto: PasetoKeys::of(&registry),
-            registry,
+            paseto: PasetoKeys::of(registry),
+            registry: registry.clone(),
             keys,
             #[cfg(feature = "introspection")]
             introspector: None,
@@ -106,16 +106,16 @@ impl Validator<FixedKeys> {
     ///
     /// # Errors
     /// [`FixedKeysError`] for the first key that cannot be used.
-    pub fn fixed(registry: Registry) -> Result<Self, FixedKeysError> {
-        let keys = FixedKeys::of(&registry)?;
+    pub fn fixed(registry: &Registry) -> Result<Self, FixedKeysError> {
+        let keys = FixedKeys::of(registry)?;
         Ok(Self::new(registry, keys))
     }
 }
 
 impl<K: KeySource> Validator<K> {
-    /// A validator by the system's clock.
+    /// A validator by the system's clock. It keeps a copy of the registry.
     #[must_use]
-    pub fn new(registry: Registry, keys: K) -> Self {
+    pub fn new(registry: &Registry, keys: K) -> Self {
         Self {
             trust: RwLock::new(Arc::new(Trust::new(registry, Arc::new(keys), 0))),
             clock: Arc::new(SystemClock),
@@ -211,7 +211,7 @@ impl<K: KeySource> Validator<K> {
 
     /// Trusts another registry from now on, and takes its keys from there. Requests that are being judged are judged by the
     /// one before. Who was set up to ask issuers about tokens goes on with those whose rules stay as they were.
-    pub fn reload(&self, registry: Registry, keys: K) {
+    pub fn reload(&self, registry: &Registry, keys: K) {
         self.change(|trust| {
             let next = Trust::new(registry, Arc::new(keys), trust.generation.wrapping_add(1));
             #[cfg(feature = "introspection")]

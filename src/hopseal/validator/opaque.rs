@@ -77,7 +77,7 @@ impl<K: KeySource> Validator<K> {
     /// let http = Http::new(&HttpSettings::default())?;
     /// let introspector = Introspector::builder(&registry, http.clone()).build()?;
     /// let keys = KeyStore::builder(&registry, http).build()?;
-    /// let validator = Validator::new(registry, keys).with_introspector(introspector);
+    /// let validator = Validator::new(&registry, keys).with_introspector(introspector);
     ///
     /// let answer = validator.validate(&Token::new("2YotnFZFEjr1zCsicMWpAA"), Credential::Opaque).await;
     /// // Nobody answers there: that is no "no".
@@ -88,14 +88,14 @@ impl<K: KeySource> Validator<K> {
     #[must_use]
     pub fn with_introspector(self, introspector: Introspector) -> Self {
         self.change(|trust| {
-            let same = Trust::new(trust.registry.clone(), Arc::clone(&trust.keys), trust.generation);
+            let same = Trust::new(&trust.registry, Arc::clone(&trust.keys), trust.generation);
             Trust { introspector: Some(introspector), ..same }
         });
         self
     }
 
     /// Like [`reload`](Self::reload), with who asks issuers by the new registry.
-    pub fn reload_with_introspector(&self, registry: Registry, keys: K, introspector: Introspector) {
+    pub fn reload_with_introspector(&self, registry: &Registry, keys: K, introspector: Introspector) {
         self.change(|trust| {
             let next = Trust::new(registry, Arc::new(keys), trust.generation.wrapping_add(1));
             Trust { introspector: Some(introspector), ..next }

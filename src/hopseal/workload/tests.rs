@@ -262,7 +262,7 @@ async fn keys_come_from_the_agent_by_the_rules_for_all_keys() {
     agent.says("other.example", &[&key("e9")]);
     let registry = registry(&agent.socket());
     let keys = store(&registry, &clock);
-    let gate = Validator::new(registry, keys.clone()).clock(clock.clone());
+    let gate = Validator::new(&registry, keys.clone()).clock(clock.clone());
     let (old, new) = (Mint::svid(), Mint::svid().header("kid", r#""e2""#));
     let strange = Mint::svid().header("kid", r#""e9""#);
     assert_eq!(agent.asked(), 0);
@@ -324,7 +324,7 @@ async fn a_workload_gets_a_token_for_whom_it_calls() {
     agent.says("prod.example", &[&key("e1")]);
     let api = WorkloadApi::at(&agent.socket()).expect("a socket");
     let registry = registry(&agent.socket());
-    let gate = Validator::new(registry.clone(), store(&registry, &clock)).clock(clock);
+    let gate = Validator::new(&registry, store(&registry, &clock)).clock(clock);
     for (audience, good) in [("orders", true), ("billing", false)] {
         let token = api.jwt_svid(&[audience]).await.expect("a token");
         let judged = gate.validate(&token, Credential::JwtSvid).await.expect("keys");
@@ -389,7 +389,7 @@ issuers:
 ",
     )
     .expect("a registry");
-    let gate = Validator::new(registry, crate::keys::FixedKeys::default()).clock(UnixTime(NOW.0));
+    let gate = Validator::new(&registry, crate::keys::FixedKeys::default()).clock(UnixTime(NOW.0));
     for (chain, trust_domain, reason) in [
         (&ours.chain, "prod.example", None),
         (&friend.chain, "friend.example", None),

@@ -16,8 +16,8 @@ use crate::task::{Repository, TaskError};
 use bulk::Encoding;
 use measure::Cost;
 
-/// Measures what `hopseal check` and `hopseal serve` cost, how long the pages of a full store take to answer, and runs the benchmarks of the crates, a flood of tokens, and other
-/// libraries that validate tokens beside ours.
+/// Measures what `hopseal check` and `hopseal serve` cost and how long the pages of a full store take to answer, and runs the
+/// benchmarks of the crates, a flood of tokens, and other libraries that validate tokens, and services of `axum`, beside ours.
 ///
 /// Whole runs are of made files (traces of 20 spans, 12 attributes and some 550 bytes a span as protobuf), pinned to one
 /// core; of several runs the cheapest counts. CPU is user and system time. Fails where a limit is missed.
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
         return trail(hops, repository, &metadata.target_directory, out);
     }
     if !args.whole && !args.pages {
-        for (package, bench) in metadata.benches() {
+        for (package, bench) in metadata.targets("bench") {
             let mut cargo = exec::cargo();
             cargo.current_dir(repository.root());
             cargo.args(["bench", "--locked", "--all-features", "-p", package, "--bench", bench]);

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::report::{checked, found, made_of, told};
-use super::run::{Fleet, Run, WIRES};
-use crate::attack::{self, Attack, Headers};
+use super::run::{ALL, Fleet, OURS, Run, WIRES};
+use crate::attack::{Attack, FAULTS, Fault, Headers};
 
 /// Holds a text to the one that is kept; where it differs, it is left beside the programs that were started.
 #[track_caller]
@@ -105,23 +105,6 @@ fn trace_id(traceparent: &str) -> Vec<u8> {
     id.to_be_bytes().to_vec()
 }
 
-type Edit = fn(&mut Headers, &Headers);
-
-/// What an enemy does; whether with what went over the wire twenty minutes ago.
-const FAULTS: [(&str, Edit, bool); 11] = [
-    ("forged", attack::forge, false),
-    ("edited", attack::edit, false),
-    ("without its seal", attack::unseal, false),
-    ("moved to another trace", attack::move_trace, false),
-    ("transplanted", attack::transplant, false),
-    ("replayed after its time", attack::replay, true),
-    ("stripped", attack::strip, false),
-    ("oversized", attack::oversize, false),
-    ("duplicated", attack::duplicate, false),
-    ("smuggled", attack::smuggle, false),
-    ("smuggled in a property", attack::smuggle_property, false),
-];
-
 /// The services from the one that a wire leads to, to the next of ours.
 fn on_the_way(wire: &'static str) -> Vec<&'static str> {
     match wire {
@@ -155,14 +138,23 @@ async fn on_the_wires(fleet: &Fleet, clean: &Run) {
     for wire in WIRES {
         let way = on_the_way(wire);
         let next = way[way.len() - 1];
-        for (name, edit, old) in FAULTS {
-            if name == "oversized" && wire != next {
-                continue; // Servers of others refuse such a request themselves.
-            }
+        for Fault { name, edit, old } in FAULTS {
             let other = if old { &before } else { &now };
             fleet.wires.to(wire).set(Attack::new(edit, &other[wire]));
-            let run = fleet.run("", &[]).await;
+            // Servers of others may take no header of that size.
+            let (run, refused) = match name == "oversized" && wire != next {
+                true => fleet.run_or_be_refused(wire).await,
+                false => (fleet.run("", &[]).await, None),
+            };
             fleet.wires.to(wire).set(Attack::none());
+            if let Some(status) = refused {
+                // No service from there on saw anything of it; of those before it, those of ours told a stranger.
+                let before = ALL.into_iter().take_while(|service| *service != wire);
+                nothing_leaked(&run, before.filter(|service| OURS.contains(service)).count(), fleet);
+                assert!(run.status >= 500, "{wire}: {}", run.status);
+                text += &line(&format!("{wire:<10} {name:<24} {wire:<9}"), &format!("refused {status}"), &[]);
+                continue;
+            }
             nothing_leaked(&run, STRANGERS, fleet);
             let (made, found) = outcome(fleet, &run, clean, &way);
             // That is nothing of ours, whoever decodes it on the way.

@@ -1,7 +1,6 @@
 //! Programs of others, as `neighbours/install` left them. Each ends with what started it.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -75,19 +74,6 @@ fn kept() -> PathBuf {
 /// A port that nobody listens at now.
 pub(crate) fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-/// The provider of `tests/idp`, and its address.
-pub(crate) fn provider(folder: &Path) -> (Running, String) {
-    let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("idp/oidc-provider");
-    let mut node = Command::new("node");
-    node.arg("server.mjs").current_dir(at).stdout(Stdio::piped());
-    let mut provider = Running::start("provider", folder, &mut node);
-    let mut lines = BufReader::new(provider.child.stdout.take().unwrap()).lines();
-    let line = lines.next().unwrap_or_else(|| panic!("{}", provider.said())).unwrap();
-    // It says more later, and ends if nobody reads it.
-    std::thread::spawn(move || lines.for_each(drop));
-    (provider, line.strip_prefix("ready ").unwrap().to_owned())
 }
 
 /// Envoy, in front of `gateway`.
@@ -226,7 +212,7 @@ pub(crate) fn receipts(
     folder: &Path,
     runtime: SocketAddr,
     receiver: SocketAddr,
-    (issuer, published): (&str, &[u8]),
+    published: &[u8],
 ) -> Running {
     let tests = std::env::current_exe().unwrap();
     let function = tests.parent().and_then(Path::parent).unwrap().join("examples/receipts");
@@ -237,7 +223,6 @@ pub(crate) fn receipts(
         ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
         ("AWS_LAMBDA_LOG_STREAM_NAME", ""),
         ("AWS_LAMBDA_LOG_GROUP_NAME", ""),
-        ("ISSUER", issuer),
         ("PUBLISHED", &*String::from_utf8_lossy(published)),
         ("RECEIVER", &format!("http://{receiver}")),
     ]);

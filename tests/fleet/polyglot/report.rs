@@ -16,7 +16,7 @@ use crate::spans::check;
 
 pub(crate) fn checked(trust: &Trust, spans: &Spans) -> Value {
     let request = ExportTraceServiceRequest { resource_spans: spans.otlp.clone() };
-    check(&[request], &spans.zipkin, TRUST_DOMAIN, &trust.published())
+    check(&[request], &spans.zipkin, TRUST_DOMAIN, trust.published())
 }
 
 fn word<'r>(value: &'r Value, name: &str) -> &'r str {

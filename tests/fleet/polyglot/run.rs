@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
-use serde_json::Value;
 use tempfile::TempDir;
 
 use super::functions;
@@ -15,14 +14,28 @@ use super::services::{self, Late, Parts};
 use super::sink::Sink;
 use super::trust::Trust;
 use super::wire::Wires;
+use crate::provider::Provider;
 
 /// Ours, but for `receipts`, which is a process of its own.
-const OURS: [&str; 6] = ["gateway", "stock", "ledger", "packing", "dispatch", "mailer"];
+pub(crate) const OURS: [&str; 6] = ["gateway", "stock", "ledger", "packing", "dispatch", "mailer"];
 /// Where an enemy may sit: on the wire to one of these.
 pub(crate) const WIRES: [&str; 9] =
     ["catalog", "stock", "billing", "ledger", "warehouse", "packing", "dispatch", "mailer", "receipts"];
-/// All that a request passes.
-const ALL: usize = 12;
+/// All that a request passes, in this order.
+pub(crate) const ALL: [&str; 12] = [
+    "edge",
+    "gateway",
+    "catalog",
+    "pricing",
+    "stock",
+    "billing",
+    "ledger",
+    "warehouse",
+    "packing",
+    "dispatch",
+    "mailer",
+    "receipts",
+];
 
 pub(crate) struct Fleet {
     pub(crate) trust: Trust,
@@ -40,6 +53,7 @@ pub(crate) struct Fleet {
     /// How many spans of each service a request makes that goes all the way.
     whole: BTreeMap<String, usize>,
     _running: Vec<Running>,
+    _provider: Provider,
     _folder: TempDir,
 }
 
@@ -52,30 +66,17 @@ pub(crate) struct Run {
     pub(crate) leaked: Vec<String>,
 }
 
-/// A token of the provider.
-async fn token(client: &reqwest::Client, issuer: &str, form: &str) -> String {
-    let request = client
-        .post(format!("{issuer}/token"))
-        // orders:secret
-        .header("authorization", "Basic b3JkZXJzOnNlY3JldA==")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(form.to_owned());
-    let answer: Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
-    answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
-}
-
 impl Fleet {
     pub(crate) async fn start() -> Self {
         let folder = TempDir::with_prefix("hopseal-fleet-").unwrap();
         let at = folder.path();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let (provider, issuer) = processes::provider(at);
-        let refresh = client.post(format!("{issuer}/-/grant")).send().await.unwrap().text().await.unwrap();
-        let resource = "resource=urn:test:es256";
-        let form = format!("grant_type=refresh_token&refresh_token={refresh}&{resource}");
-        let person = token(&client, &issuer, &form).await;
-        let service = "grant_type=client_credentials&scope=api:read&resource=urn:test:rs256";
-        let other_token = token(&client, &issuer, service).await;
+        let provider = Provider::start().await;
+        let issuer = provider.id.clone();
+        let (grant, refresh) = ("refresh_token", provider.refresh_token().await);
+        let resource = ("resource", "urn:test:es256");
+        let person = provider.granted(&[("grant_type", grant), (grant, &refresh), resource]).await;
+        let other_token = provider.token("rs256").await;
 
         let trust = Trust::new(&issuer);
         let (receiver, spans) = Receiver::start().await;
@@ -89,7 +90,7 @@ impl Fleet {
         // From the end, since each is told where the next is.
         let (functions_at, functions) = services::port().await;
         functions::start(functions_at);
-        let receipts = processes::receipts(at, functions, spans, (&issuer, &trust.published()));
+        let receipts = processes::receipts(at, functions, spans, trust.published());
         let ((nats, nats_at), (kafka, kafka_at)) = (processes::nats(at), processes::kafka(at));
         let connection = async_nats::connect(nats_at.to_string()).await.unwrap();
         services::mailer(of_mailer, kafka_at, functions, &wires).await;
@@ -109,7 +110,7 @@ impl Fleet {
         services::gateway(of_gateway, gateway, catalog_at, &wires);
         let (edge, edge_at) = processes::edge(at, &issuer, gateway_at, spans);
 
-        let running = vec![provider, receipts, nats, kafka, warehouse, billing, pricing, catalog, edge];
+        let running = vec![receipts, nats, kafka, warehouse, billing, pricing, catalog, edge];
         let mut fleet = Self {
             trust,
             wires,
@@ -124,6 +125,7 @@ impl Fleet {
             client,
             whole: BTreeMap::new(),
             _running: running,
+            _provider: provider,
             _folder: folder,
         };
         fleet.warm().await;
@@ -144,7 +146,7 @@ impl Fleet {
                 assert!(quiet < 300, "only {now:?} sent spans");
                 let is_quiet = now == counted;
                 counted = now;
-                if is_quiet && counted.len() == ALL && quiet > 5 {
+                if is_quiet && counted.len() == ALL.len() && quiet > 5 {
                     break;
                 }
             }
@@ -195,6 +197,37 @@ impl Fleet {
     ) -> Run {
         self.forget();
         let status = self.send(to, query, headers).await;
+        self.ended(status, expected).await
+    }
+
+    /// Sends a request that a service of others may refuse by itself, and waits for all that it makes; with which status, if so.
+    pub(crate) async fn run_or_be_refused(&self, by: &str) -> (Run, Option<u16>) {
+        self.forget();
+        let status = self.send(self.edge, "", &[]).await;
+        let answered = self.wires.to(by).answered().expect("an answer");
+        if !(400..500).contains(&answered) {
+            return (self.ended(status, &self.whole).await, None);
+        }
+        let before = ALL.into_iter().take_while(|service| *service != by);
+        let of = |service: &str| Some((service.to_owned(), *self.whole.get(service)?));
+        let expected: BTreeMap<String, usize> = before.filter_map(of).collect();
+        // Its server may tell of what it refused, a second later.
+        let mut quiet = 0;
+        for _ in 0..400 {
+            let spans = self.spans();
+            let mut counted = spans.counted();
+            counted.remove(by);
+            quiet = if counted == expected { quiet + 1 } else { 0 };
+            if quiet == 40 {
+                return (Run { status, spans, leaked: self.sink.reached() }, Some(answered));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{status}: {:?}, not {expected:?}", self.spans().counted());
+    }
+
+    /// Waits until these services have made so many spans.
+    async fn ended(&self, status: u16, expected: &BTreeMap<String, usize>) -> Run {
         for _ in 0..400 {
             let spans = self.spans();
             if spans.counted() == *expected {
@@ -202,6 +235,6 @@ impl Fleet {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("`{query}` {status}: {:?}, not {expected:?}", self.spans().counted());
+        panic!("{status}: {:?}, not {expected:?}", self.spans().counted());
     }
 }

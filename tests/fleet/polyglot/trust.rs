@@ -3,14 +3,11 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::Ed25519KeyPair;
 use hopseal::http::{Http, HttpSettings};
 use hopseal::keys::KeyStore;
 use hopseal::seal::{MaySeal, SealRule, SealingKeys, Seals, public_jwks};
 use hopseal::{Algorithm, Claims, IssuerBuilder, IssuerKind, Registry, Validator};
 use hopseal_identity::pseudonym::{PseudonymKey, Pseudonyms};
-use hopseal_identity::seal::SealingKey;
 
 pub(crate) const TRUST_DOMAIN: &str = "shop.example";
 /// Whom its tokens are for.
@@ -23,17 +20,15 @@ pub(crate) fn workload(service: &str) -> String {
 pub(crate) struct Trust {
     registry: Registry,
     issuer: String,
-    /// The key of `gateway`, as PKCS #8.
-    sealing: Vec<u8>,
+    /// What the trust domain publishes: the key of `gateway`.
+    published: Vec<u8>,
+    gateway: Seals,
     pub(crate) validator: Arc<Validator<KeyStore>>,
 }
 
-fn new_key() -> Vec<u8> {
-    Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap().as_ref().to_vec()
-}
-
-fn sealing_key(kid: &str, pkcs8: &[u8]) -> SealingKeys {
-    SealingKeys::single(SealingKey::from_pkcs8_der(kid, pkcs8).unwrap())
+fn sealing(registry: &Registry, keys: SealingKeys, published: &[u8]) -> Seals {
+    let rule = SealRule::new("gateway", workload("gateway")).may_seal(MaySeal::issuers(["staff"]));
+    Seals::new(registry, "seals", [rule], keys, published, pseudonyms()).unwrap()
 }
 
 fn pseudonyms() -> Pseudonyms {
@@ -51,24 +46,24 @@ impl Trust {
         let registry = Registry::new([staff, seals]).unwrap();
         let http = Http::new(&HttpSettings::default()).unwrap();
         let keys = KeyStore::builder(&registry, http).build().unwrap();
-        let validator = Arc::new(Validator::new(registry.clone(), keys));
-        Self { registry, issuer: issuer.to_owned(), sealing: new_key(), validator }
-    }
-
-    fn keys(&self) -> SealingKeys {
-        sealing_key("gateway.1", &self.sealing)
+        let validator = Arc::new(Validator::new(&registry, keys));
+        let keys = SealingKeys::generate("gateway.1").unwrap();
+        let published = public_jwks([&keys]);
+        let gateway = sealing(&registry, keys, &published);
+        Self { registry, issuer: issuer.to_owned(), published, gateway, validator }
     }
 
     /// What the trust domain publishes.
-    pub(crate) fn published(&self) -> Vec<u8> {
-        public_jwks([&self.keys()])
+    pub(crate) fn published(&self) -> &[u8] {
+        &self.published
     }
 
     /// What a service seals and checks seals with; all but `gateway` have a key that nobody knows.
     pub(crate) fn seals(&self, service: &str) -> Seals {
-        let rule = SealRule::new("gateway", workload("gateway")).may_seal(MaySeal::issuers(["staff"]));
-        let keys = if service == "gateway" { self.keys() } else { sealing_key("nobody", &new_key()) };
-        Seals::new(&self.registry, "seals", [rule], keys, &self.published(), pseudonyms()).unwrap()
+        match service {
+            "gateway" => self.gateway.clone(),
+            _ => sealing(&self.registry, SealingKeys::generate("nobody").unwrap(), &self.published),
+        }
     }
 
     /// What stands for a person.

@@ -25,25 +25,34 @@ pub(crate) const CARRIED: [&str; 8] = [
 
 /// The wire to a service.
 #[derive(Clone)]
-pub(crate) struct Wire(Arc<Mutex<Attack>>);
+pub(crate) struct Wire {
+    attack: Arc<Mutex<Attack>>,
+    answered: Arc<Mutex<Option<u16>>>,
+}
 
 impl Wire {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new(Attack::none())))
+        Self { attack: Arc::new(Mutex::new(Attack::none())), answered: Arc::default() }
     }
 
     pub(crate) fn set(&self, attack: Attack) {
-        *self.0.lock().unwrap() = attack;
+        *self.answered.lock().unwrap() = None;
+        *self.attack.lock().unwrap() = attack;
     }
 
     /// What came by last, as it was.
     pub(crate) fn passed(&self) -> Headers {
-        self.0.lock().unwrap().passed()
+        self.attack.lock().unwrap().passed()
+    }
+
+    /// The status that came back last to where a request [left](Leaving), if one did.
+    pub(crate) fn answered(&self) -> Option<u16> {
+        *self.answered.lock().unwrap()
     }
 
     /// What arrives of what was sent.
     pub(crate) fn carry(&self, mut headers: Headers) -> Headers {
-        self.0.lock().unwrap().apply(&mut headers);
+        self.attack.lock().unwrap().apply(&mut headers);
         headers
     }
 
@@ -99,9 +108,12 @@ impl Middleware for Leaving {
         extensions: &mut Extensions,
         next: reqwest_middleware::Next<'_>,
     ) -> reqwest_middleware::Result<reqwest::Response> {
-        if request.url().as_str().starts_with(&self.1) {
-            self.0.edit(request.headers_mut());
+        if !request.url().as_str().starts_with(&self.1) {
+            return next.run(request, extensions).await;
         }
-        next.run(request, extensions).await
+        self.0.edit(request.headers_mut());
+        let answer = next.run(request, extensions).await;
+        *self.0.answered.lock().unwrap() = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+        answer
     }
 }

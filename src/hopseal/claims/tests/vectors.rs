@@ -295,7 +295,7 @@ fn vectors_are_judged_as_they_say() {
     });
     let registry = Registry::new(issuers).expect("a registry");
     let now = UnixTime(file["now"].as_u64().expect("a number"));
-    let validator = crate::Validator::fixed(registry).expect("keys").clock(now);
+    let validator = crate::Validator::fixed(&registry).expect("keys").clock(now);
     for test in tests {
         let token = Token::new(test["token"].as_str().expect("text"));
         let credential = match test["as"].as_str() {

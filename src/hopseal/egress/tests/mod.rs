@@ -65,6 +65,17 @@ fn caller() -> HopIdentity {
     identity.with_token(Arc::new(Token::new(TOKEN)))
 }
 
+/// The same, by a transaction token.
+fn caller_in_transaction() -> HopIdentity {
+    let mut verified = alice();
+    verified.evidence.fingerprint = Token::new(TOKEN).fingerprint();
+    verified.evidence.credential = crate::Credential::TxnToken;
+    verified.evidence.token_id = Some("97053963".to_owned());
+    let identity =
+        HopIdentity::verified(Arc::new(verified), Arc::new(gateway()), None).expect("a transaction");
+    identity.with_token(Arc::new(Token::new(TOKEN)))
+}
+
 /// The seal alone to `seal`, the token too to `forward`, over plain http to `mesh`.
 fn rules() -> EgressRules {
     EgressRules::new([
@@ -324,4 +335,21 @@ async fn what_leaves_can_be_made_unreadable() {
         assert_eq!(baggage.contains("theme=dark"), !headers.is_empty(), "{there}: {baggage}");
         assert!(!baggage.contains("c9.") && !baggage.contains("hopseal.sub"), "{there}: {baggage}");
     }
+}
+
+/// As it came, in its own header, and only there where a rule sends it.
+#[tokio::test]
+async fn a_transaction_token_is_continued_where_it_may_be() {
+    let txn = |left: &Left| left.headers.get("txn-token").map(|it| it.to_str().expect("ASCII").to_owned());
+    for (there, expected) in [
+        ("https://forward.example:8443/", Some(TOKEN)),
+        ("https://seal.example/", None),
+        ("https://evil.example/", None),
+    ] {
+        let left = send(caller_in_transaction(), there, &[]).await;
+        assert_eq!((txn(&left).as_deref(), left.authorization()), (expected, None), "{there}");
+        assert_eq!(left.sealed().is_some(), !there.contains("evil"), "{there}");
+    }
+    let left = send(caller_in_transaction(), "https://seal.example/", &[("txn-token", TOKEN)]).await;
+    assert_eq!((txn(&left), left.stopped), (None, vec!["token"]));
 }

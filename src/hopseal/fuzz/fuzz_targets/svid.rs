@@ -11,7 +11,7 @@ static VALIDATOR: LazyLock<Validator<FixedKeys>> = LazyLock::new(|| {
     let registry = Registry::from_yaml(
         "issuers: [{name: mesh, kind: spiffe, issuer: prod.example, jwks: '{\"keys\":[]}', audiences: [a], algorithms: [ES256]}]",
     );
-    Validator::fixed(registry.expect("a registry")).expect("keys").clock(NOW)
+    Validator::fixed(&registry.expect("a registry")).expect("keys").clock(NOW)
 });
 
 fuzz_target!(|der: &[u8]| {

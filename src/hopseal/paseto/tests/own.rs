@@ -155,7 +155,7 @@ fn vectors_are_judged_as_they_say() {
         .skew(issuer["skew"].as_u64().expect("a number"))])
     .expect("a registry");
     let now = UnixTime(file["now"].as_u64().expect("a number"));
-    let validator = Validator::new(registry, FixedKeys::default()).clock(now);
+    let validator = Validator::new(&registry, FixedKeys::default()).clock(now);
     let tests = file["tests"].as_array().expect("a list");
     assert!(tests.len() > 30, "{}", tests.len());
     for test in tests {

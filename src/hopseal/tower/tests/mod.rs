@@ -3,6 +3,7 @@ mod entry;
 mod guard;
 #[cfg(feature = "jwt")]
 mod peers;
+mod sealed;
 #[cfg(feature = "jwt")]
 mod validator;
 
@@ -98,8 +99,8 @@ fn request(headers: &[(&'static str, &str)]) -> Request<()> {
 }
 
 /// Status and challenge; what the service within saw, if it was reached.
-async fn answered(
-    layer: IdentityLayer<Known>,
+async fn answered<V: Validate>(
+    layer: IdentityLayer<V>,
     headers: &[(&'static str, &str)],
 ) -> (u16, Option<String>, Option<(String, String, String)>) {
     let inner = Inner::default();

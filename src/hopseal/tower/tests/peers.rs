@@ -18,7 +18,7 @@ type Layer = IdentityLayer<Arc<Validator<FixedKeys>>>;
 /// Believes the gateway, and reads what it sends.
 fn layer() -> Layer {
     let proxies = Proxies::new([SpiffeId::parse(GATEWAY).expect("an id")]);
-    let validator = Validator::fixed(testing::registry()).expect("keys").clock(testing::NOW);
+    let validator = Validator::fixed(&testing::registry()).expect("keys").clock(testing::NOW);
     let validator = Arc::new(validator.with_proxies(proxies));
     IdentityLayer::new(validator, Arc::new(gateway()), Arc::new(checker()), "orders")
         .clock(Arc::new(testing::NOW))

@@ -6,7 +6,7 @@ use crate::keys::FixedKeys;
 use crate::testing::{self, Mint};
 
 fn layer() -> IdentityLayer<Arc<Validator<FixedKeys>>> {
-    let validator = Validator::fixed(testing::registry()).expect("keys").clock(testing::NOW);
+    let validator = Validator::fixed(&testing::registry()).expect("keys").clock(testing::NOW);
     IdentityLayer::new(Arc::new(validator), Arc::new(gateway()), Arc::new(checker()), "orders")
         .clock(Arc::new(testing::NOW))
         .origin("https://orders.example/")
@@ -14,10 +14,17 @@ fn layer() -> IdentityLayer<Arc<Validator<FixedKeys>>> {
 
 /// Who was seen, or the status and what is wrong.
 async fn seen(headers: &[(&'static str, &str)]) -> Result<String, (u16, String)> {
+    seen_by(layer(), headers).await
+}
+
+async fn seen_by(
+    layer: IdentityLayer<Arc<Validator<FixedKeys>>>,
+    headers: &[(&'static str, &str)],
+) -> Result<String, (u16, String)> {
     let mut request = request(headers);
     *request.uri_mut() = "/list?page=2".parse().expect("a path");
     let inner = Inner::default();
-    let response = layer().layer(inner.clone()).call(request).await.expect("infallible");
+    let response = layer.layer(inner.clone()).call(request).await.expect("infallible");
     if let Some((assurance, _, _)) = inner.0.lock().expect("lock").pop() {
         return Ok(assurance);
     }
@@ -44,6 +51,36 @@ async fn tokens_are_judged_by_their_form() {
         let found = found.as_deref().map_err(|(status, reason)| (*status, reason.as_str()));
         assert_eq!(found, expected, "{name}");
     }
+}
+
+/// draft-ietf-oauth-transaction-tokens: in a header of its own, once, and never in `Authorization`.
+#[tokio::test]
+async fn transaction_tokens_are_taken_where_that_is_asked_for() {
+    let (txn, access) = (Mint::txn().text(), Mint::access().text());
+    let (bearer, of_txn) = (format!("Bearer {access}"), format!("Bearer {txn}"));
+    let forged = Mint::txn().by(9).text();
+    for (name, headers, expected) in [
+        ("good", vec![("txn-token", txn.as_str())], Ok("verified")),
+        ("forged", vec![("txn-token", &forged)], Err((401, "signature"))),
+        ("two", vec![("txn-token", &txn), ("txn-token", &txn)], Err((401, "duplicate"))),
+        (
+            "beside another credential",
+            vec![("txn-token", &txn), ("authorization", &bearer)],
+            Err((401, "duplicate")),
+        ),
+        ("in the wrong header", vec![("authorization", &of_txn)], Err((401, "missing_claim"))),
+        ("another token in its header", vec![("txn-token", &access)], Err((401, "issuer"))),
+        (
+            "another scheme beside it",
+            vec![("txn-token", &txn), ("authorization", "Basic YTpi")],
+            Ok("verified"),
+        ),
+    ] {
+        let found = seen_by(layer().txn_tokens(), &headers).await;
+        let found = found.as_deref().map_err(|(status, reason)| (*status, reason.as_str()));
+        assert_eq!(found, expected, "{name}");
+    }
+    assert_eq!(seen(&[("txn-token", &txn)]).await.as_deref(), Ok("none"), "nobody asked for it");
 }
 
 /// RFC 9449 section 7.1: a token that is bound is good with a proof for this very address, under its own scheme.
@@ -76,7 +113,7 @@ async fn challenges_say_what_a_proof_must_be() {
         let mut settings = DpopSettings::default();
         settings.algorithms.truncate(2);
         settings.nonces = nonces;
-        let validator = Validator::fixed(testing::registry()).expect("keys").clock(testing::NOW);
+        let validator = Validator::fixed(&testing::registry()).expect("keys").clock(testing::NOW);
         let validator = Arc::new(validator.with_dpop(Dpop::new(settings)));
         IdentityLayer::new(validator, Arc::new(gateway()), Arc::new(checker()), "orders")
             .clock(Arc::new(testing::NOW))

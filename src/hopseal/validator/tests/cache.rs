@@ -2,7 +2,7 @@ use super::*;
 use crate::{CacheConfig, Expected, Revocation, Token};
 
 fn cached() -> Validator<FixedKeys> {
-    Validator::fixed(registry()).expect("keys").clock(NOW).cache(CacheConfig::default())
+    Validator::fixed(&registry()).expect("keys").clock(NOW).cache(CacheConfig::default())
 }
 
 fn reason<K: KeySource>(validator: &Validator<K>, token: &Token) -> Option<Reason> {
@@ -124,7 +124,7 @@ fn only_wrong_signatures_are_remembered_of_what_is_bad() {
 #[test]
 fn memory_is_bounded() {
     let config = CacheConfig { bytes: 200_000, bad_bytes: 50_000, ..CacheConfig::default() };
-    let validator = Validator::fixed(registry()).expect("keys").clock(NOW).cache(config);
+    let validator = Validator::fixed(&registry()).expect("keys").clock(NOW).cache(config);
     for number in 0..1000 {
         let mint = Mint::access().set("jti", &format!("\"{number}\""));
         assert_eq!(reason(&validator, &mint.token()), None);
@@ -162,7 +162,7 @@ async fn one_of_many_verifies_and_the_others_wait_for_it() {
         go: tokio::sync::Semaphore::new(0),
     });
     let validator =
-        Arc::new(Validator::new(registry, Arc::clone(&slow)).clock(NOW).cache(CacheConfig::default()));
+        Arc::new(Validator::new(&registry, Arc::clone(&slow)).clock(NOW).cache(CacheConfig::default()));
     let text = Mint::access().text();
     let validate = |validator: Arc<Validator<Arc<Slow>>>| {
         let token = Token::new(text.as_str());

@@ -11,14 +11,14 @@ use crate::{Credential, Expected, Issuer, Reason, Refused, keys::Keys};
 
 #[test]
 fn what_is_trusted_can_change() {
-    let validator = Validator::fixed(registry()).expect("keys").clock(NOW);
+    let validator = Validator::fixed(&registry()).expect("keys").clock(NOW);
     let token = Mint::access().token();
     let judge = || ready(validator.validate(&token, Credential::AccessToken)).expect("an answer");
     assert!(judge().verified().is_some());
     let other =
         Registry::from_yaml(&crate::testing::yaml().replace("https://id.", "https://new.")).expect("good");
     let keys = FixedKeys::of(&other).expect("keys");
-    validator.reload(other, keys);
+    validator.reload(&other, keys);
     assert_eq!(judge().refused().map(Refused::reason), Some(Reason::Issuer));
 }
 
@@ -37,7 +37,7 @@ impl KeySource for Asked {
 #[test]
 fn one_issuer_is_asked_for_its_keys_and_none_for_what_cannot_be_good() {
     let asked = Arc::new(Asked::default());
-    let validator = Validator::new(registry(), Arc::clone(&asked)).clock(NOW);
+    let validator = Validator::new(&registry(), Arc::clone(&asked)).clock(NOW);
     let validate = |mint: &Mint| ready(validator.validate(&mint.token(), Credential::AccessToken));
     for mint in [
         Mint::access().set("iss", r#""https://other.example""#),
@@ -56,7 +56,7 @@ fn one_issuer_is_asked_for_its_keys_and_none_for_what_cannot_be_good() {
 
 #[test]
 fn a_bound_token_is_not_good_in_anybodys_hands() {
-    let validator = Validator::fixed(registry()).expect("keys").clock(NOW);
+    let validator = Validator::fixed(&registry()).expect("keys").clock(NOW);
     let digest = crate::testing::base64url([5; 32]);
     let token = Mint::access().set("cnf", &format!(r#"{{"jkt":"{digest}"}}"#)).token();
     let validated = ready(validator.validate(&token, Credential::AccessToken)).expect("an answer");
@@ -66,7 +66,7 @@ fn a_bound_token_is_not_good_in_anybodys_hands() {
 #[test]
 fn attack_23_a_token_that_may_be_used_once() {
     let hand = crate::testing::Hand::default();
-    let validator = Validator::fixed(registry()).expect("keys").clock(hand.clone()).with_room_for_used(2);
+    let validator = Validator::fixed(&registry()).expect("keys").clock(hand.clone()).with_room_for_used(2);
     let access = Expected::from(Credential::AccessToken).once();
     let judge = |mint: &Mint, expected: Expected<'_>| {
         ready(validator.validate(&mint.token(), expected))

@@ -131,7 +131,7 @@ fn play(steps: &[Step], config: CacheConfig) -> Result<CacheStats, TestCaseError
     let source = Arc::new(Rotating { held: Mutex::new((vec![(1, 1)], 0)), down: AtomicBool::new(false) });
     let revocations = Arc::new(Revocations::with_capacity(3));
     let new = || {
-        Validator::new(registry(0), Arc::clone(&source))
+        Validator::new(&registry(0), Arc::clone(&source))
             .clock(hand.clone())
             .with_revocations(Arc::clone(&revocations))
     };
@@ -162,8 +162,8 @@ fn play(steps: &[Step], config: CacheConfig) -> Result<CacheStats, TestCaseError
                 let _ = revocations.revoke(revocation(*number, hand.now()), hand.now());
             }
             Step::Reload(version) => {
-                bare.reload(registry(*version), Arc::clone(&source));
-                cached.reload(registry(*version), Arc::clone(&source));
+                bare.reload(&registry(*version), Arc::clone(&source));
+                cached.reload(&registry(*version), Arc::clone(&source));
             }
         }
     }

@@ -73,7 +73,7 @@ impl World {
         let registry = Registry::from_yaml(REGISTRY).expect("a registry");
         let keys = KeyStore::builder(&registry, idp.clone()).clock(clock.clone()).build().expect("a store");
         let asks = Introspector::builder(&registry, idp.clone()).clock(clock.clone()).build();
-        let validator = Validator::new(registry, keys.clone())
+        let validator = Validator::new(&registry, keys.clone())
             .clock(clock.clone())
             .cache(CacheConfig::default())
             .with_introspector(asks.expect("an introspector"));
@@ -327,8 +327,8 @@ async fn a_registry_that_is_read_anew() {
     let reload = |yaml: &str| {
         let next = Registry::from_yaml(yaml).expect("a registry");
         let keys = KeyStore::builder(&next, world.idp.clone()).clock(world.clock.clone());
-        let keys = keys.taking_over(&world.keys).build().expect("a store");
-        world.validator.reload(next, keys);
+        let keys = keys.taking_over(world.keys.clone()).build().expect("a store");
+        world.validator.reload(&next, keys);
     };
     reload(&format!(
         "{REGISTRY}  - {{name: new, kind: jwks, issuer: b, jwks_uri: 'https://b.example/', audiences: [c], algorithms: [RS256]}}"
