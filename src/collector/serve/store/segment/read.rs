@@ -275,6 +275,9 @@ struct Promising {
     others: Vec<Range<usize>>,
 }
 
+/// Runs of rows that are skipped to, one by one. Tests have few rows, and see both ways.
+const FEW: usize = if cfg!(test) { 2 } else { 1024 };
+
 /// Of some rows those that may be asked for, and did not begin before `since`. To read a whole row takes ten times as long.
 fn promising(
     group: &Groups<'_>,
@@ -291,7 +294,8 @@ fn promising(
     let starts: Vec<u64> =
         reading.required::<Int64Type>(Column::Start)?.into_iter().map(i64::cast_unsigned).collect();
     let in_time = |start: &u64| (since..=until).contains(start) && query.interval.has(*start);
-    let mut may_be: Vec<bool> = starts.iter().map(in_time).collect();
+    let places = runs.iter().cloned().flatten().zip(starts);
+    let mut found: Vec<(usize, u64)> = places.filter(|(_, start)| in_time(start)).collect();
     for (column, wanted) in [
         (Column::Service, query.service.as_deref()),
         (Column::Caller, query.caller.as_deref()),
@@ -299,15 +303,20 @@ fn promising(
         (Column::Issuer, query.issuer.as_deref()),
         (Column::Assurance, query.assurance.map(Assurance::as_str)),
     ] {
-        let Some(wanted) = wanted.filter(|_| may_be.contains(&true)) else { continue };
-        let values = reading.column::<ByteArrayType>(column)?;
-        for (may_be, value) in may_be.iter_mut().zip(values) {
+        let Some(wanted) = wanted.filter(|_| !found.is_empty()) else { continue };
+        // Mostly few are left, and the texts of the others need not be read; where there are many, to skip takes longer.
+        let left = self::runs(found.iter().map(|(place, _)| *place));
+        let few = if left.len() <= FEW { left } else { runs.to_vec() };
+        let values = Reading { group, runs: &few }.column::<ByteArrayType>(column)?;
+        let mut values = few.into_iter().flatten().zip(values);
+        found.retain(|(place, _)| {
             // No text is written as none.
-            *may_be &= value.as_ref().map_or(&b""[..], ByteArray::data) == wanted.as_bytes();
-        }
+            let value = values.find(|(other, _)| other == place);
+            value.is_some_and(|(_, value)| {
+                value.as_ref().map_or(&b""[..], ByteArray::data) == wanted.as_bytes()
+            })
+        });
     }
-    let places = runs.iter().cloned().flatten().zip(starts).zip(may_be);
-    let found: Vec<(usize, u64)> = places.filter(|(_, may_be)| *may_be).map(|(place, _)| place).collect();
     let mut in_order: Vec<u64> = found.iter().map(|(_, start)| *start).collect();
     let oldest = match in_order.len() > enough {
         true => *in_order.select_nth_unstable_by_key(enough, |start| std::cmp::Reverse(*start)).1,
