@@ -47,6 +47,7 @@ pub struct Verified {
 }
 
 impl Verified {
+    #[cfg(any(feature = "jwt", all(feature = "seal", test)))]
     pub(crate) fn new(evidence: Evidence, principal: Principal) -> Self {
         Self {
             principal,

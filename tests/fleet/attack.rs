@@ -121,9 +121,19 @@ fn strip(headers: &mut Headers, _: &Headers) {
     headers.remove("baggage");
 }
 
+/// More than ours read.
 fn oversize(headers: &mut Headers, _: &Headers) {
-    let pad = format!("pad={},{}", "x".repeat(70 * 1024), baggage(headers));
-    *baggage(headers) = pad;
+    pad(headers, 70 * 1024);
+}
+
+/// More than SDKs take, or many servers. Those that do take it take it however it arrives, which of much more is not said.
+pub(crate) fn oversize_for_others(headers: &mut Headers, _: &Headers) {
+    pad(headers, 20 * 1024);
+}
+
+fn pad(headers: &mut Headers, bytes: usize) {
+    let padded = format!("pad={},{}", "x".repeat(bytes), baggage(headers));
+    *baggage(headers) = padded;
 }
 
 fn duplicate(headers: &mut Headers, _: &Headers) {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::report::{checked, found, made_of, told};
 use super::run::{ALL, Fleet, OURS, Run, WIRES};
-use crate::attack::{Attack, FAULTS, Fault, Headers};
+use crate::attack::{self, Attack, FAULTS, Fault, Headers};
 
 /// Holds a text to the one that is kept; where it differs, it is left beside the programs that were started.
 #[track_caller]
@@ -140,9 +140,11 @@ async fn on_the_wires(fleet: &Fleet, clean: &Run) {
         let next = way[way.len() - 1];
         for Fault { name, edit, old } in FAULTS {
             let other = if old { &before } else { &now };
+            // Servers of others may take no header of such a size.
+            let may_refuse = name == "oversized" && wire != next;
+            let edit = if may_refuse { attack::oversize_for_others } else { edit };
             fleet.wires.to(wire).set(Attack::new(edit, &other[wire]));
-            // Servers of others may take no header of that size.
-            let (run, refused) = match name == "oversized" && wire != next {
+            let (run, refused) = match may_refuse {
                 true => fleet.run_or_be_refused(wire).await,
                 false => (fleet.run("", &[]).await, None),
             };

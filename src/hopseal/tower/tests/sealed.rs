@@ -3,7 +3,6 @@
 use super::*;
 use crate::seal::testing::worker;
 use crate::seal::{MaySeal, SealRule, public_jwks};
-use crate::tower::peer::Peer;
 
 /// Without a registry, an issuer or a key.
 fn layer() -> IdentityLayer<NoCredentials> {
@@ -42,6 +41,7 @@ async fn it_takes_seals_and_no_credential() {
 #[cfg(feature = "jwt")]
 #[tokio::test]
 async fn a_workload_that_calls_acts_for_nobody() {
+    use crate::tower::peer::Peer;
     let caller = crate::testing::peer("spiffe://example.org/gateway");
     let mut request = request(&[]);
     request.extensions_mut().insert(Peer::new(Arc::new(caller)).expect("a workload"));
