@@ -160,7 +160,9 @@ impl History {
         assert_eq!(store.hops(&HopQuery::any(1_000_000)).expect("hops"), hops, "merged with seed {seed}");
         let mut found: BTreeMap<(TraceId, SpanId), u32> = BTreeMap::new();
         hops.iter().for_each(|hop| *found.entry((hop.trace_id, hop.span_id)).or_default() += 1);
-        let twice: Vec<_> = hops.iter().filter(|hop| found[&(hop.trace_id, hop.span_id)] > 1).collect();
+        let twice = found.iter().filter(|(_, times)| **times > 1);
+        let twice: Vec<_> =
+            twice.map(|((id, span_id), _)| (id, span_id, keeper.store.told_of(*id).expect("read"))).collect();
         assert!(twice.is_empty(), "there twice, with seed {seed}: {twice:?}");
         let ids =
             |which: &BTreeSet<usize>| which.iter().map(|at| id(&self.spans[*at])).collect::<BTreeSet<_>>();

@@ -196,6 +196,16 @@ impl SqliteStore {
         Ok(alone)
     }
 
+    /// The versions of a trace, and the spans of each, for a test that finds it twice.
+    #[cfg(test)]
+    pub(crate) fn told_of(&self, trace_id: TraceId) -> Result<Vec<(u32, Vec<SpanId>)>, StoreError> {
+        let blocks = self.holding(&HashSet::from([trace_id]), None)?;
+        let each = blocks.iter().flat_map(Block::each);
+        Ok(each
+            .map(|(judged, hops)| (judged.version, hops.iter().map(|hop| hop.span_id).collect()))
+            .collect())
+    }
+
     /// Counts no more what traces said that these blocks say anew.
     fn take_replaced(&self, blocks: &[Arc<Block>], counts: &mut counts::Counts) -> Result<(), StoreError> {
         if blocks.iter().all(|block| block.traces.iter().all(|judged| judged.version <= 1)) {
