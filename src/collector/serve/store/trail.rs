@@ -28,8 +28,8 @@ const OPERATIONS: usize = 8;
 /// How often each question is asked.
 const QUESTIONS: usize = 300;
 
-/// Limits that are held where there are as many hops, and what they are.
-const JUDGED_FROM: u64 = 1_000_000;
+/// Limits that are held where there are as many hops, and what they are. Of fewer the counts by the minute weigh more than the hops.
+const JUDGED_FROM: u64 = 10_000_000;
 const BYTES: f64 = 70.0;
 const BASE: u64 = 128 << 20;
 
