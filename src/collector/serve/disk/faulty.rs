@@ -2,13 +2,18 @@
 //!
 //! It writes through to a real folder, and knows of each file what a sync covered, and of each name whether its folder was
 //! synced since. [`Faulty::wreck`] leaves the folder as a machine might find it that lost its power: of what no sync covers
-//! some is there, some is not, and some is something else.
+//! some is there, some is not, and some is something else, whichever was written first. After a sync that failed nobody knows what of
+//! that is there, and the next one says nothing of it.
+//!
+//! It can be under SQLite too, as the file system that SQLite writes to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use hopseal_tests_vfs::{Fault, Watch};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -26,6 +31,8 @@ pub(crate) struct Faults {
     pub(crate) power: u32,
     /// One of so many operations fails.
     pub(crate) one_in: Option<u32>,
+    /// Whether SQLite writes to it too.
+    pub(crate) with_sqlite: bool,
 }
 
 type FileId = usize;
@@ -44,30 +51,90 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Content {
-    bytes: Vec<u8>,
-    /// Bytes that last.
-    synced: usize,
+    /// As it lasts.
+    lasting: Vec<u8>,
+    /// What was done since a sync, in this order.
+    since: Vec<Change>,
+    /// How long it is.
+    length: usize,
     /// Whether a sync failed.
     failed: bool,
+    /// Whether SQLite made it, and no sync of it succeeded since.
+    is_new: bool,
 }
 
-fn files_under(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() { files_under(&path, found) } else { found.push(path) }
+#[derive(Debug)]
+enum Change {
+    Write { at: usize, bytes: Vec<u8> },
+    Cut(usize),
+}
+
+impl Change {
+    fn make(&self, content: &mut Vec<u8>) {
+        match self {
+            Self::Cut(length) => content.truncate(*length),
+            Self::Write { at, bytes } => {
+                let end = at + bytes.len();
+                content.resize(end.max(content.len()), 0);
+                content[*at..end].copy_from_slice(bytes);
+            }
+        }
+    }
+
+    /// What of it is there although nothing makes sure of it.
+    fn left(self, dice: &mut ChaCha8Rng) -> Option<Self> {
+        match (dice.random_range(0..6), self) {
+            (0..=2, whole) => Some(whole),
+            (3, Self::Write { at, mut bytes }) if !bytes.is_empty() => {
+                bytes.truncate(dice.random_range(1..=bytes.len()));
+                if dice.random() {
+                    let at = dice.random_range(0..bytes.len());
+                    bytes[at] ^= dice.random_range(1..=u8::MAX);
+                }
+                Some(Self::Write { at, bytes })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Content {
+    fn of(lasting: Vec<u8>) -> Self {
+        Self { length: lasting.len(), lasting, ..Self::default() }
+    }
+
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        self.length = self.length.max(at + bytes.len());
+        self.since.push(Change::Write { at, bytes: bytes.to_vec() });
+    }
+
+    fn sync(&mut self) {
+        self.since.drain(..).for_each(|change| change.make(&mut self.lasting));
+    }
+
+    /// Of what no sync covers some is there.
+    fn spill(&mut self, dice: &mut ChaCha8Rng) {
+        for change in self.since.drain(..).filter_map(|change| change.left(dice)) {
+            change.make(&mut self.lasting);
+        }
+    }
+}
+
+fn files_under(path: &Path, found: &mut Vec<PathBuf>) {
+    if path.is_file() {
+        found.push(path.to_owned());
+    }
+    for entry in std::fs::read_dir(path).into_iter().flatten() {
+        files_under(&entry.expect("an entry").path(), found);
     }
 }
 
 impl Faulty {
-    /// A disk that holds what is under `folders`.
-    pub(crate) fn of(folders: &[PathBuf], faults: Faults) -> Self {
+    /// A disk that holds these files, and what is under these folders.
+    pub(crate) fn of(held: &[PathBuf], faults: Faults) -> Self {
         let mut paths = Vec::new();
-        folders.iter().for_each(|folder| files_under(folder, &mut paths));
-        let content = |path: &PathBuf| {
-            let bytes = std::fs::read(path).expect("a file");
-            Content { synced: bytes.len(), bytes, failed: false }
-        };
-        let files = paths.iter().map(content).collect();
+        held.iter().for_each(|path| files_under(path, &mut paths));
+        let files = paths.iter().map(|path| Content::of(std::fs::read(path).expect("a file"))).collect();
         let names: BTreeMap<PathBuf, FileId> = paths.into_iter().zip(0..).collect();
         let (dice, lasting) = (ChaCha8Rng::seed_from_u64(faults.seed), names.clone());
         Self(Arc::new(Mutex::new(State { dice, faults, files, names, lasting, doubtful: BTreeSet::new() })))
@@ -96,13 +163,9 @@ impl Faulty {
                     _ => {}
                 },
                 Some(file) => {
-                    let Content { bytes, synced, .. } = &files[*file];
-                    let mut left = bytes[..dice.random_range(*synced..=bytes.len())].to_vec();
-                    if left.len() > *synced && dice.random_ratio(1, 3) {
-                        let at = dice.random_range(*synced..left.len());
-                        left[at] ^= dice.random_range(1..=u8::MAX);
-                    }
-                    std::fs::write(&path, left).expect("written");
+                    let content = &mut files[*file];
+                    content.spill(dice);
+                    std::fs::write(&path, &content.lasting).expect("written");
                 }
             }
         }
@@ -112,6 +175,11 @@ impl Faulty {
 impl State {
     /// An operation: whether it is to fail.
     fn step(&mut self) -> io::Result<()> {
+        self.step_of(1)
+    }
+
+    /// The same of one of so many that are one to whoever asks for them.
+    fn step_of(&mut self, parts: u32) -> io::Result<()> {
         if self.faults.power == 0 {
             return Err(io::Error::other("no power"));
         }
@@ -120,11 +188,30 @@ impl State {
             return Err(io::Error::other("the power went"));
         }
         match self.faults.one_in {
-            Some(many) if self.dice.random_ratio(1, many) => {
+            Some(many) if self.dice.random_ratio(1, many * parts) => {
                 let full = self.dice.random_ratio(1, 3);
                 Err(if full { io::ErrorKind::StorageFull.into() } else { io::Error::other("a fault") })
             }
             _ => Ok(()),
+        }
+    }
+
+    fn content(&mut self, path: &Path) -> &mut Content {
+        &mut self.files[self.names[path]]
+    }
+
+    /// The names in a folder last, unless that failed.
+    fn sync_folder(&mut self, path: &Path, is_synced: bool) {
+        let Self { names, lasting, doubtful, .. } = self;
+        let all: BTreeSet<PathBuf> = names.keys().chain(lasting.keys()).cloned().collect();
+        for name in all.into_iter().filter(|name| name.parent() == Some(path)) {
+            let now = names.get(&name).copied();
+            match (now, is_synced && !doubtful.contains(&name)) {
+                (Some(file), true) => _ = lasting.insert(name, file),
+                (None, true) => _ = lasting.remove(&name),
+                (now, false) if now != lasting.get(&name).copied() => _ = doubtful.insert(name),
+                _ => {}
+            }
         }
     }
 }
@@ -169,18 +256,84 @@ impl Disk for Faulty {
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         let synced = state.step();
-        let State { names, lasting, doubtful, .. } = &mut *state;
-        let all: BTreeSet<PathBuf> = names.keys().chain(lasting.keys()).cloned().collect();
-        for name in all.into_iter().filter(|name| name.parent() == Some(path)) {
-            let now = names.get(&name).copied();
-            match (now, synced.is_ok() && !doubtful.contains(&name)) {
-                (Some(file), true) => _ = lasting.insert(name, file),
-                (None, true) => _ = lasting.remove(&name),
-                (now, false) if now != lasting.get(&name).copied() => _ = doubtful.insert(name),
-                _ => {}
-            }
-        }
+        state.sync_folder(path, synced.is_ok());
         synced
+    }
+
+    fn vfs(&self) -> Option<&'static CStr> {
+        self.state().faults.with_sqlite.then_some(hopseal_tests_vfs::NAME)
+    }
+}
+
+/// A page of a file of SQLite is written in two parts, and many of them for one statement.
+const PARTS: u32 = 30;
+
+fn fault(error: &io::Error) -> Fault {
+    if error.kind() == io::ErrorKind::StorageFull { Fault::Full } else { Fault::Failed }
+}
+
+/// What SQLite asks for.
+impl Watch for Faulty {
+    fn create(&self, path: &Path) -> Result<(), Fault> {
+        let mut state = self.state();
+        state.step_of(PARTS).map_err(|error| fault(&error))?;
+        if !state.names.contains_key(path) {
+            let file = state.files.len();
+            state.files.push(Content { is_new: true, ..Content::default() });
+            state.names.insert(path.to_owned(), file);
+            state.doubtful.remove(path);
+        }
+        Ok(())
+    }
+
+    fn write(&self, path: &Path, at: u64, bytes: &[u8]) -> (usize, Result<(), Fault>) {
+        let mut state = self.state();
+        let done = state.step_of(PARTS);
+        let part = if done.is_ok() { bytes.len() } else { state.dice.random_range(0..=bytes.len()) };
+        let at = usize::try_from(at).expect("a small file");
+        state.content(path).write(at, &bytes[..part]);
+        (part, done.map_err(|error| fault(&error)))
+    }
+
+    fn truncate(&self, path: &Path, size: u64) -> Result<(), Fault> {
+        let mut state = self.state();
+        state.step_of(PARTS).map_err(|error| fault(&error))?;
+        let content = state.content(path);
+        content.length = usize::try_from(size).expect("a small file");
+        content.since.push(Change::Cut(content.length));
+        Ok(())
+    }
+
+    fn sync(&self, path: &Path) -> Result<(), Fault> {
+        let mut state = self.state();
+        let done = state.step();
+        let State { files, names, dice, .. } = &mut *state;
+        let content = &mut files[names[path]];
+        if let Err(error) = done {
+            content.spill(dice);
+            return Err(fault(&error));
+        }
+        content.sync();
+        // SQLite has the names in a folder last once a log that it made is synced for the first time. Whether that could be done it does not
+        // look at.
+        if std::mem::take(&mut content.is_new)
+            && path.to_string_lossy().contains(".sqlite-")
+            && let Some(folder) = path.parent()
+        {
+            state.sync_folder(folder, true);
+        }
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path, lasting: bool) -> Result<(), Fault> {
+        let mut state = self.state();
+        state.step_of(PARTS).map_err(|error| fault(&error))?;
+        state.names.remove(path);
+        state.doubtful.remove(path);
+        if let Some(folder) = path.parent().filter(|_| lasting) {
+            state.sync_folder(folder, true);
+        }
+        Ok(())
     }
 }
 
@@ -199,7 +352,8 @@ impl Write for FaultyFile {
         // What fails may have been done in part.
         let part = if done.is_ok() { bytes.len() } else { state.dice.random_range(0..=bytes.len()) };
         self.real.write_all(&bytes[..part])?;
-        state.files[self.file].bytes.extend_from_slice(&bytes[..part]);
+        let content = &mut state.files[self.file];
+        content.write(content.length, &bytes[..part]);
         done.map(|()| part)
     }
 
@@ -212,11 +366,14 @@ impl DiskFile for FaultyFile {
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.disk.state();
         let done = state.step();
-        let content = &mut state.files[self.file];
+        let State { files, dice, .. } = &mut *state;
+        let content = &mut files[self.file];
         assert!(!content.failed, "synced again although that had failed");
-        match &done {
-            Ok(()) => content.synced = content.bytes.len(),
-            Err(_) => content.failed = true,
+        content.failed = done.is_err();
+        if done.is_ok() {
+            content.sync()
+        } else {
+            content.spill(dice)
         }
         done
     }

@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod faulty;
 
+use std::ffi::CStr;
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Write};
@@ -24,6 +25,11 @@ pub(crate) trait Disk: Debug + Send + Sync {
 
     /// Has the names in a folder last.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// What SQLite knows it by, where that is not as it does by itself.
+    fn vfs(&self) -> Option<&'static CStr> {
+        None
+    }
 }
 
 /// A file that is written.

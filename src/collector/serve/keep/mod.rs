@@ -447,12 +447,10 @@ fn recover(
     let Some(share) = shares.first() else { return Ok(()) };
     // First what is not needed: it may stand behind what it is about.
     let mut gone: HashMap<TraceId, u64> = HashMap::new();
-    left.each(|frame| {
-        if let Frame::Gone { until, ids } = frame {
-            for trace_id in trace_ids(ids) {
-                let last = gone.entry(trace_id).or_default();
-                *last = until.max(*last);
-            }
+    left.gone(|until, ids| {
+        for trace_id in trace_ids(ids) {
+            let last = gone.entry(trace_id).or_default();
+            *last = until.max(*last);
         }
     })?;
     for (shard, number) in shards.iter().zip(0..) {

@@ -1,6 +1,7 @@
 //! The power goes at any moment, and operations of the disk fail: what was answered for is there, once.
 //!
-//! Files of ours are on a disk that loses what no sync covers; what SQLite keeps is as it was, as after a kill.
+//! Files of ours are on a disk that loses what no sync covers; what SQLite keeps is as it was, as after a kill, unless [`SQLITE`] is
+//! set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +23,10 @@ use crate::serve::store::{DAY, HopQuery, Interval, StoreSettings};
 
 /// How many histories; each has [`LIVES`] processes.
 const HISTORIES: &str = "HOPSEAL_CRASH_HISTORIES";
+/// The seed of the first.
+const SEED: &str = "HOPSEAL_CRASH_SEED";
+/// Set where SQLite is to write to that disk too.
+const SQLITE: &str = "HOPSEAL_CRASH_SQLITE";
 const LIVES: u64 = 4;
 /// Steps of a process, unless the power goes before.
 const STEPS: usize = 24;
@@ -93,8 +98,13 @@ impl History {
 
     /// One process, from its start to its end.
     fn live(&mut self, faults: Faults) {
-        let folders = ["journal", "hops"].map(|name| self.folder.path().join(name));
-        let disk = Faulty::of(&folders, faults);
+        let folder = self.folder.path();
+        let of_sqlite = ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-journal"];
+        let held =
+            ["journal", "hops"].into_iter().chain(of_sqlite.into_iter().filter(|_| faults.with_sqlite));
+        let held: Vec<_> = held.map(|name| folder.join(name)).collect();
+        let disk = Faulty::of(&held, faults);
+        hopseal_tests_vfs::watch(folder, Arc::new(disk.clone())).expect("a file system");
         if let Ok(keeper) = self.start(Arc::new(disk.clone())) {
             for _ in 0..STEPS {
                 match self.dice.random_range(0..6) {
@@ -113,6 +123,7 @@ impl History {
             keeper.end();
         }
         disk.wreck();
+        hopseal_tests_vfs::unwatch(self.folder.path());
         self.sent.before = self.sent.tried.clone();
     }
 
@@ -137,7 +148,8 @@ impl History {
 
     /// What is there once all is quiet.
     fn settle(&self, seed: u64) {
-        let keeper = self.start(Arc::new(FileSystem)).expect("a keeper");
+        let keeper =
+            self.start(Arc::new(FileSystem)).unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));
         for _ in 0..4 {
             self.clock.advance(Duration::from_secs(11));
             keeper.turn().expect("kept");
@@ -148,7 +160,9 @@ impl History {
         assert_eq!(store.hops(&HopQuery::any(1_000_000)).expect("hops"), hops, "merged with seed {seed}");
         let mut found: BTreeMap<(TraceId, SpanId), u32> = BTreeMap::new();
         hops.iter().for_each(|hop| *found.entry((hop.trace_id, hop.span_id)).or_default() += 1);
-        let twice: Vec<_> = found.iter().filter(|(_, times)| **times > 1).collect();
+        let twice = found.iter().filter(|(_, times)| **times > 1);
+        let twice: Vec<_> =
+            twice.map(|((id, span_id), _)| (id, span_id, keeper.store.told_of(*id).expect("read"))).collect();
         assert!(twice.is_empty(), "there twice, with seed {seed}: {twice:?}");
         let ids =
             |which: &BTreeSet<usize>| which.iter().map(|at| id(&self.spans[*at])).collect::<BTreeSet<_>>();
@@ -167,10 +181,12 @@ impl History {
 /// Guarantees: every span that was answered for is in the trail, once; no file is written or synced again whose sync failed.
 #[test]
 fn no_power_cut_and_no_fault_loses_what_was_answered_for() {
-    let histories: u64 = std::env::var(HISTORIES).map_or(6, |text| text.parse().expect("a number"));
+    let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
+    let (first, histories): (u64, u64) = (number(SEED, 0), number(HISTORIES, 6));
+    let with_sqlite = std::env::var_os(SQLITE).is_some();
     let spans = spans();
     let mut answered = 0;
-    for seed in 0..histories {
+    for seed in first..first + histories {
         let mut history = History {
             folder: tempfile::tempdir().expect("a folder"),
             clock: TestClock::at(NOW),
@@ -182,7 +198,8 @@ fn no_power_cut_and_no_fault_loses_what_was_answered_for() {
             let dice = &mut history.dice;
             let faults = Faults {
                 seed: dice.next_u64(),
-                power: dice.random_range(1..90),
+                power: dice.random_range(1..if with_sqlite { 1200 } else { 120 }),
+                with_sqlite,
                 one_in: [None, Some(20), Some(6)].choose(dice).copied().flatten(),
             };
             history.live(faults);

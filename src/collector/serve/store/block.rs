@@ -238,9 +238,14 @@ impl Block {
         })
     }
 
-    /// One trace of it alone.
+    /// One trace of it alone, with its own texts: a block has thousands of others.
     pub(crate) fn alone(&self, judged: Judged, hops: &[Hop]) -> Self {
-        Self { texts: self.texts.clone(), traces: vec![judged], hops: hops.to_vec() }
+        let mut alone = Self { traces: vec![judged], ..Self::default() };
+        for hop in hops {
+            let texts = hop.texts.to_array().map(|text| alone.texts.add(self.texts.get(text)));
+            alone.hops.push(Hop { texts: HopTexts::from_array(texts), ..*hop });
+        }
+        alone
     }
 
     /// Adds everything of another.

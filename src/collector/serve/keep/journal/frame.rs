@@ -8,6 +8,10 @@
 //! frame that is cut short or whose checksum is wrong: a process was killed while it wrote that, or could not write it,
 //! and answered for nothing in it or behind it.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
 use flate2::Crc;
 use hopseal_correlate::sink::TraceId;
 
@@ -17,6 +21,8 @@ pub(super) const MAGIC: &[u8] = b"hopseal journal 2\n";
 const ANY_VERSION: &[u8] = b"hopseal journal ";
 /// Bytes of the kind and the number.
 const HEAD: usize = 9;
+/// Bytes in front of what a frame's length counts.
+const FRONT: usize = 8;
 
 /// A frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +66,36 @@ pub(super) fn frames(file: &[u8]) -> Frames<'_> {
 /// Whether a file is of a version of us that wrote it in another way.
 pub(super) fn is_other_version(file: &[u8]) -> bool {
     file.len() >= MAGIC.len() && file.starts_with(ANY_VERSION) && !file.starts_with(MAGIC)
+}
+
+/// Calls `visit` with what a file says of traces that were let go: up to which run, and their ids. Runs are passed over, and not read;
+/// what stands behind one that is damaged was written as well, and is as true.
+pub(super) fn skim(file: &File, mut visit: impl FnMut(u64, &[u8])) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    let mut magic = [0; MAGIC.len()];
+    let mut at = magic.len() as u64;
+    if length < at {
+        return Ok(());
+    }
+    file.read_exact_at(&mut magic, 0)?;
+    let mut head = [0; FRONT + 1];
+    while magic == *MAGIC && at + head.len() as u64 <= length {
+        file.read_exact_at(&mut head, at)?;
+        let [a, b, c, d, _, _, _, _, kind] = head;
+        let whole = FRONT as u64 + u64::from(u32::from_le_bytes([a, b, c, d]));
+        if at + whole > length {
+            break;
+        }
+        if kind == 1 {
+            let mut bytes = vec![0; usize::try_from(whole).unwrap_or(0)];
+            file.read_exact_at(&mut bytes, at)?;
+            if let Some((Frame::Gone { until, ids }, _)) = first(&bytes) {
+                visit(until, ids);
+            }
+        }
+        at += whole;
+    }
+    Ok(())
 }
 
 /// See [`frames`].
@@ -116,9 +152,6 @@ mod tests {
 
     use super::*;
 
-    /// Bytes in front of what a frame's length counts.
-    const FRONT: usize = 8;
-
     fn any_frame() -> impl Strategy<Value = (bool, u64, Vec<u8>)> {
         (any::<bool>(), any::<u64>(), prop::collection::vec(any::<u8>(), 0..40))
     }
@@ -147,6 +180,21 @@ mod tests {
             prop_assert!(read.iter().copied().eq(all.iter().take(read.len()).map(of)));
             let next: usize = all.iter().take(read.len() + 1).map(|(.., body)| FRONT + HEAD + body.len()).sum();
             prop_assert!(read.len() == all.len() || cut < MAGIC.len() + next);
+        }
+
+        #[test]
+        fn what_was_let_go_is_found_without_reading_runs(all in prop::collection::vec(any_frame(), 0..6), cut in any::<prop::sample::Index>()) {
+            let mut bytes = file(&all);
+            bytes.truncate(cut.index(bytes.len() + 1));
+            let mut file = tempfile::tempfile().expect("a file");
+            io::Write::write_all(&mut file, &bytes).expect("written");
+            let mut found = Vec::new();
+            skim(&file, |until, ids| found.push((until, ids.to_vec()))).expect("read");
+            let gone = frames(&bytes).filter_map(|frame| match frame {
+                Frame::Gone { until, ids } => Some((until, ids.to_vec())),
+                Frame::Run { .. } => None,
+            });
+            prop_assert_eq!(found, gone.collect::<Vec<_>>());
         }
 
         #[test]

@@ -22,7 +22,7 @@ use hopseal_correlate::sink::TraceId;
 
 pub(super) use self::frame::{Frame, trace_ids};
 
-use self::frame::{MAGIC, frames, is_other_version};
+use self::frame::{MAGIC, frames, is_other_version, skim};
 use super::answer::Answer;
 use crate::serve::disk::{Disk, DiskFile};
 use crate::serve::pool::Buffer;
@@ -136,6 +136,24 @@ impl Left {
         // Names are numbers of one length.
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Self { disk, folder: folder.to_owned(), files: files.into(), next: 1 })
+    }
+
+    /// Calls `visit` with what is said of traces that were let go: of which nothing in runs under which number is needed. Runs are not
+    /// read for that.
+    pub(crate) fn gone(&mut self, mut visit: impl FnMut(u64, &[u8])) -> Result<(), JournalError> {
+        let mut next = self.next;
+        for Closed { path, .. } in &self.files {
+            let failed = |source| JournalError::File { path: path.clone(), source };
+            let file = std::fs::File::open(path).map_err(failed)?;
+            let found = skim(&file, |until, ids| {
+                // What it says must not be said of runs to come.
+                next = next.max(until);
+                visit(until, ids);
+            });
+            found.map_err(failed)?;
+        }
+        self.next = next;
+        Ok(())
     }
 
     /// Calls `visit` with each frame, in the order written.

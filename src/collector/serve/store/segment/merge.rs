@@ -18,7 +18,8 @@ use parquet::file::writer::SerializedRowGroupWriter;
 
 use super::super::StoreError;
 use super::columns::Column;
-use super::read::{Parquet, Reading, Segment, rows_of, within};
+use super::file::{Parquet, rows_of};
+use super::read::{Reading, Segment, within};
 use super::write::{Writer, Written, whole};
 use super::{GROUP, PAGE};
 use crate::serve::disk::{Disk, DiskFile};

@@ -5,6 +5,7 @@
 //! rows of a trace and of a principal are. Small ones are merged into one: read side by side, and written in the same order.
 
 mod columns;
+mod file;
 #[cfg(test)]
 mod foreign;
 mod index;

@@ -1,5 +1,6 @@
 //! Reads a segment: the row groups that may hold what is sought, and of those the rows that do.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::fs::File;
 use std::ops::Range;
@@ -14,14 +15,14 @@ use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType, FixedLenByteArrayType, Int32Type, Int64Type,
 };
 use parquet::errors::ParquetError;
-use parquet::file::properties::ReaderProperties;
-use parquet::file::reader::{FileReader as _, RowGroupReader};
-use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::statistics::{Statistics, ValueStatistics};
 
 use super::super::StoreError;
 use super::super::block::{Block, Hop, HopTexts, Judged, Text, Texts};
 use super::super::query::{HopQuery, HopRecord, top};
 use super::columns::{Column, TEXTS};
+use super::file::{Groups, Parquet, rows_of};
 use super::index::Index;
 use super::write::outcome;
 use super::{Row, subject, traces};
@@ -42,51 +43,6 @@ pub(in super::super) struct Segment {
     pub(in super::super) last: u64,
     /// Segments of earlier versions have none.
     pub(in super::super) index: Option<Index>,
-}
-
-pub(super) type Groups<'r> = Box<dyn RowGroupReader + 'r>;
-
-/// A file of rows.
-pub(super) struct Parquet {
-    path: PathBuf,
-    reader: SerializedFileReader<File>,
-}
-
-impl Parquet {
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = File::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-        Self::of(path, file, false)
-    }
-
-    fn of(path: &Path, file: File, with_filters: bool) -> Result<Self, StoreError> {
-        let properties = ReaderProperties::builder().set_read_bloom_filter(with_filters).build();
-        let options = ReadOptionsBuilder::new().with_reader_properties(properties).build();
-        let reader = SerializedFileReader::new_with_options(file, options)
-            .map_err(|source| StoreError::Segment { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), reader })
-    }
-
-    pub(super) fn rows(&self) -> usize {
-        usize::try_from(self.reader.metadata().file_metadata().num_rows()).unwrap_or(0)
-    }
-
-    /// Calls `look` with each row group, and the number of its first row.
-    pub(super) fn each(
-        &self,
-        mut look: impl FnMut(&Groups<'_>, usize) -> Result<(), ParquetError>,
-    ) -> Result<(), ParquetError> {
-        let mut first = 0;
-        for number in 0..self.reader.num_row_groups() {
-            let group = self.reader.get_row_group(number)?;
-            look(&group, first)?;
-            first += rows_of(&group);
-        }
-        Ok(())
-    }
-
-    fn broken(&self, source: ParquetError) -> StoreError {
-        StoreError::Segment { path: self.path.clone(), source }
-    }
 }
 
 impl Segment {
@@ -240,10 +196,6 @@ impl Segment {
     }
 }
 
-pub(super) fn rows_of(group: &Groups<'_>) -> usize {
-    usize::try_from(group.metadata().num_rows()).unwrap_or(0)
-}
-
 fn whole(group: &Groups<'_>) -> Vec<Range<usize>> {
     std::iter::once(0..rows_of(group)).collect()
 }
@@ -375,6 +327,28 @@ fn broken() -> ParquetError {
     ParquetError::General("not what was written".to_owned())
 }
 
+/// The only value of a column, or that there is none, where all rows have the same: then it needs not be read.
+fn only<T: DataType>(chunk: &ColumnChunkMetaData) -> Option<Option<T::T>> {
+    fn same<V: PartialEq + 'static>(of: &ValueStatistics<V>) -> Option<&dyn Any> {
+        let is_known = of.null_count_opt() == Some(0) && of.min_is_exact() && of.max_is_exact();
+        let least = of.min_opt().filter(|least| is_known && Some(*least) == of.max_opt());
+        least.map(|value| value as &dyn Any)
+    }
+    let statistics = chunk.statistics()?;
+    let rows = u64::try_from(chunk.num_values()).ok()?;
+    if rows > 0 && statistics.null_count_opt() == Some(rows) {
+        return Some(None);
+    }
+    let value = match statistics {
+        Statistics::Boolean(of) => same(of),
+        Statistics::Int32(of) => same(of),
+        Statistics::Int64(of) => same(of),
+        Statistics::ByteArray(of) => same(of),
+        _ => None,
+    }?;
+    value.downcast_ref::<T::T>().cloned().map(Some)
+}
+
 impl Reading<'_, '_> {
     /// The values of a column, `None` where there is none.
     fn column<T: DataType>(&self, column: Column) -> Result<Vec<Option<T::T>>, ParquetError> {
@@ -383,8 +357,12 @@ impl Reading<'_, '_> {
 
     /// The same of a column by its number.
     pub(super) fn nth<T: DataType>(&self, column: usize) -> Result<Vec<Option<T::T>>, ParquetError> {
+        let chunk = self.group.metadata().column(column);
+        if let Some(value) = only::<T>(chunk) {
+            return Ok(vec![value; self.runs.iter().map(ExactSizeIterator::len).sum()]);
+        }
         let reader = self.group.get_column_reader(column)?;
-        let is_optional = self.group.metadata().column(column).column_descr().max_def_level() > 0;
+        let is_optional = chunk.column_descr().max_def_level() > 0;
         let mut reader = get_typed_column_reader::<T>(reader);
         let (mut values, mut there, mut at) = (Vec::new(), Vec::new(), 0);
         for run in self.runs {

@@ -1,13 +1,14 @@
-//! Counts by the minute.
+//! Counts by the minute: who called whom, how sure the identity was, and how it ended.
 
 use hopseal_correlate::hop::Outcome;
 use hopseal_identity::{Assurance, Basis};
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use rustc_hash::FxHashMap;
 
 use super::super::block::{Block, Hop, Texts, basis_number, basis_of};
-use super::super::query::{CoveragePoint, EdgeRow, Interval};
+use super::super::query::{EdgeRow, Interval};
 use super::super::{MINUTE, StoreError};
+use super::covered::Covered;
 use super::{int, uint};
 
 /// Minutes that are added up.
@@ -75,13 +76,14 @@ impl Counts {
             "INSERT INTO edge_sum VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO UPDATE SET \
              hops = hops + ?7, failed = failed + ?8, uncovered = uncovered + ?9",
         )?;
-        let mut names = FxHashMap::default();
+        let (mut names, mut covered) = (FxHashMap::default(), Covered::default());
         for (key, count) in &self.0 {
             let caller = name(transaction, &mut names, &key.caller)?;
             let service = name(transaction, &mut names, &key.service)?;
             let (assurance, basis) = (key.assurance as u8, basis_number(key.basis));
             let Count { hops, failed, uncovered } = *count;
             let minute = int(key.minute);
+            covered.add(minute, service, (assurance, basis), hops, uncovered);
             upsert.execute(params![minute, caller, service, assurance, basis, hops, failed, uncovered])?;
             for minutes in [HOUR, DAY] {
                 let minute = minute / minutes * minutes;
@@ -90,7 +92,7 @@ impl Counts {
                 ])?;
             }
         }
-        Ok(())
+        covered.write(transaction)
     }
 }
 
@@ -122,7 +124,7 @@ pub(super) fn edges(connection: &Connection, interval: Interval) -> Result<Vec<E
          sum(hops) AS hops, sum(failed) AS failed, sum(uncovered) AS uncovered FROM {ROWS} GROUP BY 1, 2, 3, 4) \
          JOIN name c ON c.id = caller JOIN name s ON s.id = service WHERE hops > 0 ORDER BY 1, 2, 3, 4",
     ))?;
-    let mut rows = statement.query(rows(interval, DAY as u64))?;
+    let mut rows = statement.query(rows(interval))?;
     let mut edges = Vec::new();
     while let Some(row) = rows.next()? {
         edges.push(EdgeRow {
@@ -147,78 +149,6 @@ pub(super) fn services(connection: &Connection) -> Result<Vec<String>, StoreErro
     Ok(services)
 }
 
-/// See [`Store::coverage`](super::super::Store::coverage).
-pub(super) fn coverage(
-    connection: &Connection,
-    interval: Interval,
-    service: Option<&str>,
-    step: u64,
-) -> Result<Vec<CoveragePoint>, StoreError> {
-    let step = step.max(1);
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT minute / ?7, assurance, basis, sum(hops), sum(uncovered) FROM {ROWS} \
-         WHERE ?8 IS NULL OR service = (SELECT id FROM name WHERE text = ?8) GROUP BY 1, 2, 3 ORDER BY 1",
-    ))?;
-    let [first, hour, day, day_end, hour_end, end] = rows(interval, step);
-    let mut rows = statement.query(params![first, hour, day, day_end, hour_end, end, int(step), service])?;
-    let mut points: Vec<CoveragePoint> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let at = uint(row.get(0)?).saturating_mul(step).saturating_mul(MINUTE);
-        if points.last().is_none_or(|point| point.at != at) {
-            points.push(CoveragePoint { at, ..CoveragePoint::default() });
-        }
-        if let Some(point) = points.last_mut() {
-            cover(point, row, 1)?;
-        }
-    }
-    points.retain(|point| point.hops > 0);
-    Ok(points)
-}
-
-/// See [`Store::coverage_by_service`](super::super::Store::coverage_by_service).
-pub(super) fn coverage_by_service(
-    connection: &Connection,
-    interval: Interval,
-    step: u64,
-) -> Result<Vec<(String, CoveragePoint)>, StoreError> {
-    let step = step.max(1);
-    // Names are looked up once the minutes are added up.
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT text, step, assurance, basis, hops, uncovered FROM (SELECT service, minute / ?7 AS step, assurance, basis, \
-         sum(hops) AS hops, sum(uncovered) AS uncovered FROM {ROWS} GROUP BY 1, 2, 3, 4) JOIN name ON id = service \
-         ORDER BY text, step",
-    ))?;
-    let [first, hour, day, day_end, hour_end, end] = rows(interval, step);
-    let mut rows = statement.query(params![first, hour, day, day_end, hour_end, end, int(step)])?;
-    let mut points: Vec<(String, CoveragePoint)> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let service = row.get_ref(0)?.as_str().map_err(|_| StoreError::Broken("a name"))?;
-        let at = uint(row.get(1)?).saturating_mul(step).saturating_mul(MINUTE);
-        if points.last().is_none_or(|(last, point)| last != service || point.at != at) {
-            points.push((service.to_owned(), CoveragePoint { at, ..CoveragePoint::default() }));
-        }
-        if let Some((_, point)) = points.last_mut() {
-            cover(point, row, 2)?;
-        }
-    }
-    points.retain(|(_, point)| point.hops > 0);
-    Ok(points)
-}
-
-/// Adds assurance, basis, hops and uncovered, which stand in a row from `first` on.
-fn cover(point: &mut CoveragePoint, row: &Row<'_>, first: usize) -> Result<(), StoreError> {
-    let assurance = assurance_of(row.get(first)?)?;
-    let basis = basis_of(row.get(first + 1)?).ok_or(StoreError::Broken("a basis"))?;
-    let (hops, uncovered) = (uint(row.get(first + 2)?), uint(row.get(first + 3)?));
-    point.hops += hops;
-    point.uncovered += uncovered;
-    if assurance.is_identified() {
-        point.identified += hops;
-        point.proven += if basis.is_proven() { hops } else { 0 };
-    }
-    Ok(())
-}
-
 /// Rows of [`rows`]: days in the middle, hours around them, and minutes at both ends.
 const ROWS: &str = "(SELECT minute, caller, service, assurance, basis, hops, failed, uncovered FROM edge \
     WHERE minute >= ?1 AND minute < ?2 UNION ALL \
@@ -232,21 +162,20 @@ const ROWS: &str = "(SELECT minute, caller, service, assurance, basis, hops, fai
     WHERE minute >= ?5 AND minute < ?6)";
 
 /// Where minutes, hours, days, hours and minutes begin that together are an interval, and where it ends; in minutes since the
-/// Unix epoch. `step`: minutes that are told apart, which what is added up must not join.
-fn rows(interval: Interval, step: u64) -> [i64; 6] {
+/// Unix epoch.
+fn rows(interval: Interval) -> [i64; 6] {
     let (first, end) = (int(interval.from.div_ceil(MINUTE)), int(interval.to.div_ceil(MINUTE)));
-    // As many whole ones of that length as there are in between; none where they would join steps.
+    // As many whole ones of that length as there are in between.
     let whole = |from: i64, to: i64, minutes: i64| {
         let (begin, over) = ((from + minutes - 1) / minutes * minutes, to / minutes * minutes);
-        let may = step.is_multiple_of(minutes.unsigned_abs()) && begin < over;
-        if may { (begin, over) } else { (to, to) }
+        if begin < over { (begin, over) } else { (to, to) }
     };
     let (hour, hour_end) = whole(first, end.max(first), HOUR);
     let (day, day_end) = whole(hour, hour_end, DAY);
     [first, hour, day, day_end, hour_end, end]
 }
 
-fn assurance_of(number: u8) -> Result<Assurance, StoreError> {
+pub(super) fn assurance_of(number: u8) -> Result<Assurance, StoreError> {
     Assurance::ALL.get(usize::from(number)).copied().ok_or(StoreError::Broken("an assurance"))
 }
 
@@ -258,20 +187,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_added_up_lies_within(from in 0..9000_u64, long in 1..9000_u64, step in prop::sample::select(vec![1_u64, 15, 60, 120, 1440, 2880])) {
+        fn what_is_added_up_lies_within(from in 0..9000_u64, long in 1..9000_u64) {
             let interval = Interval { from: from * MINUTE, to: (from + long) * MINUTE };
-            let [first, hour, day, day_end, hour_end, end] = rows(interval, step);
+            let [first, hour, day, day_end, hour_end, end] = rows(interval);
             prop_assert_eq!((uint(first), uint(end)), (from, from + long));
             prop_assert!([first, hour, day, day_end, hour_end, end].is_sorted());
             for (begin, over, minutes) in [(hour, day, HOUR), (day, day_end, DAY), (day_end, hour_end, HOUR)] {
                 prop_assert!(begin == over || (begin % minutes == 0 && over % minutes == 0));
-                prop_assert!(begin == over || step.is_multiple_of(minutes.unsigned_abs()));
             }
             // As little as can be is left in minutes, and in hours.
-            if step.is_multiple_of(60) && long > 120 {
+            if long > 120 {
                 prop_assert!(hour - first < HOUR && end - hour_end < HOUR);
             }
-            if step.is_multiple_of(1440) && long > 3000 {
+            if long > 3000 {
                 prop_assert!(day - hour < DAY && hour_end - day_end < DAY);
             }
         }

@@ -156,6 +156,15 @@ pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<
     Ok(found)
 }
 
+/// The findings of a trace, the newest first.
+pub(super) fn of_trace(connection: &Connection, trace_id: TraceId) -> Result<Vec<FindingId>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT id FROM finding WHERE trace = ?1 ORDER BY at DESC, id DESC")?;
+    let ids =
+        statement.query_map([trace_id.0], |row| row.get(0).map(FindingId))?.collect::<Result<_, _>>()?;
+    Ok(ids)
+}
+
 /// See [`Store::open_findings`](super::super::Store::open_findings).
 pub(super) fn open(connection: &Connection) -> Result<Vec<OpenRow>, StoreError> {
     let mut statement = connection.prepare_cached(

@@ -5,6 +5,7 @@
 
 mod changes;
 mod counts;
+mod covered;
 mod earlier;
 mod findings;
 mod learned;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::sink::{SpanId, TraceId};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 pub(crate) use self::earlier::Earlier;
 
@@ -30,7 +31,7 @@ use super::query::{
     Changes, CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow,
     Remembered, Said, TraceRecord, top,
 };
-use super::segment::Segment;
+use super::segment::{Segment, Segments};
 use super::{Batch, Changed, Learned, Merged, Store, StoreError, StoreSettings, Tended};
 use crate::serve::compress::Compressor;
 use crate::serve::disk::{Disk, FileSystem};
@@ -67,8 +68,11 @@ struct Writer {
 /// Bytes kept for encoding from one block to the next.
 const ENCODED: usize = 32 << 20;
 
-fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let connection = Connection::open(path)?;
+fn connect(path: &Path, disk: &dyn Disk) -> Result<Connection, rusqlite::Error> {
+    let connection = match disk.vfs() {
+        None => Connection::open(path)?,
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs)?,
+    };
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     // What one statement would have to undo need not go through a file: only this process ever undoes it.
@@ -93,7 +97,7 @@ impl SqliteStore {
         Self::open_on(Arc::new(FileSystem), folder, settings)
     }
 
-    /// The same, its segments on any disk.
+    /// The same on any disk.
     pub(crate) fn open_on(
         disk: Arc<dyn Disk>,
         folder: &Path,
@@ -102,7 +106,7 @@ impl SqliteStore {
         let path = folder.join("catalog.sqlite");
         std::fs::create_dir_all(folder)
             .map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
-        let writer = connect(&path)?;
+        let writer = connect(&path, &*disk)?;
         writer.execute_batch(include_str!("schema.sql"))?;
         writer.execute("INSERT OR IGNORE INTO meta VALUES ('form', ?1)", [FORM])?;
         let form: u32 =
@@ -115,10 +119,10 @@ impl SqliteStore {
             tend::mend(folder, &recent.segments())?;
         }
         Ok(Self {
-            disk,
             folder: folder.to_owned(),
             settings,
-            reader: Mutex::new(connect(&path)?),
+            reader: Mutex::new(connect(&path, &*disk)?),
+            disk,
             writer: Mutex::new(Writer {
                 connection: writer,
                 encoded: Vec::new(),
@@ -150,6 +154,38 @@ impl SqliteStore {
 
     fn recent_mut(&self) -> RwLockWriteGuard<'_, Recent> {
         self.recent.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks, and once more where another process, the one that writes, listed other segments meanwhile: it may have removed some that were
+    /// to be looked at.
+    fn steady<T>(&self, ask: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        loop {
+            let answer = ask()?;
+            if self.settings.mends {
+                return Ok(answer);
+            }
+            let by_path = |mut segments: Segments| {
+                segments.sort_by(|a, b| a.path.cmp(&b.path));
+                segments
+            };
+            let now = listed::read(&self.reader(), &self.folder)?;
+            let before = self.recent().segments().to_vec();
+            if by_path(now) == by_path(before) {
+                return Ok(answer);
+            }
+            let now = Recent::load(&self.reader(), &self.folder)?;
+            *self.recent_mut() = now;
+        }
+    }
+
+    /// The versions of a trace, and the spans of each, for a test that finds it twice.
+    #[cfg(test)]
+    pub(crate) fn told_of(&self, trace_id: TraceId) -> Result<Vec<(u32, Vec<SpanId>)>, StoreError> {
+        let blocks = self.holding(&HashSet::from([trace_id]), None)?;
+        let each = blocks.iter().flat_map(Block::each);
+        Ok(each
+            .map(|(judged, hops)| (judged.version, hops.iter().map(|hop| hop.span_id).collect()))
+            .collect())
     }
 
     /// Counts no more what traces said that these blocks say anew.
@@ -364,9 +400,7 @@ impl Store for SqliteStore {
             spans.extend(
                 late.into_iter().map(|(_, span_id)| span_id).filter(|span_id| known.insert(*span_id)),
             );
-            let query =
-                FindingQuery { trace_id: Some(trace_id), limit: usize::MAX, ..FindingQuery::default() };
-            let findings = findings::find(&reader, &query)?.into_iter().map(|finding| finding.id).collect();
+            let findings = findings::of_trace(&reader, trace_id)?;
             all.push(Remembered { judged: *judged, spans, findings });
         }
         all.sort_by_key(|remembered| remembered.judged.trace_id);
@@ -375,12 +409,14 @@ impl Store for SqliteStore {
 
     fn traces(&self, trace_ids: &[TraceId]) -> Result<Vec<TraceRecord>, StoreError> {
         let wanted: HashSet<TraceId> = trace_ids.iter().copied().collect();
-        let (recent, snapshot) = {
-            let recent = self.recent();
-            let versions = wanted.iter().flat_map(|trace_id| recent.versions_of(*trace_id));
-            (versions.collect::<Vec<_>>(), recent.snapshot())
-        };
-        let segments = snapshot.in_segments(&wanted)?;
+        let (recent, segments) = self.steady(|| {
+            let (recent, snapshot) = {
+                let recent = self.recent();
+                let versions = wanted.iter().flat_map(|trace_id| recent.versions_of(*trace_id));
+                (versions.collect::<Vec<_>>(), recent.snapshot())
+            };
+            Ok((recent, snapshot.in_segments(&wanted)?))
+        })?;
         let mut versions: HashMap<TraceId, Vec<Version<'_>>> = HashMap::new();
         let recent = recent.iter().filter_map(|(held, trace)| held.version(*trace));
         let kept =
@@ -400,11 +436,13 @@ impl Store for SqliteStore {
     }
 
     fn hops(&self, query: &HopQuery) -> Result<Vec<HopRecord>, StoreError> {
-        let mut found = Vec::new();
-        let snapshot = self.recent().snapshot();
-        snapshot.look(query, &mut found)?;
-        top(&mut found, query.limit);
-        Ok(found)
+        self.steady(|| {
+            let mut found = Vec::new();
+            let snapshot = self.recent().snapshot();
+            snapshot.look(query, &mut found)?;
+            top(&mut found, query.limit);
+            Ok(found)
+        })
     }
 
     fn findings(&self, query: &FindingQuery) -> Result<Vec<FindingRecord>, StoreError> {
@@ -445,7 +483,7 @@ impl Store for SqliteStore {
         service: Option<&str>,
         minutes: u64,
     ) -> Result<Vec<CoveragePoint>, StoreError> {
-        counts::coverage(&self.reader(), interval, service, minutes)
+        covered::coverage(&self.reader(), interval, service, minutes)
     }
 
     fn coverage_by_service(
@@ -453,7 +491,7 @@ impl Store for SqliteStore {
         interval: Interval,
         minutes: u64,
     ) -> Result<Vec<(String, CoveragePoint)>, StoreError> {
-        counts::coverage_by_service(&self.reader(), interval, minutes)
+        covered::coverage_by_service(&self.reader(), interval, minutes)
     }
 
     fn open_findings(&self) -> Result<Vec<OpenRow>, StoreError> {

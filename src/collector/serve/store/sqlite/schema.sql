@@ -72,6 +72,15 @@ CREATE TABLE IF NOT EXISTS edge_sum (
 INSERT INTO edge_sum SELECT m, minute / m * m, caller, service, assurance, basis, sum(hops), sum(failed), sum(uncovered)
     FROM edge, (SELECT 60 AS m UNION ALL SELECT 1440) WHERE NOT EXISTS (SELECT 1 FROM edge_sum)
     GROUP BY 1, 2, 3, 4, 5, 6;
+-- Coverage added up by so many minutes, of each service and of all of them (0).
+CREATE TABLE IF NOT EXISTS covered (
+    service INTEGER NOT NULL, minutes INTEGER NOT NULL, minute INTEGER NOT NULL, assurance INTEGER NOT NULL, basis INTEGER NOT NULL,
+    hops INTEGER NOT NULL, uncovered INTEGER NOT NULL, PRIMARY KEY (service, minutes, minute, assurance, basis)
+) STRICT, WITHOUT ROWID;
+INSERT INTO covered SELECT s, m, minute / m * m, assurance, basis, sum(hops), sum(uncovered)
+    FROM (SELECT service AS s, * FROM edge UNION ALL SELECT 0, * FROM edge),
+        (SELECT 1 AS m UNION ALL SELECT 15 UNION ALL SELECT 60 UNION ALL SELECT 1440)
+    WHERE NOT (m = 1 AND s > 0) AND NOT EXISTS (SELECT 1 FROM covered) GROUP BY 1, 2, 3, 4, 5;
 CREATE TABLE IF NOT EXISTS shown (
     service TEXT NOT NULL, namespace TEXT NOT NULL, environment TEXT NOT NULL, operation TEXT NOT NULL,
     hops INTEGER NOT NULL, identified INTEGER NOT NULL, seen INTEGER NOT NULL, shown INTEGER NOT NULL,

@@ -13,7 +13,7 @@ use hopseal_correlate::sink::TraceId;
 
 use super::super::segment::{self, Segments};
 use super::super::{DAY, MINUTE, StoreError};
-use super::{SqliteStore, int, listed};
+use super::{SqliteStore, covered, int, listed};
 use crate::serve::clock::nanos;
 
 const FOLDER: &str = "hops";
@@ -90,6 +90,7 @@ impl SqliteStore {
             "DELETE FROM edge_sum WHERE minutes IN (60, 1440) AND minute < ?1",
             [int(first.saturating_mul(DAY) / MINUTE)],
         )?;
+        covered::forget(&transaction, int(first.saturating_mul(DAY) / MINUTE))?;
         transaction.execute("DELETE FROM finding WHERE changed < ?1 AND at < ?1", [cut])?;
         transaction
             .execute("DELETE FROM said WHERE at < ?1 AND finding NOT IN (SELECT id FROM finding)", [cut])?;
