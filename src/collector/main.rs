@@ -20,5 +20,6 @@ fn main() -> ExitCode {
         let _ = rustix::thread::disable_transparent_huge_pages(true);
     }
     let cli = if terminal { cli.on_terminal() } else { cli };
-    cli::run(cli, colour, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()).into()
+    // Other threads have things to say as well: whoever held standard error would stop them for as long as the program runs.
+    cli::run(cli, colour, &mut std::io::stdout().lock(), &mut std::io::stderr()).into()
 }

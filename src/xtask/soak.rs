@@ -21,11 +21,12 @@ use crate::task::{Repository, TaskError};
 /// configuration, but for the room of the store. Each minute it prints what it took.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, default_value_t = 30)]
     minutes: u32,
-    /// Minutes that are not held against it: judged traces are kept for two, and whatever is kept for reuse is filled.
-    #[arg(long, default_value_t = 5)]
-    warm_up: u32,
+    /// Minutes that are not held against it; else three, and until a million traces came: judged ones are kept for two minutes, and
+    /// the ids of the last million after that.
+    #[arg(long)]
+    warm_up: Option<u32>,
     /// What memory may grow by, in MiB a minute, by the straight line through the least of each minute.
     #[arg(long, default_value_t = 0.25)]
     slope: f64,
@@ -43,6 +44,11 @@ pub(crate) struct Args {
     program: Option<PathBuf>,
 }
 
+/// Spans in a trace, and traces whose ids are kept.
+const TRACE: f64 = 20.0;
+const REMEMBERED: f64 = 1_100_000.0;
+/// Minutes that have to be left to be held against it.
+const LEAST: u32 = 5;
 /// Batches of 1000 spans that tell what it can take.
 const BURST: u64 = 500;
 
@@ -101,14 +107,14 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     // Whatever came of it, nothing is left running.
     let stopped = Command::new("kill").arg(process.id().to_string()).status();
     let status = process.wait()?;
-    let samples = soaked?;
+    let (samples, warm_up) = soaked?;
     stopped?;
     if !status.success() {
         return Err(TaskError::Failed { command: exec::shown(&serve), status });
     }
     fs::remove_dir_all(&folder)?;
-    let slope = slope(samples.get(args.warm_up as usize..).unwrap_or_default());
-    writeln!(out, "memory: {slope:+.2} MiB a minute (limit {:.2})", args.slope)?;
+    let slope = slope(samples.get(warm_up as usize + 1..).unwrap_or_default());
+    writeln!(out, "memory: {slope:+.2} MiB a minute after the first {warm_up} (limit {:.2})", args.slope)?;
     if slope <= args.slope { Ok(()) } else { Err(TaskError::Grows(slope)) }
 }
 
@@ -120,8 +126,8 @@ struct Soak<'s> {
 }
 
 impl Soak<'_> {
-    /// A sample at the start and after each minute.
-    fn soak(&self, process: &mut Child, out: &mut dyn Write) -> Result<Vec<Sample>, TaskError> {
+    /// A sample at the start and after each minute, and how many minutes are not held against it.
+    fn soak(&self, process: &mut Child, out: &mut dyn Write) -> Result<(Vec<Sample>, u32), TaskError> {
         let mut lines = BufReader::new(process.stderr.take().ok_or_else(silent)?);
         let spans = listens(&mut lines, "otlp_http")?;
         let admin = listens(&mut lines, "admin")?;
@@ -147,6 +153,11 @@ impl Soak<'_> {
                 (taken * BLOCK) as f64 / seconds / 2.0
             }
         };
+        let remembered = (REMEMBERED * TRACE / rate / 60.0).ceil() as u32;
+        let warm_up = self.args.warm_up.unwrap_or(remembered.saturating_add(3));
+        if warm_up.saturating_add(LEAST) > self.args.minutes {
+            return Err(TaskError::TooShort(warm_up.saturating_add(LEAST)));
+        }
         let minutes = u64::from(self.args.minutes);
         // A little more than is looked at, so that each minute is a whole one.
         let batches = (rate * (minutes * 60 + 5) as f64 / BLOCK as f64).ceil() as u64;
@@ -180,7 +191,7 @@ impl Soak<'_> {
             "{} spans taken, {refused} batches refused at first, 99 of 100 batches answered in {p99:.1} ms",
             taken * BLOCK
         )?;
-        Ok(samples)
+        Ok((samples, warm_up))
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) enum TaskError {
     Untidy(usize),
     #[error("{0} limits are missed")]
     OverLimit(usize),
+    #[error("at this rate nothing can be said in less than {0} minutes")]
+    TooShort(u32),
     #[error("memory grows by {0:.2} MiB a minute")]
     Grows(f64),
     #[error("the capture taken anew differs from the committed one")]

@@ -21,6 +21,8 @@ pub(crate) fn log(level: LogLevel) {
     };
     let subscriber =
         tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(std::io::stderr);
+    // It would tell of a closed pipe by the same pipe, and panic.
+    let subscriber = subscriber.log_internal_errors(false);
     // Tests start more than one service.
     let _ = subscriber.with_target(false).try_init();
 }

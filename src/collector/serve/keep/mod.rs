@@ -26,7 +26,8 @@ mod waiting;
 mod windows;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -67,6 +68,8 @@ const WHEN_OVERLOADED: Duration = Duration::from_secs(1);
 const WHEN_FULL: Duration = Duration::from_secs(30);
 /// How long a process knows what earlier ones judged and let go, in nanoseconds: an hour.
 const EARLIER: u64 = 3_600_000_000_000;
+/// Locked by the one process that writes in the folder.
+const LOCK: &str = "lock";
 /// The journal of versions that kept it in a data base.
 const OLD_JOURNAL: &str = "journal.sqlite";
 /// Bytes of records given to a shard at once when a journal is read back.
@@ -88,6 +91,12 @@ pub(crate) enum KeepError {
     /// The store cannot be opened.
     #[error("cannot open the store")]
     Store(#[from] StoreError),
+    /// Another process keeps there what it receives. Two would write over each other's journal.
+    #[error("another process keeps what it receives in `{}`", path.display())]
+    Taken {
+        /// Where.
+        path: PathBuf,
+    },
     /// There is a journal in a form that is read no more.
     #[error("`{}` is the journal of an earlier version, which this one does not read: have that version judge what is in it, by running it until it is idle, and remove the file", path.display())]
     OldJournal {
@@ -141,6 +150,8 @@ pub(crate) struct Keeper {
     metrics: Arc<Metrics>,
     own: Arc<OwnKey>,
     publisher: Option<Publisher>,
+    /// Held until it is stopped.
+    lock: Mutex<Option<File>>,
 }
 
 /// What is between the shards and the store.
@@ -185,6 +196,7 @@ impl Keeper {
         let folder = &settings.folder;
         std::fs::create_dir_all(folder)
             .map_err(|source| KeepError::Folder { path: folder.clone(), source })?;
+        let lock = locked(folder)?;
         let old = folder.join(OLD_JOURNAL);
         if old.exists() {
             return Err(KeepError::OldJournal { path: old });
@@ -244,6 +256,7 @@ impl Keeper {
             metrics,
             own,
             publisher: None,
+            lock: Mutex::new(Some(lock)),
         };
         keeper.recall()?;
         keeper.look_at_disk(&mut keeper.unsaved().counts);
@@ -433,6 +446,27 @@ impl Keeper {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A thread that panicked has nothing more to say.
         threads.into_iter().for_each(|thread| _ = thread.join());
+        self.unlock();
+    }
+
+    fn unlock(&self) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Takes a folder for this process alone. The system gives it back however the process ends.
+fn locked(folder: &Path) -> Result<File, KeepError> {
+    let path = folder.join(LOCK);
+    let failed = |source| KeepError::Folder { path: path.clone(), source };
+    let file = File::options().create(true).write(true).truncate(false).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(KeepError::Taken { path: folder.to_owned() }),
+        Err(TryLockError::Error(error)) => {
+            // Some file systems of networks know no locks.
+            tracing::warn!(%error, "cannot lock the folder: see to it that no other process writes there");
+            Ok(file)
+        }
     }
 }
 

@@ -75,6 +75,12 @@ impl Lab {
     }
 }
 
+/// As when the process is killed, which lets go of the folder.
+fn die(keeper: Keeper) {
+    keeper.unlock();
+    std::mem::forget(keeper);
+}
+
 pub(super) fn delivery(body: Vec<u8>) -> Delivery {
     Delivery { encoding: Encoding::OtlpProtobuf, body: Bytes::from(body), sender: From::Unauthenticated }
 }
@@ -187,12 +193,12 @@ fn what_was_answered_for_is_judged_by_the_next_process() {
         send(&keeper, delivery(otlp::encode(batch))).expect("taken");
     }
     // As after a kill: no turn, no stop.
-    std::mem::forget(keeper);
+    die(keeper);
     let keeper = lab.start();
     lab.settle(&keeper);
     same(kept(&keeper), lines(&findings));
     let hops = keeper.store().hops(&HopQuery::any(1_000_000)).expect("hops");
-    std::mem::forget(keeper);
+    die(keeper);
     let keeper = lab.start();
     lab.settle(&keeper);
     assert_eq!(keeper.store().hops(&HopQuery::any(1_000_000)).expect("hops"), hops);
@@ -283,7 +289,7 @@ fn over_time_as_in_check(spans: Vec<Span>) {
     }
     lab.settle(&keeper);
     // What was gathered outlives the process.
-    std::mem::forget(keeper);
+    die(keeper);
     let keeper = lab.start();
     // Traces may be of the next days, too.
     lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
@@ -331,6 +337,26 @@ fn rules_over_many_traces_are_the_same_as_in_check() {
         of_two_windows[place].start -= HOUR;
     }
     [spans, without_time, of_two_windows].into_iter().for_each(over_time_as_in_check);
+}
+
+/// Scenario: a second process is started on the folder of one that runs, and again once that has ended.
+/// Guarantees: it is turned away, and nothing of the first is lost; then it starts.
+#[test]
+fn a_folder_is_kept_by_one_process() {
+    let lab = Lab::new();
+    let keeper = lab.start();
+    let second = || {
+        let (settings, clock) = (KeepSettings::of(lab.folder.path().to_owned()), Arc::clone(&lab.clock) as _);
+        Keeper::start(settings, rules(), None, clock, Arc::new(Metrics::new()))
+    };
+    let spans = corpus(3, 2);
+    send(&keeper, delivery(otlp::encode(&spans))).expect("taken");
+    assert!(matches!(second(), Err(KeepError::Taken { .. })));
+    keeper.stop().expect("stopped");
+    let next = second().expect("a keeper");
+    lab.settle(&next);
+    assert!(next.store().trace(TraceId(spans[0].trace.0)).expect("a store").is_some());
+    next.stop().expect("stopped");
 }
 
 /// Scenario: the folder holds the journal of a version that kept it in a data base.
