@@ -20,9 +20,9 @@ use super::super::StoreError;
 use super::columns::Column;
 use super::file::{Parquet, rows_of};
 use super::read::{Reading, Segment, within};
-use super::write::{Writer, Written, whole};
+use super::write::{Paced, Writer, Written, whole};
 use super::{GROUP, PAGE};
-use crate::serve::disk::{Disk, DiskFile};
+use crate::serve::disk::Disk;
 
 /// What rows are in order by, and the version of their trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -192,7 +192,7 @@ fn write(
 }
 
 struct Copy<'c, 'w> {
-    to: &'c mut SerializedRowGroupWriter<'w, Box<dyn DiskFile>>,
+    to: &'c mut SerializedRowGroupWriter<'w, Paced>,
     parts: &'c [Part],
     /// Up to which row of each.
     ends: &'c [usize],

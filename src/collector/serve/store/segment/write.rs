@@ -1,6 +1,6 @@
 //! Writes a segment: whole and on the disk before it has its name.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -56,7 +56,33 @@ fn properties() -> Result<WriterPropertiesPtr, ParquetError> {
 }
 
 /// A file that is being written.
-pub(super) type Writer = SerializedFileWriter<Box<dyn DiskFile>>;
+pub(super) type Writer = SerializedFileWriter<Paced>;
+
+/// Bytes written at most that the disk was not asked to take.
+const UNSYNCED: usize = 2 << 20;
+
+/// A file that goes to the disk bit by bit. All at once, it would hold up whoever syncs another file meanwhile: the journal, and
+/// with it those who wait for an answer.
+pub(super) struct Paced {
+    file: Box<dyn DiskFile>,
+    unsynced: usize,
+}
+
+impl Write for Paced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.unsynced += written;
+        if self.unsynced >= UNSYNCED {
+            self.unsynced = 0;
+            self.file.sync()?;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
 
 /// Writes a segment to `path`, by way of a file beside it, and sees to it that the disk has both the file and its name. `fill` writes
 /// the rows, and says what they are. Returns that, where the index is, and the size of the file.
@@ -71,7 +97,7 @@ pub(super) fn whole<T>(
     disk.create_folder(folder).map_err(failed)?;
     let beside = path.with_extension("tmp");
     let written: Result<_, StoreError> = (|| {
-        let file = disk.create(&beside).map_err(failed)?;
+        let file = Paced { file: disk.create(&beside).map_err(failed)?, unsynced: 0 };
         let schema = columns::schema().map_err(broken)?;
         let mut writer =
             SerializedFileWriter::new(file, schema, properties().map_err(broken)?).map_err(broken)?;
@@ -81,7 +107,7 @@ pub(super) fn whole<T>(
         if let Some((bytes, _)) = &index {
             writer.write_all(bytes).map_err(failed)?;
         }
-        writer.into_inner().map_err(broken)?.sync().map_err(failed)?;
+        writer.into_inner().map_err(broken)?.file.sync().map_err(failed)?;
         let bytes = std::fs::metadata(&beside).map_err(failed)?.len();
         disk.rename(&beside, path).map_err(failed)?;
         Ok((filled, index.map(|(_, index)| index), bytes))
@@ -207,7 +233,7 @@ impl Columns {
 }
 
 struct Group<'g, 'w> {
-    to: &'g mut SerializedRowGroupWriter<'w, Box<dyn DiskFile>>,
+    to: &'g mut SerializedRowGroupWriter<'w, Paced>,
     /// By block.
     texts: &'g [Texts],
     /// Room for the texts of a column.
