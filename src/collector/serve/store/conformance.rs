@@ -308,6 +308,39 @@ proptest! {
     }
 }
 
+/// Scenario: a trace is judged while nothing can be kept, and let go; then one of its spans comes once more.
+/// Guarantees: the span is kept and counted once, though both are in one batch.
+#[test]
+fn what_comes_late_in_the_batch_of_its_trace_is_kept_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hop = |start| Sketch {
+        caller: "gateway",
+        service: "orders",
+        principal: "alice",
+        issuer: "",
+        assurance: hopseal_identity::Assurance::Asserted,
+        start,
+    };
+    let mut late = super::Block::default();
+    add(&mut late, 1, 0, &[hop(0), hop(2)]);
+    late.hops[1].span_id.0[0] = 0xff;
+    for in_one_block in [true, false] {
+        let mut batch = Batch { at: EPOCH, ..Batch::default() };
+        add(batch.block_mut(), 1, 1, &[hop(0), hop(1)]);
+        match in_one_block {
+            true => batch.block_mut().append(&late),
+            false => batch.blocks.push(late.clone().into()),
+        }
+        let (store, model) = (sqlite(&folder.path().join(in_one_block.to_string()), 100), Model::default());
+        for store in [&*store, &model as &dyn Store] {
+            store.commit(&batch).expect("kept");
+            assert_eq!(store.hops(&HopQuery::any(9)).expect("hops").len(), 3);
+            let edges = store.edges(Interval::ALWAYS).expect("edges");
+            assert_eq!(edges.iter().map(|edge| edge.hops).sum::<u64>(), 3);
+        }
+    }
+}
+
 /// Scenario: somebody is never told, while more becomes of findings than is kept of it.
 /// Guarantees: the last of it is known, and how much came before.
 #[test]

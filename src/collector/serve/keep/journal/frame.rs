@@ -4,7 +4,8 @@
 //! "hopseal journal 2\n" | frames: { length u32, CRC-32 u32, kind u8, number u64, body }
 //! kind 0: a run of that number      kind 1: ids of traces, 16 bytes each, of which nothing in runs under that number is needed
 //! ```
-//! Integers are little-endian; the length and the checksum are those of what stands behind them. A file ends at the first
+//! Integers are little-endian; the length is that of what stands behind the checksum, and the checksum is over the first line and that.
+//! A file ends at the first
 //! frame that is cut short or whose checksum is wrong: a process was killed while it wrote that, or could not write it,
 //! and answered for nothing in it or behind it.
 
@@ -19,6 +20,8 @@ use hopseal_correlate::sink::TraceId;
 pub(super) const MAGIC: &[u8] = b"hopseal journal 2\n";
 /// What each version of us begins a file with; its number follows.
 const ANY_VERSION: &[u8] = b"hopseal journal ";
+/// The version that did not count its first line in its checksums.
+const UNSUMMED: &[u8] = b"hopseal journal 1\n";
 /// Bytes of the kind and the number.
 const HEAD: usize = 9;
 /// Bytes in front of what a frame's length counts.
@@ -44,7 +47,7 @@ impl Frame<'_> {
         if let Some((_, place)) = head.split_first_chunk_mut::<1>() {
             place.copy_from_slice(&number.to_le_bytes());
         }
-        let mut crc = Crc::new();
+        let mut crc = sum_from(MAGIC);
         crc.update(&head);
         crc.update(body);
         let length = u32::try_from(HEAD + body.len()).unwrap_or(u32::MAX);
@@ -63,9 +66,32 @@ pub(super) fn frames(file: &[u8]) -> Frames<'_> {
     }
 }
 
-/// Whether a file is of a version of us that wrote it in another way.
+/// Whether a file is of a version of us that wrote it in another way: it says so, and its first checksum agrees. A damaged file of
+/// ours may say so too.
 pub(super) fn is_other_version(file: &[u8]) -> bool {
-    file.len() >= MAGIC.len() && file.starts_with(ANY_VERSION) && !file.starts_with(MAGIC)
+    let line = file.iter().position(|byte| *byte == b'\n').and_then(|end| file.split_at_checked(end + 1));
+    line.is_some_and(|(line, frames)| {
+        line.starts_with(ANY_VERSION) && line != MAGIC && content(line, frames).is_some()
+    })
+}
+
+/// A checksum of what stands in a file that begins with that line.
+fn sum_from(line: &[u8]) -> Crc {
+    let mut crc = Crc::new();
+    if line != UNSUMMED {
+        crc.update(line);
+    }
+    crc
+}
+
+/// What a whole frame counts, and what stands behind it.
+fn content<'b>(line: &[u8], bytes: &'b [u8]) -> Option<(&'b [u8], &'b [u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (sum, rest) = rest.split_first_chunk::<4>()?;
+    let (content, after) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let mut crc = sum_from(line);
+    crc.update(content);
+    (crc.sum() == u32::from_le_bytes(*sum)).then_some((content, after))
 }
 
 /// Calls `visit` with what a file says of traces that were let go: up to which run, and their ids. Runs are passed over, and not read;
@@ -123,14 +149,7 @@ impl<'b> Iterator for Frames<'b> {
 }
 
 fn first(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (sum, rest) = rest.split_first_chunk::<4>()?;
-    let (content, after) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    let mut crc = Crc::new();
-    crc.update(content);
-    if crc.sum() != u32::from_le_bytes(*sum) {
-        return None;
-    }
+    let (content, after) = content(MAGIC, bytes)?;
     let ([kind], content) = content.split_first_chunk::<1>()?;
     let (number, body) = content.split_first_chunk::<8>()?;
     let frame = match kind {
@@ -164,6 +183,27 @@ mod tests {
 
     fn of((run, seq, body): &(bool, u64, Vec<u8>)) -> Frame<'_> {
         if *run { Frame::Run { seq: *seq, body } } else { Frame::Gone { until: *seq, ids: body } }
+    }
+
+    /// Guarantees: files of another version are told from damaged ones of ours.
+    #[test]
+    fn another_version_is_not_damage() {
+        let file = |line: &[u8]| {
+            let mut crc = sum_from(line);
+            crc.update(b"spans");
+            [line, &5_u32.to_le_bytes(), &crc.sum().to_le_bytes(), b"spans"].concat()
+        };
+        assert!(is_other_version(&file(UNSUMMED)) && is_other_version(&file(b"hopseal journal 10\n")));
+        let mut ours = MAGIC.to_vec();
+        Frame::Run { seq: 1, body: b"spans" }.write(&mut ours);
+        for at in 0..ours.len() {
+            for bit in 0..8 {
+                let mut damaged = ours.clone();
+                damaged[at] ^= 1 << bit;
+                assert!(!is_other_version(&damaged), "{at}, {bit}");
+            }
+        }
+        assert!(!is_other_version(&ours) && !is_other_version(b"") && !is_other_version(UNSUMMED));
     }
 
     proptest! {

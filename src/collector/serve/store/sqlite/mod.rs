@@ -107,6 +107,8 @@ impl SqliteStore {
         std::fs::create_dir_all(folder)
             .map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
         let writer = connect(&path, &*disk)?;
+        // Its first journal is removed, and must stay so: one that came back would be played back into what was written since.
+        disk.sync_folder(folder).map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
         writer.execute_batch(include_str!("schema.sql"))?;
         writer.execute("INSERT OR IGNORE INTO meta VALUES ('form', ?1)", [FORM])?;
         let form: u32 =
@@ -239,6 +241,14 @@ impl SqliteStore {
                 let recent = self.recent();
                 block.traces.iter().map(|judged| recent.known(judged)).collect()
             };
+            // Late spans may be of a trace that is in the same batch, whole: what could not be kept at first is kept later.
+            for ((judged, hops), known) in block.each().zip(&known) {
+                if *known == Known::New
+                    && let Some(there) = late.get_mut(&judged.trace_id)
+                {
+                    there.extend(hops.iter().map(|hop| hop.span_id));
+                }
+            }
             if known.iter().all(|known| *known == Known::New) {
                 all.push(Arc::clone(block));
                 continue;
@@ -264,8 +274,8 @@ impl SqliteStore {
         Ok(all)
     }
 
-    /// Of what came in these blocks when the rest of its trace was gone, the spans that are there, as far as they may be the
-    /// same.
+    /// By each trace of which something came in these blocks when the rest was gone, the spans that are there, as far as they may be
+    /// the same.
     fn late(&self, blocks: &[Arc<Block>]) -> Result<HashMap<TraceId, HashSet<SpanId>>, StoreError> {
         let (mut traces, mut starts) = (HashSet::new(), Vec::new());
         for (judged, hops) in blocks.iter().flat_map(|block| block.each()) {
@@ -274,7 +284,8 @@ impl SqliteStore {
                 starts.extend(hops.iter().map(|hop| hop.start));
             }
         }
-        let mut late: HashMap<TraceId, HashSet<SpanId>> = HashMap::new();
+        let mut late: HashMap<TraceId, HashSet<SpanId>> =
+            traces.iter().map(|trace_id| (*trace_id, HashSet::new())).collect();
         if traces.is_empty() {
             return Ok(late);
         }
