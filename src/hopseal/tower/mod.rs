@@ -143,7 +143,7 @@ enum Mode {
 /// turns away whom it must. That there is nobody stands in the context alone: such a request costs next to nothing.
 ///
 /// A bad credential is answered with 401, one that could not be judged with 503; a request without any is anonymous, or acts with
-/// the identity that came sealed. What is not for clients, a [`Refused`](crate::Refused) or an [`Undecided`], is in the extensions of
+/// the identity that came sealed. What is not for clients, a [`Refused`] or an [`Undecided`], is in the extensions of
 /// such an answer. A service that no tokens come to has [`sealed`](Self::sealed).
 ///
 /// ```
