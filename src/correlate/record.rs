@@ -286,7 +286,7 @@ impl<'r> Span<'r> {
         let (namespace, name, environment) = (at.text(words)?, at.text(words)?, at.text(words)?);
         let instance = at.text(words)?;
         let span_name = at.text(words)?;
-        let mask = RawEntries(at).fold(0, |mask, entry| mask | 1_u128 << (entry.field & !WORD_FIELD));
+        let mask = RawEntries(at).fold(0, |mask, entry| mask | entry.bit());
         Some(Self {
             id: SpanId([a, b, c, d, e, f, g, h]),
             parent,
@@ -417,6 +417,12 @@ enum Body<'r> {
 }
 
 impl<'r> RawEntry<'r> {
+    /// The bit of its field in a mask.
+    #[inline]
+    const fn bit(&self) -> u128 {
+        1 << self.field
+    }
+
     #[inline]
     fn read(self, words: &'r Words) -> Option<Entry<'r>> {
         let field = Field::from_u8(self.field)?;

@@ -8,7 +8,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Body, Cursor, FIXED, RawEntries, WORD_FIELD, peek, put_field, put_text};
+use super::{Body, Cursor, FIXED, RawEntries, peek, put_field, put_text};
 use crate::dialect::{Dialects, KeyId};
 use crate::field::Field;
 use crate::sink::TraceId;
@@ -82,7 +82,7 @@ impl Packer {
             }
         }
         for entry in RawEntries(at) {
-            mask |= 1_u128 << (entry.field & !WORD_FIELD);
+            mask |= entry.bit();
             match entry.body {
                 Body::Word(word) => self.word(word),
                 Body::Full(key, _) => _ = self.keys.insert(key.0),
@@ -203,7 +203,7 @@ impl<'p> Known<'p> {
                     put_field(out, field, self.key(*key), &[text]);
                 }
                 Body::Full(key, raw) => {
-                    super::write::put_raw_field(out, field, self.key(key.0), raw);
+                    super::write::put_bytes(out, field, self.key(key.0), [raw]);
                 }
             }
         }

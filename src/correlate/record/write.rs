@@ -40,33 +40,30 @@ pub(crate) fn put_word_field(to: &mut Vec<u8>, field: Field, word: WordId) {
 
 /// Appends one field, its text in parts.
 pub(crate) fn put_field(to: &mut Vec<u8>, field: Field, key: KeyId, text: &[&str]) {
-    let [low, high] = key.0.to_le_bytes();
-    to.extend_from_slice(&[field as u8, low, high, 0, 0]);
-    let at = to.len() - 2;
-    for part in text {
-        let (head, mark) = bounded(part);
-        to.extend_from_slice(head.as_bytes());
-        to.extend_from_slice(mark.as_bytes());
-    }
-    close_length(to, at);
+    let parts = text.iter().map(|part| bounded(part)).flat_map(|(head, mark)| [head, mark]);
+    put_bytes(to, field, key, parts.map(str::as_bytes));
 }
 
 /// Appends a link: its two ids as they are.
 pub(crate) fn put_link(to: &mut Vec<u8>, trace_id: TraceId, span_id: SpanId) {
-    to.extend_from_slice(&[Field::Link as u8, 0, 0, 0, 0]);
-    let at = to.len() - 2;
-    to.extend_from_slice(&trace_id.0);
-    to.extend_from_slice(&span_id.0);
-    close_length(to, at);
+    put_bytes(to, Field::Link, KeyId(0), [&trace_id.0[..], &span_id.0]);
 }
 
-/// Appends one field as it stood in another record.
-pub(super) fn put_raw_field(to: &mut Vec<u8>, field: Field, key: KeyId, raw: &[u8]) {
+/// Appends one field, its bytes in parts, which together are fewer than a length can say.
+pub(super) fn put_bytes<'p>(
+    to: &mut Vec<u8>,
+    field: Field,
+    key: KeyId,
+    parts: impl IntoIterator<Item = &'p [u8]>,
+) {
     let [low, high] = key.0.to_le_bytes();
     to.extend_from_slice(&[field as u8, low, high, 0, 0]);
-    let at = to.len() - 2;
-    to.extend_from_slice(raw);
-    close_length(to, at);
+    let at = to.len();
+    parts.into_iter().for_each(|part| to.extend_from_slice(part));
+    let len = u16::try_from(to.len() - at).unwrap_or(0);
+    if let Some(slot) = to.get_mut(at - 2..at) {
+        slot.copy_from_slice(&len.to_le_bytes());
+    }
 }
 
 /// Says who sent the record that `to` ends with, from `start` on; a foreign speaker by name.
@@ -80,14 +77,6 @@ pub fn spoken_by(to: &mut Vec<u8>, start: usize, speaker: Speaker, name: &str) {
     }
     if let Some(marks) = to.get_mut(start + FIXED - 1) {
         *marks = *marks & !(SPEAKER << SPEAKER_AT) | (speaker as u8) << SPEAKER_AT;
-    }
-}
-
-/// Writes the length of what stands behind the two bytes left for it at `at`. Parts are bounded, so it fits.
-fn close_length(to: &mut [u8], at: usize) {
-    let len = u16::try_from(to.len() - at - 2).unwrap_or(0);
-    if let Some(slot) = to.get_mut(at..at + 2) {
-        slot.copy_from_slice(&len.to_le_bytes());
     }
 }
 

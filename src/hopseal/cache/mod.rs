@@ -114,13 +114,14 @@ impl Weighter<Key, Answer> for Weight {
 fn weight(verified: &Verified) -> usize {
     /// What the allocator takes for a text.
     const TEXT: usize = size_of::<String>() + 16;
+    /// What names and attributes take besides their texts.
+    const SHOWN: usize = if cfg!(feature = "seal") { 1536 } else { 0 };
     let (principal, evidence) = (&verified.principal, &verified.evidence);
     let some = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len() + TEXT);
     let all = |texts: &[String]| texts.iter().map(|text| text.len() + TEXT).sum::<usize>();
     let actors: usize =
         principal.actors.iter().map(|actor| actor.id.len() + some(&actor.issuer) + 2 * TEXT).sum();
-    size_of::<Verified>()
-        + principal.id.len()
+    let texts = principal.id.len()
         + principal.issuer.len()
         + evidence.issuer.len()
         + evidence.subject.len()
@@ -134,7 +135,9 @@ fn weight(verified: &Verified) -> usize {
         + some(&evidence.token_id)
         + all(&principal.scopes)
         + all(&principal.roles)
-        + actors
+        + actors;
+    // Once it is shown on a span, each is there once more, as an attribute.
+    size_of::<Verified>() + 2 * texts + SHOWN
 }
 
 /// The answers of a validator.

@@ -53,9 +53,10 @@ pub(super) fn replace_identity(headers: &mut HeaderMap, identity: Option<&Travel
     found
 }
 
-/// Takes off every header that holds the token of that fingerprint, and transaction tokens; whether there were any.
-pub(super) fn take_tokens(headers: &mut HeaderMap, token: Option<Fingerprint>) -> bool {
-    let mut found = headers.remove(TXN_TOKEN).is_some();
+/// Takes off every header that holds the token of that fingerprint, and transaction tokens, unless the rule is for those; whether there
+/// were any.
+pub(super) fn take_tokens(headers: &mut HeaderMap, token: Option<Fingerprint>, in_transaction: bool) -> bool {
+    let mut found = !in_transaction && headers.remove(TXN_TOKEN).is_some();
     let Some(token) = token else { return found };
     let holds = |value: &HeaderValue| {
         let Ok(text) = value.to_str() else { return false };
@@ -64,8 +65,12 @@ pub(super) fn take_tokens(headers: &mut HeaderMap, token: Option<Fingerprint>) -
             .chain([text])
             .any(|word| word.len() >= MIN_TOKEN && Token::new(word).fingerprint() == token)
     };
-    let names: Vec<HeaderName> =
-        headers.iter().filter(|(_, value)| holds(value)).map(|(name, _)| name.clone()).collect();
+    let may_hold = |name: &HeaderName| !in_transaction || *name != TXN_TOKEN;
+    let names: Vec<HeaderName> = headers
+        .iter()
+        .filter(|(name, value)| may_hold(name) && holds(value))
+        .map(|(name, _)| name.clone())
+        .collect();
     found |= !names.is_empty();
     for name in names {
         headers.remove(name);
@@ -73,9 +78,10 @@ pub(super) fn take_tokens(headers: &mut HeaderMap, token: Option<Fingerprint>) -
     found
 }
 
-/// Sends the transaction token along that came, as it came, unless the application chose another.
+/// Sends the transaction token along that came, as it came, unless the application chose another, or a credential: one beside a
+/// credential is refused.
 pub(super) fn continue_transaction(headers: &mut HeaderMap, token: &Token) {
-    if headers.contains_key(TXN_TOKEN) {
+    if headers.contains_key(TXN_TOKEN) || headers.contains_key(AUTHORIZATION) {
         return;
     }
     if let Ok(mut value) = HeaderValue::try_from(token.expose()) {

@@ -43,7 +43,8 @@ pub type Obtaining<'o> = Pin<Box<dyn Future<Output = Result<Option<Arc<Token>>, 
 
 /// Gets a credential for a destination. With the feature `outgoing`, `Credentials` and `Exchanged` do.
 pub trait Obtain: fmt::Debug + Send + Sync {
-    /// A credential to send: in place of the caller's, `held`, if it was kept; or our own. `None` where there is nothing to make it of:
+    /// A credential to send, in `Authorization`: in place of the caller's, `held`, if it was kept and is no transaction token, for which
+    /// none is to be had so; or our own. `None` where there is nothing to make it of:
     /// the request goes with the seal alone.
     fn obtain<'o>(&'o self, held: Option<&'o Arc<Token>>) -> Obtaining<'o>;
 }
@@ -55,6 +56,8 @@ pub(super) enum Sent {
     Seal,
     /// The caller's.
     Forwarded,
+    /// The caller's transaction token.
+    Continued,
     /// Another.
     Obtained(Arc<dyn Obtain>),
 }
@@ -74,9 +77,19 @@ impl Rule {
     }
 
     /// Also the caller's own token, as it is, if it was [kept](crate::tower::IdentityLayer::keep_token). Whoever is there can use it
-    /// in the caller's place wherever it is good.
+    /// in the caller's place wherever it is good. A transaction token does not go by this: see
+    /// [`forward_transaction`](Self::forward_transaction).
     pub fn forward_token(mut self) -> Self {
         self.credential = Sent::Forwarded;
+        self
+    }
+
+    /// Also the [transaction token](crate::tower::IdentityLayer::txn_tokens) by which the caller came, as it is, in the header
+    /// `Txn-Token`, if it was [kept](crate::tower::IdentityLayer::keep_token), or one that the application put there. It is for this trust
+    /// domain alone, and so must be who is there. Beside an `Authorization` of the application it is not sent: of the two, which counts
+    /// would depend on who looks.
+    pub fn forward_transaction(mut self) -> Self {
+        self.credential = Sent::Continued;
         self
     }
 

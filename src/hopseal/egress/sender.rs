@@ -118,7 +118,9 @@ impl Sender {
             }
         }
         // A token of the caller goes where a rule sends it, and not wherever the application, or a propagator, puts it.
-        if !matches!(sent, Some(Sent::Forwarded)) && take_tokens(headers, token) {
+        let forwards = matches!(sent, Some(Sent::Forwarded)) && !is_transaction;
+        let in_transaction = matches!(sent, Some(Sent::Continued));
+        if take_tokens(headers, token.filter(|_| !forwards), in_transaction) {
             stopped.push("token");
         }
         stopped.extend(self.baggage(cx, sent.is_some(), headers));
@@ -132,13 +134,13 @@ impl Sender {
         let held = identity.as_ref().and_then(HopIdentity::token);
         let token = match sent {
             None | Some(Sent::Seal) => None,
-            Some(Sent::Forwarded) if is_transaction => {
-                if let Some(token) = held {
+            Some(Sent::Forwarded) => held.filter(|_| !is_transaction).cloned(),
+            Some(Sent::Continued) => {
+                if let Some(token) = held.filter(|_| is_transaction) {
                     continue_transaction(headers, token);
                 }
                 None
             }
-            Some(Sent::Forwarded) => held.cloned(),
             // For other tokens a transaction token is not to be had so.
             Some(Sent::Obtained(obtain)) => obtain.obtain(held.filter(|_| !is_transaction)).await?,
         };

@@ -311,7 +311,7 @@ impl Sealer {
         if !self.sealers.of_kid(key.kid()).is_some_and(|rule| rule.permits(&members)) {
             return Err(SealError::NotAllowed { kid: key.kid().to_owned() });
         }
-        // The registry takes trust domains that a seal can be bound to, and no others.
+        // No trust domain is taken that a seal cannot be bound to.
         let binding = Binding::new(trust_domain, trace_id).ok_or(SealError::Mint(MintError::Sign))?;
         let seal = key.seal(&binding, &members).map_err(SealError::Mint)?;
         Carried::new(&members, Some(&seal), None).map_err(|error| match error {

@@ -82,7 +82,10 @@ pub fn requiring(
     scopes: impl IntoIterator<Item = impl Into<String>>,
 ) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone {
     let scopes: Arc<[String]> = scopes.into_iter().map(Into::into).collect();
-    move |request| request.require_scopes(&*scopes).map(|_| ()).map(|()| request)
+    move |request| {
+        request.require_scopes(&*scopes)?;
+        Ok(request)
+    }
 }
 
 /// An interceptor that lets in whoever is proven; others get what [`RequestExt::proven`] says.
@@ -90,7 +93,8 @@ pub fn requiring(
 /// # Errors
 /// `UNAUTHENTICATED`.
 pub fn requiring_proof(request: Request<()>) -> Result<Request<()>, Status> {
-    request.proven().map(|_| ()).map(|()| request)
+    request.proven()?;
+    Ok(request)
 }
 
 fn status(turned: &Turned) -> Status {

@@ -39,7 +39,8 @@ pub use service::IdentityService;
 
 /// Validates a credential. What makes a [`Verified`] implements it.
 pub trait Validate: Send + Sync + 'static {
-    /// Says whether a credential is good at that time.
+    /// Says whether a credential is good at that time. One that [is a transaction token](Presented::is_transaction) is to be good as
+    /// such, and any other as anything else.
     ///
     /// # Errors
     /// [`Undecided`], when no answer could be found; a bad credential is an answer.
@@ -83,11 +84,14 @@ impl<K: crate::keys::KeySource + 'static> Validate for Arc<crate::Validator<K>> 
     async fn validate(&self, presented: &Presented, _: UnixTime) -> Result<Validated, Undecided> {
         use crate::Credential::{AccessToken, Opaque, Paseto, TxnToken};
         let text = presented.token().expose();
-        let kind = match text.starts_with("v4.") {
-            _ if presented.is_transaction() => TxnToken,
-            true => Paseto,
-            false if text.split('.').count() == 3 => AccessToken,
-            false => Opaque,
+        let kind = if presented.is_transaction() {
+            TxnToken
+        } else if text.starts_with("v4.") {
+            Paseto
+        } else if text.split('.').count() == 3 {
+            AccessToken
+        } else {
+            Opaque
         };
         let mut expected = crate::Expected::from(kind);
         if let Some((proof, method, uri)) = presented.proof() {
@@ -233,7 +237,8 @@ impl<V> Clone for IdentityLayer<V> {
 
 impl IdentityLayer<NoCredentials> {
     /// A layer of a service that is told who calls by seals alone, and needs neither registry nor issuer nor keys of its own
-    /// ([`SealChecker::alone`]). A credential that comes all the same is refused, not passed over: nobody here could say whose it is.
+    /// ([`SealChecker::alone`]). A Bearer, DPoP or transaction token that comes all the same is refused, not passed over: nobody here
+    /// could say whose it is.
     /// Nothing is sealed, so that [`workloads`](Self::workloads) has no effect.
     ///
     /// ```
@@ -248,7 +253,7 @@ impl IdentityLayer<NoCredentials> {
     /// ```
     #[must_use]
     pub fn sealed(checker: Arc<SealChecker>, workload: impl Into<String>) -> Self {
-        Self::of(NoCredentials, None, checker, workload.into())
+        Self::of(NoCredentials, None, checker, workload.into()).txn_tokens()
     }
 }
 
@@ -357,8 +362,10 @@ impl<V: Validate> IdentityLayer<V> {
     }
 
     /// Takes transaction tokens (draft-ietf-oauth-transaction-tokens), in the header `Txn-Token`, which says for whom a call within a trust
-    /// domain is. One beside a credential in `Authorization` is refused with it: which of the two counts would depend on who looks. An
-    /// [`EgressLayer`](crate::egress::EgressLayer) that forwards it sends it as it came. Without this the header is not looked at.
+    /// domain is. It does not say who sends it, and whoever has seen one can: have a mesh, or certificates, say which workloads may call, and
+    /// do not take them where strangers do. One beside a Bearer or DPoP token in `Authorization` is refused with it: which of the two counts
+    /// would depend on who looks. With [`keep_token`](Self::keep_token) an [`EgressLayer`](crate::egress::EgressLayer) sends it on as it
+    /// came, where a rule is [for that](crate::egress::Rule::forward_transaction). Without this the header is not looked at.
     #[must_use]
     pub fn txn_tokens(self) -> Self {
         self.with(|shared| shared.takes_transactions = true)

@@ -12,13 +12,49 @@ use hopseal_correlate::trace::Trace;
 use hopseal_identity::{Assurance, Kind};
 use rustc_hash::FxHashMap;
 
-use crate::serve::store::{Block, Hop, HopTexts, Judged, Texts};
+use crate::serve::store::{Block, Hop, HopTexts, Judged, Text, Texts};
 
 /// Bytes of a hop that go into the digest of its trace.
-const HASHED: usize = 128;
+const HASHED: usize = 130;
+/// Places for texts seen last; a power of two.
+const SEEN: usize = 1 << 10;
+
+/// Numbers of texts seen last, by where those stood in memory: likely the same as what stands there now, in the same block.
+#[derive(Debug)]
+pub(crate) struct Seen(Box<[Text; SEEN]>);
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self(Box::new([Text::default(); SEEN]))
+    }
+}
+
+impl Seen {
+    /// The number of a text among `texts`, new or not.
+    #[inline]
+    fn number(&mut self, text: &str, texts: &mut Texts) -> Text {
+        if text.is_empty() {
+            return Text::default();
+        }
+        let address = text.as_ptr().addr();
+        let place = self.0.get_mut((address >> 3 ^ address >> 13) % SEEN);
+        if let Some(seen) = place.as_deref().filter(|seen| texts.get(**seen) == text) {
+            return *seen;
+        }
+        let number = texts.add(text);
+        place.into_iter().for_each(|place| *place = number);
+        number
+    }
+}
 
 /// Adds the hops of a trace to a block, and returns what tells its verdict from another.
-pub(crate) fn record(cx: &Cx<'_>, verdict: &Verdict, version: u32, block: &mut Block) -> u64 {
+pub(crate) fn record(
+    cx: &Cx<'_>,
+    verdict: &Verdict,
+    version: u32,
+    block: &mut Block,
+    seen: &mut Seen,
+) -> u64 {
     let trace = cx.trace;
     let mut places: FxHashMap<HopIx, u32> = FxHashMap::default();
     places.reserve(cx.hops.all().len());
@@ -26,7 +62,7 @@ pub(crate) fn record(cx: &Cx<'_>, verdict: &Verdict, version: u32, block: &mut B
     let mut count = 0;
     for (hop, place) in cx.hops.iter().zip(0_u32..) {
         places.insert(hop.ix, place);
-        let row = row(cx, hop, &places, &mut block.texts);
+        let row = row(cx, hop, &places, &mut block.texts, seen);
         bytes.clear();
         put_content(&row, &block.texts, &mut bytes);
         hash.write(&bytes);
@@ -60,7 +96,14 @@ pub(crate) fn forget_last(block: &mut Block) {
 }
 
 /// A hop as it is kept.
-fn row(cx: &Cx<'_>, hop: &Crossing<'_>, places: &FxHashMap<HopIx, u32>, texts: &mut Texts) -> Hop {
+fn row(
+    cx: &Cx<'_>,
+    hop: &Crossing<'_>,
+    places: &FxHashMap<HopIx, u32>,
+    texts: &mut Texts,
+    seen: &mut Seen,
+) -> Hop {
+    let mut number = |text: &str| seen.number(text, texts);
     let entry = cx.entry(hop);
     let Service { name, namespace, environment } = hop.service;
     let principal = hop.identity.principal.as_ref();
@@ -78,17 +121,17 @@ fn row(cx: &Cx<'_>, hop: &Crossing<'_>, places: &FxHashMap<HopIx, u32>, texts: &
         end: entry.end,
         caller: hop.caller.and_then(|caller| places.get(&caller).copied()),
         texts: HopTexts {
-            caller: texts.add_again(caller),
-            service: texts.add_again(name),
-            namespace: texts.add_again(namespace),
-            environment: texts.add_again(environment),
-            operation: texts.add_again(&hop.operation),
-            via: if hop.via.is_empty() { Default::default() } else { texts.add(&hop.via.join("\n")) },
-            method: texts.add_again(hop.identity.method.unwrap_or("")),
-            principal: texts.add_again(principal.map_or("", |principal| principal.id)),
-            issuer: texts.add_again(principal.and_then(|principal| principal.issuer).unwrap_or("")),
-            tenant: texts.add_again(principal.and_then(|principal| principal.tenant).unwrap_or("")),
-            actors: texts.add_again(&actors),
+            caller: number(caller),
+            service: number(name),
+            namespace: number(namespace),
+            environment: number(environment),
+            operation: number(&hop.operation),
+            via: number(&hop.via.join("\n")),
+            method: number(hop.identity.method.unwrap_or("")),
+            principal: number(principal.map_or("", |principal| principal.id)),
+            issuer: number(principal.and_then(|principal| principal.issuer).unwrap_or("")),
+            tenant: number(principal.and_then(|principal| principal.tenant).unwrap_or("")),
+            actors: number(&actors),
         },
         kind: hop.kind,
         assurance: hop.identity.assurance,
@@ -147,4 +190,25 @@ pub(crate) fn most_trusted(trace: &Trace<'_>) -> u8 {
 pub(crate) fn least_trusted(new: &[u8]) -> u8 {
     use hopseal_correlate::record::{bodies, speaker};
     bodies(new).map(|body| speaker(body).trust()).min().unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guarantees: what was seen among the texts of one block is never taken for one of another.
+    #[test]
+    fn a_text_has_the_number_of_its_own_block() {
+        let names: Vec<String> = (0..3 * SEEN).map(|number| number.to_string()).collect();
+        let mut seen = Seen::default();
+        for names in [names.iter().collect::<Vec<_>>(), names.iter().rev().collect()] {
+            let mut texts = Texts::default();
+            for name in names.iter().chain(&names) {
+                let number = seen.number(name, &mut texts);
+                assert_eq!((texts.get(number), Some(number)), (name.as_str(), texts.find(name)));
+            }
+            assert_eq!(texts.len(), 1 + names.len());
+            assert_eq!(seen.number("", &mut texts), Text::default());
+        }
+    }
 }

@@ -98,7 +98,7 @@ pub(crate) enum KeepError {
         path: PathBuf,
     },
     /// There is a journal in a form that is read no more.
-    #[error("`{}` is the journal of an earlier version, which this one does not read: have that version judge what is in it, by running it until it is idle, and remove the file", path.display())]
+    #[error("`{}` is the journal of an earlier version, which this one does not read: begin in another folder, and ask this one by that version", path.display())]
     OldJournal {
         /// Where.
         path: PathBuf,
@@ -441,11 +441,14 @@ impl Keeper {
 
     /// Ends the threads.
     fn end(&self) {
+        self.stopping.store(true, Ordering::Release);
         self.shards.iter().for_each(|shard| _ = shard.send(ToShard::Stop));
         *self.journal() = None;
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A thread that panicked has nothing more to say.
         threads.into_iter().for_each(|thread| _ = thread.join());
+        // Who comes next removes files that no catalog names: one that is being merged must be named by then, or given up.
+        self.store.wait_for_merge();
         self.unlock();
     }
 

@@ -23,7 +23,7 @@ use hopseal_correlate::words::Words;
 
 use super::answer::Answer;
 use super::journal::{Gone, Journal, Run};
-use super::judging::{forget_last, least_trusted, record, trust};
+use super::judging::{Seen, forget_last, least_trusted, record, trust};
 use super::over_time::observe as observe_over_time;
 use super::own::OwnKey;
 use super::reading::{LinkAway, Share, Stage, read};
@@ -160,6 +160,7 @@ pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
         compressor: Compressor::default(),
         bodies: Arc::default(),
         batch: Batch::default(),
+        seen: Seen::default(),
         across: BTreeMap::new(),
         told: parts.survey.validating.iter().map(OwnedService::from).collect(),
         unasked: Waiting::default(),
@@ -193,6 +194,7 @@ struct Shard {
     /// For runs on their way to the journal.
     bodies: Arc<Pool>,
     batch: Batch,
+    seen: Seen,
     /// What rules over many traces rest on, by window.
     across: BTreeMap<u64, Across>,
     /// Services that others know to have credentials validated.
@@ -434,7 +436,7 @@ impl Shard {
             let mut verdict = judge.verdict(&cx);
             let version = if straggling { 0 } else { last.version + 1 };
             let block = self.batch.block_mut();
-            let digest = record(&cx, &verdict, version, block);
+            let digest = record(&cx, &verdict, version, block, &mut self.seen);
             if last.version > 0 && digest == last.digest {
                 return forget_last(block);
             }

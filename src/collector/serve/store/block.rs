@@ -27,17 +27,12 @@ pub(crate) struct Texts {
     digests: Vec<u64>,
     /// Texts are the senders' choice: hashed with a secret.
     known: HashMap<Box<str>, Text>,
-    /// What was asked for last, by where it stood in memory: likely the same as what stands there now.
-    seen: Box<[Text; SEEN]>,
 }
-
-/// Places for texts asked for last; a power of two.
-const SEEN: usize = 1 << 10;
 
 impl Default for Texts {
     fn default() -> Self {
         let known = HashMap::from_iter([("".into(), Text(0))]);
-        Self { all: vec!["".into()], digests: vec![digest("")], known, seen: Box::new([Text(0); SEEN]) }
+        Self { all: vec!["".into()], digests: vec![digest("")], known }
     }
 }
 
@@ -49,25 +44,6 @@ fn digest(text: &str) -> u64 {
 }
 
 impl Texts {
-    /// The number of a text, new or not: quicker for one that stands where it stood the last time.
-    #[inline]
-    pub(crate) fn add_again(&mut self, text: &str) -> Text {
-        if text.is_empty() {
-            return Text(0);
-        }
-        let address = text.as_ptr().addr();
-        let place = (address >> 3 ^ address >> 13) % SEEN;
-        let seen = self.seen.get(place).copied().unwrap_or_default();
-        if self.get(seen) == text {
-            return seen;
-        }
-        let number = self.add(text);
-        if let Some(place) = self.seen.get_mut(place) {
-            *place = number;
-        }
-        number
-    }
-
     /// The number of a text, new or not.
     pub(crate) fn add(&mut self, text: &str) -> Text {
         if let Some(known) = self.known.get(text) {

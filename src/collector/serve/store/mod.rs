@@ -30,7 +30,7 @@ use hopseal_correlate::sink::TraceId;
 use hopseal_correlate::suppress::Reason;
 use hopseal_correlate::validation::Services;
 
-pub(crate) use block::{Block, Hop, HopTexts, Judged, Texts};
+pub(crate) use block::{Block, Hop, HopTexts, Judged, Text, Texts};
 #[cfg(test)]
 pub(crate) use model::Model;
 pub(crate) use query::{
@@ -68,6 +68,15 @@ pub(crate) enum StoreError {
     /// What is in the catalog is not what was put there.
     #[error("the catalog holds something else than {0}")]
     Broken(&'static str),
+    /// What it holds is of another form.
+    #[error(
+        "`{}` is of another version of hopseal, which this one does not read: begin in another folder, and ask this one by that version",
+        path.display()
+    )]
+    OtherVersion {
+        /// Which.
+        path: PathBuf,
+    },
     /// It was to end before it was done; nothing came of it.
     #[error("stopped before it was done")]
     Stopped,

@@ -76,11 +76,23 @@ fn caller_in_transaction() -> HopIdentity {
     identity.with_token(Arc::new(Token::new(TOKEN)))
 }
 
-/// The seal alone to `seal`, the token too to `forward`, over plain http to `mesh`.
+/// Sends what it is given in exchange for the caller's.
+#[derive(Debug)]
+struct Held;
+
+impl Obtain for Held {
+    fn obtain<'o>(&'o self, held: Option<&'o Arc<Token>>) -> Obtaining<'o> {
+        Box::pin(std::future::ready(Ok(held.cloned())))
+    }
+}
+
+/// The seal alone to `seal`, the token too to `forward`, a transaction token to `transaction`, another to `exchanged`, over plain http to `mesh`.
 fn rules() -> EgressRules {
     EgressRules::new([
         Rule::to("https://seal.example"),
         Rule::to("https://forward.example:8443").forward_token(),
+        Rule::to("https://transaction.example").forward_transaction(),
+        Rule::to("https://exchanged.example").token(Held),
         Rule::to("http://mesh.example:8080").in_mesh(),
         Rule::to("http://127.0.0.1:9000"),
     ])
@@ -342,7 +354,9 @@ async fn what_leaves_can_be_made_unreadable() {
 async fn a_transaction_token_is_continued_where_it_may_be() {
     let txn = |left: &Left| left.headers.get("txn-token").map(|it| it.to_str().expect("ASCII").to_owned());
     for (there, expected) in [
-        ("https://forward.example:8443/", Some(TOKEN)),
+        ("https://transaction.example/", Some(TOKEN)),
+        ("https://forward.example:8443/", None),
+        ("https://exchanged.example/", None),
         ("https://seal.example/", None),
         ("https://evil.example/", None),
     ] {
@@ -350,6 +364,20 @@ async fn a_transaction_token_is_continued_where_it_may_be() {
         assert_eq!((txn(&left).as_deref(), left.authorization()), (expected, None), "{there}");
         assert_eq!(left.sealed().is_some(), !there.contains("evil"), "{there}");
     }
-    let left = send(caller_in_transaction(), "https://seal.example/", &[("txn-token", TOKEN)]).await;
-    assert_eq!((txn(&left), left.stopped), (None, vec!["token"]));
+    let bearer = format!("Bearer {TOKEN}");
+    let (set, ours) = ([("txn-token", TOKEN)], [("authorization", "Bearer of-the-application")]);
+    for (identity, there, headers, expected, stopped) in [
+        (caller_in_transaction(), "https://seal.example/", &set[..], [None, None], &["token"][..]),
+        (caller_in_transaction(), "https://forward.example:8443/", &set, [None, None], &["token"]),
+        (caller_in_transaction(), "https://transaction.example/", &ours, [None, Some(ours[0].1)], &[]),
+        // One that the application began for a caller who came by another token; the rule is not for that.
+        (caller(), "https://transaction.example/", &set, [Some(TOKEN), None], &[]),
+        (caller(), "https://transaction.example/", &[("authorization", &bearer)], [None, None], &["token"]),
+        (caller(), "https://forward.example:8443/", &set, [None, Some(&bearer)], &["token"]),
+        (caller(), "https://exchanged.example/", &[], [None, Some(&bearer)], &[]),
+    ] {
+        let left = send(identity, there, headers).await;
+        assert_eq!([txn(&left).as_deref(), left.authorization()], expected, "{there} {headers:?}");
+        assert_eq!(left.stopped, stopped, "{there} {headers:?}");
+    }
 }

@@ -23,6 +23,7 @@ async fn it_takes_seals_and_no_credential() {
         ("a seal that is broken", vec![trace, ("baggage", edited.as_str())], ["asserted", "401"]),
         ("in another trace", vec![("baggage", sealed.as_str())], ["asserted", "401"]),
         ("a credential", vec![("authorization", "Bearer good")], ["401", "401"]),
+        ("a transaction token", vec![("txn-token", "a.b.c")], ["401", "401"]),
         (
             "a credential beside a seal",
             vec![trace, ("baggage", sealed.as_str()), ("authorization", "Bearer good")],

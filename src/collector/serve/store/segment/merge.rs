@@ -1,7 +1,7 @@
 //! Merges segments: their rows side by side, in the order of a segment, without those of versions that were replaced.
 //!
 //! What is held of each is a few thousand rows of the columns that the order hangs on, then, of one column after the other, the rows
-//! of one row group: memory does not depend on how large the segments are.
+//! of one row group, and of each row of the new one its place in the index: some 16 bytes a hop.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -53,7 +53,7 @@ impl Part {
         Ok(Self { parquet, rows, keys: Vec::new(), read: 0, done: 0 })
     }
 
-    fn next(&mut self) -> Result<Option<Key>, ParquetError> {
+    fn next(&mut self) -> Result<Option<Key>, StoreError> {
         if self.keys.is_empty() && self.read < self.rows {
             let to = (self.read + PAGE).min(self.rows);
             let mut keys = Vec::with_capacity(PAGE);
@@ -84,11 +84,12 @@ impl Part {
         &self,
         rows: Range<usize>,
         mut look: impl FnMut(Reading<'_, '_>) -> Result<(), ParquetError>,
-    ) -> Result<(), ParquetError> {
-        self.parquet.each(|group, first| {
+    ) -> Result<(), StoreError> {
+        let read = self.parquet.each(|group, first| {
             let runs = within(std::slice::from_ref(&rows), first..first + rows_of(group));
             if runs.is_empty() { Ok(()) } else { look(Reading { group, runs: &runs }) }
-        })
+        });
+        read.map_err(|source| self.parquet.broken(source))
     }
 
     /// The values of a column in these rows.
@@ -96,7 +97,7 @@ impl Part {
         &self,
         column: usize,
         rows: Range<usize>,
-    ) -> Result<Vec<Option<T::T>>, ParquetError> {
+    ) -> Result<Vec<Option<T::T>>, StoreError> {
         let mut values = Vec::with_capacity(rows.len());
         self.each(rows, |reading| {
             values.append(&mut reading.nth::<T>(column)?);
@@ -118,11 +119,10 @@ pub(in super::super) fn merge(
     current: impl Fn(TraceId, u32) -> bool,
     is_over: &dyn Fn() -> bool,
 ) -> Result<Written, StoreError> {
-    let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
     let mut parts = parts.iter().map(|part| Part::open(part)).collect::<Result<Vec<_>, _>>()?;
     let mut next = BinaryHeap::new();
     for (part, number) in parts.iter_mut().zip(0_u8..) {
-        next.extend(part.next().map_err(broken)?.map(|key| Reverse((key, number))));
+        next.extend(part.next()?.map(|key| Reverse((key, number))));
     }
     let (mut hops, mut first, mut last) = (0, u64::MAX, 0);
     let ((), index, bytes) = whole(disk, path, |writer, index| {
@@ -138,31 +138,33 @@ pub(in super::super) fn merge(
                 kept += 1;
             }
             let after = parts.get_mut(usize::from(number)).map_or(Ok(None), Part::next);
-            match after.map_err(broken)? {
+            match after? {
                 Some(key) => least.0.0 = key,
                 None => _ = PeekMut::pop(least),
             }
             if kept == GROUP || order.len() == 2 * GROUP {
-                hops += write(writer, &mut parts, &mut order, kept).map_err(broken)?;
+                hops += write(writer, path, &mut parts, &mut order, kept)?;
                 kept = 0;
                 if is_over() {
                     return Err(StoreError::Stopped);
                 }
             }
         }
-        hops += write(writer, &mut parts, &mut order, kept).map_err(broken)?;
+        hops += write(writer, path, &mut parts, &mut order, kept)?;
         if is_over() { Err(StoreError::Stopped) } else { Ok(()) }
     })?;
     Ok(Written { hops, bytes, first: first.min(last), last, index })
 }
 
-/// Writes a row group. Returns its rows.
+/// Writes a row group of the segment at `path`. Returns its rows.
 fn write(
     writer: &mut Writer,
+    path: &Path,
     parts: &mut [Part],
     order: &mut Order,
     kept: usize,
-) -> Result<u64, ParquetError> {
+) -> Result<u64, StoreError> {
+    let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
     let mut ends: Vec<usize> = parts.iter().map(|part| part.done).collect();
     for (number, _) in order.iter() {
         if let Some(end) = ends.get_mut(usize::from(*number)) {
@@ -171,9 +173,9 @@ fn write(
     }
     if kept > 0 {
         let columns = writer.schema_descr().columns().to_vec();
-        let mut group = writer.next_row_group()?;
+        let mut group = writer.next_row_group().map_err(broken)?;
         for (column, number) in columns.iter().zip(0..) {
-            let mut copy = Copy { to: &mut group, parts, ends: &ends, order, column: number, kept };
+            let mut copy = Copy { to: &mut group, path, parts, ends: &ends, order, column: number, kept };
             let is_optional = column.max_def_level() > 0;
             match column.physical_type() {
                 Type::BOOLEAN => copy.typed::<BoolType>(is_optional)?,
@@ -181,10 +183,10 @@ fn write(
                 Type::INT64 => copy.typed::<Int64Type>(is_optional)?,
                 Type::BYTE_ARRAY => copy.typed::<ByteArrayType>(is_optional)?,
                 Type::FIXED_LEN_BYTE_ARRAY => copy.typed::<FixedLenByteArrayType>(is_optional)?,
-                _ => return Err(ParquetError::General("a column of another type".to_owned())),
+                _ => return Err(broken(ParquetError::General("a column of another type".to_owned()))),
             }
         }
-        group.close()?;
+        group.close().map_err(broken)?;
     }
     parts.iter_mut().zip(ends).for_each(|(part, end)| part.done = end);
     order.clear();
@@ -193,6 +195,7 @@ fn write(
 
 struct Copy<'c, 'w> {
     to: &'c mut SerializedRowGroupWriter<'w, Paced>,
+    path: &'c Path,
     parts: &'c [Part],
     /// Up to which row of each.
     ends: &'c [usize],
@@ -202,8 +205,9 @@ struct Copy<'c, 'w> {
 }
 
 impl Copy<'_, '_> {
-    fn typed<T: DataType>(&mut self, is_optional: bool) -> Result<(), ParquetError> {
-        let missing = || ParquetError::General("a column too few".to_owned());
+    fn typed<T: DataType>(&mut self, is_optional: bool) -> Result<(), StoreError> {
+        let broken = |source: ParquetError| StoreError::Segment { path: self.path.to_owned(), source };
+        let missing = || broken(ParquetError::General("a column too few".to_owned()));
         let mut from = Vec::with_capacity(self.parts.len());
         for (part, end) in self.parts.iter().zip(self.ends) {
             from.push(part.column::<T>(self.column, part.done..*end)?.into_iter());
@@ -219,8 +223,8 @@ impl Copy<'_, '_> {
                 values.extend(value);
             }
         }
-        let mut column = self.to.next_column()?.ok_or_else(missing)?;
-        column.typed::<T>().write_batch(&values, is_optional.then_some(&there[..]), None)?;
-        column.close()
+        let mut column = self.to.next_column().map_err(broken)?.ok_or_else(missing)?;
+        let written = column.typed::<T>().write_batch(&values, is_optional.then_some(&there[..]), None);
+        written.and_then(|_| column.close()).map_err(broken)
     }
 }

@@ -41,23 +41,19 @@ pub(in super::super) struct Segment {
     /// When the first hop began, and the last.
     pub(in super::super) first: u64,
     pub(in super::super) last: u64,
-    /// Segments of earlier versions have none.
+    /// None where it has more rows than that can number.
     pub(in super::super) index: Option<Index>,
 }
 
 impl Segment {
-    /// Its file; none where it was removed meanwhile.
-    fn file(&self) -> Result<Option<File>, StoreError> {
-        match File::open(&self.path) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StoreError::File { path: self.path.clone(), source }),
-        }
+    /// Its file. No file is removed while a process that keeps it may look at it: one that is missing is lost, and not empty.
+    fn file(&self) -> Result<File, StoreError> {
+        File::open(&self.path).map_err(|source| StoreError::File { path: self.path.clone(), source })
     }
 
     /// Calls `look` with each row group.
     fn each(&self, mut look: impl FnMut(&Groups<'_>) -> Result<(), ParquetError>) -> Result<(), StoreError> {
-        let Some(file) = self.file()? else { return Ok(()) };
+        let file = self.file()?;
         let parquet = Parquet::of(&self.path, file, false)?;
         parquet.each(|group, _| look(group)).map_err(|source| parquet.broken(source))
     }
@@ -65,7 +61,7 @@ impl Segment {
     /// Every version of some traces. To look for many takes hardly more than to look for one.
     pub(in super::super) fn traces(&self, wanted: &HashSet<TraceId>) -> Result<Block, StoreError> {
         let mut block = Block::default();
-        let Some(file) = self.file()? else { return Ok(block) };
+        let file = self.file()?;
         let mut rows = Vec::new();
         let sought = match &self.index {
             None => None,
@@ -125,7 +121,7 @@ impl Segment {
             return Ok(());
         }
         let subjects: Vec<[u8; 16]> = query.principals.iter().map(|id| subject(id)).collect();
-        let Some(file) = self.file()? else { return Ok(()) };
+        let file = self.file()?;
         let sought = match &self.index {
             Some(index) if !subjects.is_empty() => {
                 let rows = usize::try_from(self.hops).unwrap_or(usize::MAX);

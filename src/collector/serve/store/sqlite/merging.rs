@@ -4,6 +4,8 @@
 //! of; then the readers; and at last those are removed, once nobody looks at them any more. What a kill leaves behind is in no
 //! list, and is removed at the next start.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use super::super::segment::{self, Segment};
@@ -15,14 +17,20 @@ const PARTS: usize = 16;
 
 /// Segments to merge, in the order in which they were closed: neighbours of one day that together have no more than so many hops.
 /// Those of a day that is over; and so many of a day that goes on that none is written again for the sake of few hops.
-fn ripe(segments: &[Arc<Segment>], most: u64, today: u64) -> Option<&[Arc<Segment>]> {
+/// Not those that could not be read for that.
+fn ripe<'s>(
+    segments: &'s [Arc<Segment>],
+    most: u64,
+    today: u64,
+    unreadable: &HashSet<PathBuf>,
+) -> Option<&'s [Arc<Segment>]> {
     for begin in 0..segments.len() {
         let rest = segments.get(begin..)?;
         let (mut hops, mut count) = (0, 0);
         let mut largest = 0;
         let day = rest.first()?.day;
         for segment in rest.iter().take(PARTS) {
-            if segment.day != day || hops + segment.hops > most {
+            if segment.day != day || hops + segment.hops > most || unreadable.contains(&segment.path) {
                 break;
             }
             hops += segment.hops;
@@ -40,13 +48,26 @@ fn ripe(segments: &[Arc<Segment>], most: u64, today: u64) -> Option<&[Arc<Segmen
 impl SqliteStore {
     /// See [`Store::merge`](super::super::Store::merge).
     pub(super) fn merge_some(&self, now: u64, is_over: &dyn Fn() -> bool) -> Result<Merged, StoreError> {
-        self.sweep()?;
-        // One at a time.
-        let _merging = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
-        let snapshot = self.recent().snapshot();
+        let merged = self.merge_ripe(now, is_over);
+        // It may be that somebody looked at what was merged before, and does no longer.
+        let swept = self.sweep();
+        merged.and_then(|merged| swept.map(|()| merged))
+    }
+
+    /// Waits until nobody merges.
+    pub(crate) fn wait_for_merge(&self) {
+        drop(self.merging.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn merge_ripe(&self, now: u64, is_over: &dyn Fn() -> bool) -> Result<Merged, StoreError> {
+        let mut unreadable = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_over() {
+            return Err(StoreError::Stopped);
+        }
+        let snapshot = self.recent().snapshot().of_segments();
         let mut segments = snapshot.segments().to_vec();
         segments.sort_unstable_by_key(|segment| (segment.day, segment.low));
-        let Some(parts) = ripe(&segments, self.settings.merged_hops, tend::day_of(now)) else {
+        let Some(parts) = ripe(&segments, self.settings.merged_hops, tend::day_of(now), &unreadable) else {
             return Ok(Merged::default());
         };
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(Merged::default()) };
@@ -57,14 +78,17 @@ impl SqliteStore {
         }
         let path = tend::path(&self.folder, first.day, first.low, last.high);
         let current = |trace_id, version| snapshot.is_last(trace_id, version);
-        let written = segment::merge(&*self.disk, &path, parts, current, is_over)?;
+        let written = segment::merge(&*self.disk, &path, parts, current, is_over).inspect_err(|error| {
+            if let StoreError::Segment { path, .. } | StoreError::File { path, .. } = error
+                && parts.iter().any(|part| part.path == *path)
+            {
+                // Else the same would be tried, and nothing else, for ever.
+                unreadable.insert(path.clone());
+            }
+        })?;
         let merged = Merged { segments: parts.len() as u64, hops: written.hops, bytes: written.bytes };
         let new = listed::written(path, first.day, (first.low, last.high), written);
-        let merged = self.switch(parts, new, merged)?;
-        drop(snapshot);
-        drop(segments);
-        self.sweep()?;
-        Ok(merged)
+        self.switch(parts, new, merged)
     }
 
     /// Lists one segment in place of others, for the next process and for readers.
@@ -105,7 +129,8 @@ impl SqliteStore {
 
     /// Removes what nobody looks at any more.
     pub(super) fn sweep(&self) -> Result<(), StoreError> {
-        let mut doomed = self.doomed.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out meanwhile: to remove a large file takes a while.
+        let mut doomed = std::mem::take(&mut *self.doomed.lock().unwrap_or_else(PoisonError::into_inner));
         let mut failed = None;
         doomed.retain(|segment| {
             if Arc::strong_count(segment) > 1 {
@@ -119,6 +144,7 @@ impl SqliteStore {
                 _ => false,
             }
         });
+        self.doom(doomed);
         failed.map_or(Ok(()), Err)
     }
 
@@ -131,7 +157,7 @@ impl SqliteStore {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use hopseal_identity::Assurance;
 
@@ -165,7 +191,7 @@ mod tests {
             ([many(5, 1, 10), many(6, 1, 10), many(7, 1, 10)].concat(), None),
         ] {
             let segments: Vec<_> = segments.iter().map(|(day, hops)| listed(*day, *hops)).collect();
-            let found = ripe(&segments, 1000, 7).map(|parts| {
+            let found = ripe(&segments, 1000, 7, &HashSet::new()).map(|parts| {
                 let begin = segments.iter().position(|segment| Arc::ptr_eq(segment, &parts[0]));
                 (begin.expect("one of them"), parts.len())
             });
@@ -230,6 +256,27 @@ mod tests {
             assert_eq!((trace.judged.version, trace.hops.len()), (2, 1));
             assert_eq!(store.segments(), 1);
         }
+    }
+
+    /// Scenario: one file of a day that is over is damaged, and another is not there.
+    /// Guarantees: that is said, of each once, and the rest is merged; whoever asks for what was in them is told, not left without it.
+    #[test]
+    fn what_cannot_be_read_holds_up_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        let mut paths: Vec<_> =
+            store.recent().segments().iter().map(|segment| segment.path.clone()).collect();
+        paths.sort();
+        std::fs::write(&paths[0], "no Parquet").expect("damaged");
+        std::fs::remove_file(&paths[1]).expect("removed");
+        for path in &paths[..2] {
+            let said = store.merge(EPOCH + DAY, &|| false).expect_err("unreadable").to_string();
+            assert!(said.contains(&path.display().to_string()), "{said}");
+        }
+        let merged = store.merge(EPOCH + DAY, &|| false).expect("merged");
+        assert_eq!((merged.segments, store.segments()), (2, 3));
+        assert_eq!(store.merge(EPOCH + DAY, &|| false).expect("nothing to merge"), Merged::default());
+        assert!(store.hops(&HopQuery::any(9)).is_err());
     }
 
     /// Guarantees: of days that are removed while their segments are merged nothing comes back; and who has to stop leaves all as it was.

@@ -38,6 +38,9 @@ use crate::serve::disk::{Disk, FileSystem};
 
 /// What the catalog's tables are, so that a later version knows what it finds.
 const FORM: u32 = 2;
+/// The table that says so, in every version.
+const META: &str =
+    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID";
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -48,8 +51,8 @@ pub(crate) struct SqliteStore {
     writer: Mutex<Writer>,
     reader: Mutex<Connection>,
     recent: RwLock<Recent>,
-    /// Held while segments are merged.
-    merging: Mutex<()>,
+    /// Held by who merges, one at a time; which files could not be read for that.
+    merging: Mutex<HashSet<PathBuf>>,
     /// Segments that are in no list any more, and which somebody may look at.
     doomed: Mutex<Vec<Arc<Segment>>>,
     /// The first day that was kept when it was last looked at.
@@ -109,13 +112,14 @@ impl SqliteStore {
         let writer = connect(&path, &*disk)?;
         // Its first journal is removed, and must stay so: one that came back would be played back into what was written since.
         disk.sync_folder(folder).map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
-        writer.execute_batch(include_str!("schema.sql"))?;
+        writer.execute(META, [])?;
         writer.execute("INSERT OR IGNORE INTO meta VALUES ('form', ?1)", [FORM])?;
         let form: u32 =
             writer.query_row("SELECT value FROM meta WHERE key = 'form'", [], |row| row.get(0))?;
         if form != FORM {
-            return Err(StoreError::Broken("a catalog of this version"));
+            return Err(StoreError::OtherVersion { path });
         }
+        writer.execute_batch(include_str!("schema.sql"))?;
         let recent = Recent::load(&writer, folder)?;
         if settings.mends {
             tend::mend(folder, &recent.segments())?;
@@ -162,9 +166,9 @@ impl SqliteStore {
     /// to be looked at.
     fn steady<T>(&self, ask: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
         loop {
-            let answer = ask()?;
+            let answer = ask();
             if self.settings.mends {
-                return Ok(answer);
+                return answer;
             }
             let by_path = |mut segments: Segments| {
                 segments.sort_by(|a, b| a.path.cmp(&b.path));
@@ -173,7 +177,7 @@ impl SqliteStore {
             let now = listed::read(&self.reader(), &self.folder)?;
             let before = self.recent().segments().to_vec();
             if by_path(now) == by_path(before) {
-                return Ok(answer);
+                return answer;
             }
             let now = Recent::load(&self.reader(), &self.folder)?;
             *self.recent_mut() = now;

@@ -71,6 +71,8 @@ pub(super) struct Snapshot {
 impl Recent {
     /// What an earlier process left.
     pub(super) fn load(connection: &Connection, folder: &Path) -> Result<Self, StoreError> {
+        // All of one moment: another process may be the one that writes.
+        let connection = connection.unchecked_transaction()?;
         let mut recent = Self::default();
         let mut revised = HashMap::new();
         let mut statement = connection.prepare("SELECT trace, version FROM revised")?;
@@ -88,7 +90,7 @@ impl Recent {
             let Ok(block) = Block::decode(&body) else { return Err(broken) };
             recent.add(uint(row.get(0)?), uint(row.get(1)?), Arc::new(block));
         }
-        recent.set_segments(listed::read(connection, folder)?);
+        recent.set_segments(listed::read(&connection, folder)?);
         Ok(recent)
     }
 
@@ -224,6 +226,11 @@ impl Held {
 }
 
 impl Snapshot {
+    /// Without hops that are in no segment: they need not stay for who does not look at them.
+    pub(super) fn of_segments(self) -> Self {
+        Self { blocks: Vec::new(), ..self }
+    }
+
     /// Whether a judged trace is the last version of it.
     pub(super) fn is_current(&self, judged: &Judged) -> bool {
         self.is_last(judged.trace_id, judged.version)

@@ -1,5 +1,4 @@
--- What changes. Hops are here until a segment is closed; texts of counts are numbers of `name`.
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+-- What changes, besides `meta`. Hops are here until a segment is closed; texts of counts are numbers of `name`.
 -- A number is never used again: segments are named by them.
 CREATE TABLE IF NOT EXISTS block (seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
 -- Traces that late spans changed, by their last version: hops of lower ones are not found.
@@ -55,8 +54,6 @@ WHEN (old.state, old.severity) IS NOT (new.state, new.severity) BEGIN
     INSERT INTO open SELECT new.severity, new.service, 1 WHERE new.state = 0
         ON CONFLICT DO UPDATE SET count = count + 1;
 END;
-INSERT INTO open SELECT severity, service, count(*) FROM finding
-    WHERE state = 0 AND NOT EXISTS (SELECT 1 FROM open) GROUP BY severity, service;
 CREATE TABLE IF NOT EXISTS name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE IF NOT EXISTS edge (
     minute INTEGER NOT NULL, caller INTEGER NOT NULL, service INTEGER NOT NULL, assurance INTEGER NOT NULL,
@@ -69,18 +66,11 @@ CREATE TABLE IF NOT EXISTS edge_sum (
     assurance INTEGER NOT NULL, basis INTEGER NOT NULL, hops INTEGER NOT NULL, failed INTEGER NOT NULL,
     uncovered INTEGER NOT NULL, PRIMARY KEY (minutes, minute, caller, service, assurance, basis)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO edge_sum SELECT m, minute / m * m, caller, service, assurance, basis, sum(hops), sum(failed), sum(uncovered)
-    FROM edge, (SELECT 60 AS m UNION ALL SELECT 1440) WHERE NOT EXISTS (SELECT 1 FROM edge_sum)
-    GROUP BY 1, 2, 3, 4, 5, 6;
 -- Coverage added up by so many minutes, of each service and of all of them (0).
 CREATE TABLE IF NOT EXISTS covered (
     service INTEGER NOT NULL, minutes INTEGER NOT NULL, minute INTEGER NOT NULL, assurance INTEGER NOT NULL, basis INTEGER NOT NULL,
     hops INTEGER NOT NULL, uncovered INTEGER NOT NULL, PRIMARY KEY (service, minutes, minute, assurance, basis)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO covered SELECT s, m, minute / m * m, assurance, basis, sum(hops), sum(uncovered)
-    FROM (SELECT service AS s, * FROM edge UNION ALL SELECT 0, * FROM edge),
-        (SELECT 1 AS m UNION ALL SELECT 15 UNION ALL SELECT 60 UNION ALL SELECT 1440)
-    WHERE NOT (m = 1 AND s > 0) AND NOT EXISTS (SELECT 1 FROM covered) GROUP BY 1, 2, 3, 4, 5;
 CREATE TABLE IF NOT EXISTS shown (
     service TEXT NOT NULL, namespace TEXT NOT NULL, environment TEXT NOT NULL, operation TEXT NOT NULL,
     hops INTEGER NOT NULL, identified INTEGER NOT NULL, seen INTEGER NOT NULL, shown INTEGER NOT NULL,

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hopseal_correlate::policy::Date;
 use hopseal_correlate::sink::TraceId;
@@ -77,7 +78,7 @@ impl SqliteStore {
                 first = first.max(day + 1);
             }
         }
-        if first == 0 || self.forgotten.swap(first, std::sync::atomic::Ordering::Relaxed) == first {
+        if first == 0 || self.forgotten.load(Ordering::Relaxed) == first {
             return Ok(0);
         }
         let cut = int(first.saturating_mul(DAY));
@@ -105,6 +106,7 @@ impl SqliteStore {
             }
         }
         transaction.commit()?;
+        self.forgotten.store(first, Ordering::Relaxed);
         let gone = {
             let mut recent = self.recent_mut();
             let (gone, kept): (Segments, Segments) =
