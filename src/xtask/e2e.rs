@@ -10,9 +10,9 @@ use crate::metadata::Metadata;
 use crate::task::{Repository, TaskError};
 use crate::{components, exec};
 
-/// Starts the fleet of `tests/examples/capture` (Python, Node, Java), traces it anew, and checks that the same is said
-/// of it as of the committed capture; lets Nimbus check our seals; sends spans by the exporters of Java; sends requests through a fleet of neighbours of all kinds, with
-/// an enemy on nine of its wires; validates tokens of Keycloak and SVIDs of SPIRE; sends spans through an OpenTelemetry Collector, and
+/// Starts the fleet of `tests/examples/capture` (Python, Node, Java), traces it anew, and checks that the same is said of it as of
+/// the committed capture; lets Nimbus check our seals; sends spans by the exporters of Java; sends requests through a fleet of
+/// neighbours of all kinds, with an enemy on nine of its wires; validates tokens of Keycloak and SVIDs of SPIRE; sends spans through an OpenTelemetry Collector, and
 /// findings to Jaeger; runs docker-compose.yml by podman; and lints each feature by itself. Fetches what is needed; Jaeger alone takes
 /// half an hour the first time.
 #[derive(Debug, clap::Args)]

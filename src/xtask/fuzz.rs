@@ -9,7 +9,7 @@ use crate::task::{Repository, TaskError};
 
 /// Runs the fuzz targets of every crate, one after the other, from their seeds.
 ///
-/// The address sanitizer is left out: it needs a nightly toolchain, and no code of ours is `unsafe`. What is
+/// The address sanitizer is left out: it needs a nightly toolchain, and no code that is fuzzed is `unsafe`. What is
 /// looked for are panics, overflows, hangs and broken promises.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

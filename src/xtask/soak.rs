@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::bench::bulk::{self, BLOCK, Encoding};
-use crate::bench::serve::{counted, listens, resident, silent, size};
+use crate::bench::serve::{Ports, build_load, counted, pinned, ports, resident, silent, size};
 use crate::exec;
 use crate::metadata::Metadata;
 use crate::task::{Repository, TaskError};
@@ -74,9 +74,7 @@ struct Sample {
 
 pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
     let target = Metadata::read(repository)?.target_directory;
-    let mut cargo = exec::cargo();
-    cargo.current_dir(repository.root()).args(["build", "--release", "--locked", "-p", "hopseal-xtask"]);
-    exec::run(cargo.args(["--features", "load", "--bin", "load"]), out)?;
+    build_load(repository, out)?;
     let program = match &args.program {
         Some(program) => program.clone(),
         None => {
@@ -129,8 +127,7 @@ impl Soak<'_> {
     /// A sample at the start and after each minute, and how many minutes are not held against it.
     fn soak(&self, process: &mut Child, out: &mut dyn Write) -> Result<(Vec<Sample>, u32), TaskError> {
         let mut lines = BufReader::new(process.stderr.take().ok_or_else(silent)?);
-        let spans = listens(&mut lines, "otlp_http")?;
-        let admin = listens(&mut lines, "admin")?;
+        let Ports { spans, admin, .. } = ports(&mut lines, false)?;
         std::thread::spawn(move || io::copy(&mut lines, &mut io::sink()));
         let first = self.folder.join("block");
         bulk::write(Encoding::Protobuf, 0..1, bulk::PACE, &mut File::create(&first)?)?;
@@ -220,12 +217,6 @@ fn ended((load, feeding): Feeding) -> Result<Report, TaskError> {
     serde_json::from_slice(&output.stdout).map_err(|source| TaskError::Output { command: "load", source })
 }
 
-fn pinned(core: usize, program: &Path) -> Command {
-    let mut command = Command::new("taskset");
-    command.arg("--cpu-list").arg(core.to_string()).arg(program);
-    command
-}
-
 /// Looks at its memory once a second, and at the end at the rest.
 fn sample(process: u32, admin: &str, seconds: u32) -> Result<Sample, TaskError> {
     let first = resident(process)?;
@@ -245,13 +236,21 @@ fn sample(process: u32, admin: &str, seconds: u32) -> Result<Sample, TaskError> 
     })
 }
 
-/// User and system time of a process: the 14th and 15th field, in hundredths of a second (proc(5)).
+/// User and system time of a process.
 fn cpu(process: u32) -> io::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    ticks(&stat).map(|ticks| Duration::from_millis(ticks * 10)).ok_or_else(|| io::Error::other("no times"))
+}
+
+/// The 14th and 15th field together, in hundredths of a second (proc(5)).
+fn ticks(stat: &str) -> Option<u64> {
     // The name, which may hold anything, ends with the last bracket; behind it stands the third field.
-    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' ').skip(11).take(2));
-    let ticks: Option<u64> = fields.and_then(|fields| fields.map(|field| field.parse::<u64>().ok()).sum());
-    ticks.map(|ticks| Duration::from_millis(ticks * 10)).ok_or_else(|| io::Error::other("no times"))
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let (mut fields, mut ticks) = (fields.split(' ').skip(11), 0);
+    for _ in 0..2 {
+        ticks += fields.next()?.parse::<u64>().ok()?;
+    }
+    Some(ticks)
 }
 
 fn mib(bytes: u64) -> f64 {
@@ -303,11 +302,8 @@ mod tests {
 
     #[test]
     fn the_time_of_a_process_is_read() {
-        let own = cpu(std::process::id()).expect("a process");
-        let mut left = 0_u64;
-        while cpu(std::process::id()).expect("a process") == own {
-            left = left.wrapping_add(1);
-        }
-        assert!(own < Duration::from_secs(3600), "{own:?}");
+        assert_eq!(ticks("7 (a) b) R 1 2 3 4 5 6 7 8 9 10 120 30 0 0"), Some(150));
+        assert_eq!(ticks("7 (a) R 1 2 3"), None);
+        assert!(cpu(std::process::id()).is_ok());
     }
 }

@@ -125,11 +125,12 @@ impl Folder {
         // JSON's texts are YAML's too.
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let data = quoted(&self.data().to_string_lossy());
+        let issuer = quoted(issuer);
         let forward = forward.map_or("null".to_owned(), quoted);
         let text = format!(
             "listen: {{otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: 127.0.0.1:0, admin: null}}
 judging: {{policy: policy.yaml, keys: seals.jwks.json, trust_domain: {TRUST_DOMAIN}}}
-access: {{pseudonyms: {{keys: [{{id: {PSEUDONYM_KEY}, file: pseudonym.key}}], issuers: ['{issuer}']}}}}
+access: {{pseudonyms: {{keys: [{{id: {PSEUDONYM_KEY}, file: pseudonym.key}}], issuers: [{issuer}]}}}}
 windows: {{settle: 500ms}}
 store: {{folder: {data}, refuse_under: 64M}}
 forward: {{endpoint: {forward}}}

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long)]
     keep: bool,
     /// Only the trail: fills a store with so many hops, and asks it what people ask. A hop takes some 70 bytes of the disk.
-    #[arg(long, value_name = "HOPS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "HOPS", conflicts_with_all = ["whole", "pages", "spans", "runs", "core"], value_parser = clap::value_parser!(u64).range(1..))]
     trail: Option<u64>,
 }
 

@@ -4,8 +4,8 @@
     reason = "it measures how long answers take, and fills a store up to now"
 )]
 
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write};
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use super::Args;
-use super::bulk::{self, Encoding, Pace};
-use super::serve::{Run, WAYS, build_load, settled};
+use super::bulk::{self, Pace};
+use super::serve::{Run, WAYS, build_load, made, settled};
 use crate::task::{Repository, TaskError};
 
 /// Spans whose traces have a million hops, and the time that they are spread over, up to now.
@@ -86,6 +86,9 @@ const QUESTIONS: [(&str, &str); 44] = [
     ("jaeger", "/api/v3/trace-summaries?query.service_name=ledger&query.search_depth=20"),
 ];
 
+/// The id of no trace.
+const NO_TRACE: &str = "/00000000000000000000000000000001";
+
 /// Fills a store, asks, and prints how long answers took. Returns how many limits are missed.
 pub(super) fn runs(
     args: &Args,
@@ -95,15 +98,13 @@ pub(super) fn runs(
 ) -> Result<usize, TaskError> {
     build_load(repository, out)?;
     let folder = target.join("bench");
-    fs::create_dir_all(&folder)?;
-    let file = folder.join("pages.otlp.protobuf");
     let blocks = SPANS.div_ceil(bulk::BLOCK);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let pace = Pace {
         first: nanoseconds(now.saturating_sub(SPREAD)),
         apart: nanoseconds(SPREAD) / (blocks * bulk::TRACES),
     };
-    bulk::write(Encoding::Protobuf, 0..blocks, pace, &mut BufWriter::new(File::create(&file)?))?;
+    let file = made(&folder, "pages", blocks, pace)?;
     let [way, _] = WAYS;
     let run = Run { args, target, folder: &folder, file: &file, blocks, way, rate: None, is_asked: true };
     let mut over = 0;
@@ -208,8 +209,7 @@ fn unlike(what: &str) -> TaskError {
     std::io::Error::other(format!("the service {what}")).into()
 }
 
-/// The body of an answer, and its length; of one that has no end, nothing but that it began. 404 is an answer too: there may be no such
-/// trace.
+/// The body of an answer, and its length; of one that has no end, nothing but that it began. 404 is an answer where there is no such trace.
 fn get(api: &str, path: &str) -> Result<(String, usize), TaskError> {
     let mut stream = TcpStream::connect(api)?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {api}\r\naccept: */*\r\nconnection: close\r\n\r\n")?;
@@ -221,7 +221,8 @@ fn get(api: &str, path: &str) -> Result<(String, usize), TaskError> {
         is_endless |= line.to_ascii_lowercase().contains("text/event-stream");
         line.clear();
     }
-    if !["200", "404"].contains(&status.split(' ').nth(1).unwrap_or_default()) {
+    let expected = if path.ends_with(NO_TRACE) { "404" } else { "200" };
+    if status.split(' ').nth(1) != Some(expected) {
         return Err(unlike(&format!("answers {path} with {}", status.trim())));
     }
     let mut body = Vec::new();

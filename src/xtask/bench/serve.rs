@@ -12,7 +12,7 @@ use serde::Deserialize;
 use wait4::Wait4;
 
 use super::Args;
-use super::bulk::{self, Encoding};
+use super::bulk::{self, Encoding, Pace};
 use crate::exec;
 use crate::task::{Repository, TaskError};
 
@@ -54,9 +54,7 @@ pub(super) fn runs(
     build_load(repository, out)?;
     let blocks = args.spans.iter().max().map_or(0, |spans| spans.div_ceil(bulk::BLOCK));
     let folder = target.join("bench");
-    fs::create_dir_all(&folder)?;
-    let file = folder.join("serve.otlp.protobuf");
-    bulk::write(Encoding::Protobuf, 0..blocks, bulk::PACE, &mut BufWriter::new(File::create(&file)?))?;
+    let file = made(&folder, "serve", blocks, bulk::PACE)?;
     writeln!(
         out,
         "{:>10}  {:<10} {:>9} {:>12} {:>7} {:>10} {:>9} {:>8} {:>8} {:>8}",
@@ -99,8 +97,8 @@ pub(super) fn runs(
     }
     let [way, _] = WAYS;
     // Half of them and all: what does not grow with them is the base.
-    let (half, half_file) = (blocks.div_ceil(2), folder.join("serve-half.otlp.protobuf"));
-    bulk::write(Encoding::Protobuf, 0..half, bulk::PACE, &mut BufWriter::new(File::create(&half_file)?))?;
+    let half = blocks.div_ceil(2);
+    let half_file = made(&folder, "serve-half", half, bulk::PACE)?;
     let taken = |blocks, file| {
         Run { args, target, folder: &folder, file, blocks, way, rate: None, is_asked: false }.open()
     };
@@ -125,11 +123,19 @@ pub(super) fn runs(
     Ok(over)
 }
 
+/// A file of so many blocks of spans, under that name in a folder that is made if it is not there.
+pub(super) fn made(folder: &Path, name: &str, blocks: u64, pace: Pace) -> Result<PathBuf, TaskError> {
+    fs::create_dir_all(folder)?;
+    let file = folder.join(format!("{name}.otlp.protobuf"));
+    bulk::write(Encoding::Protobuf, 0..blocks, pace, &mut BufWriter::new(File::create(&file)?))?;
+    Ok(file)
+}
+
 /// Milliseconds by which 99 of 100 deliveries are to be answered, at half of what one core can keep up with.
 const HALF_LOAD_P99: f64 = 25.0;
 
 /// Builds the program that sends.
-pub(super) fn build_load(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+pub(crate) fn build_load(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
     let mut cargo = exec::cargo();
     cargo.current_dir(repository.root()).args(["build", "--release", "--locked", "-p", "hopseal-xtask"]);
     exec::run(cargo.args(["--features", "load", "--bin", "load"]), out)
@@ -165,11 +171,11 @@ pub(super) struct Run<'r> {
 
 /// Where a service listens.
 #[derive(Debug, Default)]
-pub(super) struct Ports {
-    spans: String,
-    pub(super) admin: String,
+pub(crate) struct Ports {
+    pub(crate) spans: String,
+    pub(crate) admin: String,
     /// Empty if it is not asked.
-    pub(super) api: String,
+    pub(crate) api: String,
 }
 
 impl Run<'_> {
@@ -243,15 +249,13 @@ impl Run<'_> {
 
     /// A program of ours on a core.
     fn pinned(&self, core: usize, program: &str) -> Command {
-        let mut command = Command::new("taskset");
-        command.arg("--cpu-list").arg(core.to_string()).arg(self.target.join("release").join(program));
-        command
+        pinned(core, &self.target.join("release").join(program))
     }
 
     /// Sends everything. What was said of it, and where the service can be asked.
     pub(super) fn load(&self, process: &mut Child) -> Result<(Report, Ports), TaskError> {
         let mut lines = BufReader::new(process.stderr.take().ok_or_else(silent)?);
-        let ports = self.ports(&mut lines)?;
+        let ports = ports(&mut lines, self.is_asked)?;
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         let other = usize::from(self.args.core == 0);
         let mut load = self.pinned(other, "load");
@@ -263,26 +267,33 @@ impl Run<'_> {
             serde_json::from_str(&said).map_err(|source| TaskError::Output { command: "load", source })?;
         Ok((report, ports))
     }
+}
 
-    /// Where the service says that it listens.
-    fn ports(&self, lines: &mut BufReader<ChildStderr>) -> Result<Ports, TaskError> {
-        let mut ports = Ports::default();
-        while ports.spans.is_empty() || ports.admin.is_empty() || (self.is_asked && ports.api.is_empty()) {
-            let mut line = String::new();
-            if lines.read_line(&mut line)? == 0 {
-                return Err(silent());
-            }
-            let Some((_, said)) = line.split_once("listening for ") else { continue };
-            let Some((name, address)) = said.split_once(" address=") else { continue };
-            let port = match name.trim() {
-                "admin" => &mut ports.admin,
-                "api" => &mut ports.api,
-                _ => &mut ports.spans,
-            };
-            address.trim().clone_into(port);
+/// A program on a core.
+pub(crate) fn pinned(core: usize, program: &Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.arg("--cpu-list").arg(core.to_string()).arg(program);
+    command
+}
+
+/// Where the service says that it listens.
+pub(crate) fn ports(lines: &mut BufReader<ChildStderr>, is_asked: bool) -> Result<Ports, TaskError> {
+    let mut ports = Ports::default();
+    while ports.spans.is_empty() || ports.admin.is_empty() || (is_asked && ports.api.is_empty()) {
+        let mut line = String::new();
+        if lines.read_line(&mut line)? == 0 {
+            return Err(silent());
         }
-        Ok(ports)
+        let Some((_, said)) = line.split_once("listening for ") else { continue };
+        let Some((name, address)) = said.split_once(" address=") else { continue };
+        let port = match name.trim() {
+            "admin" => &mut ports.admin,
+            "api" => &mut ports.api,
+            _ => &mut ports.spans,
+        };
+        address.trim().clone_into(port);
     }
+    Ok(ports)
 }
 
 /// Waits until every trace is judged.
@@ -307,21 +318,6 @@ pub(crate) fn resident(process: u32) -> std::io::Result<u64> {
 
 pub(crate) fn silent() -> TaskError {
     std::io::Error::other("the service ended before it listened").into()
-}
-
-/// The address that the service says it listens at.
-pub(crate) fn listens(lines: &mut BufReader<ChildStderr>, port: &str) -> Result<String, TaskError> {
-    loop {
-        let mut line = String::new();
-        if lines.read_line(&mut line)? == 0 {
-            return Err(silent());
-        }
-        if line.contains(&format!("listening for {port}"))
-            && let Some((_, address)) = line.split_once("address=")
-        {
-            return Ok(address.trim().to_owned());
-        }
-    }
 }
 
 /// What the service says of its open traces.

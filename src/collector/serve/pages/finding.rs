@@ -50,7 +50,7 @@ pub(super) enum On {
     Itself,
 }
 
-/// A finding whole. `heading`: which level its heading is of, 2 or 3.
+/// A finding whole, as it is shown there.
 pub(super) fn card(shown: &Shown, on: On) -> Markup {
     let Shown { record, body } = shown;
     let title = prose(&body.message);
