@@ -18,6 +18,8 @@ const JAEGER_RELEASE: &str = "2.13.0";
 const COLLECTOR: &str = "0.159.0";
 /// The version of its stable modules.
 const COLLECTOR_STABLE: &str = "1.65.0";
+const CONTRIB: &str = "github.com/open-telemetry/opentelemetry-collector-contrib";
+const ROTEL: &str = "0.0.1a15";
 
 /// What they are fetched and built with, how to see that it is there, and how Debian calls it.
 pub(crate) const NEEDED: [(&str, &str, &str); 4] = [
@@ -41,23 +43,28 @@ pub(crate) fn keycloak(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
     })
 }
 
-/// The folder of an OpenTelemetry Collector with the parts of its core that our configuration names, built of their modules; some
-/// minutes.
+/// The folder of an OpenTelemetry Collector with the parts of its core that our configuration names, and what benches compare with,
+/// built of their modules; some minutes.
 pub(crate) fn collector(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
-    kept(&format!("otelcol-{COLLECTOR}"), |building| {
+    kept(&format!("otelcol-{COLLECTOR}-grouping"), |building| {
         let of = |kind: &str, modules: &[(&str, &str)]| {
             let line = |(module, version): &(&str, &str)| {
-                format!("  - gomod: go.opentelemetry.io/collector/{module} v{version}\n")
+                let at = if module.starts_with(CONTRIB) { "" } else { "go.opentelemetry.io/collector/" };
+                format!("  - gomod: {at}{module} v{version}\n")
             };
             format!("{kind}:\n{}", modules.iter().map(line).collect::<String>())
         };
         let manifest = [
             format!("dist: {{name: otelcol, output_path: ./built, version: {COLLECTOR}}}\n"),
             of("receivers", &[("receiver/otlpreceiver", COLLECTOR)]),
-            of("exporters", &[("exporter/otlpexporter", COLLECTOR)]),
+            of("exporters", &[("exporter/otlpexporter", COLLECTOR), ("exporter/nopexporter", COLLECTOR)]),
             of(
                 "processors",
-                &[("processor/batchprocessor", COLLECTOR), ("processor/memorylimiterprocessor", COLLECTOR)],
+                &[
+                    ("processor/batchprocessor", COLLECTOR),
+                    ("processor/memorylimiterprocessor", COLLECTOR),
+                    (&format!("{CONTRIB}/processor/groupbytraceprocessor"), COLLECTOR),
+                ],
             ),
             of(
                 "providers",
@@ -79,6 +86,17 @@ pub(crate) fn collector(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
         exec::run(&mut go("go", &["install", &builder]), out)?;
         let builder = programs.join("builder");
         exec::run(&mut go(&builder.to_string_lossy(), &["--config", "manifest.yaml"]), out)?;
+        Ok(building.join("built"))
+    })
+}
+
+/// The folder of the package of rotel, a collector in Rust, from PyPI.
+pub(crate) fn rotel(out: &mut dyn Write) -> Result<PathBuf, TaskError> {
+    kept(&format!("rotel-{ROTEL}"), |building| {
+        exec::run(Command::new("python3").current_dir(building).args(["-m", "venv", "python"]), out)?;
+        let mut pip = Command::new(building.join("python/bin/pip"));
+        pip.current_dir(building).args(["install", "--quiet", "--no-deps", "--target", "built"]);
+        exec::run(pip.arg(format!("rotel=={ROTEL}")), out)?;
         Ok(building.join("built"))
     })
 }

@@ -138,7 +138,7 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
 }
 
 /// Whether all of these programs are there.
-fn needed(programs: &[(&'static str, &str, &'static str)]) -> Result<(), TaskError> {
+pub(crate) fn needed(programs: &[(&'static str, &str, &'static str)]) -> Result<(), TaskError> {
     for (what, version, install) in programs {
         if !exec::succeeds(Command::new(what).arg(version)) {
             return Err(TaskError::Missing { what, install });

@@ -243,7 +243,7 @@ fn cpu(process: u32) -> io::Result<Duration> {
 }
 
 /// The 14th and 15th field together, in hundredths of a second (proc(5)).
-fn ticks(stat: &str) -> Option<u64> {
+pub(crate) fn ticks(stat: &str) -> Option<u64> {
     // The name, which may hold anything, ends with the last bracket; behind it stands the third field.
     let (_, fields) = stat.rsplit_once(") ")?;
     let (mut fields, mut ticks) = (fields.split(' ').skip(11), 0);

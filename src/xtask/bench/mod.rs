@@ -2,6 +2,7 @@
 
 pub(crate) mod bulk;
 mod measure;
+mod others;
 mod pages;
 pub(crate) mod serve;
 
