@@ -201,7 +201,7 @@ impl<'r> Cursor<'r> {
 }
 
 /// The service that made a span. Another instance of it is the same service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Service<'r> {
     /// `service.name`.
     pub name: &'r str,
@@ -209,6 +209,17 @@ pub struct Service<'r> {
     pub namespace: &'r str,
     /// `deployment.environment.name`, empty when not sent.
     pub environment: &'r str,
+}
+
+impl PartialEq for Service<'_> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        // Most texts are words, and stand where they stood the last time.
+        let is = |one: &str, other: &str| std::ptr::eq(one, other) || one == other;
+        is(self.name, other.name)
+            && is(self.namespace, other.namespace)
+            && is(self.environment, other.environment)
+    }
 }
 
 /// One field of a span.
@@ -264,6 +275,8 @@ pub struct Span<'r> {
     pub name: &'r str,
     mask: u128,
     fields: &'r [u8],
+    /// The fields from the first on that says anything of identity: what is asked for most.
+    named: &'r [u8],
     words: &'r Words,
     pub(crate) body: &'r [u8],
 }
@@ -286,7 +299,7 @@ impl<'r> Span<'r> {
         let (namespace, name, environment) = (at.text(words)?, at.text(words)?, at.text(words)?);
         let instance = at.text(words)?;
         let span_name = at.text(words)?;
-        let mask = RawEntries(at).fold(0, |mask, entry| mask | entry.bit());
+        let (mask, named) = survey(at);
         Some(Self {
             id: SpanId([a, b, c, d, e, f, g, h]),
             parent,
@@ -306,6 +319,7 @@ impl<'r> Span<'r> {
             name: span_name,
             mask,
             fields: at.0,
+            named,
             words,
             body,
         })
@@ -334,8 +348,9 @@ impl<'r> Span<'r> {
     }
 
     /// Every entry of `field`. Only what matches is read, so this is the cheap way to ask.
+    #[inline]
     pub fn entries_of(&self, field: Field) -> impl Iterator<Item = Entry<'r>> + use<'r> {
-        let fields = if self.has(field) { self.fields } else { &[] };
+        let fields = if self.has(field) { self.with(field.bit()) } else { &[] };
         let wanted = field as u8;
         let words = self.words;
         RawEntries(Cursor(fields))
@@ -343,9 +358,16 @@ impl<'r> Span<'r> {
             .filter_map(move |entry| entry.read(words))
     }
 
+    /// The fields among which all of a mask are.
+    #[inline]
+    const fn with(&self, mask: u128) -> &'r [u8] {
+        if mask & !NAMED == 0 { self.named } else { self.fields }
+    }
+
     /// Every entry of the fields of a mask, in the order sent.
+    #[inline]
     pub(crate) fn entries_in(&self, mask: u128) -> impl Iterator<Item = Entry<'r>> + use<'r> {
-        let fields = if self.has_any(mask) { self.fields } else { &[] };
+        let fields = if self.has_any(mask) { self.with(mask) } else { &[] };
         // Two halves are quicker to shift than one whole.
         let (low, high) = (mask as u64, (mask >> 64) as u64);
         let wanted = move |entry: &RawEntry<'_>| {
@@ -405,6 +427,19 @@ impl<'r> Span<'r> {
     }
 }
 
+/// Bits of the fields that say anything of identity.
+pub(crate) const NAMED: u128 = Field::Sub.bit()
+    | Field::User.bit()
+    | Field::UserPseudonym.bit()
+    | Field::Principal.bit()
+    | Field::UserName.bit()
+    | Field::UserEmail.bit()
+    | Field::Client.bit()
+    | Field::AuthType.bit()
+    | Field::Authenticated.bit()
+    | Field::Assurance.bit()
+    | Field::SecurityEvent.bit();
+
 /// A field whose text has not been looked at.
 struct RawEntry<'r> {
     field: u8,
@@ -432,6 +467,27 @@ impl<'r> RawEntry<'r> {
             Body::Full(key, bytes) => Entry { field, key, text: std::str::from_utf8(bytes).ok()?, raw: &[] },
         })
     }
+}
+
+/// A bit for each field that is there, and the fields from the first of [`NAMED`] on.
+#[inline]
+fn survey(fields: Cursor<'_>) -> (u128, &[u8]) {
+    // Two halves are quicker to shift than one whole.
+    const HALVES: [u64; 2] = [NAMED as u64, (NAMED >> 64) as u64];
+    let (mut mask, mut named) = ([0_u64; 2], None);
+    let (mut entries, mut rest) = (RawEntries(fields), fields.0);
+    while let Some(RawEntry { field, .. }) = entries.next() {
+        let (half, bit) = (usize::from(field >> 6 & 1), 1 << (field & 63));
+        if let (Some(mask), Some(of)) = (mask.get_mut(half), HALVES.get(half)) {
+            *mask |= bit;
+            if named.is_none() && of & bit != 0 {
+                named = Some(rest);
+            }
+        }
+        rest = entries.0.0;
+    }
+    let [low, high] = mask;
+    (u128::from(high) << 64 | u128::from(low), named.unwrap_or(&[]))
 }
 
 struct RawEntries<'r>(Cursor<'r>);

@@ -30,8 +30,16 @@ pub enum Value<'a> {
 }
 
 /// A trace id: 16 bytes, not all zero. 64-bit ids of older systems stand in the last 8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TraceId(pub [u8; 16]);
+
+impl std::hash::Hash for TraceId {
+    #[inline]
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        // All are of one length, which need not be hashed.
+        state.write_u128(u128::from_ne_bytes(self.0));
+    }
+}
 
 /// A span id: 8 bytes, not all zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -68,14 +68,10 @@ pub fn unlearned<'t>(
     lessons.chain(blind_hop::unseen(trace, known).map(Lesson::Sends))
 }
 
-/// Services that name a user in a trace with nothing behind it, and were not seen to ask anybody so far. Should another trace
-/// show that one of them does ask, [`WHEN_ASKING`] has more to say of this one.
-pub fn unasked<'t>(
-    trace: &'t Trace<'t>,
-    hops: &'t Hops<'t>,
-    known: &'t Validating,
-) -> impl Iterator<Item = Service<'t>> {
-    let unshown = hops.iter().filter(|hop| validation::is_unshown(trace, hops, hop));
+/// Services that name a user in a trace with nothing behind it, and were not seen to ask anybody so far, not in this trace either:
+/// `known` has observed it. Should another trace show that one of them does ask, [`WHEN_ASKING`] has more to say of this one.
+pub fn unasked<'t>(hops: &'t Hops<'t>, known: &'t Validating) -> impl Iterator<Item = Service<'t>> {
+    let unshown = hops.iter().filter(|hop| validation::is_only_named(hop));
     unshown.map(|hop| hop.service).filter(|service| !known.has(*service))
 }
 
@@ -328,7 +324,9 @@ mod tests {
             (ASKED, &nobody, &[]),
         ] {
             with_hops(trace, |trace, hops| {
-                let names: Vec<&str> = unasked(trace, hops, known).map(|service| service.name).collect();
+                let mut known = known.clone();
+                known.observe(trace, hops);
+                let names: Vec<&str> = unasked(hops, &known).map(|service| service.name).collect();
                 assert_eq!(names, expected);
             });
         }

@@ -103,10 +103,10 @@ impl<'r> Trace<'r> {
     #[must_use]
     pub fn from_bodies(id: TraceId, bodies: impl IntoIterator<Item = &'r [u8]>, words: &'r Words) -> Self {
         let mut grade = Grade::default();
-        let mut spans: Vec<Span<'r>> =
-            bodies.into_iter().filter_map(|body| Span::of_body(body, words)).collect();
-        settle_duplicates(&mut spans, &mut grade);
-        let (spans, by_id) = by_start(&spans);
+        let mut spans: Vec<Span<'r>> = Vec::with_capacity(MOSTLY);
+        spans.extend(bodies.into_iter().filter_map(|body| Span::of_body(body, words)));
+        let order = settle_duplicates(&mut spans, &mut grade);
+        let (spans, by_id) = by_start(&spans, &order);
         grade.dropped = spans.iter().fold(0, |sum, span| sum.saturating_add(span.dropped));
         let mut parents = parents(&spans, &by_id, &mut grade);
         cut_cycles(&mut parents, &mut grade);
@@ -182,21 +182,31 @@ const fn number(SpanId(bytes): SpanId) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
+/// Spans that most traces have no more than.
+const MOSTLY: usize = 32;
+
 /// Spans under one id that are looked at when a parent is sought; more is nobody's honest trace.
 const MAX_TWINS: usize = 64;
 
-/// Keeps one span for each key: of several bodies that of the most trusted sender, then the one with the lowest hash.
-fn settle_duplicates(spans: &mut Vec<Span<'_>>, grade: &mut Grade) {
-    // Mostly each id is there once, and records come in the order of ids.
-    if spans.array_windows().all(|[a, b]| number(a.id) < number(b.id)) {
-        return;
+/// Keeps one span for each key: of several bodies that of the most trusted sender, then the one with the lowest hash. Returns the
+/// order of their keys.
+fn settle_duplicates(spans: &mut Vec<Span<'_>>, grade: &mut Grade) -> Vec<u32> {
+    // Sorting numbers moves less than sorting spans.
+    let mut ids: Vec<(u64, u32)> = spans.iter().zip(0..).map(|(span, at)| (number(span.id), at)).collect();
+    ids.sort_unstable();
+    // Mostly each id is there once.
+    if ids.array_windows().all(|[a, b]| a.0 != b.0) {
+        return ids.into_iter().map(|(_, at)| at).collect();
     }
-    if !spans.is_sorted_by_key(key) {
-        spans.sort_unstable_by_key(key);
+    spans.sort_unstable_by_key(key);
+    if spans.array_windows().any(|[a, b]| key(a) == key(b)) {
+        keep_one_each(spans, grade);
     }
-    if spans.array_windows().all(|[a, b]| key(a) != key(b)) {
-        return;
-    }
+    (0..number_of(spans.len())).collect()
+}
+
+/// From spans in the order of their keys: one for each.
+fn keep_one_each(spans: &mut Vec<Span<'_>>, grade: &mut Grade) {
     let mut kept = Vec::with_capacity(spans.len());
     for group in spans.chunk_by(|a, b| key(a) == key(b)) {
         let [first, others @ ..] = group else { continue };
@@ -221,15 +231,17 @@ fn number_of(spans: usize) -> u32 {
     u32::try_from(spans).unwrap_or(u32::MAX)
 }
 
-/// From spans in the order of their keys: the same in the order of time, and every key, sorted, with its span's place there.
-fn by_start<'r>(spans: &[Span<'r>]) -> (Vec<Span<'r>>, Vec<(Key<'r>, SpanIx)>) {
-    // Sorting the numbers moves less than sorting the spans.
-    let mut order: Vec<(u64, u32)> = spans.iter().zip(0..).map(|(span, at)| (span.start, at)).collect();
+/// From spans and the order of their keys: the same in the order of time, and every key, sorted, with its span's place there.
+fn by_start<'r>(spans: &[Span<'r>], keys: &[u32]) -> (Vec<Span<'r>>, Vec<(Key<'r>, SpanIx)>) {
+    let in_order = || keys.iter().filter_map(|at| spans.get(*at as usize));
+    let mut by_id: Vec<_> = in_order().map(|span| (key(span), SpanIx(0))).collect();
+    // Of several that began at once, the first by key is first.
+    let mut order: Vec<(u64, u32, u32)> =
+        in_order().zip(keys).zip(0..).map(|((span, at), rank)| (span.start, rank, *at)).collect();
     order.sort_unstable();
-    let mut by_id: Vec<_> = spans.iter().map(|span| (key(span), SpanIx(0))).collect();
     let mut sorted = Vec::with_capacity(spans.len());
-    for (place, (_, at)) in order.iter().enumerate() {
-        if let (Some(span), Some((_, ix))) = (spans.get(*at as usize), by_id.get_mut(*at as usize)) {
+    for (place, (_, rank, at)) in order.iter().enumerate() {
+        if let (Some(span), Some((_, ix))) = (spans.get(*at as usize), by_id.get_mut(*rank as usize)) {
             sorted.push(*span);
             *ix = SpanIx::new(place);
         }

@@ -127,9 +127,9 @@ pub(crate) fn is_shown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> boo
     chain.flat_map(|ix| hops.frame(ix)).take(MOST).any(|ix| asks(trace.span(*ix)))
 }
 
-/// Whether a hop names a user for the first time, and nothing is behind it but the name.
-pub(crate) fn is_unshown(trace: &Trace<'_>, hops: &Hops<'_>, hop: &Hop<'_>) -> bool {
-    hop.identity.assurance == Assurance::Asserted && establishes_user(hop) && !is_shown(trace, hops, hop)
+/// Whether a hop names a user for the first time, and nothing of its own is behind it but the name.
+pub(crate) fn is_only_named(hop: &Hop<'_>) -> bool {
+    hop.identity.assurance == Assurance::Asserted && establishes_user(hop)
 }
 
 /// Whether somebody was asked by a span that has lost its place in the trace, and may belong to the hop or one above it.

@@ -136,7 +136,7 @@ pub fn run(settings: &Settings, err: &mut dyn Write) -> Result<Checked, CheckErr
             return Ok::<_, CheckError>(());
         }
         judged(&trace, &hops, &survey, &mut tally);
-        let mut services = survey::unasked(&trace, &hops, &survey.validating).peekable();
+        let mut services = survey::unasked(&hops, &survey.validating).peekable();
         if services.peek().is_some() {
             unasked_in.push(id);
         }

@@ -26,6 +26,7 @@ mod config;
 mod delivery;
 mod disk;
 mod forward;
+mod ids;
 mod inflate;
 mod jaeger;
 mod keep;

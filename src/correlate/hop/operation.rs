@@ -11,8 +11,10 @@ use crate::sink::{SpanKind, Status};
 /// Path of a URL or request target, without query and fragment.
 #[must_use]
 pub fn path_of(url: &str) -> &str {
-    let after_scheme = match url.split_once("://") {
-        Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
+    // A query may hold another URL.
+    let scheme = url.split_once(':').filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
+    let after_scheme = match scheme.and_then(|(_, rest)| rest.strip_prefix("//")) {
+        Some(rest) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
         None => url,
     };
     after_scheme.split(['?', '#']).next().unwrap_or("")
@@ -152,6 +154,9 @@ mod tests {
             ("http://h:1/a/b?c=d", "/a/b"),
             ("http://h", "/"),
             ("/a?b#c", "/a"),
+            ("/login?next=https://h/b", "/login"),
+            ("http://h/login?next=https://h/b", "/login"),
+            ("a:b/c", "a:b/c"),
             ("img/a.png", "img/a.png"),
             ("", ""),
         ] {

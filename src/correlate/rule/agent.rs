@@ -84,6 +84,10 @@ fn role_of(asked: &str) -> Option<Role> {
         "tasks/send",
         "tasks/sendSubscribe",
     ];
+    // What all of these end with; most of what is asked does not.
+    if !asked.ends_with(['l', 'd', 'm', 'e']) {
+        return None;
+    }
     let ends = |word: &str| {
         asked.strip_suffix(word).is_some_and(|before| before.is_empty() || before.ends_with(['/', ' ']))
     };

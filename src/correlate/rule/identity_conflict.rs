@@ -34,14 +34,7 @@ struct Conflict<'t> {
 
 fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     let entry = cx.entry(hop);
-    // Most frames have one id: then there is nothing to compare.
-    let has_one_id = || {
-        let naming = cx.frame(hop).filter(|span| span.has_any(named::IDS));
-        let mut ids = naming.flat_map(named::on).map(|named| named.id);
-        let first = ids.next();
-        !entry.has(Field::SentBaggage) && ids.all(|id| Some(id) == first)
-    };
-    if !entry.has_any(NAMES) || has_one_id() {
+    if !entry.has_any(NAMES) || (!entry.has(Field::SentBaggage) && has_one_id(cx, hop)) {
         return;
     }
     let mut worst: Option<Conflict<'_>> = None;
@@ -67,6 +60,21 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
             .unsure(Confidence::Hint, "a login or token exchange in the same frame may have changed it");
     }
     found.push(finding);
+}
+
+/// Whether one id alone is in the frame of a hop. It mostly is: then there is nothing to compare.
+fn has_one_id(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
+    let mut first = None;
+    for span in cx.frame(hop).filter(|span| span.has_any(named::IDS)) {
+        for Named { id, .. } in named::on(span) {
+            // Most are words, and stand where they stood the last time.
+            let known: &str = first.get_or_insert(id);
+            if !std::ptr::eq(known, id) && known != id {
+                return false;
+            }
+        }
+    }
+    true
 }
 
 /// What a field says, as far as two of it can be compared. A name of a user has too many spellings, and whoever is

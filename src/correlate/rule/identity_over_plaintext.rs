@@ -31,8 +31,8 @@ const NOT_CARRIED: [&str; 3] = ["x509_svid", "proxy", "framework"];
 fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     let entry = cx.entry(hop);
     let exit = hop.exit.map(|exit| cx.trace.span(exit));
-    let Some(scheme) = plain(entry, exit) else { return };
     let Some(what) = carried(hop, entry, exit) else { return };
+    let Some(scheme) = plain(entry, exit) else { return };
     if is_encrypted(entry) || exit.is_some_and(is_encrypted) || is_loopback(entry, exit) {
         return;
     }

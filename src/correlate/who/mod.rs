@@ -5,7 +5,7 @@ use hopseal_identity::{Actor, Assurance, Basis, Kind};
 
 use crate::dialect::KeyId;
 use crate::field::Field;
-use crate::record::{Entry, Span};
+use crate::record::{Entry, NAMED, Span};
 
 /// Who acts at a hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,25 @@ pub struct Principal<'t> {
     pub expires_at: Option<u64>,
 }
 
-impl Principal<'_> {
+impl<'t> Principal<'t> {
+    /// One of which no more is said.
+    fn bare(entry: Entry<'t>) -> Self {
+        Self {
+            id: entry.text,
+            field: entry.field,
+            key: entry.key,
+            kind: kind_of(entry),
+            issuer: None,
+            tenant: None,
+            client: None,
+            session: None,
+            actors: Vec::new(),
+            scopes: Vec::new(),
+            roles: Vec::new(),
+            expires_at: None,
+        }
+    }
+
     /// Whether it is a user or an app acting for one, not a service by itself.
     #[must_use]
     pub fn is_user(&self) -> bool {
@@ -108,19 +126,6 @@ const NAMES: [Field; 7] = [
     Field::Client,
 ];
 
-/// Bits of every field that says anything of identity.
-const ANY: u128 = Field::Sub.bit()
-    | Field::User.bit()
-    | Field::UserPseudonym.bit()
-    | Field::Principal.bit()
-    | Field::UserName.bit()
-    | Field::UserEmail.bit()
-    | Field::Client.bit()
-    | Field::AuthType.bit()
-    | Field::Authenticated.bit()
-    | Field::Assurance.bit()
-    | Field::SecurityEvent.bit();
-
 /// Values that say that nobody is logged in, in any case of letters.
 const NOBODY: [&str; 7] =
     ["anonymous", "anonymous-user", "anonymous_user", "anonymoususer", "guest", "nobody", "unauthenticated"];
@@ -179,7 +184,7 @@ impl<'f, 't> Frame<'f, 't> {
 /// Judges a frame: its entry span first, then the rest in order of time.
 pub(crate) fn identity<'t>(spans: &[&Span<'t>], judges: &Judges<'_>) -> Identity<'t> {
     let frame = Frame::of(spans);
-    if frame.mask & ANY == 0 {
+    if frame.mask & NAMED == 0 {
         return Identity::UNKNOWN;
     }
     if let Some(identity) = crate_evidence(frame, judges) {
@@ -187,13 +192,15 @@ pub(crate) fn identity<'t>(spans: &[&Span<'t>], judges: &Judges<'_>) -> Identity
     }
     let (mut named, mut in_header, mut nobody) = (None, None, false);
     for field in NAMES {
-        for (span, entry) in frame.entries(field) {
-            if is_nobody(entry.text) {
-                nobody |= is_one_of(entry.text, &NOBODY);
-            } else if !(judges.header)(entry.key) {
-                named = named.or(Some((span, entry)));
-            } else if in_header.is_none() || (judges.proxy)(span, entry.key) {
-                in_header = Some((span, entry));
+        for span in frame.with(field) {
+            for entry in span.entries_of(field).filter(|entry| !entry.text.is_empty()) {
+                if is_nobody(entry.text) {
+                    nobody |= is_one_of(entry.text, &NOBODY);
+                } else if !(judges.header)(entry.key) {
+                    named = named.or(Some((span, entry)));
+                } else if in_header.is_none() || (judges.proxy)(span, entry.key) {
+                    in_header = Some((span, entry));
+                }
             }
         }
     }
@@ -282,8 +289,28 @@ fn framework(frame: Frame<'_, '_>) -> Option<bool> {
     said
 }
 
+/// Bits of every field that says more of a principal.
+const MORE: u128 = Field::Kind.bit()
+    | Field::ExpiresAt.bit()
+    | Field::SealExp.bit()
+    | Field::Actors.bit()
+    | Field::Actor.bit()
+    | Field::Iss.bit()
+    | Field::Issuer.bit()
+    | Field::SealedTenant.bit()
+    | Field::Tenant.bit()
+    | Field::SealedClient.bit()
+    | Field::Client.bit()
+    | Field::Session.bit()
+    | Field::Scopes.bit()
+    | Field::Scope.bit()
+    | Field::Role.bit();
+
 /// Gathers the rest of the principal that `entry` names.
 fn principal<'t>(frame: Frame<'_, 't>, entry: Entry<'t>) -> Principal<'t> {
+    if frame.mask & MORE == 0 {
+        return Principal::bare(entry);
+    }
     let first = |field| frame.first(field);
     let kind = first(Field::Kind).and_then(Kind::parse).unwrap_or_else(|| kind_of(entry));
     let expires_at = match frame.mask & (Field::ExpiresAt.bit() | Field::SealExp.bit()) {

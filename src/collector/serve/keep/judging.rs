@@ -1,7 +1,5 @@
 //! One trace judged, and its hops as the store keeps them. The verdict is that of `hopseal check`.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use hopseal_correlate::catalogue::Capability;
 use hopseal_correlate::hop::{Hop as Crossing, HopIx};
 use hopseal_correlate::judge::Verdict;
@@ -11,6 +9,7 @@ use hopseal_correlate::sink::SpanId;
 use hopseal_correlate::trace::Trace;
 use hopseal_identity::{Assurance, Kind};
 use rustc_hash::FxHashMap;
+use twox_hash::XxHash3_64;
 
 use crate::serve::store::{Block, Hop, HopTexts, Judged, Text, Texts};
 
@@ -58,24 +57,23 @@ pub(crate) fn record(
     let trace = cx.trace;
     let mut places: FxHashMap<HopIx, u32> = FxHashMap::default();
     places.reserve(cx.hops.all().len());
-    let (mut hash, mut bytes) = (DefaultHasher::new(), Vec::with_capacity(HASHED));
+    let mut content = Vec::with_capacity(HASHED * (cx.hops.all().len() + 1));
     let mut count = 0;
     for (hop, place) in cx.hops.iter().zip(0_u32..) {
         places.insert(hop.ix, place);
         let row = row(cx, hop, &places, &mut block.texts, seen);
-        bytes.clear();
-        put_content(&row, &block.texts, &mut bytes);
-        hash.write(&bytes);
+        put_content(&row, &block.texts, &mut content);
         block.hops.push(row);
         count += 1;
     }
     for finding in &verdict.findings {
-        finding.id.hash(&mut hash);
-        (finding.severity, finding.confidence).hash(&mut hash);
+        content.extend_from_slice(&finding.id.0);
+        content.extend_from_slice(&[finding.severity as u8, finding.confidence as u8]);
     }
     let grade = trace.grade;
-    (grade.missing_parents, grade.is_complete(), grade.closed_early).hash(&mut hash);
-    let digest = hash.finish();
+    content.extend_from_slice(&grade.missing_parents.to_le_bytes());
+    content.extend_from_slice(&[u8::from(grade.is_complete()), u8::from(grade.closed_early)]);
+    let digest = XxHash3_64::oneshot(&content);
     block.traces.push(Judged {
         trace_id: trace.id,
         version,

@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use aws_lc_rs::hmac;
-use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::sink::SpanId;
+use rustix::rand::{GetRandomFlags, getrandom};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
@@ -52,7 +52,10 @@ impl OwnKey {
             Err(error) => return Err(error),
         }
         let mut bytes = Zeroizing::new([0_u8; BYTES]);
-        SystemRandom::new().fill(&mut *bytes).map_err(|_| io::Error::other("no randomness"))?;
+        // The system's own: another generator would first be seeded for longer than all the rest of a start takes.
+        if getrandom(&mut bytes[..], GetRandomFlags::empty())? < BYTES {
+            return Err(io::Error::other("no randomness"));
+        }
         // Under its name once it is whole, and for its owner alone.
         let mut file = NamedTempFile::new_in(folder)?;
         file.write_all(&*bytes)?;

@@ -7,7 +7,8 @@
 //! A state machine without clock or thread: the time is an argument, so that a test is its master. Which trace is next
 //! does not depend on hash order, and everything in it is bounded by [`WindowSettings`].
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::record::{bodies, body};
@@ -15,13 +16,17 @@ use hopseal_correlate::sink::{SpanId, TraceId};
 
 use super::settings::WindowSettings;
 use crate::serve::clock::nanos;
+use crate::serve::ids::{IdMap, IdSet};
 
 /// Width of a step in which traces fall due, in nanoseconds.
 const STEP: u64 = 50_000_000;
 /// Room for the records of a new trace: a few spans.
 const FIRST_BYTES: usize = 512;
-/// Bytes of a trace besides its records: its entry in a table that is half empty at worst, and its place in a queue.
-const TRACE_BYTES: usize = 2 * (size_of::<(TraceId, Kept)>() + size_of::<(u64, TraceId)>());
+/// Room that is added for more of them, at least.
+const MORE_BYTES: usize = 256;
+/// Bytes of a trace besides its records: what is kept of it, its entry in a table that is half empty at worst, and its place in a queue.
+const TRACE_BYTES: usize =
+    size_of::<Kept>() + 2 * (size_of::<(TraceId, Box<Kept>)>() + size_of::<(u64, TraceId)>());
 /// Traces remembered once they are gone.
 const MAX_GONE: usize = 1 << 20;
 
@@ -113,8 +118,8 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Windows {
     settings: WindowSettings,
-    /// Ids are the senders' choice: hashed with a secret.
-    traces: HashMap<TraceId, Kept>,
+    /// What is kept stands elsewhere: a table has room for twice as many.
+    traces: IdMap<Box<Kept>>,
     /// Open traces by the step in which they may fall due.
     steps: BTreeMap<u64, Vec<TraceId>>,
     again: VecDeque<TraceId>,
@@ -122,8 +127,11 @@ pub(crate) struct Windows {
     early: VecDeque<(u64, TraceId)>,
     /// Judged traces in that order.
     judged: VecDeque<(u64, TraceId)>,
-    gone: HashSet<TraceId>,
+    gone: IdSet,
     gone_order: VecDeque<TraceId>,
+    /// Traces whose first record is in that run of the journal.
+    runs: BTreeMap<u64, usize>,
+    open: usize,
     open_bytes: usize,
     judged_bytes: usize,
     pub(crate) counts: Counts,
@@ -133,13 +141,15 @@ impl Windows {
     pub(crate) fn new(settings: WindowSettings) -> Self {
         Self {
             settings,
-            traces: HashMap::new(),
+            traces: IdMap::default(),
             steps: BTreeMap::new(),
             again: VecDeque::new(),
             early: VecDeque::new(),
             judged: VecDeque::new(),
-            gone: HashSet::new(),
+            gone: IdSet::default(),
             gone_order: VecDeque::new(),
+            runs: BTreeMap::new(),
+            open: 0,
             open_bytes: 0,
             judged_bytes: 0,
             counts: Counts::default(),
@@ -156,26 +166,31 @@ impl Windows {
                 self.counts.stragglers += u64::from(straggling);
                 self.steps.entry(step(now.saturating_add(settle))).or_default().push(trace_id);
                 let records = Vec::with_capacity(FIRST_BYTES);
+                *self.runs.entry(run).or_default() += 1;
+                self.open += 1;
                 self.open_bytes += records.capacity() + TRACE_BYTES;
-                self.traces.entry(trace_id).or_insert_with(|| Kept {
-                    records,
-                    judged: 0,
-                    last: Last::default(),
-                    straggling,
-                    over: false,
-                    first_run: run,
-                    since: now,
-                    newest: now,
-                    open: true,
-                    early: false,
-                    again: false,
-                    judged_at: 0,
+                self.traces.entry(trace_id).or_insert_with(|| {
+                    Box::new(Kept {
+                        records,
+                        judged: 0,
+                        last: Last::default(),
+                        straggling,
+                        over: false,
+                        first_run: run,
+                        since: now,
+                        newest: now,
+                        open: true,
+                        early: false,
+                        again: false,
+                        judged_at: 0,
+                    })
                 })
             }
         };
         if !kept.open {
             kept.open = true;
             kept.since = now;
+            self.open += 1;
             self.counts.reopened += 1;
             self.judged_bytes -= kept.bytes();
             self.open_bytes += kept.bytes();
@@ -190,8 +205,8 @@ impl Windows {
         }
         self.open_bytes -= kept.bytes();
         if kept.records.len() + body.len() > kept.records.capacity() {
-            // Less than twice as much: most traces are small, and there are many.
-            kept.records.reserve_exact(body.len().max(FIRST_BYTES).max(kept.records.len() / 4));
+            // Far less than twice as much: most traces are small, and there are many.
+            kept.records.reserve_exact(body.len().max(MORE_BYTES).max(kept.records.len() / 8));
         }
         kept.records.extend_from_slice(body);
         self.open_bytes += kept.bytes();
@@ -218,7 +233,7 @@ impl Windows {
 
     /// The trace, open or judged.
     pub(crate) fn get(&self, trace_id: TraceId) -> Option<&Kept> {
-        self.traces.get(&trace_id)
+        self.traces.get(&trace_id).map(|kept| &**kept)
     }
 
     /// Has a judged trace judged again: what it rests on elsewhere has changed. An open one will be anyway.
@@ -286,6 +301,7 @@ impl Windows {
             return;
         }
         kept.open = false;
+        self.open -= 1;
         kept.early = due == Due::Crowded;
         if kept.early {
             self.early.push_back((now.saturating_add(nanos(self.settings.settle)), trace_id));
@@ -339,6 +355,12 @@ impl Windows {
             let gone = self.traces.get(&trace_id).is_some_and(|kept| !kept.open && kept.judged_at == at);
             if let Some(kept) = gone.then(|| self.traces.remove(&trace_id)).flatten() {
                 self.judged_bytes -= kept.bytes();
+                if let Entry::Occupied(mut first) = self.runs.entry(kept.first_run) {
+                    *first.get_mut() -= 1;
+                    if *first.get() == 0 {
+                        first.remove();
+                    }
+                }
                 self.remember(trace_id);
                 went.push(trace_id);
             }
@@ -348,12 +370,12 @@ impl Windows {
 
     /// The first run of the journal that is still needed; `None` when none is.
     pub(crate) fn first_run(&self) -> Option<u64> {
-        self.traces.values().map(|kept| kept.first_run).min()
+        self.runs.first_key_value().map(|(run, _)| *run)
     }
 
     /// Open traces, and the bytes of memory that they take.
     pub(crate) fn open(&self) -> (usize, usize) {
-        (self.traces.values().filter(|kept| kept.open).count(), self.open_bytes)
+        (self.open, self.open_bytes)
     }
 }
 
@@ -383,7 +405,7 @@ mod tests {
     }
 
     fn memory(windows: &Windows, open: bool) -> usize {
-        windows.traces.values().filter(|kept| kept.open == open).map(Kept::bytes).sum()
+        windows.traces.values().filter(|kept| kept.open == open).map(|kept| kept.bytes()).sum()
     }
 
     #[test]
@@ -415,14 +437,16 @@ mod tests {
         fn memory_is_counted_and_bounded(steps in prop::collection::vec((0_u128..40, 0_usize..900, 0_u64..2), 1..300)) {
             let mut windows = Windows::new(settings());
             let mut now = SECOND;
-            for (trace, length, seconds) in steps {
+            for ((trace, length, seconds), run) in steps.into_iter().zip(0..) {
                 now += seconds * SECOND;
-                windows.add(TraceId(trace.to_be_bytes()), &vec![7; length], 1, now);
+                windows.add(TraceId(trace.to_be_bytes()), &vec![7; length], run, now);
                 while let Some((trace_id, due)) = windows.due(now) {
                     windows.settle(trace_id, due, Last { version: 1, ..Last::default() }, now);
                 }
                 windows.let_go(now);
                 prop_assert_eq!((windows.open_bytes, windows.judged_bytes), (memory(&windows, true), memory(&windows, false)));
+                prop_assert_eq!(windows.open, windows.traces.values().filter(|kept| kept.open).count());
+                prop_assert_eq!(windows.first_run(), windows.traces.values().map(|kept| kept.first_run).min());
                 prop_assert!(windows.open_bytes <= settings().open_bytes && windows.judged_bytes <= settings().judged_bytes);
             }
         }

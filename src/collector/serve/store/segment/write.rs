@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hopseal_correlate::hop::Outcome;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, Int32Type,
     Int64Type,
@@ -40,6 +40,11 @@ fn properties() -> Result<WriterPropertiesPtr, ParquetError> {
         |column: Column| SortingColumn { column_idx: column as i32, descending: false, nulls_first: false };
     let by = [Column::Subject, Column::Start, Column::TraceId, Column::Place];
     let ids = [("trace_id", true), ("span_id", false), ("parent_span_id", false)];
+    // Of these one differs little from the next, or not at all; a dictionary of them costs more than they take.
+    let numbers = ["start", "end", "version", "place", "caller_place", "trace_missing_parents"];
+    // The least and the most of what is as good as random, or in every row group alike, tell nobody anything.
+    let random = ["span_id", "parent_span_id", "place", "caller_place", "trace_digest"];
+    let alike = ["caller", "service", "operation", "principal"];
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_statistics_enabled(EnabledStatistics::Page)
@@ -51,6 +56,14 @@ fn properties() -> Result<WriterPropertiesPtr, ParquetError> {
         properties = properties
             .set_column_dictionary_enabled(path.clone(), is_sought)
             .set_column_bloom_filter_enabled(path, is_sought);
+    }
+    for path in numbers.map(ColumnPath::from) {
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+    }
+    for path in random.into_iter().chain(alike).map(ColumnPath::from) {
+        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
     }
     Ok(Arc::new(properties.build()))
 }

@@ -68,6 +68,9 @@ struct Writer {
     compressor: Compressor,
 }
 
+/// Bytes of a page of a new catalog.
+const PAGE: u32 = 16 << 10;
+
 /// Bytes kept for encoding from one block to the next.
 const ENCODED: usize = 32 << 20;
 
@@ -76,6 +79,8 @@ fn connect(path: &Path, disk: &dyn Disk) -> Result<Connection, rusqlite::Error> 
         None => Connection::open(path)?,
         Some(vfs) => Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs)?,
     };
+    // Blocks are large: a page of the usual size holds little of one, and each has to be found, summed and written.
+    connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     // What one statement would have to undo need not go through a file: only this process ever undoes it.

@@ -15,6 +15,7 @@ use super::super::block::{Block, Judged};
 use super::super::query::{HopQuery, HopRecord, top};
 use super::super::segment::{Segment, Segments};
 use super::{Version, listed, uint};
+use crate::serve::ids::IdMap;
 
 /// A block as it is held.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(super) struct Held {
     starts: Vec<u32>,
 }
 
-/// Where a trace is. Ids are the senders' choice, so they are hashed with a secret.
+/// Where a trace is.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     seq: u64,
@@ -51,9 +52,9 @@ pub(super) struct Recent {
     /// By number.
     blocks: Vec<Arc<Held>>,
     /// The last version of each trace in them.
-    traces: HashMap<TraceId, Place>,
+    traces: IdMap<Place>,
     /// Spans that came when the rest of their trace was gone.
-    stragglers: HashMap<TraceId, Vec<Place>>,
+    stragglers: IdMap<Vec<Place>>,
     /// The last version of each trace that was ever changed.
     revised: Arc<HashMap<TraceId, u32>>,
     /// Those with the latest hops first.
