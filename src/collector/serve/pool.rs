@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Buffers are made in steps of this, so that one does for many contents.
 const STEP: usize = 256 << 10;
 /// Buffers kept, and the largest of them: 16 MiB in all.
-const KEPT: (usize, usize) = (16, 1 << 20);
+const KEPT: (usize, usize) = (8, 2 << 20);
 
 /// Buffers that were given back.
 #[derive(Debug, Default)]

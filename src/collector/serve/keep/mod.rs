@@ -496,9 +496,8 @@ fn recover(
     }
     left.each(|frame| {
         let Frame::Run { seq: run, body } = frame else { return };
-        let Ok(packed) = lz4_flex::decompress_size_prepended(body) else { return };
         // A checksum answers for whole runs; a broken one would be a fault of ours, and costs itself.
-        let _ = unpack(&packed, dialects, |trace_id: TraceId, record| {
+        let _ = unpack(body, dialects, |trace_id: TraceId, record| {
             if gone.get(&trace_id).is_some_and(|until| run < *until) {
                 return;
             }

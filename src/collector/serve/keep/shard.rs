@@ -31,7 +31,7 @@ use super::settings::WindowSettings;
 use super::waiting::Waiting;
 use super::windows::{Counts, Due, Last, Windows};
 use crate::serve::clock::Clock;
-use crate::serve::compress::{Compressor, emptied};
+use crate::serve::compress::emptied;
 use crate::serve::delivery::Delivery;
 use crate::serve::pool::Pool;
 use crate::serve::rules::Rules;
@@ -39,6 +39,8 @@ use crate::serve::store::{Batch, Earlier};
 
 /// Bytes of records that go into one run of the journal.
 const RUN_BYTES: usize = 1 << 20;
+/// Bytes that the texts of their words mostly take there.
+const PACKED_BYTES: usize = 128 << 10;
 /// Bytes of records judged between two runs, beyond as many as were read.
 const JUDGE_BYTES: usize = 64 << 10;
 /// Links that wait for their sender.
@@ -156,8 +158,6 @@ pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
     let mut shard = Shard {
         windows: Windows::new(parts.window),
         packer: Packer::default(),
-        packed: Vec::new(),
-        compressor: Compressor::default(),
         bodies: Arc::default(),
         batch: Batch::default(),
         seen: Seen::default(),
@@ -189,8 +189,6 @@ struct Shard {
     parts: Parts,
     windows: Windows,
     packer: Packer,
-    packed: Vec<u8>,
-    compressor: Compressor,
     /// For runs on their way to the journal.
     bodies: Arc<Pool>,
     batch: Batch,
@@ -254,15 +252,10 @@ impl Shard {
         let run = self.parts.runs.fetch_add(1, Ordering::Relaxed);
         match &self.parts.journal {
             Some(journal) if !records.is_empty() => {
-                emptied(&mut self.packed);
                 let rules = self.parts.rules.load();
-                self.packer.pack(&records, intake.words(), &rules.dialects, &mut self.packed);
-                // What cannot be compressed is dropped here, and its answers say so.
-                if let Some(compressed) = self.compressor.compress(&self.packed) {
-                    let mut body = self.bodies.buffer(compressed.len());
-                    body.bytes.extend_from_slice(compressed);
-                    journal.append(Run { seq: run, body, answers });
-                }
+                let mut body = self.bodies.buffer(records.len() + PACKED_BYTES);
+                self.packer.pack(&records, intake.words(), &rules.dialects, &mut body.bytes);
+                journal.append(Run { seq: run, body, answers });
             }
             _ => answers.into_iter().for_each(Answer::durable),
         }
@@ -422,7 +415,7 @@ impl Shard {
             if survey.validating.len() > self.told.len() {
                 validates.extend(survey.validating.iter().filter(is_new).map(OwnedService::from));
             }
-            asked_by.extend(unasked(&trace, &hops, &survey.validating).map(OwnedService::from));
+            asked_by.extend(unasked(&hops, &survey.validating).map(OwnedService::from));
             if self.parts.learns {
                 let missing = unlearned(&trace, &hops, &survey.catalogue);
                 lessons.extend(missing.map(|lesson| self.hasher.hash_one(lesson)));

@@ -1,7 +1,7 @@
 //! What a file of the journal holds.
 //!
 //! ```text
-//! "hopseal journal 2\n" | frames: { length u32, CRC-32 u32, kind u8, number u64, body }
+//! "hopseal journal 3\n" | frames: { length u32, CRC-32 u32, kind u8, number u64, body }
 //! kind 0: a run of that number      kind 1: ids of traces, 16 bytes each, of which nothing in runs under that number is needed
 //! ```
 //! Integers are little-endian; the length is that of what stands behind the checksum, and the checksum is over the first line and that.
@@ -13,11 +13,11 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-use flate2::Crc;
+use crc32fast::Hasher;
 use hopseal_correlate::sink::TraceId;
 
 /// What a file begins with.
-pub(super) const MAGIC: &[u8] = b"hopseal journal 2\n";
+pub(super) const MAGIC: &[u8] = b"hopseal journal 3\n";
 /// What each version of us begins a file with; its number follows.
 const ANY_VERSION: &[u8] = b"hopseal journal ";
 /// The version that did not count its first line in its checksums.
@@ -30,15 +30,23 @@ const FRONT: usize = 8;
 /// A frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Frame<'b> {
-    /// Records, packed and compressed.
+    /// Records, packed.
     Run { seq: u64, body: &'b [u8] },
     /// Traces that were let go, one id after the other: nothing of them in runs under `until` is needed.
     Gone { until: u64, ids: &'b [u8] },
 }
 
-impl Frame<'_> {
-    /// Appends it. A body is far smaller than what a length can say.
-    pub(super) fn write(self, to: &mut Vec<u8>) {
+impl<'b> Frame<'b> {
+    /// What stands behind its head.
+    pub(super) const fn body(self) -> &'b [u8] {
+        match self {
+            Self::Run { body, .. } => body,
+            Self::Gone { ids, .. } => ids,
+        }
+    }
+
+    /// Appends what stands in front of its body, which is far smaller than what a length can say.
+    pub(super) fn head(self, to: &mut Vec<u8>) {
         let (kind, number, body) = match self {
             Self::Run { seq, body } => (0, seq, body),
             Self::Gone { until, ids } => (1, until, ids),
@@ -52,9 +60,15 @@ impl Frame<'_> {
         crc.update(body);
         let length = u32::try_from(HEAD + body.len()).unwrap_or(u32::MAX);
         to.extend_from_slice(&length.to_le_bytes());
-        to.extend_from_slice(&crc.sum().to_le_bytes());
+        to.extend_from_slice(&crc.finalize().to_le_bytes());
         to.extend_from_slice(&head);
-        to.extend_from_slice(body);
+    }
+
+    /// Appends it.
+    #[cfg(test)]
+    fn write(self, to: &mut Vec<u8>) {
+        self.head(to);
+        to.extend_from_slice(self.body());
     }
 }
 
@@ -76,8 +90,8 @@ pub(super) fn is_other_version(file: &[u8]) -> bool {
 }
 
 /// A checksum of what stands in a file that begins with that line.
-fn sum_from(line: &[u8]) -> Crc {
-    let mut crc = Crc::new();
+fn sum_from(line: &[u8]) -> Hasher {
+    let mut crc = Hasher::new();
     if line != UNSUMMED {
         crc.update(line);
     }
@@ -91,7 +105,7 @@ fn content<'b>(line: &[u8], bytes: &'b [u8]) -> Option<(&'b [u8], &'b [u8])> {
     let (content, after) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
     let mut crc = sum_from(line);
     crc.update(content);
-    (crc.sum() == u32::from_le_bytes(*sum)).then_some((content, after))
+    (crc.finalize() == u32::from_le_bytes(*sum)).then_some((content, after))
 }
 
 /// Calls `visit` with what a file says of traces that were let go: up to which run, and their ids. Runs are passed over, and not read;
@@ -191,7 +205,7 @@ mod tests {
         let file = |line: &[u8]| {
             let mut crc = sum_from(line);
             crc.update(b"spans");
-            [line, &5_u32.to_le_bytes(), &crc.sum().to_le_bytes(), b"spans"].concat()
+            [line, &5_u32.to_le_bytes(), &crc.finalize().to_le_bytes(), b"spans"].concat()
         };
         assert!(is_other_version(&file(UNSUMMED)) && is_other_version(&file(b"hopseal journal 10\n")));
         let mut ours = MAGIC.to_vec();

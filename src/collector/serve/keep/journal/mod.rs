@@ -28,11 +28,13 @@ use crate::serve::disk::{Disk, DiskFile};
 use crate::serve::pool::Buffer;
 
 /// Bytes gathered into one sync.
-const COMMIT_BYTES: usize = 4 << 20;
+const COMMIT_BYTES: usize = 8 << 20;
 /// Bytes past which a file is followed by another.
-const FILE_BYTES: u64 = 32 << 20;
+const FILE_BYTES: u64 = 64 << 20;
 /// Runs that may wait for the writer; senders wait then, and with them who delivers.
-const WAITING: usize = 256;
+const WAITING: usize = 64;
+/// Bytes from which on the body of a frame is not gathered with others.
+const DIRECT: usize = 64 << 10;
 /// How the names of its files end.
 const KIND: &str = "log";
 
@@ -64,7 +66,7 @@ pub(crate) enum JournalError {
     Thread(#[source] io::Error),
 }
 
-/// Some records of one shard, packed and compressed, and who is waiting for them.
+/// Some records of one shard, packed, and who is waiting for them.
 #[derive(Debug)]
 pub(crate) struct Run {
     /// Its number: the shard that made it took it.
@@ -251,7 +253,7 @@ struct Writer {
     open: Option<Open>,
     /// The number in the name of the next file.
     next: u64,
-    /// What is written next.
+    /// What is written next, but for what is written from where it is.
     frames: Vec<u8>,
     /// A file that was removed, and may come back all the same: none behind it is removed before that is settled.
     doubtful: Option<PathBuf>,
@@ -305,36 +307,57 @@ impl Writer {
         if runs.is_empty() && self.gone.is_empty() {
             return Ok(());
         }
-        self.frames.clear();
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => {
-                self.frames.extend_from_slice(MAGIC);
-                self.create()?
-            }
+            None => self.create()?,
         };
-        runs.iter()
-            .for_each(|run| Frame::Run { seq: run.seq, body: &run.body.bytes }.write(&mut self.frames));
-        for Gone { until, traces } in &self.gone {
-            let ids: Vec<u8> = traces.iter().flat_map(|trace_id| trace_id.0).collect();
-            Frame::Gone { until: *until, ids: &ids }.write(&mut self.frames);
-        }
         open.closed.last = runs.iter().map(|run| run.seq).fold(open.closed.last, u64::max);
-        let written = open.file.write_all(&self.frames).and_then(|()| open.file.sync());
-        // What could not be synced is not tried again: the next runs go into another file.
-        if let Err(error) = written {
-            if open.bytes > 0 || self.disk.remove(&open.closed.path).is_err() {
-                self.closed.push_back(open.closed);
+        let written = self.write(&mut open, runs).and_then(|bytes| open.file.sync().map(|()| bytes));
+        match written {
+            Ok(bytes) => open.bytes += bytes,
+            // What could not be synced is not tried again: the next runs go into another file.
+            Err(error) => {
+                if open.bytes > 0 || self.disk.remove(&open.closed.path).is_err() {
+                    self.closed.push_back(open.closed);
+                }
+                return Err(error);
             }
-            return Err(error);
         }
         self.gone.clear();
-        open.bytes += self.frames.len() as u64;
         match open.bytes < FILE_BYTES {
             true => self.open = Some(open),
             false => self.closed.push_back(open.closed),
         }
         Ok(())
+    }
+
+    /// Writes runs, and which traces were let go. Returns the bytes of that.
+    fn write(&mut self, open: &mut Open, runs: &[Run]) -> io::Result<u64> {
+        let (frames, mut total) = (&mut self.frames, 0);
+        frames.clear();
+        if open.bytes == 0 {
+            frames.extend_from_slice(MAGIC);
+        }
+        let mut put = |frame: Frame<'_>| {
+            frame.head(frames);
+            if frame.body().len() < DIRECT {
+                frames.extend_from_slice(frame.body());
+                return io::Result::Ok(());
+            }
+            for bytes in [&**frames, frame.body()] {
+                open.file.write_all(bytes)?;
+                total += bytes.len();
+            }
+            frames.clear();
+            Ok(())
+        };
+        runs.iter().try_for_each(|run| put(Frame::Run { seq: run.seq, body: &run.body.bytes }))?;
+        for Gone { until, traces } in &self.gone {
+            let ids: Vec<u8> = traces.iter().flat_map(|trace_id| trace_id.0).collect();
+            put(Frame::Gone { until: *until, ids: &ids })?;
+        }
+        open.file.write_all(frames)?;
+        Ok((total + frames.len()) as u64)
     }
 
     fn create(&mut self) -> io::Result<Open> {
@@ -428,11 +451,15 @@ mod tests {
 
     /// Appends a run, and returns once it is durable.
     fn append(journal: &Journal, seq: u64) {
+        append_body(journal, seq, &[7]);
+    }
+
+    fn append_body(journal: &Journal, seq: u64, bytes: &[u8]) {
         let waiting = Arc::<AtomicUsize>::default();
         let (answers, from) = answer(1, waiting, 1);
         let answers = answers.into_iter().inspect(|answer| answer.read(1, 0, None)).collect();
-        let mut body = Arc::<Pool>::default().buffer(1);
-        body.bytes.push(7);
+        let mut body = Arc::<Pool>::default().buffer(bytes.len());
+        body.bytes.extend_from_slice(bytes);
         journal.append(Run { seq, body, answers });
         futures_executor::block_on(from).expect("an answer").expect("durable");
     }
@@ -458,5 +485,30 @@ mod tests {
         drop(journal);
         writer.join().expect("no panic");
         assert_eq!((files(), failures.load(Ordering::SeqCst)), (0, 1));
+    }
+
+    /// Guarantees: small runs and large ones, which are written in different ways, are read back as they were, in their order.
+    #[test]
+    fn runs_of_any_size_are_read_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = || Left::open(Arc::new(FileSystem), folder.path()).expect("a journal");
+        let (journal, writer) = open().start().expect("started");
+        let lengths = [1, DIRECT - 1, DIRECT, 3, 3 * DIRECT, 0, FILE_BYTES as usize, DIRECT, 5];
+        let bodies: Vec<Vec<u8>> =
+            lengths.iter().map(|length| (0..*length).map(|at| at as u8).collect()).collect();
+        for (seq, body) in (1..).zip(&bodies) {
+            append_body(&journal, seq, body);
+        }
+        drop(journal);
+        writer.join().expect("no panic");
+        let mut left = open();
+        let mut read = Vec::new();
+        let mut visit = |frame: Frame<'_>| match frame {
+            Frame::Run { seq, body } => read.push((seq, body.to_vec())),
+            Frame::Gone { .. } => {}
+        };
+        left.each(&mut visit).expect("read");
+        assert!(read == (1..).zip(bodies).collect::<Vec<_>>());
+        assert_eq!((left.next(), left.files.len()), (lengths.len() as u64 + 1, 2));
     }
 }
