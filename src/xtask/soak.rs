@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::bench::bulk::{self, BLOCK, Encoding};
-use crate::bench::serve::{Ports, build_load, counted, pinned, ports, resident, silent, size};
+use crate::bench::serve::{Ports, build_load, counted, pinned, ports, resident, settled, silent, size};
 use crate::exec;
 use crate::metadata::Metadata;
 use crate::task::{Repository, TaskError};
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// What memory may grow by, in MiB a minute, by the straight line through the least of each minute.
     #[arg(long, default_value_t = 0.25)]
     slope: f64,
-    /// Spans a second; else half of what is taken as fast as it can be sent.
+    /// Spans a second; else half of what one core keeps up with.
     #[arg(long)]
     rate: Option<f64>,
     /// Room of the store, past which it has to let days go.
@@ -146,8 +146,10 @@ impl Soak<'_> {
         let rate = match self.args.rate {
             Some(rate) => rate,
             None => {
-                let Report { taken, seconds, .. } = ended(feed(load(None, BURST)?, 0, BURST))?;
-                (taken * BLOCK) as f64 / seconds / 2.0
+                let Report { taken, .. } = ended(feed(load(None, BURST)?, 0, BURST))?;
+                // More is taken for a while than one core can keep up with.
+                settled(&admin)?;
+                (taken * BLOCK) as f64 / cpu(process.id())?.as_secs_f64() / 2.0
             }
         };
         let remembered = (REMEMBERED * TRACE / rate / 60.0).ceil() as u32;

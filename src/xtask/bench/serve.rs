@@ -346,7 +346,7 @@ pub(crate) fn ports(lines: &mut BufReader<ChildStderr>, is_asked: bool) -> Resul
 }
 
 /// Waits until every trace is judged.
-pub(super) fn settled(admin: &str) -> Result<(), TaskError> {
+pub(crate) fn settled(admin: &str) -> Result<(), TaskError> {
     sleep(SETTLED);
     for _ in 0..PATIENCE.0 {
         if open_traces(admin)? == Some(0) {

@@ -158,6 +158,7 @@ impl SqliteStore {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
     use hopseal_identity::Assurance;
 
@@ -296,5 +297,72 @@ mod tests {
         assert_eq!(merged.expect("nothing to merge"), Merged::default());
         assert_eq!(store.hops(&HopQuery::any(9)).expect("hops"), []);
         assert_eq!(files(folder.path()), <[&str; 0]>::default());
+    }
+
+    /// Scenario: one thread keeps traces, some of them anew, and closes segments; another merges them; a third asks.
+    /// Guarantees: whoever asks finds each trace that was kept by then whole and once, in its last version or one that came meanwhile.
+    #[test]
+    fn what_comes_while_they_are_merged_is_there_once() {
+        const TRACES: u64 = 120;
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = StoreSettings { segment_hops: 6, refuse_under: 0, ..StoreSettings::default() };
+        let store = SqliteStore::open(folder.path(), settings).expect("a store");
+        // By trace, the last version that was kept.
+        let kept: Vec<AtomicU32> = (0..TRACES).map(|_| AtomicU32::new(0)).collect();
+        let keep = |trace: u64, version: u32| {
+            let mut batch = Batch { at: EPOCH, ..Batch::default() };
+            let hop = |start| Sketch {
+                caller: "",
+                service: "gateway",
+                principal: "alice",
+                issuer: "",
+                assurance: Assurance::Verified,
+                start,
+            };
+            // One hop more in each version.
+            let hops: Vec<Sketch> = (0..=u64::from(version)).map(|place| hop(trace * 10 + place)).collect();
+            add(batch.block_mut(), trace, version, &hops);
+            store.commit(&batch).expect("kept");
+            kept[trace as usize].store(version, Ordering::SeqCst);
+            store.tend(EPOCH).expect("tended");
+        };
+        let (is_over, merged) = (AtomicBool::new(false), AtomicU64::new(0));
+        let look = |trace: u64| {
+            let before = kept[trace as usize].load(Ordering::SeqCst);
+            let found = store.trace(trace_id(trace)).expect("an answer");
+            let (version, hops) = found.map_or((0, 0), |found| (found.judged.version, found.hops.len()));
+            assert!(version >= before, "trace {trace}: {version} after {before}");
+            assert_eq!(hops, if version == 0 { 0 } else { version as usize + 1 }, "trace {trace}");
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for trace in 0..TRACES {
+                    keep(trace, 1);
+                    if trace % 3 == 2 {
+                        keep(trace / 2, 2);
+                    }
+                }
+                is_over.store(true, Ordering::SeqCst);
+            });
+            scope.spawn(|| {
+                loop {
+                    let is_last = is_over.load(Ordering::SeqCst);
+                    let done = store.merge(EPOCH + DAY, &|| false).expect("merged");
+                    merged.fetch_add(done.segments, Ordering::SeqCst);
+                    if is_last {
+                        break;
+                    }
+                }
+            });
+            while !is_over.load(Ordering::SeqCst) {
+                (0..TRACES).step_by(7).for_each(look);
+            }
+        });
+        (0..TRACES).for_each(look);
+        let spans: Vec<_> =
+            store.hops(&HopQuery::any(1000)).expect("hops").iter().map(|hop| hop.span_id).collect();
+        let expected: usize = kept.iter().map(|version| version.load(Ordering::SeqCst) as usize + 1).sum();
+        assert_eq!((spans.len(), spans.iter().collect::<HashSet<_>>().len()), (expected, expected));
+        assert!(merged.load(Ordering::SeqCst) > 20, "{merged:?}");
     }
 }
