@@ -57,7 +57,6 @@ const BURST: u64 = 500;
 struct Report {
     taken: u64,
     refused: u64,
-    seconds: f64,
     p99: f64,
 }
 
