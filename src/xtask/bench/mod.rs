@@ -21,7 +21,8 @@ use measure::Cost;
 /// benchmarks of the crates, a flood of tokens, and other libraries that validate tokens, and services of `axum`, beside ours.
 ///
 /// Whole runs are of made files (traces of 20 spans, 12 attributes and some 550 bytes a span as protobuf), pinned to one
-/// core; of several runs the cheapest counts. CPU is user and system time. Fails where a limit is missed.
+/// core; of several runs the cheapest counts. CPU is user and system time. rotel and an OpenTelemetry Collector are sent the same as the
+/// service; they are fetched the first time, which takes some minutes. Fails where a limit is missed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Spans a file; rounded up to whole thousands.
@@ -42,7 +43,7 @@ pub(crate) struct Args {
     /// Leaves the files in `bench` of the target folder.
     #[arg(long)]
     keep: bool,
-    /// Only the trail: fills a store with so many hops, and asks it what people ask. A hop takes some 70 bytes of the disk.
+    /// Only the trail: fills a store with so many hops, and asks it what people ask. A hop takes some 50 bytes of the disk.
     #[arg(long, value_name = "HOPS", conflicts_with_all = ["whole", "pages", "spans", "runs", "core"], value_parser = clap::value_parser!(u64).range(1..))]
     trail: Option<u64>,
 }

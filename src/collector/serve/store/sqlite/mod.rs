@@ -69,7 +69,7 @@ struct Writer {
 }
 
 /// Bytes of a page of a new catalog.
-const PAGE: u32 = 16 << 10;
+const PAGE: u32 = 8 << 10;
 
 /// Bytes kept for encoding from one block to the next.
 const ENCODED: usize = 32 << 20;
