@@ -1,4 +1,4 @@
-//! Tables by trace id. Ids are the senders' choice: they are hashed with a secret, so that nobody can have all of theirs take one place.
+//! Tables by trace id. Ids are the senders' choice: they are hashed with a secret, so that nobody knows which of theirs take one place.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};

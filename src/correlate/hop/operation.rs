@@ -14,10 +14,13 @@ pub fn path_of(url: &str) -> &str {
     // A query may hold another URL.
     let scheme = url.split_once(':').filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
     let after_scheme = match scheme.and_then(|(_, rest)| rest.strip_prefix("//")) {
-        Some(rest) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
+        Some(rest) => rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or("/"),
         None => url,
     };
-    after_scheme.split(['?', '#']).next().unwrap_or("")
+    match after_scheme.split(['?', '#']).next().unwrap_or("") {
+        "" if !url.is_empty() && after_scheme.len() < url.len() => "/",
+        path => path,
+    }
 }
 
 /// The path that was asked for: the URL's if it is there, else the route.
@@ -156,6 +159,9 @@ mod tests {
             ("/a?b#c", "/a"),
             ("/login?next=https://h/b", "/login"),
             ("http://h/login?next=https://h/b", "/login"),
+            ("http://h?next=/healthz", "/"),
+            ("http://h?next=https://x/b", "/"),
+            ("http://h#a/b", "/"),
             ("a:b/c", "a:b/c"),
             ("img/a.png", "img/a.png"),
             ("", ""),

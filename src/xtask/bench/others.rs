@@ -106,7 +106,7 @@ fn dropped(run: &Run<'_>, program: &Path) -> Result<Other, TaskError> {
     Ok(Other { name: "rotel", command, to })
 }
 
-/// An OpenTelemetry Collector, which puts traces together, by the same time without spans as ours, and drops them.
+/// An OpenTelemetry Collector, which puts traces together for as long from their first span on as ours are quiet, and drops them.
 fn grouped(run: &Run<'_>, program: &Path) -> Result<Other, TaskError> {
     let (to, config) = (free()?, run.folder.join("groupbytrace.yaml"));
     let traces = run.blocks * bulk::BLOCK / 10;
@@ -136,8 +136,9 @@ impl Other {
         let report = self.sent(run, &mut process);
         // Whatever came of it, nothing is left running.
         let killed = process.kill();
-        let ended = process.wait4().map_err(failed)?;
+        let ended = process.wait4();
         let report = report?;
+        let ended = ended.map_err(failed)?;
         killed?;
         let cpu = ended.rusage.utime + ended.rusage.stime;
         Ok(Needed { cpu, peak: ended.rusage.maxrss, report })

@@ -7,6 +7,7 @@ use std::path::Path;
 use aws_lc_rs::hmac;
 use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::sink::SpanId;
+use rustix::io::retry_on_intr;
 use rustix::rand::{GetRandomFlags, getrandom};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
@@ -53,7 +54,7 @@ impl OwnKey {
         }
         let mut bytes = Zeroizing::new([0_u8; BYTES]);
         // The system's own: another generator would first be seeded for longer than all the rest of a start takes.
-        if getrandom(&mut bytes[..], GetRandomFlags::empty())? < BYTES {
+        if retry_on_intr(|| getrandom(&mut bytes[..], GetRandomFlags::empty()))? < BYTES {
             return Err(io::Error::other("no randomness"));
         }
         // Under its name once it is whole, and for its owner alone.

@@ -326,6 +326,8 @@ impl Windows {
         let total = if kept.open { &mut self.open_bytes } else { &mut self.judged_bytes };
         once.shrink_to_fit();
         *total -= kept.bytes();
+        // All that is left was judged, as were the copies.
+        kept.judged = kept.judged.min(once.len());
         kept.records = once;
         *total += kept.bytes();
     }

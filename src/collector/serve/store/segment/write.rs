@@ -42,7 +42,7 @@ fn properties() -> Result<WriterPropertiesPtr, ParquetError> {
     let ids = [("trace_id", true), ("span_id", false), ("parent_span_id", false)];
     // Of these one differs little from the next, or not at all; a dictionary of them costs more than they take.
     let numbers = ["start", "end", "version", "place", "caller_place", "trace_missing_parents"];
-    // The least and the most of what is as good as random, or in every row group alike, tell nobody anything.
+    // The least and the most of what is as good as random, or mostly alike in every row group, tell hardly anything.
     let random = ["span_id", "parent_span_id", "place", "caller_place", "trace_digest"];
     let alike = ["caller", "service", "operation", "principal"];
     let mut properties = WriterProperties::builder()

@@ -299,6 +299,15 @@ mod tests {
         assert_eq!(files(folder.path()), <[&str; 0]>::default());
     }
 
+    /// Says that it is over once it is dropped.
+    struct Over<'o>(&'o AtomicBool);
+
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
     /// Scenario: one thread keeps traces, some of them anew, and closes segments; another merges them; a third asks.
     /// Guarantees: whoever asks finds each trace that was kept by then whole and once, in its last version or one that came meanwhile.
     #[test]
@@ -336,20 +345,21 @@ mod tests {
         };
         std::thread::scope(|scope| {
             scope.spawn(|| {
+                // Whatever comes of it, nobody waits for more.
+                let _over = Over(&is_over);
                 for trace in 0..TRACES {
                     keep(trace, 1);
                     if trace % 3 == 2 {
                         keep(trace / 2, 2);
                     }
                 }
-                is_over.store(true, Ordering::SeqCst);
             });
             scope.spawn(|| {
                 loop {
                     let is_last = is_over.load(Ordering::SeqCst);
                     let done = store.merge(EPOCH + DAY, &|| false).expect("merged");
                     merged.fetch_add(done.segments, Ordering::SeqCst);
-                    if is_last {
+                    if is_last && done.segments == 0 {
                         break;
                     }
                 }
