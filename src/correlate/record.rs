@@ -22,7 +22,7 @@ use crate::dialect::KeyId;
 use crate::field::Field;
 use crate::number;
 use crate::sink::{SpanId, SpanKind, Status, TraceId};
-use crate::words::{WordId, Words};
+use crate::words::{WordId, Words, is_same};
 
 /// Bytes of the fixed part.
 pub const FIXED: usize = BODY + BODY_FIXED;
@@ -214,11 +214,9 @@ pub struct Service<'r> {
 impl PartialEq for Service<'_> {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        // Most texts are words, and stand where they stood the last time.
-        let is = |one: &str, other: &str| std::ptr::eq(one, other) || one == other;
-        is(self.name, other.name)
-            && is(self.namespace, other.namespace)
-            && is(self.environment, other.environment)
+        is_same(self.name, other.name)
+            && is_same(self.namespace, other.namespace)
+            && is_same(self.environment, other.environment)
     }
 }
 

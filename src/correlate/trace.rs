@@ -424,5 +424,24 @@ mod tests {
             prop_assert_eq!(records.len(), 12);
             prop_assert_eq!(in_order(&order), in_order(&(0..12).collect::<Vec<_>>()));
         }
+
+        /// Each id is there once, and most spans began at once: they stand in the order of their ids.
+        #[test]
+        fn what_began_at_once_is_in_the_order_of_ids(order in Just((0..7_usize).collect::<Vec<_>>()).prop_shuffle()) {
+            let text = "a SERVER x @id=9 @start=5\na SERVER x @id=3 @start=5\na SERVER x @id=8 @start=5 @parent=3\n\
+                        a SERVER x @id=4 @start=1\na SERVER x @id=1 @start=5 @parent=9\na SERVER x @id=7 @start=6\n\
+                        a SERVER x @id=2 @start=5 @parent=77";
+            let kept = records(text);
+            let (id, records) = kept.traces.iter().next().expect("one trace");
+            let trace = Trace::from_records(*id, order.iter().map(|at| records[*at].as_slice()), &kept.words);
+            let ids: Vec<u64> = trace.spans().iter().map(|span| number(span.id)).collect();
+            prop_assert_eq!(ids, [4, 1, 2, 3, 8, 9, 7]);
+            let above = |id: u64| {
+                let ix = trace.find(SpanId(id.to_be_bytes())).expect("a span");
+                trace.parent_span(ix).map(|ix| number(trace.span(ix).id))
+            };
+            prop_assert_eq!([8, 1, 2, 7].map(above), [Some(3), Some(9), None, None]);
+            prop_assert_eq!(trace.grade.missing_parents, 1);
+        }
     }
 }

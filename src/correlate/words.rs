@@ -105,11 +105,11 @@ impl Word {
     }
 }
 
-/// Whether two texts are the same. To have the C library compare two empty ones takes longer than all the rest on processors with
-/// AVX-512: it masks out a load from where nothing is mapped.
+/// Whether two texts are the same. Most are words, and stand where they stood the last time. And to have the C library compare two
+/// empty ones takes longer than all the rest on processors with AVX-512: it masks out a load from where nothing is mapped.
 #[inline]
-fn is_same(one: &str, other: &str) -> bool {
-    one.len() == other.len() && (one.is_empty() || one == other)
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    std::ptr::eq(one, other) || (one.len() == other.len() && (one.is_empty() || one == other))
 }
 
 /// A place in the table: empty, for a hash seen once, or for a word.

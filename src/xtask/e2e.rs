@@ -137,19 +137,9 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     Ok(())
 }
 
-/// Whether all of these programs are there.
-pub(crate) fn needed(programs: &[(&'static str, &str, &'static str)]) -> Result<(), TaskError> {
-    for (what, version, install) in programs {
-        if !exec::succeeds(Command::new(what).arg(version)) {
-            return Err(TaskError::Missing { what, install });
-        }
-    }
-    Ok(())
-}
-
 /// Traces the fleet anew and compares.
 fn capture(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
-    needed(&NEEDED)?;
+    exec::needed(&NEEDED)?;
     let taken = Metadata::read(repository)?.target_directory.join("e2e/checkout.otlp.json");
     if let Some(folder) = taken.parent() {
         std::fs::create_dir_all(folder)?;
@@ -183,7 +173,7 @@ fn java_sends_spans(repository: &Repository, out: &mut dyn Write) -> Result<(), 
 
 /// Runs the tests of `tests/fleet` that take neighbours of all kinds.
 fn fleet(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
-    needed(&NEEDED)?;
+    exec::needed(&NEEDED)?;
     crate::test::install_programs(&[(&["nats-server"], "nats-server")], out)?;
     crate::test::install("tests/idp/oidc-provider", repository, out)?;
     exec::run(&mut Command::new(repository.root().join("tests/fleet/polyglot/neighbours/install")), out)?;
@@ -199,7 +189,7 @@ fn fleet(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> 
 
 /// Runs the tests of `tests/idp` that take Keycloak or SPIRE.
 fn providers(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
-    needed(&components::NEEDED)?;
+    exec::needed(&components::NEEDED)?;
     let (keycloak, spire) = (components::keycloak(out)?, components::spire(out)?);
     let mut cargo = exec::cargo();
     cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
@@ -210,7 +200,7 @@ fn providers(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskErr
 
 /// Runs the tests of `tests/end_to_end` that take an OpenTelemetry Collector.
 fn collector(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
-    needed(&components::NEEDED[..1])?;
+    exec::needed(&components::NEEDED[..1])?;
     let built = components::collector(out)?;
     let mut cargo = exec::cargo();
     cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
@@ -220,7 +210,7 @@ fn collector(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskErr
 
 /// Runs the tests of `tests/end_to_end` that take Jaeger.
 fn jaeger(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
-    needed(&components::NEEDED[..1])?;
+    exec::needed(&components::NEEDED[..1])?;
     let (collector, jaeger) = (components::collector(out)?, components::jaeger(out)?);
     let mut cargo = exec::cargo();
     cargo.current_dir(repository.root()).args(["test", "--locked", "--package", "hopseal-tests"]);
@@ -230,8 +220,8 @@ fn jaeger(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError>
 
 /// Runs docker-compose.yml by podman, as root: what of it can be built here.
 fn compose(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
-    needed(&CONTAINERS)?;
-    needed(&components::NEEDED)?;
+    exec::needed(&CONTAINERS)?;
+    exec::needed(&components::NEEDED)?;
     let (collector, jaeger) = (components::collector(out)?, components::jaeger(out)?);
     let keycloak = components::keycloak(out)?;
     let folder = Metadata::read(repository)?.target_directory.join("compose");

@@ -34,6 +34,17 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
+/// Fails with how it is installed where one of these programs is missing: its name, what it is asked to see that it is there, and how
+/// Debian calls it.
+pub(crate) fn needed(programs: &[(&'static str, &str, &'static str)]) -> Result<(), TaskError> {
+    for (what, version, install) in programs {
+        if !succeeds(Command::new(what).arg(version)) {
+            return Err(TaskError::Missing { what, install });
+        }
+    }
+    Ok(())
+}
+
 /// The cargo that runs us.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

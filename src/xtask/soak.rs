@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::bench::bulk::{self, BLOCK, Encoding};
+use crate::bench::measure::ticks;
 use crate::bench::serve::{Ports, build_load, counted, pinned, ports, resident, settled, silent, size};
 use crate::exec;
 use crate::metadata::Metadata;
@@ -30,7 +31,7 @@ pub(crate) struct Args {
     /// What memory may grow by, in MiB a minute, by the straight line through the least of each minute.
     #[arg(long, default_value_t = 0.25)]
     slope: f64,
-    /// Spans a second; else half of what one core keeps up with.
+    /// Spans a second; else half of what one core keeps up with until segments are merged.
     #[arg(long)]
     rate: Option<f64>,
     /// Room of the store, past which it has to let days go.
@@ -49,8 +50,8 @@ const TRACE: f64 = 20.0;
 const REMEMBERED: f64 = 1_100_000.0;
 /// Minutes that have to be left to be held against it.
 const LEAST: u32 = 5;
-/// Batches of 1000 spans that tell what it can take.
-const BURST: u64 = 500;
+/// Batches of 1000 spans that tell what it can take: enough for some segments to be closed, and too few for any to be merged.
+const BURST: u64 = 2_000;
 
 /// What the program that sends says.
 #[derive(Debug, Deserialize)]
@@ -243,17 +244,6 @@ fn cpu(process: u32) -> io::Result<Duration> {
     ticks(&stat).map(|ticks| Duration::from_millis(ticks * 10)).ok_or_else(|| io::Error::other("no times"))
 }
 
-/// The 14th and 15th field together, in hundredths of a second (proc(5)).
-pub(crate) fn ticks(stat: &str) -> Option<u64> {
-    // The name, which may hold anything, ends with the last bracket; behind it stands the third field.
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let (mut fields, mut ticks) = (fields.split(' ').skip(11), 0);
-    for _ in 0..2 {
-        ticks += fields.next()?.parse::<u64>().ok()?;
-    }
-    Some(ticks)
-}
-
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
@@ -299,12 +289,5 @@ mod tests {
         ] {
             assert!((slope(sizes) - expected).abs() < 1e-9, "{sizes:?}: {}", slope(sizes));
         }
-    }
-
-    #[test]
-    fn the_time_of_a_process_is_read() {
-        assert_eq!(ticks("7 (a) b) R 1 2 3 4 5 6 7 8 9 10 120 30 0 0"), Some(150));
-        assert_eq!(ticks("7 (a) R 1 2 3"), None);
-        assert!(cpu(std::process::id()).is_ok());
     }
 }

@@ -13,14 +13,11 @@ use crate::sink::{SpanKind, Status};
 pub fn path_of(url: &str) -> &str {
     // A query may hold another URL.
     let scheme = url.split_once(':').filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
-    let after_scheme = match scheme.and_then(|(_, rest)| rest.strip_prefix("//")) {
-        Some(rest) => rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or("/"),
-        None => url,
+    let (target, if_empty) = match scheme.and_then(|(_, rest)| rest.strip_prefix("//")) {
+        Some(rest) => (rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or(""), "/"),
+        None => (url, ""),
     };
-    match after_scheme.split(['?', '#']).next().unwrap_or("") {
-        "" if !url.is_empty() && after_scheme.len() < url.len() => "/",
-        path => path,
-    }
+    target.split(['?', '#']).next().filter(|path| !path.is_empty()).unwrap_or(if_empty)
 }
 
 /// The path that was asked for: the URL's if it is there, else the route.

@@ -5,6 +5,7 @@ use super::{Check, Cx, Needs, Rule, Spec, baggage, sign_in};
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::Hop;
+use crate::words::is_same;
 
 pub(super) const SPEC: Spec = Spec {
     number: "F09",
@@ -67,9 +68,7 @@ fn has_one_id(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
     let mut first = None;
     for span in cx.frame(hop).filter(|span| span.has_any(named::IDS)) {
         for Named { id, .. } in named::on(span) {
-            // Most are words, and stand where they stood the last time.
-            let known: &str = first.get_or_insert(id);
-            if !std::ptr::eq(known, id) && known != id {
+            if !is_same(first.get_or_insert(id), id) {
                 return false;
             }
         }

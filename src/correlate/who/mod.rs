@@ -306,11 +306,16 @@ const MORE: u128 = Field::Kind.bit()
     | Field::Scope.bit()
     | Field::Role.bit();
 
-/// Gathers the rest of the principal that `entry` names.
+/// The principal that `entry` names.
 fn principal<'t>(frame: Frame<'_, 't>, entry: Entry<'t>) -> Principal<'t> {
-    if frame.mask & MORE == 0 {
-        return Principal::bare(entry);
+    match frame.mask & MORE {
+        0 => Principal::bare(entry),
+        _ => gathered(frame, entry),
     }
+}
+
+/// Gathers the rest of the principal that `entry` names.
+fn gathered<'t>(frame: Frame<'_, 't>, entry: Entry<'t>) -> Principal<'t> {
     let first = |field| frame.first(field);
     let kind = first(Field::Kind).and_then(Kind::parse).unwrap_or_else(|| kind_of(entry));
     let expires_at = match frame.mask & (Field::ExpiresAt.bit() | Field::SealExp.bit()) {
@@ -337,9 +342,6 @@ fn principal<'t>(frame: Frame<'_, 't>, entry: Entry<'t>) -> Principal<'t> {
         .map(Actor::parse)
         .collect();
     Principal {
-        id: entry.text,
-        field: entry.field,
-        key: entry.key,
         kind,
         issuer: first(Field::Iss).or_else(|| first(Field::Issuer)),
         tenant: first(Field::SealedTenant).or_else(|| first(Field::Tenant)),
@@ -349,6 +351,7 @@ fn principal<'t>(frame: Frame<'_, 't>, entry: Entry<'t>) -> Principal<'t> {
         scopes: words(&[Field::Scopes, Field::Scope]),
         roles: words(&[Field::Role]),
         expires_at,
+        ..Principal::bare(entry)
     }
 }
 

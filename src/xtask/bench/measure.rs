@@ -34,3 +34,27 @@ impl Cost {
         Ok(cheapest)
     }
 }
+
+/// The 14th and 15th field together, in hundredths of a second (proc(5)).
+pub(crate) fn ticks(stat: &str) -> Option<u64> {
+    // The name, which may hold anything, ends with the last bracket; behind it stands the third field.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let (mut fields, mut ticks) = (fields.split(' ').skip(11), 0);
+    for _ in 0..2 {
+        ticks += fields.next()?.parse::<u64>().ok()?;
+    }
+    Some(ticks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_process_is_read() {
+        assert_eq!(ticks("7 (a) b) R 1 2 3 4 5 6 7 8 9 10 120 30 0 0"), Some(150));
+        assert_eq!(ticks("7 (a) R 1 2 3"), None);
+        let own = std::fs::read_to_string("/proc/self/stat").expect("a process");
+        assert!(ticks(&own).is_some());
+    }
+}

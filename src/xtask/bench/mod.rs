@@ -1,7 +1,7 @@
 //! `cargo xtask bench`.
 
 pub(crate) mod bulk;
-mod measure;
+pub(crate) mod measure;
 mod others;
 mod pages;
 pub(crate) mod serve;

@@ -13,7 +13,7 @@ use wait4::Wait4;
 use super::bulk;
 use super::serve::{Report, Run, WAYS, cheapest, pinned};
 use crate::task::TaskError;
-use crate::{components, e2e, exec};
+use crate::{components, exec};
 
 /// What `hopseal serve` may need at most, over HTTP, of what rotel needs to receive the same and drop it.
 const OF_ROTEL: f64 = 0.65;
@@ -32,6 +32,7 @@ struct Other {
 
 /// What it needed.
 struct Needed {
+    name: &'static str,
     cpu: Duration,
     peak: u64,
     report: Report,
@@ -46,17 +47,12 @@ pub(super) struct Programs {
 impl Programs {
     /// Fetches them, unless they are there: the first time that takes some minutes.
     pub(super) fn fetch(out: &mut dyn Write) -> Result<Self, TaskError> {
-        e2e::needed(&NEEDED)?;
+        exec::needed(&components::NEEDED[..1])?;
+        exec::needed(&[("python3", "--version", "apt-get install python3-venv")])?;
         let (rotel, collector) = (components::rotel(out)?, components::collector(out)?);
         Ok(Self { rotel: rotel.join("rotel/rotel-agent"), collector: collector.join("otelcol") })
     }
 }
-
-/// What they are fetched and built with, and how Debian calls it.
-const NEEDED: [(&str, &str, &str); 2] = [
-    ("go", "version", "apt-get install golang-go"),
-    ("python3", "--version", "apt-get install python3-venv"),
-];
 
 /// Sends the same to a program that drops it, and to one that puts its traces together, each on the same core, and prints what they
 /// needed beside what `hopseal` did, by way, in seconds of CPU a million. Returns how many limits are missed.
@@ -74,8 +70,8 @@ pub(super) fn runs(
         let rotel = cheapest(run.args.runs, rotel, |needed| needed.cpu)?;
         // Once: it takes many times as long, and nothing is held to it.
         let grouping = grouped(&run, &programs.collector)?.needs(&run)?;
-        for (name, Needed { cpu, peak, report }, limit) in
-            [("rotel", rotel, (way.name == "http").then_some(OF_ROTEL)), ("groupbytrace", grouping, None)]
+        for (Needed { name, cpu, peak, report }, limit) in
+            [(rotel, (way.name == "http").then_some(OF_ROTEL)), (grouping, None)]
         {
             let per_million = cpu.as_secs_f64() * 1e6 / spans;
             let ratio = ours / per_million;
@@ -141,7 +137,7 @@ impl Other {
         let ended = ended.map_err(failed)?;
         killed?;
         let cpu = ended.rusage.utime + ended.rusage.stime;
-        Ok(Needed { cpu, peak: ended.rusage.maxrss, report })
+        Ok(Needed { name: self.name, cpu, peak: ended.rusage.maxrss, report })
     }
 
     fn sent(&self, run: &Run<'_>, process: &mut Child) -> Result<Report, TaskError> {

@@ -13,9 +13,10 @@ use serde::Deserialize;
 use wait4::Wait4;
 
 use super::bulk::{self, Encoding, Pace};
+use super::measure::ticks;
 use super::{Args, others};
+use crate::exec;
 use crate::task::{Repository, TaskError};
-use crate::{exec, soak};
 
 /// How spans come.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +88,7 @@ pub(super) fn runs(
         )?;
         writeln!(out, "{:>12}{}", "", shares.join(", "))?;
         ours.push(per_million);
-        // Half of what one core can keep up with, judging included: more is acknowledged while there is room.
+        // Half of what one core can keep up with until segments are merged, judging included: more is acknowledged while there is room.
         let half = 0.5e6 / per_million / bulk::BLOCK as f64;
         let Report { p50, p99, .. } = Run { rate: Some(half), ..run }.cost()?.0.report;
         let missed = p99 > HALF_LOAD_P99;
@@ -390,9 +391,10 @@ fn threads(process: u32) -> std::io::Result<BTreeMap<String, u64>> {
     let mut taken = BTreeMap::new();
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         let folder = thread?.path();
-        let name = fs::read_to_string(folder.join("comm"))?.trim().to_owned();
-        let ticks = soak::ticks(&fs::read_to_string(folder.join("stat"))?).unwrap_or(0);
-        *taken.entry(name).or_default() += ticks;
+        let read = |file| fs::read_to_string(folder.join(file));
+        // One that has ended meanwhile is not asked.
+        let (Ok(name), Ok(stat)) = (read("comm"), read("stat")) else { continue };
+        *taken.entry(name.trim().to_owned()).or_default() += ticks(&stat).unwrap_or(0);
     }
     Ok(taken)
 }

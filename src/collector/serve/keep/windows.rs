@@ -391,6 +391,11 @@ mod tests {
 
     use std::time::Duration;
 
+    use hopseal_correlate::dialect::Dialects;
+    use hopseal_correlate::intake::{Intake, Records};
+    use hopseal_correlate::sink::{Position, Sink as _, SpanHead, SpanKind, Status};
+    use hopseal_correlate::words::Words;
+
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
@@ -408,6 +413,56 @@ mod tests {
 
     fn memory(windows: &Windows, open: bool) -> usize {
         windows.traces.values().filter(|kept| kept.open == open).map(|kept| kept.bytes()).sum()
+    }
+
+    /// Scenario: spans come twice, are judged, and are kept once; then another comes.
+    /// Guarantees: that one alone was not judged.
+    #[test]
+    fn what_is_new_is_known_once_copies_are_gone() {
+        let mut windows = Windows::new(settings());
+        let id = TraceId([1; 16]);
+        let span = |number: u8| {
+            let head = SpanHead {
+                trace_id: id,
+                span_id: SpanId([number; 8]),
+                parent: None,
+                name: "",
+                kind: SpanKind::Server,
+                start: 1,
+                end: 2,
+                flags: 0,
+                status: Status::Unset,
+                dropped: 0,
+                shared: false,
+                trace_state: "",
+            };
+            let (dialects, mut words) = (Dialects::built_in().expect("shipped map"), Words::default());
+            let mut intake = Intake::new(&dialects, &mut words, Made(Vec::new()));
+            intake.span_start();
+            intake.span_end(&head);
+            intake.into_inner().0
+        };
+        [1, 2, 1, 2].iter().for_each(|number| windows.add(id, &span(*number), 1, SECOND));
+        let (_, due) = windows.due(4 * SECOND).expect("due");
+        windows.settle(id, due, Last { version: 1, ..Last::default() }, 4 * SECOND);
+        windows.without_copies(id);
+        windows.add(id, &span(3), 2, 4 * SECOND);
+        let kept = windows.get(id).expect("kept");
+        assert_eq!(bodies(&kept.records).count(), 3);
+        assert_eq!(kept.records.get(kept.judged..), Some(body(&span(3))));
+    }
+
+    /// The record that was made last.
+    struct Made(Vec<u8>);
+
+    impl Records for Made {
+        fn record(&mut self, _: TraceId, bytes: &[u8]) {
+            self.0 = bytes.to_vec();
+        }
+
+        fn reject(&mut self, at: Position, reason: &str) {
+            panic!("{at}: {reason}");
+        }
     }
 
     #[test]

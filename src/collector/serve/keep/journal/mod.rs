@@ -416,6 +416,9 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize};
 
     use super::*;
+    use tokio::sync::oneshot;
+
+    use crate::serve::delivery::{Accepted, Refused};
     use crate::serve::disk::FileSystem;
     use crate::serve::keep::answer::answer;
     use crate::serve::pool::Pool;
@@ -451,17 +454,18 @@ mod tests {
 
     /// Appends a run, and returns once it is durable.
     fn append(journal: &Journal, seq: u64) {
-        append_body(journal, seq, &[7]);
+        futures_executor::block_on(hand_over(journal, seq, &[7])).expect("an answer").expect("durable");
     }
 
-    fn append_body(journal: &Journal, seq: u64, bytes: &[u8]) {
+    /// Hands a run over. Returns where its answer comes.
+    fn hand_over(journal: &Journal, seq: u64, bytes: &[u8]) -> oneshot::Receiver<Result<Accepted, Refused>> {
         let waiting = Arc::<AtomicUsize>::default();
         let (answers, from) = answer(1, waiting, 1);
         let answers = answers.into_iter().inspect(|answer| answer.read(1, 0, None)).collect();
         let mut body = Arc::<Pool>::default().buffer(bytes.len());
         body.bytes.extend_from_slice(bytes);
         journal.append(Run { seq, body, answers });
-        futures_executor::block_on(from).expect("an answer").expect("durable");
+        from
     }
 
     /// Scenario: a file of the journal is removed, and the folder cannot be synced; then the disk is well again.
@@ -493,12 +497,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let open = || Left::open(Arc::new(FileSystem), folder.path()).expect("a journal");
         let (journal, writer) = open().start().expect("started");
-        let lengths = [1, DIRECT - 1, DIRECT, 3, 3 * DIRECT, 0, FILE_BYTES as usize, DIRECT, 5];
+        // While the first are synced the others gather.
+        let lengths =
+            [1, DIRECT - 1, DIRECT, 3, 3 * DIRECT, 0, FILE_BYTES as usize, 7, DIRECT, 5, 2 * DIRECT, 9];
         let bodies: Vec<Vec<u8>> =
             lengths.iter().map(|length| (0..*length).map(|at| at as u8).collect()).collect();
-        for (seq, body) in (1..).zip(&bodies) {
-            append_body(&journal, seq, body);
-        }
+        let answers: Vec<_> = (1..).zip(&bodies).map(|(seq, body)| hand_over(&journal, seq, body)).collect();
+        let answers = answers.into_iter().map(futures_executor::block_on);
+        answers.for_each(|answer| _ = answer.expect("an answer").expect("durable"));
         drop(journal);
         writer.join().expect("no panic");
         let mut left = open();

@@ -174,11 +174,20 @@ mod tests {
         StoreSettings { segment_hops: 1, ..StoreSettings::default() }
     }
 
+    /// When a hop began and ended, as any sender may say.
+    fn time() -> impl Strategy<Value = (u64, u64)> {
+        let any = || prop_oneof![Just(0), Just(u64::MAX), Just(1 << 63), any::<u64>(), Just(EPOCH)];
+        (any(), any())
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn a_segment_says_what_the_block_said(block in block()) {
+        fn a_segment_says_what_the_block_said(mut block in block(), times in prop::collection::vec(time(), 0..40)) {
+            for (hop, (start, end)) in block.hops.iter_mut().zip(times) {
+                (hop.start, hop.end) = (start, end);
+            }
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("day/one.parquet");
             let written = segment::write(&FileSystem, &path, &segment::Rows::of([&block], |_| true)).expect("written");
