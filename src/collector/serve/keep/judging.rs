@@ -11,6 +11,7 @@ use hopseal_identity::{Assurance, Kind};
 use rustc_hash::FxHashMap;
 use twox_hash::XxHash3_64;
 
+use super::own::{OwnKey, Secret};
 use crate::serve::store::{Block, Hop, HopTexts, Judged, Text, Texts};
 
 /// Bytes of a hop that go into the digest of its trace.
@@ -20,7 +21,7 @@ const SEEN: usize = 1 << 10;
 
 /// Numbers of texts seen last, by where those stood in memory: likely the same as what stands there now, in the same block.
 #[derive(Debug)]
-pub(crate) struct Seen(Box<[Text; SEEN]>);
+struct Seen(Box<[Text; SEEN]>);
 
 impl Default for Seen {
     fn default() -> Self {
@@ -46,47 +47,60 @@ impl Seen {
     }
 }
 
-/// Adds the hops of a trace to a block, and returns what tells its verdict from another.
-pub(crate) fn record(
-    cx: &Cx<'_>,
-    verdict: &Verdict,
-    version: u32,
-    block: &mut Block,
-    seen: &mut Seen,
-) -> u64 {
-    let trace = cx.trace;
-    let mut places: FxHashMap<HopIx, u32> = FxHashMap::default();
-    places.reserve(cx.hops.all().len());
-    let mut content = Vec::with_capacity(HASHED * (cx.hops.all().len() + 1));
-    let mut count = 0;
-    for (hop, place) in cx.hops.iter().zip(0_u32..) {
-        places.insert(hop.ix, place);
-        let row = row(cx, hop, &places, &mut block.texts, seen);
-        put_content(&row, &block.texts, &mut content);
-        block.hops.push(row);
-        count += 1;
-    }
-    for finding in &verdict.findings {
-        content.extend_from_slice(&finding.id.0);
-        content.extend_from_slice(&[finding.severity as u8, finding.confidence as u8]);
-    }
-    let grade = trace.grade;
-    content.extend_from_slice(&grade.missing_parents.to_le_bytes());
-    content.extend_from_slice(&[u8::from(grade.is_complete()), u8::from(grade.closed_early)]);
-    let digest = XxHash3_64::oneshot(&content);
-    block.traces.push(Judged {
-        trace_id: trace.id,
-        version,
-        digest,
-        missing_parents: grade.missing_parents,
-        complete: grade.is_complete(),
-        closed_early: grade.closed_early,
-        hops: count,
-    });
-    digest
+/// Writes judged traces into blocks.
+pub(crate) struct Recorder {
+    seen: Seen,
+    /// What verdicts are hashed with. Were it known, a sender could make up spans that change a verdict and not its digest.
+    secret: Secret,
 }
 
-/// Takes back what [`record`] added last.
+impl Recorder {
+    pub(crate) fn new(own: &OwnKey) -> Self {
+        Self { seen: Seen::default(), secret: own.secret() }
+    }
+
+    /// Adds the hops of a trace to a block, and returns what tells its verdict from another.
+    pub(crate) fn record(&mut self, cx: &Cx<'_>, verdict: &Verdict, version: u32, block: &mut Block) -> u64 {
+        let trace = cx.trace;
+        let mut places: FxHashMap<HopIx, u32> = FxHashMap::default();
+        places.reserve(cx.hops.all().len());
+        let mut content = Vec::with_capacity(HASHED * (cx.hops.all().len() + 1));
+        let mut count = 0;
+        for (hop, place) in cx.hops.iter().zip(0_u32..) {
+            places.insert(hop.ix, place);
+            let row = row(cx, hop, &places, &mut block.texts, &mut self.seen);
+            put_content(&row, &block.texts, &mut content);
+            block.hops.push(row);
+            count += 1;
+        }
+        for finding in &verdict.findings {
+            content.extend_from_slice(&finding.id.0);
+            content.extend_from_slice(&[finding.severity as u8, finding.confidence as u8]);
+        }
+        let grade = trace.grade;
+        content.extend_from_slice(&grade.missing_parents.to_le_bytes());
+        content.extend_from_slice(&[u8::from(grade.is_complete()), u8::from(grade.closed_early)]);
+        let digest = digest(&self.secret, &content);
+        block.traces.push(Judged {
+            trace_id: trace.id,
+            version,
+            digest,
+            missing_parents: grade.missing_parents,
+            complete: grade.is_complete(),
+            closed_early: grade.closed_early,
+            hops: count,
+        });
+        digest
+    }
+}
+
+/// What tells one content from another, for who does not know the secret.
+fn digest(secret: &Secret, content: &[u8]) -> u64 {
+    // Only a secret that is too short is refused.
+    XxHash3_64::oneshot_with_secret(&**secret, content).unwrap_or_else(|_| XxHash3_64::oneshot(content))
+}
+
+/// Takes back what a [`Recorder`] added last.
 pub(crate) fn forget_last(block: &mut Block) {
     if let Some(judged) = block.traces.pop() {
         block.hops.truncate(block.hops.len().saturating_sub(judged.hops as usize));
@@ -195,6 +209,18 @@ mod tests {
     use super::*;
 
     /// Guarantees: what was seen among the texts of one block is never taken for one of another.
+    /// Guarantees: who does not know the key of a folder cannot tell what has the digest of something else.
+    #[test]
+    fn a_digest_is_made_with_the_key_of_its_folder() {
+        let (here, there) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let secret = |folder: &tempfile::TempDir| OwnKey::of(folder.path()).expect("a key").secret();
+        for content in [&[7; HASHED][..], &[7; 20 * HASHED]] {
+            assert_eq!(digest(&secret(&here), content), digest(&secret(&here), content));
+            assert_ne!(digest(&secret(&here), content), digest(&secret(&there), content));
+            assert_ne!(digest(&secret(&here), content), XxHash3_64::oneshot(content));
+        }
+    }
+
     #[test]
     fn a_text_has_the_number_of_its_own_block() {
         let names: Vec<String> = (0..3 * SEEN).map(|number| number.to_string()).collect();

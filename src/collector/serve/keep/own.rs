@@ -1,5 +1,5 @@
 //! Which spans are our own: findings that were sent out as spans, and came back by way of a Collector. They are known by a key, so
-//! that nobody else can have spans overlooked.
+//! that nobody else can have spans overlooked, nor make up a verdict that is taken for another.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -20,6 +20,11 @@ pub(crate) const SERVICE: &str = "hopseal";
 /// Where the key is kept, beside the catalog.
 const FILE: &str = "own.key";
 const BYTES: usize = 32;
+
+/// Bytes for a hash that takes a secret.
+pub(crate) type Secret = Zeroizing<[u8; SECRET]>;
+/// As many as XXH3 takes of its own.
+const SECRET: usize = 192;
 
 /// What a span of ours tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +72,15 @@ impl OwnKey {
 
     fn new(bytes: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+    }
+
+    /// What verdicts are hashed with: the same in every process.
+    pub(crate) fn secret(&self) -> Secret {
+        let mut secret = Zeroizing::new([0; SECRET]);
+        for (part, number) in secret.chunks_mut(BYTES).zip(0_u8..) {
+            part.copy_from_slice(hmac::sign(&self.0, &[b"verdict", &[number][..]].concat()).as_ref());
+        }
+        secret
     }
 
     /// The id of the span that says this of a finding: the same each time.

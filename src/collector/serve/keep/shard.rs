@@ -23,7 +23,7 @@ use hopseal_correlate::words::Words;
 
 use super::answer::Answer;
 use super::journal::{Gone, Journal, Run};
-use super::judging::{Seen, forget_last, least_trusted, record, trust};
+use super::judging::{Recorder, forget_last, least_trusted, trust};
 use super::over_time::observe as observe_over_time;
 use super::own::OwnKey;
 use super::reading::{LinkAway, Share, Stage, read};
@@ -160,7 +160,7 @@ pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
         packer: Packer::default(),
         bodies: Arc::default(),
         batch: Batch::default(),
-        seen: Seen::default(),
+        recorder: Recorder::new(&parts.own),
         across: BTreeMap::new(),
         told: parts.survey.validating.iter().map(OwnedService::from).collect(),
         unasked: Waiting::default(),
@@ -192,7 +192,7 @@ struct Shard {
     /// For runs on their way to the journal.
     bodies: Arc<Pool>,
     batch: Batch,
-    seen: Seen,
+    recorder: Recorder,
     /// What rules over many traces rest on, by window.
     across: BTreeMap<u64, Across>,
     /// Services that others know to have credentials validated.
@@ -429,7 +429,7 @@ impl Shard {
             let mut verdict = judge.verdict(&cx);
             let version = if straggling { 0 } else { last.version + 1 };
             let block = self.batch.block_mut();
-            let digest = record(&cx, &verdict, version, block, &mut self.seen);
+            let digest = self.recorder.record(&cx, &verdict, version, block);
             if last.version > 0 && digest == last.digest {
                 return forget_last(block);
             }
