@@ -7,7 +7,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! boundary -> raw -> field -> otlp, jaeger, zipkin -> source
+//! boundary -> raw -> field, wire -> otlp, jaeger, zipkin -> source
 //! ```
 
 mod boundary;
@@ -18,6 +18,7 @@ mod raw;
 mod source;
 #[cfg(test)]
 mod testing;
+mod wire;
 pub mod zipkin;
 
 pub use source::{Format, Limits, ReadError, Summary, read};

@@ -212,7 +212,7 @@ fn node(copy: &str) -> Command {
 /// Guarantees: every span arrives once, with what it says.
 #[tokio::test]
 async fn from_python() {
-    arrives_once(8, false, async |ports, _| run(python(), ports).await).await;
+    arrives_once(9, false, async |ports, _| run(python(), ports).await).await;
 }
 
 /// Scenario: the same by OTLP over TLS, with a certificate, to a service that takes spans from nobody else.

@@ -84,14 +84,14 @@ def send(way, protocol, exporter):
     print(json.dumps({"way": way, "protocol": protocol, "spans": 3 * TRACES, "traces": traces}))
 
 
-def send_by_old_zipkin(way):
+def send_by_old_zipkin(way, encoding, base):
     """Trace ids of 64 bits, span ids that client and server share, times in microseconds."""
     sent, traces = SimpleHTTPTransport("127.0.0.1", int(ZIPKIN)), []
     sent.path = "/api/v2/spans"
     for number in range(TRACES):
-        user, trace_id, shared = f"{way} {number}", f"{0x4F963453544B0000 + number:016x}", f"{0xC0 + number:016x}"
+        user, trace_id, shared = f"{way} {number}", f"{base + number:016x}", f"{0xC0 + number:016x}"
         entry = f"{0x1000 + number:016x}"
-        common = {"transport_handler": sent, "encoding": Encoding.V2_JSON, "port": 80}
+        common = {"transport_handler": sent, "encoding": encoding, "port": 80}
         began = time.time()
         with zipkin_span(
             service_name="gateway", span_name="get /orders", kind=Kind.SERVER, binary_annotations={"user.id": user},
@@ -121,4 +121,5 @@ send("python json", "otlp_http", lambda: Json(endpoint=TRACE_URL))
 send("python json gzip", "otlp_http", lambda: Json(endpoint=TRACE_URL, compression=JsonCompression.GZIP))
 if not SECURE:
     send("python zipkin", "zipkin", lambda: ZipkinExporter(endpoint=ZIPKIN_URL))
-    send_by_old_zipkin("python py-zipkin")
+    send_by_old_zipkin("python py-zipkin", Encoding.V2_JSON, 0x4F963453544B0000)
+    send_by_old_zipkin("python py-zipkin protobuf", Encoding.V2_PROTO3, 0x5F963453544B0000)

@@ -15,6 +15,8 @@ pub(crate) enum Encoding {
     OtlpJson,
     /// A list of Zipkin v2 spans in JSON.
     ZipkinJson,
+    /// The same, `ListOfSpans`, in protobuf.
+    ZipkinProtobuf,
 }
 
 /// One request's spans as received: decompressed, not yet looked at.

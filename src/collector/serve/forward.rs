@@ -135,7 +135,7 @@ impl Queue {
             Encoding::OtlpProtobuf => "application/x-protobuf",
             Encoding::OtlpJson => "application/json",
             // It is no OTLP, and would not be as it came if it were made that.
-            Encoding::ZipkinJson => return self.metrics.forwarded("left_out"),
+            Encoding::ZipkinJson | Encoding::ZipkinProtobuf => return self.metrics.forwarded("left_out"),
         };
         let size = body.len() + OVERHEAD;
         let fits = self.waiting.fetch_add(size, Ordering::Relaxed) + size <= self.memory;

@@ -1,4 +1,4 @@
-//! Zipkin v2: `POST /api/v2/spans`, JSON, answered with 202 once the spans are durable.
+//! Zipkin v2: `POST /api/v2/spans`, JSON or protobuf, answered with 202 once the spans are durable.
 
 use bytes::Bytes;
 use http::request::Parts as Head;
@@ -46,12 +46,15 @@ impl<A: Accept> Receiver<A> {
         B: Body<Data = Bytes> + Unpin,
     {
         posted(head, PATH)?;
-        // Old reporters say nothing of the type, and mean JSON.
-        if !media_type(&head.headers).is_none_or(|text| text.eq_ignore_ascii_case("application/json")) {
-            return Err(Refusal::MediaType);
-        }
+        let encoding = match media_type(&head.headers) {
+            Some(text) if text.eq_ignore_ascii_case("application/json") => Encoding::ZipkinJson,
+            Some(text) if text.eq_ignore_ascii_case("application/x-protobuf") => Encoding::ZipkinProtobuf,
+            Some(_) => return Err(Refusal::MediaType),
+            // Old reporters say nothing of the type, and mean JSON.
+            None => Encoding::ZipkinJson,
+        };
         let sender = self.sender(head, peer).await?;
         let body = self.body(Protocol::Zipkin, head, body).await?;
-        self.deliver(Encoding::ZipkinJson, body, sender).await
+        self.deliver(encoding, body, sender).await
     }
 }

@@ -1,4 +1,4 @@
-//! Zipkin JSON, both versions. A span there belongs to the host that reports it, so each brings its own resource.
+//! Zipkin: JSON of both versions, and protobuf. A span there belongs to the host that reports it, so each brings its own resource.
 
 pub mod v1;
 pub mod v2;

@@ -6,7 +6,7 @@ use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::intake::{Intake, Records};
 use hopseal_correlate::record::{Speaker, spoken_by};
 use hopseal_correlate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
-use hopseal_formats::{Limits, otlp};
+use hopseal_formats::{Limits, otlp, zipkin};
 
 use super::own::{self, OwnKey};
 use crate::hex;
@@ -169,6 +169,10 @@ pub(crate) fn read(delivery: &Delivery, own: &OwnKey, intake: &mut Intake<'_, St
         Encoding::ZipkinJson => {
             let read = hopseal_formats::read(&*delivery.body, &Limits::default(), &mut gate, &mut |_| {});
             read.err().map(|error| error.to_string())
+        }
+        Encoding::ZipkinProtobuf => {
+            zipkin::v2::protobuf::message(&delivery.body, start, &mut gate);
+            None
         }
     };
     let Gate { began, aborted, in_spans, .. } = gate;

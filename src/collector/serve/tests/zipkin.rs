@@ -19,10 +19,12 @@ fn post(path: &str, media_type: Option<&str>) -> Request<Full<Bytes>> {
 #[tokio::test]
 async fn spans_are_taken_with_202_and_nothing_else_is() {
     let rejected = || Ok(Accepted { spans: 0, rejected: 1, reason: None });
+    let (json, protobuf) = (Encoding::ZipkinJson, Encoding::ZipkinProtobuf);
     for (path, media_type, told, status) in [
         ("/api/v2/spans", Some("application/json"), rejected(), 202),
+        ("/api/v2/spans", Some("application/x-protobuf"), rejected(), 202),
         ("/api/v2/spans", None, rejected(), 202),
-        ("/api/v2/spans", Some("application/x-protobuf"), rejected(), 415),
+        ("/api/v2/spans", Some("application/x-thrift"), rejected(), 415),
         ("/api/v1/spans", Some("application/json"), rejected(), 404),
         ("/api/v2/spans", None, Err(Refused::Malformed("no list".to_owned())), 400),
         ("/api/v2/spans", None, Err(Refused::Stopping), 503),
@@ -32,7 +34,8 @@ async fn spans_are_taken_with_202_and_nothing_else_is() {
         assert_eq!(answer.status.as_u16(), status, "{path} {media_type:?}");
         assert_eq!(answer.body.is_empty(), status == 202);
         for delivery in lab.kept.deliveries.lock().expect("held").iter() {
-            assert_eq!((delivery.encoding, delivery.body.as_ref()), (Encoding::ZipkinJson, &b"[]"[..]));
+            let expected = if media_type == Some("application/x-protobuf") { protobuf } else { json };
+            assert_eq!((delivery.encoding, delivery.body.as_ref()), (expected, &b"[]"[..]));
         }
     }
 }

@@ -14,12 +14,11 @@
 
 mod span;
 mod value;
-mod wire;
 
 use hopseal_correlate::sink::{Position, Sink};
 
-use self::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
 use crate::place;
+use crate::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
 
 /// Reads a whole `TracesData` or `ExportTraceServiceRequest` that starts at `at`.
 ///

@@ -3,8 +3,8 @@
 use hopseal_correlate::sink::{Link, Sink, SpanHead, SpanId, SpanKind, Status, TraceId};
 
 use super::value::{ATTRIBUTE, Texts};
-use super::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
 use super::{Pass, Whose};
+use crate::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
 
 impl<S: Sink + ?Sized> Pass<'_, S> {
     /// Hands on one span, or takes it back and says why.

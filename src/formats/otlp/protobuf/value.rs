@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use hopseal_correlate::sink::{Sink, Value};
 
-use super::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
 use super::{Pass, Whose};
 use crate::otlp::DEPTH;
+use crate::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
 
 const NOT_TEXT: Reason = "attribute: the value is not UTF-8, taken as bytes";
 const KEY_NOT_TEXT: Reason = "attribute: the key is not UTF-8";

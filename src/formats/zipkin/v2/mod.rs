@@ -9,6 +9,8 @@
 //! A server may carry its client's span id (`shared`), and a host may report one span in several parts,
 //! some with nothing but tags. All are handed on as they are: joining them takes the whole trace.
 
+pub mod protobuf;
+
 use hopseal_correlate::sink::{Position, Sink, SpanHead, SpanKind, Status};
 
 use super::{Endpoint, is_error, peer, resource};

@@ -1,8 +1,8 @@
-//! The protobuf wire format: <https://protobuf.dev/programming-guides/encoding/>.
+//! The wire format of protobuf: <https://protobuf.dev/programming-guides/encoding/>.
 
 /// What a field holds, as the wire tells it. What it means is for the message to say.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Wire<'a> {
+pub(crate) enum Wire<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
@@ -14,10 +14,10 @@ pub(super) enum Wire<'a> {
 }
 
 /// What is wrong, for people.
-pub(super) type Reason = &'static str;
+pub(crate) type Reason = &'static str;
 
-pub(super) const CUT: Reason = "cut short: a length runs past the end of what holds it";
-pub(super) const WIRE_TYPE: Reason = "a field has the wrong wire type";
+pub(crate) const CUT: Reason = "cut short: a length runs past the end of what holds it";
+pub(crate) const WIRE_TYPE: Reason = "a field has the wrong wire type";
 const BAD_TAG: Reason = "not protobuf: a field number or wire type that does not exist";
 const BAD_VARINT: Reason = "not protobuf: a varint that does not end";
 const BAD_GROUP: Reason = "not protobuf: a group that does not end";
@@ -25,25 +25,25 @@ const BAD_FIXED: Reason = "cut short: a fixed-size number runs past the end of w
 
 /// The fields of one message, in the order in which they were written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Fields<'a>(&'a [u8]);
+pub(crate) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(message: &'a [u8]) -> Self {
+    pub(crate) fn of(message: &'a [u8]) -> Self {
         Self(message)
     }
 
     /// What was not read yet.
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.0
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The next field, if it has this tag of one byte, is length-delimited and is shorter than 128 bytes.
     #[inline(always)]
-    pub(super) fn short(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(crate) fn short(&mut self, tag: u8) -> Option<&'a [u8]> {
         let (&[found, length @ ..0x80], rest) = self.0.split_first_chunk()? else { return None };
         if found != tag {
             return None;
@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
 
     /// The next field's number and value. After an error nothing can be told of the rest.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Result<Option<(u32, Wire<'a>)>, Reason> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u32, Wire<'a>)>, Reason> {
         if self.0.is_empty() {
             return Ok(None);
         }
