@@ -20,6 +20,7 @@ mod publish;
 mod reading;
 mod settings;
 mod shard;
+mod slab;
 #[cfg(test)]
 mod tests;
 mod waiting;

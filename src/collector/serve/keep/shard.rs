@@ -29,7 +29,7 @@ use super::own::OwnKey;
 use super::reading::{LinkAway, Share, Stage, read};
 use super::settings::WindowSettings;
 use super::waiting::Waiting;
-use super::windows::{Counts, Due, Last, Windows};
+use super::windows::{Counts, Due, Kept, Last, Windows};
 use crate::serve::clock::Clock;
 use crate::serve::compress::emptied;
 use crate::serve::delivery::Delivery;
@@ -158,6 +158,7 @@ pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
     let mut shard = Shard {
         windows: Windows::new(parts.window),
         packer: Packer::default(),
+        records: Vec::new(),
         bodies: Arc::default(),
         batch: Batch::default(),
         recorder: Recorder::new(&parts.own),
@@ -189,6 +190,8 @@ struct Shard {
     parts: Parts,
     windows: Windows,
     packer: Packer,
+    /// Room for those of the trace that is judged.
+    records: Vec<u8>,
     /// For runs on their way to the journal.
     bodies: Arc<Pool>,
     batch: Batch,
@@ -270,7 +273,7 @@ impl Shard {
         while room > 0
             && let Some((trace_id, due)) = self.windows.due(now)
         {
-            room = room.saturating_sub(self.windows.get(trace_id).map_or(0, |kept| kept.records.len()));
+            room = room.saturating_sub(self.windows.get(trace_id).map_or(0, Kept::length));
             self.judge(intake, trace_id, due, now);
         }
     }
@@ -319,7 +322,9 @@ impl Shard {
     fn recall(&mut self, intake: &Intake<'_, Stage>, recalled: Recalled) {
         let Recalled { trace_id, last, hops, has_late } = recalled;
         let Some(kept) = self.windows.get(trace_id) else { return };
-        let spans = bodies(&kept.records).filter_map(|body| Span::of_body(body, intake.words()));
+        let mut records = Vec::new();
+        self.windows.read(kept, &mut records);
+        let spans = bodies(&records).filter_map(|body| Span::of_body(body, intake.words()));
         let spans: HashSet<SpanId> = spans.map(|span| span.id).collect();
         // What was judged then and is not here is gone: this is not the whole trace.
         match !has_late && hops.iter().all(|hop| spans.contains(hop)) {
@@ -390,7 +395,9 @@ impl Shard {
     fn judge(&mut self, intake: &Intake<'_, Stage>, trace_id: TraceId, due: Due, now: u64) {
         let rules = self.parts.rules.load_full();
         let Some(kept) = self.windows.get(trace_id) else { return };
-        let mut trace = Trace::from_bodies(trace_id, bodies(&kept.records), intake.words());
+        let mut records = std::mem::take(&mut self.records);
+        self.windows.read(kept, &mut records);
+        let mut trace = Trace::from_bodies(trace_id, bodies(&records), intake.words());
         let times = trace.spans().iter().map(|span| span.start);
         let straggling =
             kept.straggling || (kept.last.version == 0 && self.parts.earlier.has(trace_id, times));
@@ -399,7 +406,7 @@ impl Shard {
             trace = trace.closed_early();
         }
         let last = kept.last.clone();
-        let new = kept.records.get(kept.judged..).unwrap_or(&[]);
+        let new = records.get(kept.judged..).unwrap_or(&[]);
         let new = least_trusted(new);
         let (mut validates, mut asked_by, mut lessons) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = last.clone();
@@ -452,6 +459,8 @@ impl Shard {
         });
         let has_copies = trace.grade.duplicates > 0;
         drop(trace);
+        emptied(&mut records);
+        self.records = records;
         self.windows.settle(trace_id, due, next, now);
         if straggling {
             self.windows.straggles(trace_id);

@@ -15,15 +15,12 @@ use hopseal_correlate::record::{bodies, body};
 use hopseal_correlate::sink::{SpanId, TraceId};
 
 use super::settings::WindowSettings;
+use super::slab::{Chain, Slab};
 use crate::serve::clock::nanos;
 use crate::serve::ids::{IdMap, IdSet};
 
 /// Width of a step in which traces fall due, in nanoseconds.
 const STEP: u64 = 50_000_000;
-/// Room for the records of a new trace: a few spans.
-const FIRST_BYTES: usize = 512;
-/// Room that is added for more of them, at least.
-const MORE_BYTES: usize = 256;
 /// Bytes of a trace besides its records: what is kept of it, its entry in a table that is half empty at worst, and its place in a queue.
 const TRACE_BYTES: usize =
     size_of::<Kept>() + 2 * (size_of::<(TraceId, Box<Kept>)>() + size_of::<(u64, TraceId)>());
@@ -46,7 +43,7 @@ pub(crate) struct Last {
 #[derive(Debug)]
 pub(crate) struct Kept {
     /// The bodies of its records, one after the other.
-    pub(crate) records: Vec<u8>,
+    records: Chain,
     /// The bytes of them that were judged last.
     pub(crate) judged: usize,
     pub(crate) last: Last,
@@ -71,7 +68,12 @@ pub(crate) struct Kept {
 impl Kept {
     /// Bytes of memory: what is there, not what is filled.
     const fn bytes(&self) -> usize {
-        self.records.capacity() + TRACE_BYTES
+        self.records.room() + TRACE_BYTES
+    }
+
+    /// Bytes of its records.
+    pub(crate) const fn length(&self) -> usize {
+        self.records.len()
     }
 }
 
@@ -120,6 +122,7 @@ pub(crate) struct Windows {
     settings: WindowSettings,
     /// What is kept stands elsewhere: a table has room for twice as many.
     traces: IdMap<Box<Kept>>,
+    slab: Slab,
     /// Open traces by the step in which they may fall due.
     steps: BTreeMap<u64, Vec<TraceId>>,
     again: VecDeque<TraceId>,
@@ -142,6 +145,7 @@ impl Windows {
         Self {
             settings,
             traces: IdMap::default(),
+            slab: Slab::default(),
             steps: BTreeMap::new(),
             again: VecDeque::new(),
             early: VecDeque::new(),
@@ -165,13 +169,12 @@ impl Windows {
                 let straggling = self.gone.contains(&trace_id);
                 self.counts.stragglers += u64::from(straggling);
                 self.steps.entry(step(now.saturating_add(settle))).or_default().push(trace_id);
-                let records = Vec::with_capacity(FIRST_BYTES);
                 *self.runs.entry(run).or_default() += 1;
                 self.open += 1;
-                self.open_bytes += records.capacity() + TRACE_BYTES;
+                self.open_bytes += TRACE_BYTES;
                 self.traces.entry(trace_id).or_insert_with(|| {
                     Box::new(Kept {
-                        records,
+                        records: Chain::default(),
                         judged: 0,
                         last: Last::default(),
                         straggling,
@@ -204,11 +207,7 @@ impl Windows {
             return;
         }
         self.open_bytes -= kept.bytes();
-        if kept.records.len() + body.len() > kept.records.capacity() {
-            // Far less than twice as much: most traces are small, and there are many.
-            kept.records.reserve_exact(body.len().max(MORE_BYTES).max(kept.records.len() / 8));
-        }
-        kept.records.extend_from_slice(body);
+        self.slab.append(&mut kept.records, body);
         self.open_bytes += kept.bytes();
     }
 
@@ -234,6 +233,11 @@ impl Windows {
     /// The trace, open or judged.
     pub(crate) fn get(&self, trace_id: TraceId) -> Option<&Kept> {
         self.traces.get(&trace_id).map(|kept| &**kept)
+    }
+
+    /// Puts the bodies of the records of a trace into `to`, in place of what is there.
+    pub(crate) fn read(&self, kept: &Kept, to: &mut Vec<u8>) {
+        self.slab.read(&kept.records, to);
     }
 
     /// Has a judged trace judged again: what it rests on elsewhere has changed. An open one will be anyway.
@@ -308,7 +312,6 @@ impl Windows {
         }
         kept.judged_at = now;
         self.open_bytes -= kept.bytes();
-        kept.records.shrink_to_fit();
         self.judged_bytes += kept.bytes();
         self.judged.push_back((now, trace_id));
     }
@@ -316,19 +319,18 @@ impl Windows {
     /// Keeps each span of a trace once.
     pub(crate) fn without_copies(&mut self, trace_id: TraceId) {
         let Some(kept) = self.traces.get_mut(&trace_id) else { return };
-        let mut seen = HashSet::new();
-        let mut once = Vec::with_capacity(kept.records.len());
-        for body in bodies(&kept.records) {
+        let total = if kept.open { &mut self.open_bytes } else { &mut self.judged_bytes };
+        *total -= kept.bytes();
+        let (mut all, mut seen) = (Vec::new(), HashSet::new());
+        self.slab.read(&kept.records, &mut all);
+        self.slab.clear(&mut kept.records);
+        for body in bodies(&all) {
             if seen.insert(body) {
-                once.extend_from_slice(body);
+                self.slab.append(&mut kept.records, body);
             }
         }
-        let total = if kept.open { &mut self.open_bytes } else { &mut self.judged_bytes };
-        once.shrink_to_fit();
-        *total -= kept.bytes();
         // All that is left was judged, as were the copies.
-        kept.judged = kept.judged.min(once.len());
-        kept.records = once;
+        kept.judged = kept.judged.min(kept.records.len());
         *total += kept.bytes();
     }
 
@@ -355,8 +357,9 @@ impl Windows {
             self.judged.pop_front();
             // It may be open again, or have been judged since.
             let gone = self.traces.get(&trace_id).is_some_and(|kept| !kept.open && kept.judged_at == at);
-            if let Some(kept) = gone.then(|| self.traces.remove(&trace_id)).flatten() {
+            if let Some(mut kept) = gone.then(|| self.traces.remove(&trace_id)).flatten() {
                 self.judged_bytes -= kept.bytes();
+                self.slab.clear(&mut kept.records);
                 if let Entry::Occupied(mut first) = self.runs.entry(kept.first_run) {
                     *first.get_mut() -= 1;
                     if *first.get() == 0 {
@@ -448,8 +451,10 @@ mod tests {
         windows.without_copies(id);
         windows.add(id, &span(3), 2, 4 * SECOND);
         let kept = windows.get(id).expect("kept");
-        assert_eq!(bodies(&kept.records).count(), 3);
-        assert_eq!(kept.records.get(kept.judged..), Some(body(&span(3))));
+        let mut records = Vec::new();
+        windows.read(kept, &mut records);
+        assert_eq!(bodies(&records).count(), 3);
+        assert_eq!(records.get(kept.judged..), Some(body(&span(3))));
     }
 
     /// The record that was made last.
