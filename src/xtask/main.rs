@@ -7,6 +7,7 @@ mod e2e;
 mod exec;
 mod fuzz;
 mod metadata;
+mod optimize;
 mod soak;
 mod task;
 mod test;
@@ -36,6 +37,7 @@ enum Task {
     Fuzz(fuzz::Args),
     Bench(bench::Args),
     Soak(soak::Args),
+    Optimize(optimize::Args),
     Accuracy(accuracy::Accuracy),
     Generate(accuracy::Generate),
 }
@@ -49,6 +51,7 @@ fn run(task: &Task, out: &mut dyn Write) -> Result<(), TaskError> {
         Task::Fuzz(args) => fuzz::run(args, &repository, out),
         Task::Bench(args) => bench::run(args, &repository, out),
         Task::Soak(args) => soak::run(args, &repository, out),
+        Task::Optimize(args) => optimize::run(args, &repository, out),
         Task::Accuracy(args) => accuracy::accuracy(args, out),
         Task::Generate(args) => accuracy::generate(args, out),
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::bench::built;
 use crate::bench::bulk::{self, BLOCK, Encoding};
 use crate::bench::measure::ticks;
 use crate::bench::serve::{Ports, build_load, counted, pinned, ports, resident, settled, silent, size};
@@ -77,12 +78,7 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     build_load(repository, out)?;
     let program = match &args.program {
         Some(program) => program.clone(),
-        None => {
-            let mut cargo = exec::cargo();
-            cargo.current_dir(repository.root()).args(["build", "--release", "--locked"]);
-            exec::run(cargo.args(["-p", "hopseal-collector"]), out)?;
-            target.join("release/hopseal")
-        }
+        None => built(repository, &target, out)?,
     };
     let folder = target.join("soak");
     match fs::remove_dir_all(&folder) {

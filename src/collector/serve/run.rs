@@ -259,12 +259,20 @@ impl Repeating {
     fn merging(keeper: &Arc<Keeper>, metrics: &Arc<Metrics>) -> Result<Self, ServeError> {
         let (keeper, metrics) = (Arc::clone(keeper), Arc::clone(metrics));
         Self::start("merge", MERGE, move || {
+            yields();
             if let Err(error) = keeper.merge() {
                 metrics.failed_merges.inc();
                 tracing::warn!(error = chain(&error), "segments could not be merged");
             }
         })
     }
+}
+
+/// Has this thread stand back where others have something to do: merging can wait, whoever sends spans cannot.
+fn yields() {
+    // On Linux alone a thread has a priority of its own. Where it may not be changed all is done as well, and in the way of others.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, 10);
 }
 
 impl Drop for Repeating {

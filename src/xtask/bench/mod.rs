@@ -8,7 +8,7 @@ pub(crate) mod serve;
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::exec;
@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Only whole runs, not the benchmarks of the crates.
     #[arg(long)]
     whole: bool,
+    /// `hopseal`, built before, as by `cargo xtask optimize`; else it is built.
+    #[arg(long)]
+    program: Option<PathBuf>,
     /// Only how long pages take to answer, over a store of a million hops.
     #[arg(long, conflicts_with = "whole")]
     pages: bool,
@@ -44,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long)]
     keep: bool,
     /// Only the trail: fills a store with so many hops, and asks it what people ask. A hop takes some 50 bytes of the disk.
-    #[arg(long, value_name = "HOPS", conflicts_with_all = ["whole", "pages", "spans", "runs", "core"], value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "HOPS", conflicts_with_all = ["whole", "pages", "spans", "runs", "core", "program"], value_parser = clap::value_parser!(u64).range(1..))]
     trail: Option<u64>,
 }
 
@@ -74,18 +77,32 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
         flood(repository, out)?;
         peers(repository, out)?;
     }
+    let target = &metadata.target_directory;
+    let program = match &args.program {
+        Some(program) => program.clone(),
+        None => built(repository, target, out)?,
+    };
+    let mut over = 0;
+    if !args.pages {
+        over += whole_runs(args, target, &program, out)?;
+        over += serve::runs(args, repository, target, &program, out)?;
+    }
+    if !args.whole {
+        over += pages::runs(args, repository, target, &program, out)?;
+    }
+    if over == 0 { Ok(()) } else { Err(TaskError::OverLimit(over)) }
+}
+
+/// Builds `hopseal` as anybody does.
+pub(crate) fn built(
+    repository: &Repository,
+    target: &Path,
+    out: &mut dyn Write,
+) -> Result<PathBuf, TaskError> {
     let mut cargo = exec::cargo();
     cargo.current_dir(repository.root()).args(["build", "--release", "--locked", "-p", "hopseal-collector"]);
     exec::run(&mut cargo, out)?;
-    let mut over = 0;
-    if !args.pages {
-        over += whole_runs(args, &metadata.target_directory, out)?;
-        over += serve::runs(args, repository, &metadata.target_directory, out)?;
-    }
-    if !args.whole {
-        over += pages::runs(args, repository, &metadata.target_directory, out)?;
-    }
-    if over == 0 { Ok(()) } else { Err(TaskError::OverLimit(over)) }
+    Ok(target.join("release/hopseal"))
 }
 
 /// A million tokens that are no good, in memory that does not grow; and keys that change while thousands of good ones come.
@@ -118,7 +135,7 @@ fn peers(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> 
 }
 
 /// Returns how many limits are missed.
-fn whole_runs(args: &Args, target: &Path, out: &mut dyn Write) -> Result<usize, TaskError> {
+fn whole_runs(args: &Args, target: &Path, program: &Path, out: &mut dyn Write) -> Result<usize, TaskError> {
     let folder = target.join("bench");
     fs::create_dir_all(&folder)?;
     writeln!(
@@ -137,7 +154,7 @@ fn whole_runs(args: &Args, target: &Path, out: &mut dyn Write) -> Result<usize, 
             let file = folder.join(format!("{spans}.otlp.{name}"));
             bulk::write(encoding, 0..blocks, bulk::PACE, &mut BufWriter::new(File::create(&file)?))?;
             let mut check = Command::new("taskset");
-            check.arg("--cpu-list").arg(args.core.to_string()).arg(target.join("release/hopseal"));
+            check.arg("--cpu-list").arg(args.core.to_string()).arg(program);
             check.args(["check", "--hops", "none", "--fail-on", "never", "--strict"]).arg(&file);
             let cost = Cost::of(&mut check, args.runs)?;
             let size = fs::metadata(&file)?.len();

@@ -58,6 +58,7 @@ impl Programs {
 /// needed beside what `hopseal` did, by way, in seconds of CPU a million. Returns how many limits are missed.
 pub(super) fn runs(
     run: &Run<'_>,
+    runs: u32,
     ours: &[f64],
     programs: &Programs,
     out: &mut dyn Write,
@@ -67,7 +68,7 @@ pub(super) fn runs(
     for (way, ours) in WAYS.into_iter().zip(ours) {
         let run = Run { way, ..*run };
         let rotel = || dropped(&run, &programs.rotel)?.needs(&run);
-        let rotel = cheapest(run.args.runs, rotel, |needed| needed.cpu)?;
+        let rotel = cheapest(runs, rotel, |needed| needed.cpu)?;
         // Once: it takes many times as long, and nothing is held to it.
         let grouping = grouped(&run, &programs.collector)?.needs(&run)?;
         for (Needed { name, cpu, peak, report }, limit) in
@@ -95,7 +96,7 @@ pub(super) fn runs(
 /// rotel, which decodes what it receives and drops it.
 fn dropped(run: &Run<'_>, program: &Path) -> Result<Other, TaskError> {
     let (grpc, http) = (free()?, free()?);
-    let mut command = pinned(run.args.core, program);
+    let mut command = pinned(run.core, program);
     command.args(["start", "--exporter", "blackhole", "--otlp-grpc-endpoint", &grpc.to_string()]);
     command.args(["--otlp-http-endpoint", &http.to_string()]);
     let to = if run.way.name == "http" { http } else { grpc };
@@ -117,7 +118,7 @@ fn grouped(run: &Run<'_>, program: &Path) -> Result<Other, TaskError> {
             run.way.name
         ),
     )?;
-    let mut command = pinned(run.args.core, program);
+    let mut command = pinned(run.core, program);
     command.arg("--config").arg(&config);
     Ok(Other { name: "groupbytrace", command, to })
 }

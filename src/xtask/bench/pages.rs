@@ -94,9 +94,11 @@ pub(super) fn runs(
     args: &Args,
     repository: &Repository,
     target: &Path,
+    program: &Path,
     out: &mut dyn Write,
 ) -> Result<usize, TaskError> {
     build_load(repository, out)?;
+    let core = args.core;
     let folder = target.join("bench");
     let blocks = SPANS.div_ceil(bulk::BLOCK);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -106,7 +108,8 @@ pub(super) fn runs(
     };
     let file = made(&folder, "pages", blocks, pace)?;
     let [way, _] = WAYS;
-    let run = Run { args, target, folder: &folder, file: &file, blocks, way, rate: None, is_asked: true };
+    let run =
+        Run { core, program, target, folder: &folder, file: &file, blocks, way, rate: None, is_asked: true };
     let mut over = 0;
     run.served("1s", |process| {
         let (report, ports) = run.load(process)?;

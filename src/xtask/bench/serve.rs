@@ -53,9 +53,11 @@ pub(super) fn runs(
     args: &Args,
     repository: &Repository,
     target: &Path,
+    program: &Path,
     out: &mut dyn Write,
 ) -> Result<usize, TaskError> {
     build_load(repository, out)?;
+    let core = args.core;
     let others = others::Programs::fetch(out)?;
     let blocks = args.spans.iter().max().map_or(0, |spans| spans.div_ceil(bulk::BLOCK));
     let folder = target.join("bench");
@@ -68,8 +70,17 @@ pub(super) fn runs(
     let few_file = made(&folder, "serve-few", FEW, bulk::PACE)?;
     let (mut over, mut ours) = (0, Vec::new());
     for way in WAYS {
-        let run =
-            Run { args, target, folder: &folder, file: &file, blocks, way, rate: None, is_asked: false };
+        let run = Run {
+            core,
+            program,
+            target,
+            folder: &folder,
+            file: &file,
+            blocks,
+            way,
+            rate: None,
+            is_asked: false,
+        };
         let (cost, shares) = cheapest(args.runs, || run.cost(), |(cost, _)| cost.cpu)?;
         let spans = blocks * bulk::BLOCK;
         let per_million = cost.cpu.as_secs_f64() * 1e6 / spans as f64;
@@ -122,7 +133,7 @@ pub(super) fn runs(
     let half = blocks.div_ceil(2);
     let half_file = made(&folder, "serve-half", half, bulk::PACE)?;
     let taken = |blocks, file| {
-        Run { args, target, folder: &folder, file, blocks, way, rate: None, is_asked: false }.open()
+        Run { core, program, target, folder: &folder, file, blocks, way, rate: None, is_asked: false }.open()
     };
     let (less, more) = (taken(half, &half_file)? as f64, taken(blocks, &file)? as f64);
     let spans = blocks * bulk::BLOCK;
@@ -139,12 +150,42 @@ pub(super) fn runs(
         if missed { "  over the limit" } else { "" },
     )?;
     fs::remove_file(&half_file)?;
-    let run = Run { args, target, folder: &folder, file: &file, blocks, way, rate: None, is_asked: false };
-    over += others::runs(&run, &ours, &others, out)?;
+    let run =
+        Run { core, program, target, folder: &folder, file: &file, blocks, way, rate: None, is_asked: false };
+    over += others::runs(&run, args.runs, &ours, &others, out)?;
     if !args.keep {
         fs::remove_file(&file)?;
     }
     Ok(over)
+}
+
+/// Has a program do what it does most, on the first core: take, judge and keep spans that come by OTLP, and check files.
+pub(crate) fn trained(
+    repository: &Repository,
+    target: &Path,
+    program: &Path,
+    out: &mut dyn Write,
+) -> Result<(), TaskError> {
+    build_load(repository, out)?;
+    let folder = target.join("bench");
+    let file = made(&folder, "training", TRAINING, bulk::PACE)?;
+    let file = &file;
+    for way in WAYS {
+        writeln!(out, "{} spans by {}", TRAINING * bulk::BLOCK, way.name)?;
+        out.flush()?;
+        let (core, blocks) = (0, TRAINING);
+        Run { core, program, target, folder: &folder, file, blocks, way, rate: None, is_asked: false }
+            .cost()?;
+    }
+    let json = folder.join("training.otlp.json");
+    bulk::write(Encoding::Json, 0..TRAINING / 4, bulk::PACE, &mut BufWriter::new(File::create(&json)?))?;
+    for file in [file, &json] {
+        let mut check = Command::new(program);
+        check.args(["check", "--hops", "none", "--fail-on", "never", "--strict"]).arg(file);
+        exec::run(check.stdout(Stdio::null()), out)?;
+        fs::remove_file(file)?;
+    }
+    Ok(())
 }
 
 /// Of several runs the cheapest: what else the machine does only ever adds.
@@ -176,6 +217,9 @@ pub(super) fn made(folder: &Path, name: &str, blocks: u64, pace: Pace) -> Result
 
 /// Blocks of spans that make fewer hops than a segment is closed at.
 const FEW: u64 = 500;
+
+/// Blocks of spans that make enough of them for some segments.
+const TRAINING: u64 = 600;
 
 /// Milliseconds by which 99 of 100 deliveries are to be answered, at half of what one core can keep up with.
 const HALF_LOAD_P99: f64 = 25.0;
@@ -213,7 +257,10 @@ pub(super) struct Cost {
 
 #[derive(Clone, Copy)]
 pub(super) struct Run<'r> {
-    pub(super) args: &'r Args,
+    /// The core that the service runs on.
+    pub(super) core: usize,
+    /// `hopseal`.
+    pub(super) program: &'r Path,
     pub(super) target: &'r Path,
     pub(super) folder: &'r Path,
     pub(super) file: &'r Path,
@@ -282,7 +329,7 @@ impl Run<'_> {
         }
         let config = self.folder.join("serve.yaml");
         fs::write(&config, self.config(&store, settle))?;
-        let mut serve = self.pinned(self.args.core, "hopseal");
+        let mut serve = pinned(self.core, self.program);
         serve.args(["serve", "--config"]).arg(&config).stdout(Stdio::null()).stderr(Stdio::piped());
         let shown = exec::shown(&serve);
         let failed = |source| TaskError::Start { command: shown.clone(), source };
@@ -314,11 +361,6 @@ impl Run<'_> {
         )
     }
 
-    /// A program of ours on a core.
-    fn pinned(&self, core: usize, program: &str) -> Command {
-        pinned(core, &self.target.join("release").join(program))
-    }
-
     /// Sends everything. What was said of it, and where the service can be asked.
     pub(super) fn load(&self, process: &mut Child) -> Result<(Report, Ports), TaskError> {
         let mut lines = BufReader::new(process.stderr.take().ok_or_else(silent)?);
@@ -329,8 +371,7 @@ impl Run<'_> {
 
     /// Sends everything to that address.
     pub(super) fn send(&self, to: &str) -> Result<Report, TaskError> {
-        let other = usize::from(self.args.core == 0);
-        let mut load = self.pinned(other, "load");
+        let mut load = pinned(usize::from(self.core == 0), &self.target.join("release/load"));
         load.arg(self.file).args(["--protocol", self.way.name, "--to", &format!("http://{to}")]);
         load.args(["--batches", &self.blocks.to_string()]);
         load.args(self.rate.map(|rate| format!("--rate={rate}")));

@@ -409,6 +409,11 @@ fn keep(store: &StoreFile, windows: &WindowsFile) -> Result<KeepSettings, Policy
         judged_bytes: bytes(&windows.judged)? / shards,
         trace_bytes: bytes(&windows.trace)?,
     };
+    let kept = (settings.window.open_bytes as u64).saturating_add(settings.window.judged_bytes as u64);
+    if kept > WindowSettings::MOST {
+        let at = told(&windows.open, &windows.judged);
+        return Err(wrong(at, "`open` and `judged` together are more than 512 GiB for each of `shards`"));
+    }
     settings.store.days = store.days;
     settings.store.bytes = store.room.as_ref().map(bytes).transpose()?.map(|bytes| bytes as u64);
     settings.store.alarm_under = bytes(&store.alarm_under)? as u64;

@@ -52,11 +52,13 @@ pub(crate) struct Recorder {
     seen: Seen,
     /// What verdicts are hashed with. Were it known, a sender could make up spans that change a verdict and not its digest.
     secret: Secret,
+    /// Of each text of the block, what tells it from another, in whatever block.
+    digests: Vec<u64>,
 }
 
 impl Recorder {
     pub(crate) fn new(own: &OwnKey) -> Self {
-        Self { seen: Seen::default(), secret: own.secret() }
+        Self { seen: Seen::default(), secret: own.secret(), digests: Vec::new() }
     }
 
     /// Adds the hops of a trace to a block, and returns what tells its verdict from another.
@@ -66,10 +68,14 @@ impl Recorder {
         places.reserve(cx.hops.all().len());
         let mut content = Vec::with_capacity(HASHED * (cx.hops.all().len() + 1));
         let mut count = 0;
+        if block.traces.is_empty() {
+            // Another block, with texts of its own.
+            self.digests.clear();
+        }
         for (hop, place) in cx.hops.iter().zip(0_u32..) {
             places.insert(hop.ix, place);
             let row = row(cx, hop, &places, &mut block.texts, &mut self.seen);
-            put_content(&row, &block.texts, &mut content);
+            self.put_content(&row, &block.texts, &mut content);
             block.hops.push(row);
             count += 1;
         }
@@ -91,6 +97,45 @@ impl Recorder {
             hops: count,
         });
         digest
+    }
+
+    /// Appends all that tells a hop from another, its texts by their digests: the same in whatever block.
+    fn put_content(&mut self, hop: &Hop, texts: &Texts, to: &mut Vec<u8>) {
+        let Hop {
+            span_id,
+            parent,
+            start,
+            end,
+            caller,
+            texts: own,
+            kind,
+            assurance,
+            basis,
+            outcome,
+            principal_kind,
+            uncovered,
+        } = hop;
+        to.extend_from_slice(&span_id.0);
+        to.extend_from_slice(&parent.map_or([0; 8], |parent| parent.0));
+        to.extend_from_slice(&start.to_le_bytes());
+        to.extend_from_slice(&end.to_le_bytes());
+        to.extend_from_slice(&caller.unwrap_or(u32::MAX).to_le_bytes());
+        for number in self.digests.len()..texts.len() {
+            let text = u32::try_from(number).map_or("", |number| texts.get(Text(number)));
+            self.digests.push(digest(&self.secret, text.as_bytes()));
+        }
+        for text in own.to_array() {
+            let digest = self.digests.get(text.0 as usize).copied().unwrap_or_default();
+            to.extend_from_slice(&digest.to_le_bytes());
+        }
+        to.extend_from_slice(&[
+            *kind as u8,
+            *assurance as u8,
+            *basis as u8,
+            *outcome as u8,
+            *principal_kind as u8,
+            u8::from(*uncovered),
+        ]);
     }
 }
 
@@ -155,38 +200,6 @@ fn row(
     }
 }
 
-/// Appends all that tells a hop from another, its texts by their digests: the same in whatever block.
-fn put_content(hop: &Hop, texts: &Texts, to: &mut Vec<u8>) {
-    let Hop {
-        span_id,
-        parent,
-        start,
-        end,
-        caller,
-        texts: own,
-        kind,
-        assurance,
-        basis,
-        outcome,
-        principal_kind,
-        uncovered,
-    } = hop;
-    to.extend_from_slice(&span_id.0);
-    to.extend_from_slice(&parent.map_or([0; 8], |parent| parent.0));
-    to.extend_from_slice(&start.to_le_bytes());
-    to.extend_from_slice(&end.to_le_bytes());
-    to.extend_from_slice(&caller.unwrap_or(u32::MAX).to_le_bytes());
-    own.to_array().iter().for_each(|text| to.extend_from_slice(&texts.digest(*text).to_le_bytes()));
-    to.extend_from_slice(&[
-        *kind as u8,
-        *assurance as u8,
-        *basis as u8,
-        *outcome as u8,
-        *principal_kind as u8,
-        u8::from(*uncovered),
-    ]);
-}
-
 /// How much the sender of the span that a finding is about is to be trusted.
 pub(crate) fn trust(trace: &Trace<'_>, span_id: Option<SpanId>) -> u8 {
     let span = span_id.and_then(|span_id| trace.find(span_id)).map(|ix| trace.span(ix));
@@ -208,7 +221,6 @@ pub(crate) fn least_trusted(new: &[u8]) -> u8 {
 mod tests {
     use super::*;
 
-    /// Guarantees: what was seen among the texts of one block is never taken for one of another.
     /// Guarantees: who does not know the key of a folder cannot tell what has the digest of something else.
     #[test]
     fn a_digest_is_made_with_the_key_of_its_folder() {
@@ -221,6 +233,7 @@ mod tests {
         }
     }
 
+    /// Guarantees: what was seen among the texts of one block is never taken for one of another.
     #[test]
     fn a_text_has_the_number_of_its_own_block() {
         let names: Vec<String> = (0..3 * SEEN).map(|number| number.to_string()).collect();

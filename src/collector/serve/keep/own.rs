@@ -1,5 +1,5 @@
 //! Which spans are our own: findings that were sent out as spans, and came back by way of a Collector. They are known by a key, so
-//! that nobody else can have spans overlooked, nor make up a verdict that is taken for another.
+//! that nobody else can have spans overlooked, nor work out a verdict that is taken for another.
 
 use std::io::{self, Write as _};
 use std::path::Path;

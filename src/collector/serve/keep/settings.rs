@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::slab::MOST;
 use crate::serve::store::StoreSettings;
 
 /// When an answer is given.
@@ -48,6 +49,11 @@ pub(crate) struct WindowSettings {
     pub(crate) judged_bytes: usize,
     /// Bytes of the spans judged of one trace. What comes after them is counted as dropped. Default 64 MiB.
     pub(crate) trace_bytes: usize,
+}
+
+impl WindowSettings {
+    /// Bytes that may be kept, open and judged: more than half of what there are numbers for are never in use.
+    pub(crate) const MOST: u64 = MOST / 2;
 }
 
 impl KeepSettings {

@@ -8,6 +8,8 @@
 pub(crate) const PIECE: usize = 256;
 /// Pieces taken from the system at once: a MiB.
 const REGION: usize = 1 << 12;
+/// Bytes that a slab has numbers for.
+pub(crate) const MOST: u64 = (PIECE as u64) << 32;
 
 /// Bytes in a [`Slab`], which alone can read them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -128,7 +130,7 @@ impl Slab {
     fn take(&mut self) -> u32 {
         loop {
             match self.regions.get_mut(self.current).map(Region::take) {
-                // Numbers for 1 TiB.
+                // Settings allow for no more than there are numbers.
                 Some(Some(piece)) => return (self.current * REGION) as u32 + piece,
                 Some(None) => self.current += 1,
                 None => self.regions.push(Region::new()),
@@ -167,8 +169,11 @@ impl Slab {
             let Some(region) = self.regions.get_mut(at) else { return };
             next = region.next.get(piece).copied().unwrap_or_default();
             region.give(piece as u32);
-            // Those in front are filled again before any other.
-            if region.used == 0 && at > self.current {
+            // Those in front are filled again before any other: one behind is not needed once it is empty.
+            let behind = at.max(self.current);
+            if at != self.current
+                && let Some(region) = self.regions.get_mut(behind).filter(|region| region.used == 0)
+            {
                 *region = Region::default();
             }
             self.current = self.current.min(at);
@@ -245,9 +250,14 @@ mod tests {
             all.push_back(add(&mut slab, number));
         }
         assert!(slab.held() <= held + REGION * PIECE, "{} of {held}", slab.held());
-        all.iter_mut().for_each(|chain| slab.clear(chain));
-        assert!(slab.held() <= 2 * REGION * PIECE, "{} are held of nothing", slab.held());
-        let chain = add(&mut slab, 3);
-        assert_eq!(read(&slab, &chain), vec![7; chain.len()]);
+        let mut orders: [fn(usize) -> usize; 3] = [|at| at, |at| 9_999 - at, |at| at * 7 % 10_000];
+        for order in &mut orders {
+            for at in (0..10_000).map(order) {
+                slab.clear(&mut all[at]);
+            }
+            assert!(slab.held() <= 2 * REGION * PIECE, "{} are held of nothing", slab.held());
+            all.iter_mut().zip(0..).for_each(|(chain, number)| *chain = add(&mut slab, number));
+            assert_eq!(read(&slab, &all[7]), vec![7; all[7].len()]);
+        }
     }
 }

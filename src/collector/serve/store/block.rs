@@ -8,7 +8,6 @@
 //! Integers are little-endian, and as [`number`] has them where no width is given. Text 0 is the empty one.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use hopseal_correlate::hop::{HopKind, Outcome};
 use hopseal_correlate::number;
@@ -23,8 +22,6 @@ pub(crate) struct Text(pub(crate) u32);
 #[derive(Debug, Clone)]
 pub(crate) struct Texts {
     all: Vec<Box<str>>,
-    /// Of each, what tells it from another.
-    digests: Vec<u64>,
     /// Texts are the senders' choice: hashed with a secret.
     known: HashMap<Box<str>, Text>,
 }
@@ -32,15 +29,8 @@ pub(crate) struct Texts {
 impl Default for Texts {
     fn default() -> Self {
         let known = HashMap::from_iter([("".into(), Text(0))]);
-        Self { all: vec!["".into()], digests: vec![digest("")], known }
+        Self { all: vec!["".into()], known }
     }
-}
-
-/// The same in every process: it goes into what is kept.
-fn digest(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }
 
 impl Texts {
@@ -51,14 +41,8 @@ impl Texts {
         }
         let number = Text(u32::try_from(self.all.len()).unwrap_or(0));
         self.all.push(text.into());
-        self.digests.push(digest(text));
         self.known.insert(text.into(), number);
         number
-    }
-
-    /// What tells a text from another, in whatever block.
-    pub(crate) fn digest(&self, text: Text) -> u64 {
-        self.digests.get(text.0 as usize).copied().unwrap_or_default()
     }
 
     /// The text of that number; empty for one that is none.

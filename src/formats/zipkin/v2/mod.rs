@@ -19,9 +19,8 @@ use crate::raw::Raw;
 
 /// Reads one span that starts at `at`.
 pub fn element<S: Sink + ?Sized>(json: &[u8], at: Position, sink: &mut S) {
-    match read(Raw::first(json), sink) {
-        Ok(faults) => faults.report(at, sink),
-        Err(fault) => fault.report(at, sink),
+    if let Err(fault) = read(Raw::first(json), at, sink) {
+        fault.report(at, sink);
     }
 }
 
@@ -68,7 +67,7 @@ impl<'a> Span<'a> {
     }
 }
 
-fn read<S: Sink + ?Sized>(raw: Raw<'_>, sink: &mut S) -> Result<Faults, Fault> {
+fn read<S: Sink + ?Sized>(raw: Raw<'_>, at: Position, sink: &mut S) -> Result<(), Fault> {
     let span = Span::of(raw)?;
     let missing = |field| Fault { field, what: "is missing", at: raw.at };
     let trace_id = field::trace_id("traceId", span.trace_id.ok_or(missing("traceId"))?)?;
@@ -86,6 +85,8 @@ fn read<S: Sink + ?Sized>(raw: Raw<'_>, sink: &mut S) -> Result<Faults, Fault> {
     let status = tags(span.tags, sink, &mut faults);
     peer(&Endpoint::read("remoteEndpoint", span.remote, &mut faults), sink);
     annotations(span.annotations, sink, &mut faults);
+    // Before the span is over: it is taken all the same.
+    faults.report(at, sink);
     sink.span_end(&SpanHead {
         trace_id,
         span_id,
@@ -100,7 +101,7 @@ fn read<S: Sink + ?Sized>(raw: Raw<'_>, sink: &mut S) -> Result<Faults, Fault> {
         shared: span.shared.is_some_and(|shared| shared.json == b"true"),
         trace_state: "",
     });
-    Ok(faults)
+    Ok(())
 }
 
 fn kind(raw: Option<Raw<'_>>, faults: &mut Faults) -> SpanKind {

@@ -6,20 +6,23 @@
 //!        { 10: Annotation }*, { 11: a tag }*, 13: shared
 //! ```
 //! As in JSON, a span is refused only for its ids, or where its fields cannot be told apart. Any other field that cannot
-//! be taken as it stands is left out, and the first such field of a span is reported with the place of the span.
+//! be taken as it stands is read as far as it can be, and the first such field of a span is reported with the place of the span.
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use hopseal_correlate::sink::{Position, Sink, SpanHead, SpanId, SpanKind, Status, TraceId, Value};
+use hopseal_correlate::sink::{Position, Sink, SpanHead, SpanId, SpanKind, Status, TraceId};
 
 use super::super::{Endpoint, is_error, peer, resource};
-use crate::field::{self, Fault, Faults, Scalar};
+use crate::field::{self, Scalar};
 use crate::place;
 use crate::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
 
-const IS_CUT: Reason = "is cut short: a length runs past its end";
-const HAS_WRONG_TYPE: Reason = "has a field of the wrong wire type";
-const IS_BROKEN: Reason = "is not protobuf";
+const IS_CUT: Reason = "the span is cut short: a length runs past its end";
+const HAS_WRONG_TYPE: Reason = "a field of the span has the wrong wire type";
+const BROKEN_ENDPOINT: Reason = "`localEndpoint` or `remoteEndpoint` cannot be read to its end";
+const BROKEN_TAG: Reason = "`tags` holds an entry that cannot be read to its end";
+const BROKEN_ANNOTATION: Reason = "`annotations` holds one that cannot be read to its end";
 
 /// Reads a `ListOfSpans` that starts at `at`.
 ///
@@ -51,15 +54,35 @@ pub fn message<S: Sink + ?Sized>(list: &[u8], at: Position, sink: &mut S) {
         let here = place(at, list.len() - fields.rest().len());
         match fields.next() {
             Ok(None) => return,
-            Ok(Some((1, Wire::Bytes(span)))) => match read(span, sink) {
-                Ok(faults) => faults.report(here, sink),
-                Err(fault) => fault.report(here, sink),
-            },
+            Ok(Some((1, Wire::Bytes(span)))) => {
+                if let Err(reason) = read(span, here, sink) {
+                    sink.reject(here, reason);
+                }
+            }
             Ok(Some((_, Wire::Cut(_)))) => return sink.reject(here, CUT),
             Ok(Some((1, _))) => sink.reject(here, WIRE_TYPE),
             Ok(Some(_unknown)) => {}
             Err(reason) => return sink.reject(here, reason),
         }
+    }
+}
+
+/// The first thing that is wrong with a span that is taken all the same.
+#[derive(Default)]
+struct Faults(Option<Reason>);
+
+impl Faults {
+    fn note(&mut self, reason: Reason) {
+        self.0.get_or_insert(reason);
+    }
+
+    /// A text; what of it is not UTF-8 is replaced, so that the rest can still be looked through.
+    fn text<'a>(&mut self, bytes: &'a [u8], reason: Reason) -> Cow<'a, str> {
+        let text = String::from_utf8_lossy(bytes);
+        if matches!(text, Cow::Owned(_)) {
+            self.note(reason);
+        }
+        text
     }
 }
 
@@ -78,15 +101,15 @@ struct Span<'a> {
     shared: bool,
 }
 
-fn read<S: Sink + ?Sized>(bytes: &[u8], sink: &mut S) -> Result<Faults, Fault> {
+fn read<S: Sink + ?Sized>(bytes: &[u8], at: Position, sink: &mut S) -> Result<(), Reason> {
     let mut faults = Faults::default();
     let span = Span::of(bytes, &mut faults)?;
-    let trace_id = trace_id(span.trace_id).ok_or(fault("traceId", "is not 8 or 16 bytes, or all zero"))?;
-    let span_id = span_id(span.id).ok_or(fault("id", "is not 8 bytes, or all zero"))?;
+    let trace_id = trace_id(span.trace_id).ok_or("`traceId` is not 8 or 16 bytes, or all zero")?;
+    let span_id = span_id(span.id).ok_or("`id` is not 8 bytes, or all zero")?;
     let parent = match span.parent {
         b"" => None,
         parent if parent.len() == 8 => self::span_id(parent),
-        _ => return Err(fault("parentId", "is not 8 bytes")),
+        _ => return Err("`parentId` is not 8 bytes"),
     };
     let kind = match span.kind {
         0 => SpanKind::Unspecified,
@@ -95,11 +118,11 @@ fn read<S: Sink + ?Sized>(bytes: &[u8], sink: &mut S) -> Result<Faults, Fault> {
         3 => SpanKind::Producer,
         4 => SpanKind::Consumer,
         _ => {
-            faults.note(fault("kind", "is no kind of span"));
+            faults.note("`kind` is no kind of span");
             SpanKind::Unspecified
         }
     };
-    let name = text("name", span.name, &mut faults);
+    let name = faults.text(span.name, "`name` holds text that is not UTF-8");
     let start = span.timestamp.saturating_mul(1000);
     // Zipkin says of both that 0 is unknown.
     let duration = (span.duration != 0).then_some(span.duration.saturating_mul(1000));
@@ -109,11 +132,14 @@ fn read<S: Sink + ?Sized>(bytes: &[u8], sink: &mut S) -> Result<Faults, Fault> {
     let status = tags(bytes, sink, &mut faults);
     peer(&span.remote, sink);
     annotations(bytes, sink, &mut faults);
+    if let Some(reason) = faults.0 {
+        sink.reject(at, reason);
+    }
     sink.span_end(&SpanHead {
         trace_id,
         span_id,
         parent,
-        name,
+        name: &name,
         kind,
         start,
         end: field::end(start, duration),
@@ -123,16 +149,16 @@ fn read<S: Sink + ?Sized>(bytes: &[u8], sink: &mut S) -> Result<Faults, Fault> {
         shared: span.shared,
         trace_state: "",
     });
-    Ok(faults)
+    Ok(())
 }
 
 impl<'a> Span<'a> {
-    fn of(bytes: &'a [u8], faults: &mut Faults) -> Result<Self, Fault> {
+    fn of(bytes: &'a [u8], faults: &mut Faults) -> Result<Self, Reason> {
         let mut span = Self::default();
         let mut fields = Fields::of(bytes);
-        while let Some(field) = fields.next().map_err(|_| fault("span", IS_BROKEN))? {
+        while let Some(field) = fields.next()? {
             match field {
-                (_, Wire::Cut(_)) => return Err(fault("span", IS_CUT)),
+                (_, Wire::Cut(_)) => return Err(IS_CUT),
                 (1, Wire::Bytes(bytes)) => span.trace_id = bytes,
                 (2, Wire::Bytes(bytes)) => span.parent = bytes,
                 (3, Wire::Bytes(bytes)) => span.id = bytes,
@@ -141,12 +167,12 @@ impl<'a> Span<'a> {
                 (6, Wire::Fixed64(micros)) => span.timestamp = micros,
                 (7, Wire::Varint(micros)) => span.duration = micros,
                 // Messages that come again are merged.
-                (8, Wire::Bytes(bytes)) => span.local.take("localEndpoint", bytes, faults),
-                (9, Wire::Bytes(bytes)) => span.remote.take("remoteEndpoint", bytes, faults),
+                (8, Wire::Bytes(bytes)) => span.local.take(bytes, faults),
+                (9, Wire::Bytes(bytes)) => span.remote.take(bytes, faults),
                 (10 | 11, Wire::Bytes(_)) => {}
                 (13, Wire::Varint(truth)) => span.shared = truth != 0,
-                (1..=3, _) => return Err(fault("span", HAS_WRONG_TYPE)),
-                (4..=11 | 13, _) => faults.note(fault("span", HAS_WRONG_TYPE)),
+                (1..=3, _) => return Err(HAS_WRONG_TYPE),
+                (4..=11 | 13, _) => faults.note(HAS_WRONG_TYPE),
                 _unknown => {}
             }
         }
@@ -155,38 +181,31 @@ impl<'a> Span<'a> {
 }
 
 impl<'a> Endpoint<'a> {
-    fn take(&mut self, name: &'static str, bytes: &'a [u8], faults: &mut Faults) {
-        let mut fields = Fields::of(bytes);
-        loop {
-            let field = match fields.next() {
-                Ok(None) => return,
-                Ok(Some((_, Wire::Cut(_)))) => return faults.note(fault(name, IS_CUT)),
-                Ok(Some(field)) => field,
-                Err(_) => return faults.note(fault(name, IS_BROKEN)),
-            };
-            match field {
-                (1, Wire::Bytes(service)) => self.service = text("serviceName", service, faults).into(),
-                (2, Wire::Bytes(ip)) => match <[u8; 4]>::try_from(ip) {
-                    Ok(ip) => self.ip = Ipv4Addr::from(ip).to_string().into(),
-                    Err(_) if ip.is_empty() => {}
-                    Err(_) => faults.note(fault("ipv4", "is not 4 bytes")),
-                },
-                (3, Wire::Bytes(ip)) => match <[u8; 16]>::try_from(ip) {
-                    // As in JSON, the address of version 4 is the one that counts.
-                    Ok(ip) if self.ip.is_empty() || self.ip.contains(':') => {
-                        self.ip = Ipv6Addr::from(ip).to_string().into();
-                    }
-                    Ok(_) => {}
-                    Err(_) if ip.is_empty() => {}
-                    Err(_) => faults.note(fault("ipv6", "is not 16 bytes")),
-                },
-                (4, Wire::Varint(port)) => match u16::try_from(port) {
-                    Ok(port) => self.port = (port != 0).then_some(port),
-                    Err(_) => faults.note(fault("port", "is no port")),
-                },
-                (1..=4, _) => faults.note(fault(name, HAS_WRONG_TYPE)),
-                _unknown => {}
+    fn take(&mut self, bytes: &'a [u8], faults: &mut Faults) {
+        let read = each(bytes, |field| match field {
+            (1, Wire::Bytes(service)) => {
+                self.service = faults.text(service, "`serviceName` holds text that is not UTF-8");
             }
+            (2 | 3, Wire::Bytes(b"")) => {}
+            (2, Wire::Bytes(ip)) => match <[u8; 4]>::try_from(ip) {
+                Ok(ip) => self.ip = Ipv4Addr::from(ip).to_string().into(),
+                Err(_) => faults.note("`ipv4` is not 4 bytes"),
+            },
+            (3, Wire::Bytes(ip)) => match <[u8; 16]>::try_from(ip) {
+                // As in JSON, the address of version 4 is the one that counts.
+                Ok(_) if !self.ip.is_empty() && !self.ip.contains(':') => {}
+                Ok(ip) => self.ip = Ipv6Addr::from(ip).to_string().into(),
+                Err(_) => faults.note("`ipv6` is not 16 bytes"),
+            },
+            (4, Wire::Varint(port)) => match u16::try_from(port) {
+                Ok(port) => self.port = (port != 0).then_some(port),
+                Err(_) => faults.note("`port` is no port"),
+            },
+            (1..=4, _) => faults.note(HAS_WRONG_TYPE),
+            _unknown => {}
+        });
+        if !read {
+            faults.note(BROKEN_ENDPOINT);
         }
     }
 }
@@ -199,24 +218,18 @@ fn tags<S: Sink + ?Sized>(span: &[u8], sink: &mut S, faults: &mut Faults) -> Sta
         let read = each(entry, |field| match field {
             (1, Wire::Bytes(bytes)) => key = bytes,
             (2, Wire::Bytes(bytes)) => value = bytes,
-            _other => {}
+            (1 | 2, _) => faults.note(HAS_WRONG_TYPE),
+            _unknown => {}
         });
-        if let Err(reason) = read {
-            faults.note(fault("tags", reason));
+        if !read {
+            faults.note(BROKEN_TAG);
         }
-        let Ok(key) = str::from_utf8(key) else {
-            faults.note(fault("tags", "holds a key that is not UTF-8"));
-            continue;
-        };
-        let Ok(value) = str::from_utf8(value) else {
-            faults.note(fault("tags", "holds a value that is not UTF-8, taken as bytes"));
-            sink.attribute(key, Value::Bytes(value));
-            continue;
-        };
-        if is_error(key, &Scalar::Str(value.into())) {
+        let key = faults.text(key, "`tags` holds a key that is not UTF-8");
+        let value = Scalar::Str(faults.text(value, "`tags` holds text that is not UTF-8"));
+        if is_error(&key, &value) {
             status = Status::Error;
         }
-        sink.attribute(key, Value::Str(value));
+        sink.attribute(&key, value.as_value());
     }
     status
 }
@@ -227,14 +240,15 @@ fn annotations<S: Sink + ?Sized>(span: &[u8], sink: &mut S, faults: &mut Faults)
         let read = each(annotation, |field| match field {
             (1, Wire::Fixed64(time)) => micros = time,
             (2, Wire::Bytes(bytes)) => value = bytes,
-            _other => {}
+            (1 | 2, _) => faults.note(HAS_WRONG_TYPE),
+            _unknown => {}
         });
-        if let Err(reason) = read {
-            faults.note(fault("annotations", reason));
+        if !read {
+            faults.note(BROKEN_ANNOTATION);
         }
-        let name = text("annotations", value, faults);
+        let name = faults.text(value, "`annotations` holds text that is not UTF-8");
         if !name.is_empty() {
-            sink.event(name, micros.saturating_mul(1000));
+            sink.event(&name, micros.saturating_mul(1000));
         }
     }
 }
@@ -249,28 +263,16 @@ fn messages(span: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Has `take` look at every field, up to one that cannot be told from the next.
-fn each<'a>(message: &'a [u8], mut take: impl FnMut((u32, Wire<'a>))) -> Result<(), Reason> {
+/// Has `take` look at every field. Whether all could be told from what follows.
+fn each<'a>(message: &'a [u8], mut take: impl FnMut((u32, Wire<'a>))) -> bool {
     let mut fields = Fields::of(message);
-    while let Some(field) = fields.next().map_err(|_| IS_BROKEN)? {
-        match field {
-            (_, Wire::Cut(_)) => return Err(IS_CUT),
-            field => take(field),
+    loop {
+        match fields.next() {
+            Ok(None) => return true,
+            Ok(Some((_, Wire::Cut(_)))) | Err(_) => return false,
+            Ok(Some(field)) => take(field),
         }
     }
-    Ok(())
-}
-
-const fn fault(field: &'static str, what: &'static str) -> Fault {
-    Fault { field, what, at: 0 }
-}
-
-/// A text, empty where it is none.
-fn text<'a>(field: &'static str, bytes: &'a [u8], faults: &mut Faults) -> &'a str {
-    str::from_utf8(bytes).unwrap_or_else(|_| {
-        faults.note(fault(field, "is not UTF-8, left out"));
-        ""
-    })
 }
 
 /// Of 8 bytes are those at the end.

@@ -141,19 +141,34 @@ fn what_is_wrong_costs_itself_alone() {
         (&b""[..], r#""" Unspecified 0..0"#),
         (b"\x20\x04", r#""" Consumer 0..0"#),
         (b"\x20\x09", r#""" Unspecified 0..0 rejected byte 0: `kind` is no kind of span"#),
-        (b"\x2a\x02a\xff", r#""" Unspecified 0..0 rejected byte 0: `name` is not UTF-8, left out"#),
-        (b"\x28\x01", r#""" Unspecified 0..0 rejected byte 0: `span` has a field of the wrong wire type"#),
+        (
+            b"\x2a\x02a\xff",
+            "\"a\u{fffd}\" Unspecified 0..0 rejected byte 0: `name` holds text that is not UTF-8",
+        ),
+        (b"\x28\x01", r#""" Unspecified 0..0 rejected byte 0: a field of the span has the wrong wire type"#),
         // A field that is not known, and one that comes again.
         (b"\xa2\x06\x01x\x2a\x01a\x2a\x01b", r#""b" Unspecified 0..0"#),
         (b"\x5a\x06\x0a\x01a\x12\x01b", r#""" Unspecified 0..0 a = "b""#),
         (b"\x5a\x03\x0a\x01a", r#""" Unspecified 0..0 a = """#),
         (
             b"\x5a\x06\x0a\x01a\x12\x01\xff",
-            r#""" Unspecified 0..0 a = b"\xff" rejected byte 0: `tags` holds a value that is not UTF-8, taken as bytes"#,
+            "\"\" Unspecified 0..0 a = \"\u{fffd}\" rejected byte 0: `tags` holds text that is not UTF-8",
         ),
         (
             b"\x5a\x06\x0a\x01\xff\x12\x01b",
-            r#""" Unspecified 0..0 rejected byte 0: `tags` holds a key that is not UTF-8"#,
+            "\"\" Unspecified 0..0 \u{fffd} = \"b\" rejected byte 0: `tags` holds a key that is not UTF-8",
+        ),
+        (
+            b"\x5a\x0a\x0a\x05error\x12\x01\xff",
+            "\"\" Unspecified 0..0 Error error = \"\u{fffd}\" rejected byte 0: `tags` holds text that is not UTF-8",
+        ),
+        (
+            b"\x5a\x05\x0a\x01a\x10\x01",
+            r#""" Unspecified 0..0 a = "" rejected byte 0: a field of the span has the wrong wire type"#,
+        ),
+        (
+            b"\x5a\x05\x0a\x01a\x12\x09",
+            r#""" Unspecified 0..0 a = "" rejected byte 0: `tags` holds an entry that cannot be read to its end"#,
         ),
         (b"\x4a\x05\x0a\x01b\x12\x00", r#""" Unspecified 0..0 peer.service = "b""#),
         (b"\x4a\x06\x12\x04\x0a\x00\x00\x01", r#""" Unspecified 0..0 network.peer.address = "10.0.0.1""#),
@@ -163,12 +178,20 @@ fn what_is_wrong_costs_itself_alone() {
         (b"\x4a\x02\x20\x50", r#""" Unspecified 0..0 network.peer.port = 80"#),
         (
             b"\x4a\x03\x0a\x05b",
-            r#""" Unspecified 0..0 rejected byte 0: `remoteEndpoint` is cut short: a length runs past its end"#,
+            r#""" Unspecified 0..0 rejected byte 0: `localEndpoint` or `remoteEndpoint` cannot be read to its end"#,
         ),
         (b"\x52\x03\x12\x01x", r#""" Unspecified 0..0 event "x" at 0"#),
+        (
+            b"\x52\x04\x12\x02x\xff",
+            "\"\" Unspecified 0..0 event \"x\u{fffd}\" at 0 rejected byte 0: `annotations` holds text that is not UTF-8",
+        ),
+        (
+            b"\x52\x03\x12\x05x",
+            r#""" Unspecified 0..0 rejected byte 0: `annotations` holds one that cannot be read to its end"#,
+        ),
         // What cannot be told from what follows costs the span.
-        (b"\x2a\x09a", "rejected byte 0: `span` is cut short: a length runs past its end"),
-        (b"\x0f", "rejected byte 0: `span` is not protobuf"),
+        (b"\x2a\x09a", "rejected byte 0: the span is cut short: a length runs past its end"),
+        (b"\x0f", "rejected byte 0: not protobuf: a field number or wire type that does not exist"),
     ] {
         assert_eq!(of_bytes(&[IDS, rest].concat()), expected, "{}", rest.escape_ascii());
     }
