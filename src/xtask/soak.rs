@@ -25,8 +25,8 @@ use crate::task::{Repository, TaskError};
 pub(crate) struct Args {
     #[arg(long, default_value_t = 30)]
     minutes: u32,
-    /// Minutes that are not held against it; else three, and until a million traces came: judged ones are kept for two minutes, and
-    /// the ids of the last million after that.
+    /// Minutes that are not held against it; else three, and until two million traces came: judged ones are kept for two minutes, and
+    /// their ids after that.
     #[arg(long)]
     warm_up: Option<u32>,
     /// What memory may grow by, in MiB a minute, by the straight line through the least of each minute.
@@ -48,7 +48,7 @@ pub(crate) struct Args {
 
 /// Spans in a trace, and traces whose ids are kept.
 const TRACE: f64 = 20.0;
-const REMEMBERED: f64 = 1_100_000.0;
+const REMEMBERED: f64 = 1_850_000.0;
 /// Minutes that have to be left to be held against it.
 const LEAST: u32 = 5;
 /// Batches of 1000 spans that tell what it can take: enough for some segments to be closed, and too few for any to be merged.

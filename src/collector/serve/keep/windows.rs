@@ -17,15 +17,15 @@ use hopseal_correlate::sink::{SpanId, TraceId};
 use super::settings::WindowSettings;
 use super::slab::{Chain, Slab};
 use crate::serve::clock::nanos;
-use crate::serve::ids::{IdMap, IdSet};
+use crate::serve::ids::{IdMap, LastIds};
 
 /// Width of a step in which traces fall due, in nanoseconds.
 const STEP: u64 = 50_000_000;
 /// Bytes of a trace besides its records: what is kept of it, its entry in a table that is half empty at worst, and its place in a queue.
 const TRACE_BYTES: usize =
     size_of::<Kept>() + 2 * (size_of::<(TraceId, Box<Kept>)>() + size_of::<(u64, TraceId)>());
-/// Traces remembered once they are gone.
-const MAX_GONE: usize = 1 << 20;
+/// Traces remembered once they are gone, at least: just as many as a table of this size has room for.
+const GONE: usize = 900_000;
 
 /// How a trace was judged last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -130,8 +130,7 @@ pub(crate) struct Windows {
     early: VecDeque<(u64, TraceId)>,
     /// Judged traces in that order.
     judged: VecDeque<(u64, TraceId)>,
-    gone: IdSet,
-    gone_order: VecDeque<TraceId>,
+    gone: LastIds,
     /// Traces whose first record is in that run of the journal.
     runs: BTreeMap<u64, usize>,
     open: usize,
@@ -150,8 +149,7 @@ impl Windows {
             again: VecDeque::new(),
             early: VecDeque::new(),
             judged: VecDeque::new(),
-            gone: IdSet::default(),
-            gone_order: VecDeque::new(),
+            gone: LastIds::new(GONE),
             runs: BTreeMap::new(),
             open: 0,
             open_bytes: 0,
@@ -166,7 +164,7 @@ impl Windows {
         let kept = match self.traces.get_mut(&trace_id) {
             Some(kept) => kept,
             None => {
-                let straggling = self.gone.contains(&trace_id);
+                let straggling = self.gone.contains(trace_id);
                 self.counts.stragglers += u64::from(straggling);
                 self.steps.entry(step(now.saturating_add(settle))).or_default().push(trace_id);
                 *self.runs.entry(run).or_default() += 1;
@@ -336,14 +334,7 @@ impl Windows {
 
     /// Remembers a trace that was let go.
     pub(crate) fn remember(&mut self, trace_id: TraceId) {
-        if self.gone.insert(trace_id) {
-            self.gone_order.push_back(trace_id);
-        }
-        while self.gone_order.len() > MAX_GONE {
-            if let Some(trace_id) = self.gone_order.pop_front() {
-                self.gone.remove(&trace_id);
-            }
-        }
+        self.gone.insert(trace_id);
     }
 
     /// Lets judged traces go that were kept for long enough, or whose room is needed. Returns those that went.
