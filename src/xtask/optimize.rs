@@ -15,7 +15,7 @@ use crate::task::{Repository, TaskError};
 /// `optimized/hopseal` of the target folder.
 ///
 /// It does the same as one of `cargo build --release`, and what it was seen to do in less time: to take spans by OTLP, judge and keep
-/// them, and to check files of them. What has not changed since the last time is not compiled again.
+/// them, and to check files of them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
