@@ -52,7 +52,7 @@ pub(crate) struct WindowSettings {
 }
 
 impl WindowSettings {
-    /// Bytes that may be kept, open and judged: more than half of what there are numbers for are never in use.
+    /// Bytes that may be kept, open and judged: half of what there are numbers for, since for a moment there may be more.
     pub(crate) const MOST: u64 = MOST / 2;
 }
 
