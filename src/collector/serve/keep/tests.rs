@@ -250,6 +250,21 @@ fn what_is_no_spans_is_refused_and_what_is_empty_is_not() {
     keeper.stop().expect("stopped");
 }
 
+/// Guarantees: a span of Zipkin that is taken with a part of it left out is told of, and not counted as refused.
+#[test]
+fn a_fault_in_a_span_that_is_taken_refuses_nothing() {
+    let lab = Lab::new();
+    let keeper = lab.start();
+    let json = br#"[{"traceId":"1","id":"2","remoteEndpoint":{"port":65536}}]"#.to_vec();
+    let protobuf = b"\x0a\x1a\x0a\x08aaaaaaaa\x1a\x08bbbbbbbb\x4a\x04\x20\x80\x80\x04".to_vec();
+    for (encoding, body) in [(Encoding::ZipkinJson, json), (Encoding::ZipkinProtobuf, protobuf)] {
+        let accepted = send(&keeper, Delivery { encoding, ..delivery(body) }).expect("taken");
+        assert_eq!((accepted.spans, accepted.rejected), (1, 0), "{encoding:?}");
+        assert!(accepted.reason.is_some_and(|reason| reason.contains("port")), "{encoding:?}");
+    }
+    keeper.stop().expect("stopped");
+}
+
 /// Scenario: a sender that proved who it is speaks for its own service, then another for a service that is not its own.
 /// Guarantees: the first is proven; the second is found out, and proves nothing.
 #[test]
