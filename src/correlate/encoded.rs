@@ -8,6 +8,7 @@ use std::hash::Hasher as _;
 use rustc_hash::FxHasher;
 
 use crate::field::Field;
+use crate::same::is_same;
 use crate::words::WordId;
 
 /// Places that one hash may take.
@@ -85,7 +86,9 @@ impl Encoded {
     #[inline]
     fn is(&self, place: &Place, encoded: &[u8]) -> bool {
         let (start, len) = (place.start as usize, usize::from(place.len));
-        len == encoded.len() && place.tag != 0 && self.bytes.get(start..start + len) == Some(encoded)
+        len == encoded.len()
+            && place.tag != 0
+            && self.bytes.get(start..start + len).is_some_and(|known| is_same(known, encoded))
     }
 
     fn find(&self, encoded: &[u8]) -> Option<usize> {

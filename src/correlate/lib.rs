@@ -28,6 +28,7 @@ pub mod policy;
 pub mod record;
 pub mod report;
 pub mod rule;
+pub mod same;
 pub mod sink;
 mod skew;
 pub mod suppress;

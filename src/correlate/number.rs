@@ -25,6 +25,15 @@ pub fn put(to: &mut Vec<u8>, mut number: u64) {
 #[inline]
 #[must_use]
 pub fn take(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    // Nearly all are of one or two bytes.
+    match *bytes {
+        [byte @ ..0x80, ref rest @ ..] => Some((u64::from(byte), rest)),
+        [low, high @ ..0x80, ref rest @ ..] => Some((u64::from(low & 0x7f) | u64::from(high) << 7, rest)),
+        _ => take_long(bytes),
+    }
+}
+
+fn take_long(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (mut number, mut rest) = (0_u64, bytes);
     for shift in (0..u64::BITS).step_by(7) {
         let (&byte, after) = rest.split_first()?;

@@ -21,8 +21,9 @@ pub(crate) use self::write::{close, open, put_field, put_link, put_text, put_wor
 use crate::dialect::KeyId;
 use crate::field::Field;
 use crate::number;
+use crate::same::is_same;
 use crate::sink::{SpanId, SpanKind, Status, TraceId};
-use crate::words::{WordId, Words, is_same};
+use crate::words::{WordId, Words};
 
 /// Bytes of the fixed part.
 pub const FIXED: usize = BODY + BODY_FIXED;
@@ -214,9 +215,9 @@ pub struct Service<'r> {
 impl PartialEq for Service<'_> {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        is_same(self.name, other.name)
-            && is_same(self.namespace, other.namespace)
-            && is_same(self.environment, other.environment)
+        is_same(self.name.as_bytes(), other.name.as_bytes())
+            && is_same(self.namespace.as_bytes(), other.namespace.as_bytes())
+            && is_same(self.environment.as_bytes(), other.environment.as_bytes())
     }
 }
 

@@ -233,11 +233,15 @@ fn number_of(spans: usize) -> u32 {
 
 /// From spans and the order of their keys: the same in the order of time, and every key, sorted, with its span's place there.
 fn by_start<'r>(spans: &[Span<'r>], keys: &[u32]) -> (Vec<Span<'r>>, Vec<(Key<'r>, SpanIx)>) {
-    let in_order = || keys.iter().filter_map(|at| spans.get(*at as usize));
-    let mut by_id: Vec<_> = in_order().map(|span| (key(span), SpanIx(0))).collect();
+    let mut by_id = Vec::with_capacity(keys.len());
     // Of several that began at once, the first by key is first.
-    let mut order: Vec<(u64, u32, u32)> =
-        in_order().zip(keys).zip(0..).map(|((span, at), rank)| (span.start, rank, *at)).collect();
+    let mut order: Vec<(u64, u32, u32)> = Vec::with_capacity(keys.len());
+    for (at, rank) in keys.iter().zip(0..) {
+        if let Some(span) = spans.get(*at as usize) {
+            by_id.push((key(span), SpanIx(0)));
+            order.push((span.start, rank, *at));
+        }
+    }
     order.sort_unstable();
     let mut sorted = Vec::with_capacity(spans.len());
     for (place, (_, rank, at)) in order.iter().enumerate() {

@@ -181,10 +181,11 @@ fn is_question(segment: &str) -> bool {
     if WHOLE.iter().any(|word| word.eq_ignore_ascii_case(segment)) {
         return true;
     }
-    STEMS.iter().any(begins) && {
-        let lower = segment.to_ascii_lowercase();
-        OBJECTS.iter().any(|object| lower.contains(object))
-    }
+    let holds = |object: &&str| {
+        let mut parts = segment.as_bytes().windows(object.len());
+        parts.any(|part| part.eq_ignore_ascii_case(object.as_bytes()))
+    };
+    STEMS.iter().any(begins) && OBJECTS.iter().any(holds)
 }
 
 #[cfg(test)]

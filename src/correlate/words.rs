@@ -13,6 +13,7 @@ use rustc_hash::FxHasher;
 
 use crate::dialect::KeyId;
 use crate::field::Field;
+use crate::same::is_same;
 
 /// Places that one hash may take.
 const WAYS: usize = 4;
@@ -100,16 +101,9 @@ struct Word {
 impl Word {
     fn is(&self, pair: Pair<'_>) -> bool {
         self.bits == pair.form.bits()
-            && is_same(&self.key, pair.key)
-            && (pair.form.is_number() || is_same(&self.text, pair.form.text()))
+            && is_same(self.key.as_bytes(), pair.key.as_bytes())
+            && (pair.form.is_number() || is_same(self.text.as_bytes(), pair.form.text().as_bytes()))
     }
-}
-
-/// Whether two texts are the same. Most are words, and stand where they stood the last time. And to have the C library compare two
-/// empty ones takes longer than all the rest on processors with AVX-512: it masks out a load from where nothing is mapped.
-#[inline]
-pub(crate) fn is_same(one: &str, other: &str) -> bool {
-    std::ptr::eq(one, other) || (one.len() == other.len() && (one.is_empty() || one == other))
 }
 
 /// A place in the table: empty, for a hash seen once, or for a word.

@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 use sha2::Digest as _;
 
 use super::stored::Stored;
+use crate::same::is_same;
 
 /// 128 bits of SHA-256 over what is counted under.
 pub(crate) type Key = u128;
@@ -35,7 +36,6 @@ fn digest(joined: &[u8]) -> Key {
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     recent: Box<[Group]>,
-    joined: Vec<u8>,
 }
 
 /// Parts as they are joined, and their key.
@@ -49,30 +49,44 @@ const GROUPS: usize = 1 << 10;
 impl Default for Keys {
     fn default() -> Self {
         let empty = [(); WAYS].map(|()| (Vec::new(), digest(&[])));
-        Self { recent: vec![empty; GROUPS].into_boxed_slice(), joined: Vec::new() }
+        Self { recent: vec![empty; GROUPS].into_boxed_slice() }
     }
 }
 
 impl Keys {
     /// The same as [`key`].
     pub(crate) fn of(&mut self, parts: &[&[u8]]) -> Key {
-        self.joined.clear();
-        join(parts, &mut self.joined);
         let mut hasher = FxHasher::default();
-        hasher.write(&self.joined);
+        parts.iter().for_each(|part| hasher.write(part));
         let hash = hasher.finish();
         let group = self.recent.get_mut(hash as usize & (GROUPS - 1));
         let group = group.map_or(&mut [][..], |group| &mut group[..]);
-        if let Some((_, key)) = group.iter().find(|(of, _)| *of == self.joined) {
+        if let Some((_, key)) = group.iter().find(|(joined, _)| is_joined(parts, joined)) {
             return *key;
         }
-        let key = digest(&self.joined);
+        let mut joined = Vec::new();
+        join(parts, &mut joined);
+        let key = digest(&joined);
         if let Some(place) = group.get_mut((hash >> 32) as usize & (WAYS - 1)) {
-            place.0.clone_from(&self.joined);
-            place.1 = key;
+            *place = (joined, key);
         }
         key
     }
+}
+
+/// Whether that is what [`join`] makes of these parts.
+fn is_joined(parts: &[&[u8]], joined: &[u8]) -> bool {
+    let mut rest = joined;
+    for part in parts {
+        let Some((length, after)) = rest.split_first_chunk() else { return false };
+        let Some((text, after)) = after.split_at_checked(part.len()) else { return false };
+        if u64::from_le_bytes(*length) != part.len() as u64 || !is_same(text, part) {
+            return false;
+        }
+        rest = after;
+    }
+    // What nothing was remembered of is the key of no parts.
+    rest.is_empty()
 }
 
 /// A map that keeps the `limit` lowest keys of all it was asked for.

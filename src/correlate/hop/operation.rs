@@ -12,12 +12,24 @@ use crate::sink::{SpanKind, Status};
 #[must_use]
 pub fn path_of(url: &str) -> &str {
     // A query may hold another URL.
-    let scheme = url.split_once(':').filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
-    let (target, if_empty) = match scheme.and_then(|(_, rest)| rest.strip_prefix("//")) {
-        Some(rest) => (rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or(""), "/"),
+    let scheme = find(url, |byte| matches!(byte, b':' | b'/' | b'?' | b'#'))
+        .and_then(|at| url.get(at..)?.strip_prefix("://"));
+    let (target, if_empty) = match scheme {
+        Some(rest) => (
+            find(rest, |byte| matches!(byte, b'/' | b'?' | b'#')).and_then(|at| rest.get(at..)).unwrap_or(""),
+            "/",
+        ),
         None => (url, ""),
     };
-    target.split(['?', '#']).next().filter(|path| !path.is_empty()).unwrap_or(if_empty)
+    let path =
+        find(target, |byte| matches!(byte, b'?' | b'#')).and_then(|end| target.get(..end)).unwrap_or(target);
+    if path.is_empty() { if_empty } else { path }
+}
+
+/// Where the first of these ASCII characters stands.
+#[inline]
+fn find(text: &str, is_sought: impl Fn(u8) -> bool) -> Option<usize> {
+    text.bytes().position(is_sought)
 }
 
 /// The path that was asked for: the URL's if it is there, else the route.

@@ -5,7 +5,7 @@ use super::{Check, Cx, Needs, Rule, Spec, baggage, sign_in};
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::Hop;
-use crate::words::is_same;
+use crate::same::is_same;
 
 pub(super) const SPEC: Spec = Spec {
     number: "F09",
@@ -68,7 +68,7 @@ fn has_one_id(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
     let mut first = None;
     for span in cx.frame(hop).filter(|span| span.has_any(named::IDS)) {
         for Named { id, .. } in named::on(span) {
-            if !is_same(first.get_or_insert(id), id) {
+            if !is_same(first.get_or_insert(id).as_bytes(), id.as_bytes()) {
                 return false;
             }
         }
