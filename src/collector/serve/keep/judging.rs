@@ -1,10 +1,11 @@
 //! One trace judged, and its hops as the store keeps them. The verdict is that of `hopseal check`.
 
-use hopseal_correlate::catalogue::Capability;
+use hopseal_correlate::catalogue::{Capability, Catalogue, Shown};
 use hopseal_correlate::hop::{Hop as Crossing, HopIx};
 use hopseal_correlate::judge::Verdict;
 use hopseal_correlate::record::Service;
 use hopseal_correlate::rule::Cx;
+use hopseal_correlate::same::is_same;
 use hopseal_correlate::sink::SpanId;
 use hopseal_correlate::trace::Trace;
 use hopseal_identity::{Assurance, Kind};
@@ -38,7 +39,9 @@ impl Seen {
         }
         let address = text.as_ptr().addr();
         let place = self.0.get_mut((address >> 3 ^ address >> 13) % SEEN);
-        if let Some(seen) = place.as_deref().filter(|seen| texts.get(**seen) == text) {
+        if let Some(seen) =
+            place.as_deref().filter(|seen| is_same(texts.get(**seen).as_bytes(), text.as_bytes()))
+        {
             return *seen;
         }
         let number = texts.add(text);
@@ -136,6 +139,32 @@ impl Recorder {
             *principal_kind as u8,
             u8::from(*uncovered),
         ]);
+    }
+}
+
+/// What services show in hops of one block, by the numbers of their texts: to look up three names for each hop costs more than
+/// to judge it by most rules.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// By service, namespace, environment and operation.
+    shown: FxHashMap<[Text; 4], Shown>,
+}
+
+impl Tally {
+    /// Counts a hop of the block.
+    pub(crate) fn count(&mut self, hop: &Hop) {
+        let HopTexts { service, namespace, environment, operation, .. } = hop.texts;
+        let shown = self.shown.entry([service, namespace, environment, operation]).or_default();
+        shown.hops += 1;
+        shown.identified += u64::from(hop.assurance.is_identified());
+    }
+
+    /// Adds what was counted, and begins anew.
+    pub(crate) fn tell(&mut self, texts: &Texts, to: &mut Catalogue) {
+        for ([name, namespace, environment, operation], shown) in self.shown.drain() {
+            let [name, namespace, environment] = [name, namespace, environment].map(|text| texts.get(text));
+            to.add(Service { name, namespace, environment }, texts.get(operation), shown);
+        }
     }
 }
 

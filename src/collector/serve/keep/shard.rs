@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use arc_swap::ArcSwap;
 use hopseal_correlate::across::Across;
 use hopseal_correlate::catalogue::Catalogue;
-use hopseal_correlate::hop::{HopKind, Hops};
+use hopseal_correlate::hop::HopKind;
 use hopseal_correlate::intake::Intake;
 use hopseal_correlate::record::packed::{Packer, each};
 use hopseal_correlate::record::{Service, Span, bodies};
@@ -23,7 +23,7 @@ use hopseal_correlate::words::Words;
 
 use super::answer::Answer;
 use super::journal::{Gone, Journal, Run};
-use super::judging::{Recorder, forget_last, least_trusted, trust};
+use super::judging::{Recorder, Tally, forget_last, least_trusted, trust};
 use super::over_time::observe as observe_over_time;
 use super::own::OwnKey;
 use super::reading::{LinkAway, Share, Stage, read};
@@ -162,6 +162,7 @@ pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
         bodies: Arc::default(),
         batch: Batch::default(),
         recorder: Recorder::new(&parts.own),
+        tally: Tally::default(),
         across: BTreeMap::new(),
         told: parts.survey.validating.iter().map(OwnedService::from).collect(),
         unasked: Waiting::default(),
@@ -196,6 +197,8 @@ struct Shard {
     bodies: Arc<Pool>,
     batch: Batch,
     recorder: Recorder,
+    /// What the hops of the last block show, where they were judged for the first time.
+    tally: Tally,
     /// What rules over many traces rest on, by window.
     across: BTreeMap<u64, Across>,
     /// Services that others know to have credentials validated.
@@ -367,6 +370,13 @@ impl Shard {
         self.waiting_count -= self.waiting.remove(&trace_id).map_or(0, |waiting| waiting.len());
     }
 
+    /// Notes what the hops of the last block show, before another follows it.
+    fn tell_shown(&mut self) {
+        if let Some(block) = self.batch.blocks.last() {
+            self.tally.tell(&block.texts, &mut self.batch.shown);
+        }
+    }
+
     fn turn(&mut self, intake: &Intake<'_, Stage>, to: &Sender<Found>) {
         let now = self.parts.clock.now();
         while let Some((trace_id, due)) = self.windows.due(now) {
@@ -387,6 +397,7 @@ impl Shard {
         self.unasked.sweep(&self.windows);
         self.unlearned.sweep(&self.windows);
         let needed = self.windows.first_run().unwrap_or_else(|| self.parts.runs.load(Ordering::Relaxed));
+        self.tell_shown();
         let (batch, counts) = (self.batch.take(), self.windows.counts);
         let across = std::mem::take(&mut self.across);
         let _ = to.send(Found { batch, across, gone, needed, counts, open: self.windows.open() });
@@ -413,7 +424,8 @@ impl Shard {
         rules.with_judge(|judge| {
             let hops = judge.hops(&trace);
             if last.version == 0 {
-                observe(&mut self.batch.shown, &hops);
+                let origins = hops.all().iter().filter(|hop| hop.kind == HopKind::Origin);
+                origins.for_each(|origin| self.batch.shown.sends(origin.service.name));
             }
             let survey = &mut self.parts.survey;
             survey.linked.observe(&trace, &hops);
@@ -436,7 +448,11 @@ impl Shard {
             let mut verdict = judge.verdict(&cx);
             let version = if straggling { 0 } else { last.version + 1 };
             let block = self.batch.block_mut();
+            let first = block.hops.len();
             let digest = self.recorder.record(&cx, &verdict, version, block);
+            if last.version == 0 {
+                block.hops.iter().skip(first).for_each(|hop| self.tally.count(hop));
+            }
             if last.version > 0 && digest == last.digest {
                 return forget_last(block);
             }
@@ -457,6 +473,9 @@ impl Shard {
             }
             next = Last { version: last.version + 1, digest, findings, counted: next.counted };
         });
+        if self.batch.blocks.last().is_some_and(|block| block.is_full()) {
+            self.tell_shown();
+        }
         let has_copies = trace.grade.duplicates > 0;
         drop(trace);
         emptied(&mut records);
@@ -481,16 +500,6 @@ impl Shard {
                     let _ = shard.send(ToShard::Validating(Arc::clone(&service)));
                 }
             }
-        }
-    }
-}
-
-/// Counts what the hops of a trace show.
-fn observe(shown: &mut Catalogue, hops: &Hops<'_>) {
-    for hop in hops.all() {
-        match hop.kind {
-            HopKind::Origin => shown.sends(hop.service.name),
-            _ => shown.observe(hop),
         }
     }
 }

@@ -50,6 +50,11 @@ impl Texts {
         self.all.get(text.0 as usize).map_or("", |text| text)
     }
 
+    /// Every one of them, in the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().map(|text| &**text)
+    }
+
     /// The number of a text that is there.
     pub(crate) fn find(&self, text: &str) -> Option<Text> {
         self.known.get(text).copied()

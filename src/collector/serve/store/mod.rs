@@ -121,7 +121,7 @@ impl Batch {
     /// The block that the next trace goes into. Blocks are of a bounded size, so that whatever is done with one needs little
     /// memory, and the same each time.
     pub(crate) fn block_mut(&mut self) -> &mut Block {
-        let last = self.blocks.pop_if(|block| block.hops.len() < BLOCK_HOPS);
+        let last = self.blocks.pop_if(|block| !block.is_full());
         // Room for all that it will hold: growing step by step costs more than the hops.
         let last = last.unwrap_or_else(|| {
             Arc::new(Block { hops: Vec::with_capacity(BLOCK_HOPS + BLOCK_HOPS / 8), ..Block::default() })
