@@ -193,6 +193,11 @@ pub(crate) struct Block {
 pub(crate) struct BrokenBlock;
 
 impl Block {
+    /// Whether the next trace goes into another.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.hops.len() >= super::BLOCK_HOPS
+    }
+
     /// Every trace with its hops.
     pub(crate) fn each(&self) -> impl Iterator<Item = (&Judged, &[Hop])> {
         let mut rest = self.hops.as_slice();

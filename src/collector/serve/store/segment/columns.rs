@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
+use parquet::arrow::parquet_to_arrow_schema;
 use parquet::errors::ParquetError;
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::Type;
+use parquet::schema::types::{SchemaDescriptor, Type};
 
 /// Number of a column.
 macro_rules! columns {
@@ -13,6 +15,14 @@ macro_rules! columns {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(usize)]
         pub(super) enum Column { $($name,)+ }
+
+        impl Column {
+            /// Its name.
+            pub(super) fn name(self) -> &'static str {
+                let text = match self { $(Self::$name => $text,)+ };
+                text.split(' ').nth(2).unwrap_or_default()
+            }
+        }
 
         /// The schema, as Parquet writes it.
         const SCHEMA: &str = concat!("message hop {", $($text, ";",)+ "}");
@@ -66,6 +76,23 @@ pub(super) const TEXTS: [Column; 11] = [
     Column::Tenant,
     Column::Actors,
 ];
+
+/// The columns of words of ours.
+pub(super) const WORDS: [Column; 5] =
+    [Column::Kind, Column::Assurance, Column::Basis, Column::Outcome, Column::PrincipalKind];
+
+/// The schema as Arrow has it: texts by their numbers among all.
+pub(super) fn arrow(schema: &SchemaDescriptor) -> Result<SchemaRef, ParquetError> {
+    let schema = parquet_to_arrow_schema(schema, None)?;
+    let field = |field: &FieldRef| match field.data_type() {
+        DataType::Utf8 => {
+            let texts = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::LargeUtf8));
+            Arc::new(field.as_ref().clone().with_data_type(texts))
+        }
+        _ => Arc::clone(field),
+    };
+    Ok(Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>())))
+}
 
 pub(super) fn schema() -> Result<Arc<Type>, ParquetError> {
     parse_message_type(SCHEMA).map(Arc::new)

@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::{ChunkReader, FileReader as _, Length, RowGroupReader};
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
 
 use super::super::StoreError;
+use super::columns::Column;
 
 /// A row group.
 pub(super) type Groups<'r> = Box<dyn RowGroupReader + 'r>;
@@ -105,6 +107,11 @@ impl Parquet {
 
     pub(super) fn rows(&self) -> usize {
         usize::try_from(self.reader.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// A column of each row group.
+    pub(super) fn columns(&self, column: Column) -> impl Iterator<Item = &ColumnChunkMetaData> {
+        self.reader.metadata().row_groups().iter().map(move |group| group.column(column as usize))
     }
 
     /// Calls `look` with each row group, and the number of its first row.

@@ -17,7 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedRowGroupWriter;
 
 use super::super::StoreError;
-use super::columns::Column;
+use super::columns::{Column, TEXTS, WORDS};
 use super::file::{Parquet, rows_of};
 use super::read::{Reading, Segment, within};
 use super::write::{Paced, Writer, Written, whole};
@@ -51,6 +51,11 @@ impl Part {
         let parquet = Parquet::open(&segment.path)?;
         let rows = parquet.rows();
         Ok(Self { parquet, rows, keys: Vec::new(), read: 0, done: 0 })
+    }
+
+    /// Whether it tells the least and the most of a column, as it does where all rows have the same.
+    fn tells(&self, column: Column) -> bool {
+        self.parquet.columns(column).all(|column| column.statistics().is_some())
     }
 
     fn next(&mut self) -> Result<Option<Key>, StoreError> {
@@ -125,7 +130,12 @@ pub(in super::super) fn merge(
         next.extend(part.next()?.map(|key| Reverse((key, number))));
     }
     let (mut hops, mut first, mut last) = (0, u64::MAX, 0);
-    let ((), index, bytes) = whole(disk, path, |writer, index| {
+    let alike: Vec<Column> = TEXTS
+        .into_iter()
+        .chain(WORDS)
+        .filter(|column| parts.iter().all(|part| part.tells(*column)))
+        .collect();
+    let ((), index, bytes) = whole(disk, path, &alike, |writer, index| {
         let mut order: Order = Vec::with_capacity(GROUP);
         let mut kept = 0;
         while let Some(mut least) = next.peek_mut() {

@@ -4,6 +4,7 @@
 //! principal did is one run of rows; hops without a principal are under the subject of zeros. An index in its file says where the
 //! rows of a trace and of a principal are. Small ones are merged into one: read side by side, and written in the same order.
 
+mod arrays;
 mod columns;
 mod file;
 #[cfg(test)]

@@ -4,22 +4,19 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hopseal_correlate::hop::Outcome;
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::data_type::{
-    BoolType, ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, Int32Type,
-    Int64Type,
-};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use super::super::StoreError;
 use super::super::block::Block;
-use super::columns::{self, Column, TEXTS};
+use super::arrays::{Texts, arrays};
+use super::columns::{self, Column, TEXTS, WORDS};
 use super::index::{Builder, Index};
 use super::{GROUP, Line, PAGE, Rows, Text};
 use crate::serve::disk::{Disk, DiskFile};
@@ -35,16 +32,17 @@ pub(in super::super) struct Written {
     pub(in super::super) index: Option<Index>,
 }
 
-fn properties() -> Result<WriterPropertiesPtr, ParquetError> {
+/// How a file is written; `alike` are the columns of texts and words that say mostly the same.
+fn properties(alike: &[Column]) -> Result<WriterPropertiesPtr, ParquetError> {
     let sorted =
         |column: Column| SortingColumn { column_idx: column as i32, descending: false, nulls_first: false };
     let by = [Column::Subject, Column::Start, Column::TraceId, Column::Place];
     let ids = [("trace_id", true), ("span_id", false), ("parent_span_id", false)];
     // Of these one differs little from the next, or not at all; a dictionary of them costs more than they take.
     let numbers = ["start", "end", "version", "place", "caller_place", "trace_missing_parents"];
-    // The least and the most of what is as good as random, or mostly alike in every row group, tell hardly anything.
+    // The least and the most of what is as good as random tell nothing, and those of a few texts that are in every row group are not
+    // worth a comparison for each row; where all are the same, nobody has to read them.
     let random = ["span_id", "parent_span_id", "place", "caller_place", "trace_digest"];
-    let alike = ["caller", "service", "operation", "principal"];
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_statistics_enabled(EnabledStatistics::Page)
@@ -62,7 +60,8 @@ fn properties() -> Result<WriterPropertiesPtr, ParquetError> {
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
     }
-    for path in random.into_iter().chain(alike).map(ColumnPath::from) {
+    let unlike = TEXTS.into_iter().chain(WORDS).filter(|column| !alike.contains(column));
+    for path in random.into_iter().chain(unlike.map(Column::name)).map(ColumnPath::from) {
         properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
     }
     Ok(Arc::new(properties.build()))
@@ -97,11 +96,12 @@ impl Write for Paced {
     }
 }
 
-/// Writes a segment to `path`, by way of a file beside it, and sees to it that the disk has both the file and its name. `fill` writes
-/// the rows, and says what they are. Returns that, where the index is, and the size of the file.
+/// Writes a segment to `path`, by way of a file beside it, and sees to it that the disk has both the file and its name. `alike` are the
+/// columns of texts and words that are expected to say the same in all rows. `fill` writes the rows, and says what they are. Returns that, where the index is, and the size of the file.
 pub(super) fn whole<T>(
     disk: &dyn Disk,
     path: &Path,
+    alike: &[Column],
     fill: impl FnOnce(&mut Writer, &mut Builder) -> Result<T, StoreError>,
 ) -> Result<(T, Option<Index>, u64), StoreError> {
     let failed = |source: io::Error| StoreError::File { path: path.to_owned(), source };
@@ -113,7 +113,7 @@ pub(super) fn whole<T>(
         let file = Paced { file: disk.create(&beside).map_err(failed)?, unsynced: 0 };
         let schema = columns::schema().map_err(broken)?;
         let mut writer =
-            SerializedFileWriter::new(file, schema, properties().map_err(broken)?).map_err(broken)?;
+            SerializedFileWriter::new(file, schema, properties(alike).map_err(broken)?).map_err(broken)?;
         let mut index = Builder::default();
         let filled = fill(&mut writer, &mut index)?;
         let index = index.finish(writer.bytes_written() as u64);
@@ -137,13 +137,22 @@ pub(super) fn whole<T>(
 /// Writes rows to `path`.
 pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> Result<Written, StoreError> {
     let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
-    let texts: Vec<Texts> = rows.blocks.iter().map(|block| Texts::of(block)).collect();
-    let ((), index, bytes) = whole(disk, path, |writer, index| {
-        let mut values = Vec::new();
-        for group in rows.lines.chunks(GROUP) {
+    let texts = Texts::of(&rows.blocks).map_err(|source| broken(source.into()))?;
+    let ((), index, bytes) = whole(disk, path, &alike(rows), |writer, index| {
+        let schema = columns::arrow(writer.schema_descr()).map_err(broken)?;
+        let columns = ArrowRowGroupWriterFactory::new(writer, Arc::clone(&schema));
+        for (group, number) in rows.lines.chunks(GROUP).zip(0..) {
             group.iter().for_each(|line| index.add(&line.subject.to_be_bytes(), line.judged.trace_id));
+            let columns = columns.create_column_writers(number).map_err(broken)?;
             let mut row_group = writer.next_row_group().map_err(broken)?;
-            Group { to: &mut row_group, texts: &texts, values: &mut values }.write(group).map_err(broken)?;
+            let arrays = arrays(group, &texts).map_err(|source| broken(source.into()))?;
+            for ((array, mut column), field) in arrays.iter().zip(columns).zip(schema.fields()) {
+                for leaf in compute_leaves(field, array).map_err(broken)? {
+                    column.write(&leaf).map_err(broken)?;
+                }
+                let column = column.close().map_err(broken)?;
+                column.append_to_row_group(&mut row_group).map_err(broken)?;
+            }
             row_group.close().map_err(broken)?;
         }
         Ok(())
@@ -158,165 +167,35 @@ pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> 
     })
 }
 
-/// Texts as Parquet has them, each made once.
-struct Texts {
-    all: Vec<ByteArray>,
-}
-
-impl Texts {
-    fn of(block: &Block) -> Self {
-        let texts = (0..block.texts.len()).map(|number| {
-            let number = u32::try_from(number).unwrap_or(0);
-            ByteArray::from(block.texts.get(Text(number)).as_bytes().to_vec())
-        });
-        Self { all: texts.collect() }
-    }
-}
-
-/// Some rows, column by column: rows are in an order of their own, so that what is read of one is read once.
-#[derive(Default)]
-struct Columns {
-    subjects: Vec<u8>,
-    starts: Vec<i64>,
-    ends: Vec<i64>,
-    trace_ids: Vec<u8>,
-    versions: Vec<i32>,
-    places: Vec<i32>,
-    span_ids: Vec<u8>,
-    parents: Optional<u8>,
-    callers: Optional<i32>,
-    blocks: Vec<u32>,
-    texts: [Vec<Text>; TEXTS.len()],
-    kinds: Vec<&'static str>,
-    assurances: Vec<&'static str>,
-    bases: Vec<&'static str>,
-    outcomes: Vec<&'static str>,
-    principal_kinds: Optional<&'static str>,
-    uncovered: Vec<bool>,
-    complete: Vec<bool>,
-    closed_early: Vec<bool>,
-    missing_parents: Vec<i32>,
-    digests: Vec<i64>,
-}
-
-/// What is there, and of which rows.
-#[derive(Default)]
-struct Optional<T> {
-    values: Vec<T>,
-    there: Vec<i16>,
-}
-
-impl<T> Optional<T> {
-    fn push(&mut self, values: Option<impl IntoIterator<Item = T>>) {
-        self.there.push(i16::from(values.is_some()));
-        self.values.extend(values.into_iter().flatten());
-    }
-}
-
-impl Columns {
-    fn of(rows: &[Line<'_>]) -> Self {
-        let mut columns = Self::default();
-        for row in rows {
-            let Line { subject, block, place, judged, hop, start: _ } = row;
-            columns.subjects.extend_from_slice(&subject.to_be_bytes());
-            columns.starts.push(hop.start.cast_signed());
-            columns.ends.push(hop.end.cast_signed());
-            columns.trace_ids.extend_from_slice(&judged.trace_id.0);
-            columns.versions.push(judged.version.cast_signed());
-            columns.places.push(place.cast_signed());
-            columns.span_ids.extend_from_slice(&hop.span_id.0);
-            columns.parents.push(hop.parent.map(|parent| parent.0));
-            columns.callers.push(hop.caller.map(|caller| [caller.cast_signed()]));
-            columns.blocks.push(*block);
-            columns.texts.iter_mut().zip(hop.texts.to_array()).for_each(|(texts, text)| texts.push(text));
-            columns.kinds.push(hop.kind.as_str());
-            columns.assurances.push(hop.assurance.as_str());
-            columns.bases.push(hop.basis.as_str());
-            columns.outcomes.push(outcome(hop.outcome));
-            let is_named = hop.texts.principal != Text::default();
-            columns.principal_kinds.push(is_named.then(|| [hop.principal_kind.as_str()]));
-            columns.uncovered.push(hop.uncovered);
-            columns.complete.push(judged.complete);
-            columns.closed_early.push(judged.closed_early);
-            columns.missing_parents.push(judged.missing_parents.cast_signed());
-            columns.digests.push(judged.digest.cast_signed());
+/// The columns of texts and words in which all rows have the same.
+fn alike(rows: &Rows<'_>) -> Vec<Column> {
+    let Some(first) = rows.lines.first() else { return Vec::new() };
+    let words = |line: &Line<'_>| {
+        let hop = line.hop;
+        let principal = (hop.texts.principal != Text::default()).then_some(hop.principal_kind);
+        (hop.kind, hop.assurance, hop.basis, hop.outcome, principal)
+    };
+    // The texts of the first row, by the numbers that they have in each block, if they are there.
+    let of_first = |block: &&Block| {
+        let texts = rows.blocks.get(first.block as usize).map(|of| &of.texts);
+        let number = |text| texts.and_then(|texts| block.texts.find(texts.get(text)));
+        first.hop.texts.to_array().map(number)
+    };
+    let of_first: Vec<[Option<Text>; TEXTS.len()]> = rows.blocks.iter().map(of_first).collect();
+    let mut alike = [true; TEXTS.len()];
+    let mut words_alike = [true; WORDS.len()];
+    let (kind, assurance, basis, outcome, principal) = words(first);
+    for line in &rows.lines {
+        let Some(same) = of_first.get(line.block as usize) else { continue };
+        for ((alike, text), same) in alike.iter_mut().zip(line.hop.texts.to_array()).zip(same) {
+            *alike &= Some(text) == *same;
         }
-        columns
+        let own = words(line);
+        let same = [own.0 == kind, own.1 == assurance, own.2 == basis, own.3 == outcome, own.4 == principal];
+        words_alike.iter_mut().zip(same).for_each(|(alike, same)| *alike &= same);
     }
-}
-
-struct Group<'g, 'w> {
-    to: &'g mut SerializedRowGroupWriter<'w, Paced>,
-    /// By block.
-    texts: &'g [Texts],
-    /// Room for the texts of a column.
-    values: &'g mut Vec<ByteArray>,
-}
-
-impl Group<'_, '_> {
-    fn write(&mut self, rows: &[Line<'_>]) -> Result<(), ParquetError> {
-        let columns = Columns::of(rows);
-        self.ids::<16>(columns.subjects, None)?;
-        self.column::<Int64Type>(&columns.starts, None)?;
-        self.column::<Int64Type>(&columns.ends, None)?;
-        self.ids::<16>(columns.trace_ids, None)?;
-        self.column::<Int32Type>(&columns.versions, None)?;
-        self.column::<Int32Type>(&columns.places, None)?;
-        self.ids::<8>(columns.span_ids, None)?;
-        self.ids::<8>(columns.parents.values, Some(&columns.parents.there))?;
-        self.column::<Int32Type>(&columns.callers.values, Some(&columns.callers.there))?;
-        for texts in &columns.texts {
-            self.texts(&columns.blocks, texts)?;
-        }
-        self.words(&columns.kinds, None)?;
-        self.words(&columns.assurances, None)?;
-        self.words(&columns.bases, None)?;
-        self.words(&columns.outcomes, None)?;
-        self.words(&columns.principal_kinds.values, Some(&columns.principal_kinds.there))?;
-        self.column::<BoolType>(&columns.uncovered, None)?;
-        self.column::<BoolType>(&columns.complete, None)?;
-        self.column::<BoolType>(&columns.closed_early, None)?;
-        self.column::<Int32Type>(&columns.missing_parents, None)?;
-        self.column::<Int64Type>(&columns.digests, None)
-    }
-
-    fn column<T: DataType>(&mut self, values: &[T::T], there: Option<&[i16]>) -> Result<(), ParquetError> {
-        let missing = || ParquetError::General("a column too many".to_owned());
-        let mut column = self.to.next_column()?.ok_or_else(missing)?;
-        column.typed::<T>().write_batch(values, there, None)?;
-        column.close()
-    }
-
-    /// Ids of that length, one after the other.
-    fn ids<const N: usize>(&mut self, ids: Vec<u8>, there: Option<&[i16]>) -> Result<(), ParquetError> {
-        let all = Bytes::from(ids);
-        let values: Vec<FixedLenByteArray> = (0..all.len() / N)
-            .map(|at| FixedLenByteArray::from(ByteArray::from(all.slice(at * N..(at + 1) * N))))
-            .collect();
-        self.column::<FixedLenByteArrayType>(&values, there)
-    }
-
-    /// A column of texts; an empty text is none.
-    fn texts(&mut self, blocks: &[u32], texts: &[Text]) -> Result<(), ParquetError> {
-        let there: Vec<i16> = texts.iter().map(|text| i16::from(text.0 != 0)).collect();
-        let mut values = std::mem::take(self.values);
-        let of = |(block, text): (&u32, &Text)| self.texts.get(*block as usize)?.all.get(text.0 as usize);
-        values.extend(blocks.iter().zip(texts).filter(|(_, text)| text.0 != 0).filter_map(of).cloned());
-        let written = self.column::<ByteArrayType>(&values, Some(&there));
-        values.clear();
-        *self.values = values;
-        written
-    }
-
-    fn words(&mut self, words: &[&'static str], there: Option<&[i16]>) -> Result<(), ParquetError> {
-        let mut values = std::mem::take(self.values);
-        let word = |word: &&'static str| ByteArray::from(Bytes::from_static(word.as_bytes()));
-        values.extend(words.iter().map(word));
-        let written = self.column::<ByteArrayType>(&values, there);
-        values.clear();
-        *self.values = values;
-        written
-    }
+    let columns = TEXTS.into_iter().chain(WORDS).zip(alike.into_iter().chain(words_alike));
+    columns.filter(|(_, alike)| *alike).map(|(column, _)| column).collect()
 }
 
 /// The word for how a crossing ended.

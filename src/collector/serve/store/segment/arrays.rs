@@ -1,0 +1,181 @@
+//! Rows as Arrow has them, column by column.
+
+use std::sync::Arc;
+
+use arrow_array::types::UInt32Type;
+use arrow_array::{
+    ArrayRef, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, LargeStringArray,
+    TimestampNanosecondArray, UInt32Array,
+};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
+use arrow_schema::ArrowError;
+
+use super::Line;
+use super::columns::TEXTS;
+use super::write::outcome;
+use crate::serve::store::block::Block;
+
+/// The texts of some blocks, each once a block.
+pub(super) struct Texts {
+    all: Arc<LargeStringArray>,
+    /// Where those of each block begin.
+    first: Vec<u32>,
+}
+
+impl Texts {
+    pub(super) fn of(blocks: &[&Block]) -> Result<Self, ArrowError> {
+        let all =
+            Arc::new(LargeStringArray::from_iter_values(blocks.iter().flat_map(|block| block.texts.iter())));
+        let mut first = Vec::with_capacity(blocks.len());
+        let mut count = 0_usize;
+        for block in blocks {
+            first.push(u32::try_from(count).map_err(|_| ArrowError::DictionaryKeyOverflowError)?);
+            count += block.texts.len();
+        }
+        // Each of them has a number.
+        u32::try_from(count).map_err(|_| ArrowError::DictionaryKeyOverflowError)?;
+        Ok(Self { all, first })
+    }
+}
+
+/// Words of ours, by their numbers.
+#[derive(Default)]
+struct Words {
+    seen: [&'static str; WORDS],
+    keys: Vec<u32>,
+}
+
+/// Of each kind there are fewer.
+const WORDS: usize = 8;
+
+impl Words {
+    fn push(&mut self, number: u8, word: &'static str) {
+        if let Some(seen) = self.seen.get_mut(usize::from(number)) {
+            *seen = word;
+        }
+        self.keys.push(u32::from(number));
+    }
+
+    fn array(self, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
+        dictionary(self.keys, nulls, Arc::new(LargeStringArray::from_iter_values(self.seen)))
+    }
+}
+
+fn dictionary(
+    keys: Vec<u32>,
+    nulls: Option<NullBuffer>,
+    texts: Arc<LargeStringArray>,
+) -> Result<ArrayRef, ArrowError> {
+    let keys = UInt32Array::try_new(keys.into(), nulls)?;
+    Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(keys, texts)?))
+}
+
+fn ids<const N: i32>(ids: Vec<u8>, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
+    Ok(Arc::new(FixedSizeBinaryArray::try_new(N, Buffer::from_vec(ids), nulls)?))
+}
+
+/// Which of some values are missing; `None` where none is.
+fn missing<T>(values: &[T], is_there: impl Fn(&T) -> bool) -> Option<NullBuffer> {
+    let there = BooleanBuffer::collect_bool(values.len(), |at| values.get(at).is_some_and(&is_there));
+    Some(NullBuffer::new(there)).filter(|nulls| nulls.null_count() > 0)
+}
+
+/// Some rows, column by column: rows are in an order of their own, so that what is read of one is read once.
+#[derive(Default)]
+struct Columns {
+    subjects: Vec<u8>,
+    starts: Vec<i64>,
+    ends: Vec<i64>,
+    trace_ids: Vec<u8>,
+    versions: Vec<i32>,
+    places: Vec<i32>,
+    span_ids: Vec<u8>,
+    parents: Vec<Option<[u8; 8]>>,
+    callers: Vec<Option<i32>>,
+    /// Numbers among all texts; 0 for none.
+    texts: [Vec<u32>; TEXTS.len()],
+    kinds: Words,
+    assurances: Words,
+    bases: Words,
+    outcomes: Words,
+    principal_kinds: Words,
+    /// Whether there is a principal.
+    named: Vec<bool>,
+    uncovered: Vec<bool>,
+    complete: Vec<bool>,
+    closed_early: Vec<bool>,
+    missing_parents: Vec<i32>,
+    digests: Vec<i64>,
+}
+
+impl Columns {
+    fn of(rows: &[Line<'_>], first: &[u32]) -> Self {
+        let mut columns = Self::default();
+        for row in rows {
+            let Line { subject, block, place, judged, hop, start: _ } = row;
+            columns.subjects.extend_from_slice(&subject.to_be_bytes());
+            columns.starts.push(hop.start.cast_signed());
+            columns.ends.push(hop.end.cast_signed());
+            columns.trace_ids.extend_from_slice(&judged.trace_id.0);
+            columns.versions.push(judged.version.cast_signed());
+            columns.places.push(place.cast_signed());
+            columns.span_ids.extend_from_slice(&hop.span_id.0);
+            columns.parents.push(hop.parent.map(|parent| parent.0));
+            columns.callers.push(hop.caller.map(u32::cast_signed));
+            let first = first.get(*block as usize).copied().unwrap_or_default();
+            for (column, text) in columns.texts.iter_mut().zip(hop.texts.to_array()) {
+                column.push(if text.0 == 0 { 0 } else { first + text.0 });
+            }
+            columns.kinds.push(hop.kind as u8, hop.kind.as_str());
+            columns.assurances.push(hop.assurance as u8, hop.assurance.as_str());
+            columns.bases.push(hop.basis as u8, hop.basis.as_str());
+            columns.outcomes.push(hop.outcome as u8, outcome(hop.outcome));
+            columns.principal_kinds.push(hop.principal_kind as u8, hop.principal_kind.as_str());
+            columns.named.push(hop.texts.principal.0 != 0);
+            columns.uncovered.push(hop.uncovered);
+            columns.complete.push(judged.complete);
+            columns.closed_early.push(judged.closed_early);
+            columns.missing_parents.push(judged.missing_parents.cast_signed());
+            columns.digests.push(judged.digest.cast_signed());
+        }
+        columns
+    }
+}
+
+/// The columns of some rows, in their order.
+pub(super) fn arrays(rows: &[Line<'_>], texts: &Texts) -> Result<Vec<ArrayRef>, ArrowError> {
+    let columns = Columns::of(rows, &texts.first);
+    let times = |times: Vec<i64>| -> ArrayRef {
+        Arc::new(TimestampNanosecondArray::from(times).with_timezone("UTC"))
+    };
+    let numbers = |numbers: Vec<i32>| -> ArrayRef { Arc::new(Int32Array::from(numbers)) };
+    let truths = |truths: Vec<bool>| -> ArrayRef { Arc::new(BooleanArray::from(truths)) };
+    let parents: Vec<u8> = columns.parents.iter().flat_map(|parent| parent.unwrap_or_default()).collect();
+    let mut all = vec![
+        ids::<16>(columns.subjects, None)?,
+        times(columns.starts),
+        times(columns.ends),
+        ids::<16>(columns.trace_ids, None)?,
+        numbers(columns.versions),
+        numbers(columns.places),
+        ids::<8>(columns.span_ids, None)?,
+        ids::<8>(parents, missing(&columns.parents, Option::is_some))?,
+        Arc::new(Int32Array::from(columns.callers)),
+    ];
+    for keys in columns.texts {
+        let nulls = missing(&keys, |key| *key != 0);
+        all.push(dictionary(keys, nulls, Arc::clone(&texts.all))?);
+    }
+    for words in [columns.kinds, columns.assurances, columns.bases, columns.outcomes] {
+        all.push(words.array(None)?);
+    }
+    all.extend([
+        columns.principal_kinds.array(missing(&columns.named, |is_named| *is_named))?,
+        truths(columns.uncovered),
+        truths(columns.complete),
+        truths(columns.closed_early),
+        numbers(columns.missing_parents),
+        Arc::new(Int64Array::from(columns.digests)),
+    ]);
+    Ok(all)
+}
