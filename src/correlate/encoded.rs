@@ -62,24 +62,27 @@ fn place(encoded: &[u8]) -> (usize, u32) {
 
 impl Encoded {
     /// What these bytes say, if they are remembered.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn recall(&mut self, encoded: &[u8]) -> Option<(WordId, Option<Field>)> {
         let next = self.places.get(self.last).map_or(0, |last| last.next as usize);
-        let expected = self.places.get(next).filter(|place| self.is(place, encoded));
-        let known = match expected {
-            Some(known) => {
+        match self.places.get(next).filter(|place| self.is(place, encoded)) {
+            Some(expected) => {
                 self.last = next;
-                known
+                Some((WordId(expected.word), expected.field))
             }
-            None => {
-                let found = self.find(encoded)?;
-                if let Some(last) = self.places.get_mut(self.last) {
-                    last.next = found as u32;
-                }
-                self.last = found;
-                self.places.get(found)?
-            }
-        };
+            None => self.recall_other(encoded),
+        }
+    }
+
+    /// The same for one that did not come here the last time.
+    #[inline(never)]
+    fn recall_other(&mut self, encoded: &[u8]) -> Option<(WordId, Option<Field>)> {
+        let found = self.find(encoded)?;
+        if let Some(last) = self.places.get_mut(self.last) {
+            last.next = found as u32;
+        }
+        self.last = found;
+        let known = self.places.get(found)?;
         Some((WordId(known.word), known.field))
     }
 

@@ -451,12 +451,6 @@ enum Body<'r> {
 }
 
 impl<'r> RawEntry<'r> {
-    /// The bit of its field in a mask.
-    #[inline]
-    const fn bit(&self) -> u128 {
-        1 << self.field
-    }
-
     #[inline]
     fn read(self, words: &'r Words) -> Option<Entry<'r>> {
         let field = Field::from_u8(self.field)?;

@@ -2,11 +2,17 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
 use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::properties::ReaderProperties;
@@ -14,7 +20,7 @@ use parquet::file::reader::{ChunkReader, FileReader as _, Length, RowGroupReader
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
 
 use super::super::StoreError;
-use super::columns::Column;
+use super::columns::{self, Column};
 
 /// A row group.
 pub(super) type Groups<'r> = Box<dyn RowGroupReader + 'r>;
@@ -25,6 +31,7 @@ pub(super) fn rows_of(group: &Groups<'_>) -> usize {
 }
 
 /// A file that is read here and there: each time from the place asked for, so that it needs not be opened again for each.
+#[derive(Clone)]
 struct Placed {
     file: Arc<File>,
     bytes: u64,
@@ -85,6 +92,7 @@ impl Read for PlacedReader {
 /// A file of rows.
 pub(super) struct Parquet {
     path: PathBuf,
+    file: Placed,
     reader: SerializedFileReader<Placed>,
 }
 
@@ -100,9 +108,10 @@ impl Parquet {
         let options = ReadOptionsBuilder::new().with_reader_properties(properties).build();
         let bytes =
             file.metadata().map_err(|source| StoreError::File { path: path.to_owned(), source })?.len();
-        let reader = SerializedFileReader::new_with_options(Placed { file: Arc::new(file), bytes }, options)
+        let file = Placed { file: Arc::new(file), bytes };
+        let reader = SerializedFileReader::new_with_options(file.clone(), options)
             .map_err(|source| StoreError::Segment { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), reader })
+        Ok(Self { path: path.to_owned(), file, reader })
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -128,8 +137,60 @@ impl Parquet {
         Ok(())
     }
 
+    /// The same file as Arrow reads it.
+    pub(super) fn arrays(&self) -> Result<Arrays, ParquetError> {
+        let metadata = self.reader.metadata();
+        let schema = columns::arrow(metadata.file_metadata().schema_descr())?;
+        let options = ArrowReaderOptions::new().with_schema(schema);
+        let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata.clone()), options)?;
+        Ok(Arrays { file: self.file.clone(), metadata })
+    }
+
     /// What was wrong with it.
     pub(super) fn broken(&self, source: ParquetError) -> StoreError {
         StoreError::Segment { path: self.path.clone(), source }
+    }
+}
+
+/// A file that is read column by column.
+pub(super) struct Arrays {
+    file: Placed,
+    metadata: ArrowReaderMetadata,
+}
+
+impl Arrays {
+    /// Some rows as they stand in the row groups: of which group they are, and where there.
+    pub(super) fn split(&self, rows: &Range<usize>) -> Vec<(usize, Range<usize>)> {
+        let mut first = 0;
+        let groups = self.metadata.metadata().row_groups().iter().enumerate();
+        let parts = groups.map(|(number, group)| {
+            let count = usize::try_from(group.num_rows()).unwrap_or(0);
+            let from = rows.start.saturating_sub(first).min(count);
+            let to = rows.end.saturating_sub(first).min(count);
+            first += count;
+            (number, from..to)
+        });
+        parts.filter(|(_, rows)| !rows.is_empty()).collect()
+    }
+
+    /// A column of some rows of a row group.
+    pub(super) fn column(
+        &self,
+        column: usize,
+        group: usize,
+        rows: &Range<usize>,
+    ) -> Result<ArrayRef, ParquetError> {
+        let metadata = self.metadata.clone();
+        let only = ProjectionMask::leaves(metadata.parquet_schema(), [column]);
+        let mut read = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), metadata)
+            .with_row_groups(vec![group])
+            .with_projection(only)
+            .with_offset(rows.start)
+            .with_limit(rows.len())
+            .with_batch_size(rows.len())
+            .build()?;
+        let batch = read.next().transpose()?.filter(|batch| batch.num_rows() == rows.len());
+        let array = batch.as_ref().and_then(|batch| batch.columns().first());
+        array.cloned().ok_or_else(|| ParquetError::General("rows too few".to_owned()))
     }
 }

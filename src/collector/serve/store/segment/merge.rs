@@ -10,17 +10,19 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::Array;
+use arrow_schema::SchemaRef;
+use arrow_select::interleave::interleave;
 use hopseal_correlate::sink::TraceId;
-use parquet::basic::Type;
-use parquet::data_type::{BoolType, ByteArrayType, DataType, FixedLenByteArrayType, Int32Type, Int64Type};
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use parquet::data_type::{Int32Type, Int64Type};
 use parquet::errors::ParquetError;
-use parquet::file::writer::SerializedRowGroupWriter;
 
 use super::super::StoreError;
-use super::columns::{Column, TEXTS, WORDS};
-use super::file::{Parquet, rows_of};
+use super::columns::{self, Column, TEXTS, WORDS};
+use super::file::{Arrays, Parquet, rows_of};
 use super::read::{Reading, Segment, within};
-use super::write::{Paced, Writer, Written, whole};
+use super::write::{Writer, Written, put, whole};
 use super::{GROUP, PAGE};
 use crate::serve::disk::Disk;
 
@@ -37,6 +39,7 @@ struct Key {
 /// A segment that is read.
 struct Part {
     parquet: Parquet,
+    arrays: Arrays,
     rows: usize,
     /// Keys that were read and not taken, the next one last.
     keys: Vec<Key>,
@@ -49,8 +52,9 @@ struct Part {
 impl Part {
     fn open(segment: &Segment) -> Result<Self, StoreError> {
         let parquet = Parquet::open(&segment.path)?;
+        let arrays = parquet.arrays().map_err(|source| parquet.broken(source))?;
         let rows = parquet.rows();
-        Ok(Self { parquet, rows, keys: Vec::new(), read: 0, done: 0 })
+        Ok(Self { parquet, arrays, rows, keys: Vec::new(), read: 0, done: 0 })
     }
 
     /// Whether it tells the least and the most of a column, as it does where all rows have the same.
@@ -96,20 +100,6 @@ impl Part {
         });
         read.map_err(|source| self.parquet.broken(source))
     }
-
-    /// The values of a column in these rows.
-    fn column<T: DataType>(
-        &self,
-        column: usize,
-        rows: Range<usize>,
-    ) -> Result<Vec<Option<T::T>>, StoreError> {
-        let mut values = Vec::with_capacity(rows.len());
-        self.each(rows, |reading| {
-            values.append(&mut reading.nth::<T>(column)?);
-            Ok(())
-        })?;
-        Ok(values)
-    }
 }
 
 /// Rows in order: of which part the next one is, and whether it stays.
@@ -136,105 +126,95 @@ pub(in super::super) fn merge(
         .filter(|column| parts.iter().all(|part| part.tells(*column)))
         .collect();
     let ((), index, bytes) = whole(disk, path, &alike, |writer, index| {
-        let mut order: Order = Vec::with_capacity(GROUP);
-        let mut kept = 0;
+        let schema = columns::arrow(writer.schema_descr())
+            .map_err(|source| StoreError::Segment { path: path.to_owned(), source })?;
+        let columns = ArrowRowGroupWriterFactory::new(writer, Arc::clone(&schema));
+        let mut merging = Merging { path, parts, schema, columns, order: Vec::with_capacity(GROUP), kept: 0 };
         while let Some(mut least) = next.peek_mut() {
             let Reverse((key, number)) = *least;
             let stays = current(key.trace_id, key.version);
-            order.push((number, stays));
+            merging.order.push((number, stays));
             if stays {
                 index.add(&key.subject, key.trace_id);
                 (first, last) = (key.start.min(first), key.start.max(last));
-                kept += 1;
+                merging.kept += 1;
             }
-            let after = parts.get_mut(usize::from(number)).map_or(Ok(None), Part::next);
+            let after = merging.parts.get_mut(usize::from(number)).map_or(Ok(None), Part::next);
             match after? {
                 Some(key) => least.0.0 = key,
                 None => _ = PeekMut::pop(least),
             }
-            if kept == GROUP || order.len() == 2 * GROUP {
-                hops += write(writer, path, &mut parts, &mut order, kept)?;
-                kept = 0;
+            if merging.kept == GROUP || merging.order.len() == 2 * GROUP {
+                hops += merging.write(writer)?;
                 if is_over() {
                     return Err(StoreError::Stopped);
                 }
             }
         }
-        hops += write(writer, path, &mut parts, &mut order, kept)?;
+        hops += merging.write(writer)?;
         if is_over() { Err(StoreError::Stopped) } else { Ok(()) }
     })?;
     Ok(Written { hops, bytes, first: first.min(last), last, index })
 }
 
-/// Writes a row group of the segment at `path`. Returns its rows.
-fn write(
-    writer: &mut Writer,
-    path: &Path,
-    parts: &mut [Part],
-    order: &mut Order,
+/// Rows that are put in order, and where they go.
+struct Merging<'m> {
+    path: &'m Path,
+    parts: Vec<Part>,
+    schema: SchemaRef,
+    columns: ArrowRowGroupWriterFactory,
+    /// The rows after those that were written.
+    order: Order,
+    /// How many of them stay.
     kept: usize,
-) -> Result<u64, StoreError> {
-    let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
-    let mut ends: Vec<usize> = parts.iter().map(|part| part.done).collect();
-    for (number, _) in order.iter() {
-        if let Some(end) = ends.get_mut(usize::from(*number)) {
-            *end += 1;
-        }
-    }
-    if kept > 0 {
-        let columns = writer.schema_descr().columns().to_vec();
-        let mut group = writer.next_row_group().map_err(broken)?;
-        for (column, number) in columns.iter().zip(0..) {
-            let mut copy = Copy { to: &mut group, path, parts, ends: &ends, order, column: number, kept };
-            let is_optional = column.max_def_level() > 0;
-            match column.physical_type() {
-                Type::BOOLEAN => copy.typed::<BoolType>(is_optional)?,
-                Type::INT32 => copy.typed::<Int32Type>(is_optional)?,
-                Type::INT64 => copy.typed::<Int64Type>(is_optional)?,
-                Type::BYTE_ARRAY => copy.typed::<ByteArrayType>(is_optional)?,
-                Type::FIXED_LEN_BYTE_ARRAY => copy.typed::<FixedLenByteArrayType>(is_optional)?,
-                _ => return Err(broken(ParquetError::General("a column of another type".to_owned()))),
+}
+
+impl Merging<'_> {
+    /// Writes a row group of those in order. Returns its rows.
+    fn write(&mut self, writer: &mut Writer) -> Result<u64, StoreError> {
+        let path = self.path;
+        let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
+        let missing = || broken(ParquetError::General("a row too few".to_owned()));
+        let mut ends: Vec<usize> = self.parts.iter().map(|part| part.done).collect();
+        for (number, _) in &self.order {
+            if let Some(end) = ends.get_mut(usize::from(*number)) {
+                *end += 1;
             }
         }
-        group.close().map_err(broken)?;
-    }
-    parts.iter_mut().zip(ends).for_each(|(part, end)| part.done = end);
-    order.clear();
-    Ok(kept as u64)
-}
-
-struct Copy<'c, 'w> {
-    to: &'c mut SerializedRowGroupWriter<'w, Paced>,
-    path: &'c Path,
-    parts: &'c [Part],
-    /// Up to which row of each.
-    ends: &'c [usize],
-    order: &'c Order,
-    column: usize,
-    kept: usize,
-}
-
-impl Copy<'_, '_> {
-    fn typed<T: DataType>(&mut self, is_optional: bool) -> Result<(), StoreError> {
-        let broken = |source: ParquetError| StoreError::Segment { path: self.path.to_owned(), source };
-        let missing = || broken(ParquetError::General("a column too few".to_owned()));
-        let mut from = Vec::with_capacity(self.parts.len());
-        for (part, end) in self.parts.iter().zip(self.ends) {
-            from.push(part.column::<T>(self.column, part.done..*end)?.into_iter());
-        }
-        let mut values = Vec::with_capacity(self.kept);
-        let mut there = Vec::with_capacity(if is_optional { self.kept } else { 0 });
-        for (number, stays) in self.order {
-            let value = from.get_mut(usize::from(*number)).and_then(Iterator::next).ok_or_else(missing)?;
-            if *stays {
-                if is_optional {
-                    there.push(i16::from(value.is_some()));
+        if self.kept > 0 {
+            // The rows of each part, and as which rows of which array they are read.
+            let (mut arrays, mut places) = (Vec::new(), Vec::with_capacity(self.parts.len()));
+            for (part, end) in self.parts.iter().zip(&ends) {
+                let mut own = Vec::new();
+                for (group, rows) in part.arrays.split(&(part.done..*end)) {
+                    let number = arrays.len();
+                    own.push((0..rows.len()).map(move |row| (number, row)));
+                    arrays.push((part, group, rows));
                 }
-                values.extend(value);
+                places.push(own.into_iter().flatten());
             }
+            let mut order = Vec::with_capacity(self.kept);
+            for (number, stays) in &self.order {
+                let place = places.get_mut(usize::from(*number)).and_then(Iterator::next);
+                order.extend(Some(place.ok_or_else(missing)?).filter(|_| *stays));
+            }
+            let number = writer.flushed_row_groups().len();
+            let columns = self.columns.create_column_writers(number).map_err(broken)?;
+            let mut group = writer.next_row_group().map_err(broken)?;
+            for ((number, column), field) in columns.into_iter().enumerate().zip(self.schema.fields()) {
+                let read = arrays.iter().map(|(part, group, rows)| {
+                    let array = part.arrays.column(number, *group, rows);
+                    array.map_err(|source| part.parquet.broken(source))
+                });
+                let read = read.collect::<Result<Vec<_>, _>>()?;
+                let read: Vec<&dyn Array> = read.iter().map(|array| &**array).collect();
+                let merged = interleave(&read, &order).map_err(|source| broken(source.into()))?;
+                put(column, field, &merged, &mut group).map_err(broken)?;
+            }
+            group.close().map_err(broken)?;
         }
-        let mut column = self.to.next_column().map_err(broken)?.ok_or_else(missing)?;
-        let written = column.typed::<T>().write_batch(&values, is_optional.then_some(&there[..]), None);
-        written.and_then(|_| column.close()).map_err(broken)
+        self.parts.iter_mut().zip(ends).for_each(|(part, end)| part.done = end);
+        self.order.clear();
+        Ok(std::mem::take(&mut self.kept) as u64)
     }
 }

@@ -24,10 +24,10 @@ pub(super) use write::{Written, write};
 
 use super::block::{Block, Hop, Judged, Text};
 
-/// Rows of one row group.
-const GROUP: usize = 1 << 16;
+/// Rows of one row group; fewer in tests, so that they have many.
+const GROUP: usize = if cfg!(test) { 1 << 5 } else { 1 << 16 };
 /// Rows of a page of a column: what is decompressed for the sake of one row.
-const PAGE: usize = 1 << 13;
+const PAGE: usize = if cfg!(test) { 1 << 3 } else { 1 << 13 };
 
 /// What rows of one principal are sorted under: the same for the same id, and zeros for none.
 fn subject(principal: &str) -> [u8; 16] {

@@ -186,6 +186,19 @@ impl Segment {
         Ok(traces(&mut rows, texts))
     }
 
+    /// Whether the least and the most of a column are kept, for a test.
+    #[cfg(test)]
+    pub(in super::super) fn tells(&self, column: &str) -> Result<bool, StoreError> {
+        let mut tells = true;
+        self.each(|group| {
+            let columns = group.metadata().columns().iter();
+            let mut own = columns.filter(|own| own.column_path().string() == column);
+            tells &= own.any(|own| own.statistics().is_some());
+            Ok(())
+        })?;
+        Ok(tells)
+    }
+
     /// Its name beside the others, for the catalog.
     pub(in super::super) fn name(&self, folder: &Path) -> String {
         self.path.strip_prefix(folder).unwrap_or(&self.path).display().to_string()
@@ -348,11 +361,7 @@ fn only<T: DataType>(chunk: &ColumnChunkMetaData) -> Option<Option<T::T>> {
 impl Reading<'_, '_> {
     /// The values of a column, `None` where there is none.
     fn column<T: DataType>(&self, column: Column) -> Result<Vec<Option<T::T>>, ParquetError> {
-        self.nth::<T>(column as usize)
-    }
-
-    /// The same of a column by its number.
-    pub(super) fn nth<T: DataType>(&self, column: usize) -> Result<Vec<Option<T::T>>, ParquetError> {
+        let column = column as usize;
         let chunk = self.group.metadata().column(column);
         if let Some(value) = only::<T>(chunk) {
             return Ok(vec![value; self.runs.iter().map(ExactSizeIterator::len).sum()]);

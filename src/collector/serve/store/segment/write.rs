@@ -4,13 +4,15 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
+use arrow_schema::Field;
 use hopseal_correlate::hop::Outcome;
-use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnPath;
 
 use super::super::StoreError;
@@ -134,6 +136,19 @@ pub(super) fn whole<T>(
     Ok(written)
 }
 
+/// Writes a column of a row group.
+pub(super) fn put(
+    mut column: ArrowColumnWriter,
+    field: &Field,
+    array: &ArrayRef,
+    to: &mut SerializedRowGroupWriter<'_, Paced>,
+) -> Result<(), ParquetError> {
+    for leaf in compute_leaves(field, array)? {
+        column.write(&leaf)?;
+    }
+    column.close()?.append_to_row_group(to)
+}
+
 /// Writes rows to `path`.
 pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> Result<Written, StoreError> {
     let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
@@ -146,12 +161,8 @@ pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> 
             let columns = columns.create_column_writers(number).map_err(broken)?;
             let mut row_group = writer.next_row_group().map_err(broken)?;
             let arrays = arrays(group, &texts).map_err(|source| broken(source.into()))?;
-            for ((array, mut column), field) in arrays.iter().zip(columns).zip(schema.fields()) {
-                for leaf in compute_leaves(field, array).map_err(broken)? {
-                    column.write(&leaf).map_err(broken)?;
-                }
-                let column = column.close().map_err(broken)?;
-                column.append_to_row_group(&mut row_group).map_err(broken)?;
+            for ((array, column), field) in arrays.iter().zip(columns).zip(schema.fields()) {
+                put(column, field, array, &mut row_group).map_err(broken)?;
             }
             row_group.close().map_err(broken)?;
         }

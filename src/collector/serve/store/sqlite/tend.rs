@@ -183,27 +183,60 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
+        /// Guarantees: what is written of some blocks is what they said, in one segment or in one each that are merged; and the least and
+        /// the most of a text are kept where it is the same in all rows.
         #[test]
-        fn a_segment_says_what_the_block_said(mut block in block(), times in prop::collection::vec(time(), 0..40)) {
-            for (hop, (start, end)) in block.hops.iter_mut().zip(times) {
-                (hop.start, hop.end) = (start, end);
+        fn a_segment_says_what_the_blocks_said(
+            mut blocks in prop::collection::vec(block(), 1..4),
+            times in prop::collection::vec(time(), 0..40),
+            is_alike in any::<bool>(),
+        ) {
+            let mut times = times.into_iter();
+            for (block, number) in blocks.iter_mut().zip(0_u8..) {
+                for (trace, at) in block.traces.iter_mut().zip(0_u8..) {
+                    (trace.trace_id.0[0], trace.trace_id.0[1]) = (number, at);
+                }
+                let environment = block.texts.add("prod");
+                for hop in &mut block.hops {
+                    (hop.start, hop.end) = times.next().unwrap_or((hop.start, hop.end));
+                    if is_alike || hop.start % 3 == 0 {
+                        hop.texts.environment = environment;
+                    }
+                }
             }
             let folder = tempfile::tempdir().expect("a folder");
-            let path = folder.path().join("day/one.parquet");
-            let written = segment::write(&FileSystem, &path, &segment::Rows::of([&block], |_| true)).expect("written");
-            let read = listed::written(path, 0, (1, 1), written).whole().expect("read");
-            let shown = |block: &Block| {
-                let mut shown: Vec<_> = block
-                    .each()
-                    .flat_map(|(judged, hops)| {
+            let write = |name: &str, blocks: &[&Block]| {
+                let path = folder.path().join(name);
+                let rows = segment::Rows::of(blocks.iter().copied(), |_| true);
+                let written = segment::write(&FileSystem, &path, &rows).expect("written");
+                Arc::new(listed::written(path, 0, (1, 1), written))
+            };
+            let shown = |blocks: &[&Block]| {
+                let mut shown: Vec<_> = blocks
+                    .iter()
+                    .flat_map(|block| block.each().map(|(judged, hops)| (&block.texts, judged, hops)))
+                    .flat_map(|(texts, judged, hops)| {
                         let hops = hops.iter().zip(0..);
-                        hops.map(|(hop, place)| super::super::HopRecord::of(&block.texts, judged, hop, place))
+                        hops.map(|(hop, place)| super::super::HopRecord::of(texts, judged, hop, place))
                     })
                     .collect();
                 shown.sort_by_key(|hop| (hop.trace_id, hop.place));
                 shown
             };
-            prop_assert_eq!(shown(&read), shown(&block));
+            let blocks: Vec<&Block> = blocks.iter().collect();
+            let one = write("day/one.parquet", &blocks);
+            prop_assert_eq!(shown(&[&one.whole().expect("read")]), shown(&blocks));
+            let parts = blocks.iter().zip(0..).map(|(block, number)| write(&format!("day/part{number}.parquet"), &[*block]));
+            let parts: Vec<_> = parts.collect();
+            let path = folder.path().join("day/merged.parquet");
+            let merged = segment::merge(&FileSystem, &path, &parts, |_, _| true, &|| false).expect("merged");
+            let merged = listed::written(path, 0, (1, 1), merged);
+            prop_assert_eq!(shown(&[&merged.whole().expect("read")]), shown(&blocks));
+            let all: Vec<_> = shown(&blocks).into_iter().map(|hop| hop.environment).collect();
+            if !all.is_empty() {
+                let is_alike = all.iter().all(|environment| *environment == all[0]);
+                prop_assert_eq!(one.tells("environment").expect("read"), is_alike);
+            }
         }
     }
 
