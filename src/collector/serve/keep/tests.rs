@@ -520,3 +520,39 @@ fn our_own_spans_are_not_judged() {
     }
     keeper.stop().expect("stopped");
 }
+
+/// Scenario: a call to a service of which nothing was ever seen, then one that this service makes, with nothing above it.
+/// Guarantees: it is known to send spans from then on, and what was said of the call is taken back.
+#[test]
+fn a_service_that_only_calls_is_seen() {
+    let lab = Lab::new();
+    let keeper = lab.start();
+    let text = |key: &str, value: &str| serde_json::json!({"key": key, "value": {"stringValue": value}});
+    let body = |service: &str, id: &str, kind: u8, attributes: serde_json::Value| {
+        let spans = serde_json::json!({"resourceSpans": [{
+            "resource": {"attributes": [text("service.name", service)]},
+            "scopeSpans": [{"spans": [{
+                "traceId": id.repeat(16), "spanId": id.repeat(8), "name": "GET /", "kind": kind,
+                "startTimeUnixNano": "1767225600000000000", "endTimeUnixNano": "1767225600000000001",
+                "attributes": attributes,
+            }]}],
+        }]});
+        Delivery {
+            encoding: Encoding::OtlpJson,
+            body: Bytes::from(spans.to_string()),
+            sender: From::Unauthenticated,
+        }
+    };
+    let call = [text("http.request.method", "GET"), text("peer.service", "cron"), text("http.route", "/")];
+    for (body, expected) in [
+        (body("shop", "01", 3, call.iter().cloned().collect()), vec!["blind_hop"]),
+        (body("cron", "02", 3, serde_json::json!([])), vec![]),
+    ] {
+        send(&keeper, body).expect("taken");
+        lab.settle(&keeper);
+        let query = FindingQuery { state: Some(State::Open), limit: 9, ..FindingQuery::default() };
+        let found = keeper.store().findings(&query).expect("findings");
+        assert_eq!(found.iter().map(|finding| finding.rule.as_str()).collect::<Vec<_>>(), expected);
+    }
+    keeper.stop().expect("stopped");
+}
