@@ -3,7 +3,7 @@
 //! Each module names only those to its left; those in parentheses know each other:
 //!
 //! ```text
-//! number, sink -> field -> credential -> dialect -> words -> encoded, record -> intake -> trace -> who -> hop
+//! number, same, sink -> field -> credential -> dialect -> words -> encoded, record -> intake -> trace -> who -> hop
 //! -> catalogue, validation -> (finding, rule, policy, skew, survey, suppress, judge, across) -> report
 //! ```
 //!
