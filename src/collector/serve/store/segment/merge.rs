@@ -201,7 +201,7 @@ impl Merging<'_> {
             let number = writer.flushed_row_groups().len();
             let columns = self.columns.create_column_writers(number).map_err(broken)?;
             let mut group = writer.next_row_group().map_err(broken)?;
-            for ((number, column), field) in columns.into_iter().enumerate().zip(self.schema.fields()) {
+            for ((number, mut column), field) in columns.into_iter().enumerate().zip(self.schema.fields()) {
                 let read = arrays.iter().map(|(part, group, rows)| {
                     let array = part.arrays.column(number, *group, rows);
                     array.map_err(|source| part.parquet.broken(source))
@@ -209,7 +209,9 @@ impl Merging<'_> {
                 let read = read.collect::<Result<Vec<_>, _>>()?;
                 let read: Vec<&dyn Array> = read.iter().map(|array| &**array).collect();
                 let merged = interleave(&read, &order).map_err(|source| broken(source.into()))?;
-                put(column, field, &merged, &mut group).map_err(broken)?;
+                put(&mut column, field, &merged).map_err(broken)?;
+                let written = column.close().and_then(|column| column.append_to_row_group(&mut group));
+                written.map_err(broken)?;
             }
             group.close().map_err(broken)?;
         }

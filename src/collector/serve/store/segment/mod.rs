@@ -91,8 +91,11 @@ impl<'b> Rows<'b> {
                 }
             }
         }
-        lines.sort_unstable_by_key(|line| {
-            (line.subject, line.start, line.judged.trace_id, line.place, line.block)
+        lines.sort_unstable_by(|one, other| {
+            // The rest is seldom needed, and stands elsewhere.
+            let rest = |line: &Line<'_>| (line.judged.trace_id, line.place, line.block);
+            let first = (one.subject, one.start).cmp(&(other.subject, other.start));
+            first.then_with(|| rest(one).cmp(&rest(other)))
         });
         Self { blocks, lines }
     }

@@ -12,7 +12,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use super::super::StoreError;
@@ -136,17 +136,13 @@ pub(super) fn whole<T>(
     Ok(written)
 }
 
-/// Writes a column of a row group.
+/// Writes rows of a column.
 pub(super) fn put(
-    mut column: ArrowColumnWriter,
+    column: &mut ArrowColumnWriter,
     field: &Field,
     array: &ArrayRef,
-    to: &mut SerializedRowGroupWriter<'_, Paced>,
 ) -> Result<(), ParquetError> {
-    for leaf in compute_leaves(field, array)? {
-        column.write(&leaf)?;
-    }
-    column.close()?.append_to_row_group(to)
+    compute_leaves(field, array)?.iter().try_for_each(|leaf| column.write(leaf))
 }
 
 /// Writes rows to `path`.
@@ -158,11 +154,18 @@ pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> 
         let columns = ArrowRowGroupWriterFactory::new(writer, Arc::clone(&schema));
         for (group, number) in rows.lines.chunks(GROUP).zip(0..) {
             group.iter().for_each(|line| index.add(&line.subject.to_be_bytes(), line.judged.trace_id));
-            let columns = columns.create_column_writers(number).map_err(broken)?;
+            let mut columns = columns.create_column_writers(number).map_err(broken)?;
+            // Few enough rows at a time that they are in a cache while their columns are written.
+            for rows in group.chunks(PAGE) {
+                let arrays = arrays(rows, &texts).map_err(|source| broken(source.into()))?;
+                for ((array, column), field) in arrays.iter().zip(&mut columns).zip(schema.fields()) {
+                    put(column, field, array).map_err(broken)?;
+                }
+            }
             let mut row_group = writer.next_row_group().map_err(broken)?;
-            let arrays = arrays(group, &texts).map_err(|source| broken(source.into()))?;
-            for ((array, column), field) in arrays.iter().zip(columns).zip(schema.fields()) {
-                put(column, field, array, &mut row_group).map_err(broken)?;
+            for column in columns {
+                let written = column.close().and_then(|column| column.append_to_row_group(&mut row_group));
+                written.map_err(broken)?;
             }
             row_group.close().map_err(broken)?;
         }
