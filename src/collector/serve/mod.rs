@@ -21,7 +21,6 @@ mod background;
 mod body;
 mod budget;
 pub(crate) mod clock;
-mod compress;
 mod config;
 mod delivery;
 mod disk;

@@ -7,6 +7,15 @@ const STEP: usize = 256 << 10;
 /// Buffers kept, and the largest of them: 16 MiB in all.
 const KEPT: (usize, usize) = (8, 2 << 20);
 
+/// Bytes kept of a single one from one time to the next; what was larger once is given back.
+const KEPT_OF_ONE: usize = 16 << 20;
+
+/// Empties a buffer to be used again, and gives back what it had of memory beyond [`KEPT_OF_ONE`].
+pub(crate) fn emptied(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(KEPT_OF_ONE);
+}
+
 /// Buffers that were given back.
 #[derive(Debug, Default)]
 pub(crate) struct Pool(Mutex<Vec<Vec<u8>>>);
@@ -69,5 +78,15 @@ mod tests {
         // One that fits is taken again; one that is too large to keep is not kept.
         assert_eq!([kept(&[1, STEP + 1]), kept(&[2 * STEP]), kept(&[KEPT.1 + 1])], [2, 2, 2]);
         assert_eq!(kept(&[STEP; 2 * KEPT.0]), KEPT.0);
+    }
+
+    #[test]
+    fn what_was_large_once_is_given_back() {
+        let mut buffer = vec![7; 2 * KEPT_OF_ONE];
+        emptied(&mut buffer);
+        assert!(buffer.is_empty() && buffer.capacity() <= KEPT_OF_ONE);
+        let mut small = Vec::with_capacity(1000);
+        emptied(&mut small);
+        assert!((1000..KEPT_OF_ONE).contains(&small.capacity()));
     }
 }

@@ -31,9 +31,8 @@ use super::settings::WindowSettings;
 use super::waiting::Waiting;
 use super::windows::{Counts, Due, Kept, Last, Windows};
 use crate::serve::clock::Clock;
-use crate::serve::compress::emptied;
 use crate::serve::delivery::Delivery;
-use crate::serve::pool::Pool;
+use crate::serve::pool::{Pool, emptied};
 use crate::serve::rules::Rules;
 use crate::serve::store::{Batch, Earlier};
 

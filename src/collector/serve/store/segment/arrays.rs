@@ -13,28 +13,36 @@ use arrow_schema::ArrowError;
 use super::Line;
 use super::columns::TEXTS;
 use super::write::outcome;
-use crate::serve::store::block::Block;
+use crate::serve::store::block::{Block, Text};
 
 /// The texts of some blocks, each once a block.
 pub(super) struct Texts {
-    all: Arc<LargeStringArray>,
-    /// Where those of each block begin.
-    first: Vec<u32>,
+    pub(super) all: Arc<LargeStringArray>,
+    /// Where those of each block begin, and how many they are.
+    blocks: Vec<(u32, u32)>,
 }
 
 impl Texts {
     pub(super) fn of(blocks: &[&Block]) -> Result<Self, ArrowError> {
         let all =
             Arc::new(LargeStringArray::from_iter_values(blocks.iter().flat_map(|block| block.texts.iter())));
-        let mut first = Vec::with_capacity(blocks.len());
-        let mut count = 0_usize;
-        for block in blocks {
-            first.push(u32::try_from(count).map_err(|_| ArrowError::DictionaryKeyOverflowError)?);
-            count += block.texts.len();
+        let mut first = 0_u32;
+        let counted = blocks.iter().map(|block| {
+            let (own, count) = (first, u32::try_from(block.texts.len()).ok()?);
+            first = first.checked_add(count)?;
+            Some((own, count))
+        });
+        let blocks = counted.collect::<Option<_>>().ok_or(ArrowError::DictionaryKeyOverflowError)?;
+        Ok(Self { all, blocks })
+    }
+
+    /// The number among all texts of one of a block; 0 for the empty one, and none of any for what is none of the block.
+    fn number(&self, block: u32, Text(text): Text) -> u32 {
+        let own = self.blocks.get(block as usize).filter(|(_, count)| text < *count);
+        match text {
+            0 => 0,
+            _ => own.map_or(u32::MAX, |(first, _)| first + text),
         }
-        // Each of them has a number.
-        u32::try_from(count).map_err(|_| ArrowError::DictionaryKeyOverflowError)?;
-        Ok(Self { all, first })
     }
 }
 
@@ -109,7 +117,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(rows: &[Line<'_>], first: &[u32]) -> Self {
+    fn of(rows: &[Line<'_>], texts: &Texts) -> Self {
         let mut columns = Self::default();
         for row in rows {
             let Line { subject, block, place, judged, hop, start: _ } = row;
@@ -122,9 +130,8 @@ impl Columns {
             columns.span_ids.extend_from_slice(&hop.span_id.0);
             columns.parents.push(hop.parent.map(|parent| parent.0));
             columns.callers.push(hop.caller.map(u32::cast_signed));
-            let first = first.get(*block as usize).copied().unwrap_or_default();
             for (column, text) in columns.texts.iter_mut().zip(hop.texts.to_array()) {
-                column.push(if text.0 == 0 { 0 } else { first + text.0 });
+                column.push(texts.number(*block, text));
             }
             columns.kinds.push(hop.kind as u8, hop.kind.as_str());
             columns.assurances.push(hop.assurance as u8, hop.assurance.as_str());
@@ -144,7 +151,7 @@ impl Columns {
 
 /// The columns of some rows, in their order.
 pub(super) fn arrays(rows: &[Line<'_>], texts: &Texts) -> Result<Vec<ArrayRef>, ArrowError> {
-    let columns = Columns::of(rows, &texts.first);
+    let columns = Columns::of(rows, texts);
     let times = |times: Vec<i64>| -> ArrayRef {
         Arc::new(TimestampNanosecondArray::from(times).with_timezone("UTC"))
     };

@@ -11,7 +11,7 @@ use arrow_array::ArrayRef;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelectionPolicy,
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
@@ -188,6 +188,7 @@ impl Arrays {
             .with_offset(rows.start)
             .with_limit(rows.len())
             .with_batch_size(rows.len())
+            .with_row_selection_policy(RowSelectionPolicy::Selectors)
             .build()?;
         let batch = read.next().transpose()?.filter(|batch| batch.num_rows() == rows.len());
         let array = batch.as_ref().and_then(|batch| batch.columns().first());

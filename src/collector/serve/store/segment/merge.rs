@@ -1,7 +1,7 @@
 //! Merges segments: their rows side by side, in the order of a segment, without those of versions that were replaced.
 //!
 //! What is held of each is a few thousand rows of the columns that the order hangs on, then, of one column after the other, the rows
-//! of one row group, and of each row of the new one its place in the index: some 16 bytes a hop.
+//! of one row group and the texts that they may have, and of each row of the new one its place in the index: some 16 bytes a hop.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,7 +10,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::Array;
+use arrow_array::types::UInt32Type;
+use arrow_array::{Array, cast::AsArray as _};
 use arrow_schema::SchemaRef;
 use arrow_select::interleave::interleave;
 use hopseal_correlate::sink::TraceId;
@@ -21,8 +22,8 @@ use parquet::errors::ParquetError;
 use super::super::StoreError;
 use super::columns::{self, Column, TEXTS, WORDS};
 use super::file::{Arrays, Parquet, rows_of};
-use super::read::{Reading, Segment, within};
-use super::write::{Writer, Written, put, whole};
+use super::read::{Reading, Segment, only_bytes, within};
+use super::write::{Writer, Written, at_once, put, whole};
 use super::{GROUP, PAGE};
 use crate::serve::disk::Disk;
 
@@ -55,11 +56,6 @@ impl Part {
         let arrays = parquet.arrays().map_err(|source| parquet.broken(source))?;
         let rows = parquet.rows();
         Ok(Self { parquet, arrays, rows, keys: Vec::new(), read: 0, done: 0 })
-    }
-
-    /// Whether it tells the least and the most of a column, as it does where all rows have the same.
-    fn tells(&self, column: Column) -> bool {
-        self.parquet.columns(column).all(|column| column.statistics().is_some())
     }
 
     fn next(&mut self) -> Result<Option<Key>, StoreError> {
@@ -102,6 +98,13 @@ impl Part {
     }
 }
 
+/// Whether all rows have the same in a column, as far as that is told.
+fn are_alike(parts: &[Part], column: Column) -> bool {
+    let mut told = parts.iter().flat_map(|part| part.parquet.columns(column)).map(only_bytes);
+    let first = told.next().flatten();
+    first.is_some() && told.all(|other| other == first)
+}
+
 /// Rows in order: of which part the next one is, and whether it stays.
 type Order = Vec<(u8, bool)>;
 
@@ -120,11 +123,8 @@ pub(in super::super) fn merge(
         next.extend(part.next()?.map(|key| Reverse((key, number))));
     }
     let (mut hops, mut first, mut last) = (0, u64::MAX, 0);
-    let alike: Vec<Column> = TEXTS
-        .into_iter()
-        .chain(WORDS)
-        .filter(|column| parts.iter().all(|part| part.tells(*column)))
-        .collect();
+    let alike: Vec<Column> =
+        TEXTS.into_iter().chain(WORDS).filter(|column| are_alike(&parts, *column)).collect();
     let ((), index, bytes) = whole(disk, path, &alike, |writer, index| {
         let schema = columns::arrow(writer.schema_descr())
             .map_err(|source| StoreError::Segment { path: path.to_owned(), source })?;
@@ -209,7 +209,13 @@ impl Merging<'_> {
                 let read = read.collect::<Result<Vec<_>, _>>()?;
                 let read: Vec<&dyn Array> = read.iter().map(|array| &**array).collect();
                 let merged = interleave(&read, &order).map_err(|source| broken(source.into()))?;
-                put(&mut column, field, &merged).map_err(broken)?;
+                let texts = merged.as_dictionary_opt::<UInt32Type>();
+                let texts = texts.and_then(|texts| texts.values().as_string_opt::<i64>());
+                let at_once = texts.map_or(PAGE, at_once);
+                for at in (0..merged.len()).step_by(at_once) {
+                    let rows = merged.slice(at, at_once.min(merged.len() - at));
+                    put(&mut column, field, &rows).map_err(broken)?;
+                }
                 let written = column.close().and_then(|column| column.append_to_row_group(&mut group));
                 written.map_err(broken)?;
             }

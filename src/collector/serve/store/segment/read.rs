@@ -358,6 +358,18 @@ fn only<T: DataType>(chunk: &ColumnChunkMetaData) -> Option<Option<T::T>> {
     value.downcast_ref::<T::T>().cloned().map(Some)
 }
 
+/// The same of a column of texts, as bytes.
+pub(super) fn only_bytes(chunk: &ColumnChunkMetaData) -> Option<Option<&[u8]>> {
+    let statistics = chunk.statistics()?;
+    let nulls = statistics.null_count_opt()?;
+    if Some(nulls) == u64::try_from(chunk.num_values()).ok() {
+        return Some(None);
+    }
+    let is_exact = nulls == 0 && statistics.min_is_exact() && statistics.max_is_exact();
+    let least = statistics.min_bytes_opt().filter(|_| is_exact)?;
+    (statistics.max_bytes_opt() == Some(least)).then_some(Some(least))
+}
+
 impl Reading<'_, '_> {
     /// The values of a column, `None` where there is none.
     fn column<T: DataType>(&self, column: Column) -> Result<Vec<Option<T::T>>, ParquetError> {

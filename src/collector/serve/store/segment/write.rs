@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, LargeStringArray};
 use arrow_schema::Field;
 use hopseal_correlate::hop::Outcome;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
@@ -34,7 +34,7 @@ pub(in super::super) struct Written {
     pub(in super::super) index: Option<Index>,
 }
 
-/// How a file is written; `alike` are the columns of texts and words that say mostly the same.
+/// How a file is written; `alike` are the columns of texts and words in which all rows have the same.
 fn properties(alike: &[Column]) -> Result<WriterPropertiesPtr, ParquetError> {
     let sorted =
         |column: Column| SortingColumn { column_idx: column as i32, descending: false, nulls_first: false };
@@ -99,7 +99,8 @@ impl Write for Paced {
 }
 
 /// Writes a segment to `path`, by way of a file beside it, and sees to it that the disk has both the file and its name. `alike` are the
-/// columns of texts and words that are expected to say the same in all rows. `fill` writes the rows, and says what they are. Returns that, where the index is, and the size of the file.
+/// columns of texts and words in which all rows have the same. `fill` writes the rows, and says what they are. Returns that, where the
+/// index is, and the size of the file.
 pub(super) fn whole<T>(
     disk: &dyn Disk,
     path: &Path,
@@ -136,6 +137,16 @@ pub(super) fn whole<T>(
     Ok(written)
 }
 
+/// Bytes of texts that may come into a column between two looks at how large its page and its dictionary are.
+const UNSEEN: usize = 4 << 20;
+
+/// How many rows are written together that have these texts: a page, or fewer where texts are long.
+pub(super) fn at_once(texts: &LargeStringArray) -> usize {
+    let lengths =
+        texts.value_offsets().array_windows().map(|[from, to]| usize::try_from(to - from).unwrap_or(0));
+    (UNSEEN / lengths.max().unwrap_or(0).max(1)).clamp(1, PAGE)
+}
+
 /// Writes rows of a column.
 pub(super) fn put(
     column: &mut ArrowColumnWriter,
@@ -149,6 +160,7 @@ pub(super) fn put(
 pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> Result<Written, StoreError> {
     let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
     let texts = Texts::of(&rows.blocks).map_err(|source| broken(source.into()))?;
+    let at_once = at_once(&texts.all);
     let ((), index, bytes) = whole(disk, path, &alike(rows), |writer, index| {
         let schema = columns::arrow(writer.schema_descr()).map_err(broken)?;
         let columns = ArrowRowGroupWriterFactory::new(writer, Arc::clone(&schema));
@@ -156,7 +168,7 @@ pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> 
             group.iter().for_each(|line| index.add(&line.subject.to_be_bytes(), line.judged.trace_id));
             let mut columns = columns.create_column_writers(number).map_err(broken)?;
             // Few enough rows at a time that they are in a cache while their columns are written.
-            for rows in group.chunks(PAGE) {
+            for rows in group.chunks(at_once) {
                 let arrays = arrays(rows, &texts).map_err(|source| broken(source.into()))?;
                 for ((array, column), field) in arrays.iter().zip(&mut columns).zip(schema.fields()) {
                     put(column, field, array).map_err(broken)?;

@@ -33,11 +33,11 @@ use super::query::{
 };
 use super::segment::{Segment, Segments};
 use super::{Batch, Changed, Learned, Merged, Store, StoreError, StoreSettings, Tended};
-use crate::serve::compress::Compressor;
 use crate::serve::disk::{Disk, FileSystem};
+use crate::serve::pool::emptied;
 
 /// What the catalog's tables are, so that a later version knows what it finds.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 /// The table that says so, in every version.
 const META: &str =
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID";
@@ -65,17 +65,13 @@ struct Writer {
     connection: Connection,
     /// A block as bytes; kept from one to the next.
     encoded: Vec<u8>,
-    compressor: Compressor,
 }
 
 /// Bytes of a page of a new catalog.
 const PAGE: u32 = 8 << 10;
 
-/// Pages of the log of the catalog that are moved into it together: several times what the blocks of a segment take.
+/// Pages of the log of the catalog that are moved into it together: some two times what the blocks of a segment take.
 const LOG_PAGES: u32 = (32 << 20) / PAGE;
-
-/// Bytes kept for encoding from one block to the next.
-const ENCODED: usize = 32 << 20;
 
 fn connect(path: &Path, disk: &dyn Disk) -> Result<Connection, rusqlite::Error> {
     let connection = match disk.vfs() {
@@ -86,7 +82,7 @@ fn connect(path: &Path, disk: &dyn Disk) -> Result<Connection, rusqlite::Error> 
     connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
-    // The blocks of a segment are gone before they would be moved out of the log, and what comes next takes their pages.
+    // Many blocks are in a segment before they would be moved out of the log, and what comes next takes their pages.
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     // What one statement would have to undo need not go through a file: only this process ever undoes it.
     connection.pragma_update(None, "temp_store", "memory")?;
@@ -139,11 +135,7 @@ impl SqliteStore {
             settings,
             reader: Mutex::new(connect(&path, &*disk)?),
             disk,
-            writer: Mutex::new(Writer {
-                connection: writer,
-                encoded: Vec::new(),
-                compressor: Compressor::default(),
-            }),
+            writer: Mutex::new(Writer { connection: writer, encoded: Vec::new() }),
             recent: RwLock::new(recent),
             merging: Mutex::default(),
             doomed: Mutex::default(),
@@ -380,17 +372,15 @@ impl Store for SqliteStore {
         blocks.iter().for_each(|block| counts.add(block));
         self.take_replaced(&blocks, &mut counts)?;
         let mut writer = self.writer();
-        let Writer { connection, encoded, compressor } = &mut *writer;
+        let Writer { connection, encoded } = &mut *writer;
         let transaction = connection.transaction()?;
         let mut kept = Vec::with_capacity(blocks.len());
         for block in blocks.into_iter().filter(|block| !block.traces.is_empty()) {
-            encoded.clear();
-            encoded.shrink_to(ENCODED);
+            emptied(encoded);
             block.encode(encoded);
-            let body = compressor.compress(encoded).ok_or(StoreError::Broken("blocks of this size"))?;
             transaction
                 .prepare_cached("INSERT INTO block (at, body) VALUES (?1, ?2)")?
-                .execute(params![int(batch.at), body])?;
+                .execute(params![int(batch.at), *encoded])?;
             revise(&transaction, &block, batch.at)?;
             kept.push((transaction.last_insert_rowid(), block));
         }

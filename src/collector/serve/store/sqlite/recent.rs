@@ -86,9 +86,7 @@ impl Recent {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let body: Vec<u8> = row.get(2)?;
-            let broken = StoreError::Broken("blocks of hops");
-            let Ok(body) = lz4_flex::decompress_size_prepended(&body) else { return Err(broken) };
-            let Ok(block) = Block::decode(&body) else { return Err(broken) };
+            let block = Block::decode(&body).map_err(|_| StoreError::Broken("blocks of hops"))?;
             recent.add(uint(row.get(0)?), uint(row.get(1)?), Arc::new(block));
         }
         recent.set_segments(listed::read(&connection, folder)?);

@@ -159,11 +159,14 @@ pub(super) fn mend(folder: &Path, known: &Arc<Segments>) -> Result<(), StoreErro
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::block::Block;
-    use super::super::super::testing::{EPOCH, block, sketch};
+    use super::super::super::block::{Block, Hop, Text, Texts};
+    use super::super::super::testing::{EPOCH, Sketch, add, block, sketch};
     use super::super::super::{Batch, HopQuery, Store as _, StoreSettings};
     use super::*;
     use crate::serve::disk::FileSystem;
+    use hopseal_correlate::hop::{HopKind, Outcome};
+    use hopseal_correlate::sink::{SpanId, TraceId};
+    use hopseal_identity::{Assurance, Basis, Kind};
     use proptest::prelude::*;
 
     fn open(folder: &Path, settings: StoreSettings) -> SqliteStore {
@@ -183,24 +186,26 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
-        /// Guarantees: what is written of some blocks is what they said, in one segment or in one each that are merged; and the least and
-        /// the most of a text are kept where it is the same in all rows.
+        /// Guarantees: what is written of some blocks is what they said, in one segment or in one each that are merged, but for versions
+        /// that were replaced; and the least and the most of a text are kept where it is the same in all rows.
         #[test]
         fn a_segment_says_what_the_blocks_said(
-            mut blocks in prop::collection::vec(block(), 1..4),
+            mut blocks in prop::collection::vec(block(), 1..5),
             times in prop::collection::vec(time(), 0..40),
+            choices in prop::collection::vec(any::<u64>(), 1..9),
             is_alike in any::<bool>(),
         ) {
-            let mut times = times.into_iter();
+            let (mut times, mut choices) = (times.into_iter(), choices.into_iter().cycle());
             for (block, number) in blocks.iter_mut().zip(0_u8..) {
                 for (trace, at) in block.traces.iter_mut().zip(0_u8..) {
                     (trace.trace_id.0[0], trace.trace_id.0[1]) = (number, at);
                 }
-                let environment = block.texts.add("prod");
                 for hop in &mut block.hops {
                     (hop.start, hop.end) = times.next().unwrap_or((hop.start, hop.end));
-                    if is_alike || hop.start % 3 == 0 {
-                        hop.texts.environment = environment;
+                    let choice = choices.next().unwrap_or_default();
+                    vary(hop, choice, &mut block.texts);
+                    if is_alike {
+                        hop.texts.environment = block.texts.add("prod");
                     }
                 }
             }
@@ -226,18 +231,80 @@ mod tests {
             let blocks: Vec<&Block> = blocks.iter().collect();
             let one = write("day/one.parquet", &blocks);
             prop_assert_eq!(shown(&[&one.whole().expect("read")]), shown(&blocks));
-            let parts = blocks.iter().zip(0..).map(|(block, number)| write(&format!("day/part{number}.parquet"), &[*block]));
+            let parts = blocks.iter().zip(0..);
+            let parts = parts.map(|(block, number)| write(&format!("day/part{number}.parquet"), &[*block]));
             let parts: Vec<_> = parts.collect();
             let path = folder.path().join("day/merged.parquet");
-            let merged = segment::merge(&FileSystem, &path, &parts, |_, _| true, &|| false).expect("merged");
+            let stays = |trace_id: TraceId, _: u32| trace_id.0[1] % 3 != 1;
+            let merged = segment::merge(&FileSystem, &path, &parts, stays, &|| false).expect("merged");
             let merged = listed::written(path, 0, (1, 1), merged);
-            prop_assert_eq!(shown(&[&merged.whole().expect("read")]), shown(&blocks));
-            let all: Vec<_> = shown(&blocks).into_iter().map(|hop| hop.environment).collect();
+            let mut all = shown(&blocks);
+            let are_alike = all.windows(2).all(|pair| pair[0].environment == pair[1].environment);
             if !all.is_empty() {
-                let is_alike = all.iter().all(|environment| *environment == all[0]);
-                prop_assert_eq!(one.tells("environment").expect("read"), is_alike);
+                prop_assert_eq!(one.tells("environment").expect("read"), are_alike);
             }
+            all.retain(|hop| stays(hop.trace_id, 1));
+            if !all.is_empty() {
+                prop_assert_eq!(merged.tells("environment").expect("read"), are_alike);
+            }
+            prop_assert_eq!(shown(&[&merged.whole().expect("read")]), all);
         }
+    }
+
+    /// Scenario: texts of 64 KiB, none twice, so that no dictionary has room for those of a row group.
+    /// Guarantees: they are written, merged and read all the same.
+    #[test]
+    fn texts_that_no_dictionary_has_room_for_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut expected = Vec::new();
+        let parts = (0..3_u64).map(|part| {
+            let mut block = Block::default();
+            for number in 0..40 {
+                let (caller, service, principal, issuer) = ("", "gateway", "alice", "");
+                let assurance = Assurance::Asserted;
+                let hop = Sketch { caller, service, principal, issuer, assurance, start: number };
+                add(&mut block, part * 40 + number, 1, &[hop]);
+                let text = format!("{part} {number:05} ").repeat(8 << 10);
+                if let Some(hop) = block.hops.last_mut() {
+                    hop.texts.operation = block.texts.add(&text);
+                }
+                expected.push(text);
+            }
+            let path = folder.path().join(format!("day/{part}.parquet"));
+            let written = segment::write(&FileSystem, &path, &segment::Rows::of([&block], |_| true));
+            Arc::new(listed::written(path, 0, (1, 1), written.expect("written")))
+        });
+        let parts: Vec<_> = parts.collect();
+        let path = folder.path().join("day/merged.parquet");
+        let merged = segment::merge(&FileSystem, &path, &parts, |_, _| true, &|| false).expect("merged");
+        let read = listed::written(path, 0, (1, 1), merged).whole().expect("read");
+        let mut found: Vec<_> = read.hops.iter().map(|hop| read.texts.get(hop.texts.operation)).collect();
+        found.sort_unstable();
+        assert_eq!(found, expected);
+    }
+
+    /// Gives a hop some of everything that it may have.
+    fn vary(hop: &mut Hop, choice: u64, texts: &mut Texts) {
+        let one_of = |by: u32, count: u64| (choice.rotate_right(by) % count) as usize;
+        hop.parent =
+            SpanId::new((choice & choice.rotate_left(1)).to_be_bytes()).filter(|_| choice.is_multiple_of(2));
+        hop.kind = [HopKind::Entry, HopKind::Rpc, HopKind::Messaging][one_of(1, 3)];
+        hop.outcome =
+            [Outcome::Succeeded, Outcome::Rejected, Outcome::Failed, Outcome::Unknown][one_of(3, 4)];
+        hop.basis = [Basis::Claimed, Basis::Reverified, Basis::AuthenticatedSender][one_of(5, 3)];
+        if hop.texts.principal != Text::default() {
+            hop.principal_kind = [Kind::User, Kind::Service, Kind::Agent][one_of(7, 3)];
+        }
+        let mut text = |name: &str, by: u32| match one_of(by, 4) {
+            0 => Text::default(),
+            number => texts.add(&format!("{name}{number}")),
+        };
+        hop.texts.namespace = text("namespace", 9);
+        hop.texts.environment = text("environment", 11);
+        hop.texts.via = text("via", 13);
+        hop.texts.method = text("method", 15);
+        hop.texts.tenant = text("tenant", 17);
+        hop.texts.actors = text("actors", 19);
     }
 
     /// Scenario: a process is killed after the file of a segment was written and before the catalog names it.
@@ -250,7 +317,7 @@ mod tests {
         let hop = proptest::strategy::ValueTree::current(
             &sketch().new_tree(&mut proptest::test_runner::TestRunner::deterministic()).expect("a hop"),
         );
-        crate::serve::store::testing::add(batch.block_mut(), 1, 1, &[hop]);
+        add(batch.block_mut(), 1, 1, &[hop]);
         store.commit(&batch).expect("kept");
         let orphan = folder.path().join("hops/day=2026-01-01/000000000001-000000000001.parquet");
         segment::write(&FileSystem, &orphan, &segment::Rows::of([&*batch.block_mut()], |_| true))
@@ -273,15 +340,15 @@ mod tests {
         for number in 0..4 {
             let store = open(folder.path(), at_once());
             let mut batch = Batch { at: EPOCH, ..Batch::default() };
-            let hop = crate::serve::store::testing::Sketch {
+            let hop = Sketch {
                 caller: "",
                 service: "gateway",
                 principal: "",
                 issuer: "",
-                assurance: hopseal_identity::Assurance::Unknown,
+                assurance: Assurance::Unknown,
                 start: 0,
             };
-            crate::serve::store::testing::add(batch.block_mut(), number, 1, &[hop]);
+            add(batch.block_mut(), number, 1, &[hop]);
             store.commit(&batch).expect("kept");
             assert_eq!(store.tend(EPOCH).expect("tended").sealed, 1);
             assert_eq!(store.hops(&HopQuery::any(9)).expect("hops").len() as u64, number + 1);
@@ -295,15 +362,15 @@ mod tests {
             let store = open(folder.path(), StoreSettings { days, bytes, ..at_once() });
             for day in 0..4 {
                 let mut batch = Batch { at: EPOCH + day * DAY, ..Batch::default() };
-                let hop = crate::serve::store::testing::Sketch {
+                let hop = Sketch {
                     caller: "",
                     service: "gateway",
                     principal: "alice",
                     issuer: "",
-                    assurance: hopseal_identity::Assurance::Verified,
+                    assurance: Assurance::Verified,
                     start: day * DAY / 1_000_000,
                 };
-                crate::serve::store::testing::add(batch.block_mut(), day, 1, &[hop]);
+                add(batch.block_mut(), day, 1, &[hop]);
                 store.commit(&batch).expect("kept");
                 store.tend(EPOCH + day * DAY).expect("tended");
             }
