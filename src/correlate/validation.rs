@@ -177,6 +177,11 @@ fn is_question(segment: &str) -> bool {
     if segment.len() > 64 {
         return false;
     }
+    // Most are told apart by their first letter.
+    let first = segment.bytes().next().map(|byte| byte.to_ascii_lowercase());
+    if !WHOLE.iter().chain(&STEMS).any(|word| word.bytes().next() == first) {
+        return false;
+    }
     let begins = |stem: &&str| segment.get(..stem.len()).is_some_and(|head| head.eq_ignore_ascii_case(stem));
     if WHOLE.iter().any(|word| word.eq_ignore_ascii_case(segment)) {
         return true;
