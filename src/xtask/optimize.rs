@@ -17,12 +17,17 @@ use crate::task::{Repository, TaskError};
 /// It does the same as one of `cargo build --release`, and what it was seen to do in less time: to take spans by OTLP, judge and keep
 /// them, and to check files of them.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// The processors it is for, as rustc calls them: `x86-64-v3` are those with AVX2, `native` are those like this one. Without it, all
+    /// of the kind of this machine.
+    #[arg(long)]
+    cpu: Option<String>,
+}
 
 /// Where flags stand for a cargo that is started by us, and what is between them.
 const FLAGS: (&str, &str) = ("CARGO_ENCODED_RUSTFLAGS", "\u{1f}");
 
-pub(crate) fn run(_: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
     let target = Metadata::read(repository)?.target_directory;
     let folder = target.join("optimized");
     let toolchain = Toolchain::find()?;
@@ -31,7 +36,7 @@ pub(crate) fn run(_: &Args, repository: &Repository, out: &mut dyn Write) -> Res
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let build = Build { repository, folder: &folder, host: &toolchain.host };
+    let build = Build { repository, folder: &folder, host: &toolchain.host, cpu: args.cpu.as_deref() };
     let first = build.with("-Cprofile-generate=", &seen, out)?;
     trained(repository, &target, &first, out)?;
     exec::run(toolchain.merge().arg("merge").arg("-o").arg(&profile).arg(&seen), out)?;
@@ -74,6 +79,7 @@ struct Build<'b> {
     repository: &'b Repository,
     folder: &'b Path,
     host: &'b str,
+    cpu: Option<&'b str>,
 }
 
 impl Build<'_> {
@@ -86,11 +92,14 @@ impl Build<'_> {
             (None, Ok(flags)) => flags.split_whitespace().collect::<Vec<_>>().join(FLAGS.1).into(),
             (None, Err(_)) => OsString::new(),
         };
-        if !flags.is_empty() {
-            flags.push(FLAGS.1);
+        let cpu = self.cpu.map(|cpu| OsString::from(format!("-Ctarget-cpu={cpu}")));
+        for own in cpu.into_iter().chain([own]) {
+            if !flags.is_empty() {
+                flags.push(FLAGS.1);
+            }
+            flags.push(own);
         }
-        flags.push(own);
-        writeln!(out, "with {flag}{}", path.display())?;
+        writeln!(out, "with {}", flags.display().to_string().replace(FLAGS.1, " "))?;
         let mut cargo = exec::cargo();
         cargo.current_dir(self.repository.root()).env(FLAGS.0, flags);
         cargo.args(["build", "--release", "--locked", "--package", "hopseal-collector"]);
