@@ -70,9 +70,6 @@ struct Writer {
 /// Bytes of a page of a new catalog.
 const PAGE: u32 = 8 << 10;
 
-/// Pages of the log of the catalog that are moved into it together: some two times what the blocks of a segment take.
-const LOG_PAGES: u32 = (32 << 20) / PAGE;
-
 fn connect(path: &Path, disk: &dyn Disk) -> Result<Connection, rusqlite::Error> {
     let connection = match disk.vfs() {
         None => Connection::open(path)?,
@@ -82,8 +79,6 @@ fn connect(path: &Path, disk: &dyn Disk) -> Result<Connection, rusqlite::Error> 
     connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
-    // Many blocks are in a segment before they would be moved out of the log, and what comes next takes their pages.
-    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     // What one statement would have to undo need not go through a file: only this process ever undoes it.
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
