@@ -16,13 +16,13 @@ use arrow_schema::SchemaRef;
 use arrow_select::interleave::interleave;
 use hopseal_correlate::sink::TraceId;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
-use parquet::data_type::{Int32Type, Int64Type};
+use parquet::data_type::{ByteArrayType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 
 use super::super::StoreError;
 use super::columns::{self, Column, TEXTS, WORDS};
 use super::file::{Arrays, Parquet, rows_of};
-use super::read::{Reading, Segment, only_bytes, within};
+use super::read::{Reading, Segment, only, within};
 use super::write::{Writer, Written, at_once, put, whole};
 use super::{GROUP, PAGE};
 use crate::serve::disk::Disk;
@@ -100,7 +100,7 @@ impl Part {
 
 /// Whether all rows have the same in a column, as far as that is told.
 fn are_alike(parts: &[Part], column: Column) -> bool {
-    let mut told = parts.iter().flat_map(|part| part.parquet.columns(column)).map(only_bytes);
+    let mut told = parts.iter().flat_map(|part| part.parquet.columns(column)).map(only::<ByteArrayType>);
     let first = told.next().flatten();
     first.is_some() && told.all(|other| other == first)
 }

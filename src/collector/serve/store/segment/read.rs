@@ -337,7 +337,7 @@ fn broken() -> ParquetError {
 }
 
 /// The only value of a column, or that there is none, where all rows have the same: then it needs not be read.
-fn only<T: DataType>(chunk: &ColumnChunkMetaData) -> Option<Option<T::T>> {
+pub(super) fn only<T: DataType>(chunk: &ColumnChunkMetaData) -> Option<Option<T::T>> {
     fn same<V: PartialEq + 'static>(of: &ValueStatistics<V>) -> Option<&dyn Any> {
         let is_known = of.null_count_opt() == Some(0) && of.min_is_exact() && of.max_is_exact();
         let least = of.min_opt().filter(|least| is_known && Some(*least) == of.max_opt());
@@ -356,18 +356,6 @@ fn only<T: DataType>(chunk: &ColumnChunkMetaData) -> Option<Option<T::T>> {
         _ => None,
     }?;
     value.downcast_ref::<T::T>().cloned().map(Some)
-}
-
-/// The same of a column of texts, as bytes.
-pub(super) fn only_bytes(chunk: &ColumnChunkMetaData) -> Option<Option<&[u8]>> {
-    let statistics = chunk.statistics()?;
-    let nulls = statistics.null_count_opt()?;
-    if Some(nulls) == u64::try_from(chunk.num_values()).ok() {
-        return Some(None);
-    }
-    let is_exact = nulls == 0 && statistics.min_is_exact() && statistics.max_is_exact();
-    let least = statistics.min_bytes_opt().filter(|_| is_exact)?;
-    (statistics.max_bytes_opt() == Some(least)).then_some(Some(least))
 }
 
 impl Reading<'_, '_> {
