@@ -99,6 +99,7 @@ mod tests {
     use super::*;
     use hopseal_correlate::dialect::Dialects;
     use hopseal_correlate::intake::{Intake, Records};
+    use hopseal_correlate::record::Record;
     use hopseal_correlate::sink::{Position, Sink as _, SpanHead, SpanId, SpanKind, Status, Value};
     use hopseal_correlate::words::Words;
     use hopseal_identity::attribute::{ASSURANCE, EXP, IAT, ISS, KIND, SEAL, SUB, TENANT};
@@ -120,8 +121,8 @@ mod tests {
     struct One(Vec<u8>);
 
     impl Records for &mut One {
-        fn record(&mut self, _: TraceId, bytes: &[u8]) {
-            self.0 = bytes.to_vec();
+        fn record(&mut self, record: &Record<'_>) {
+            self.0 = record.to_bytes();
         }
 
         fn reject(&mut self, at: Position, reason: &str) {

@@ -15,8 +15,8 @@
 pub mod packed;
 mod write;
 
-pub use self::write::spoken_by;
-pub(crate) use self::write::{close, open, put_field, put_link, put_text, put_word, put_word_field};
+pub(crate) use self::write::{Producer, put_field, put_link, put_text, put_word, put_word_field};
+pub use self::write::{Record, spoken_by};
 
 use crate::dialect::KeyId;
 use crate::field::Field;
@@ -367,14 +367,10 @@ impl<'r> Span<'r> {
     #[inline]
     pub(crate) fn entries_in(&self, mask: u128) -> impl Iterator<Item = Entry<'r>> + use<'r> {
         let fields = if self.has_any(mask) { self.with(mask) } else { &[] };
-        // Two halves are quicker to shift than one whole.
-        let (low, high) = (mask as u64, (mask >> 64) as u64);
-        let wanted = move |entry: &RawEntry<'_>| {
-            let half = if entry.field & 64 == 0 { low } else { high };
-            half >> (entry.field & 63) & 1 != 0
-        };
-        let words = self.words;
-        RawEntries(Cursor(fields)).filter(wanted).filter_map(move |entry| entry.read(words))
+        let (mask, words) = (Mask::of(mask), self.words);
+        RawEntries(Cursor(fields))
+            .filter(move |entry| mask.has(entry.field))
+            .filter_map(move |entry| entry.read(words))
     }
 
     /// The span with every word in full: the same for the same span, whichever words there were, and whoever sent it.
@@ -465,22 +461,46 @@ impl<'r> RawEntry<'r> {
 /// A bit for each field that is there, and the fields from the first of [`NAMED`] on.
 #[inline]
 fn survey(fields: Cursor<'_>) -> (u128, &[u8]) {
-    // Two halves are quicker to shift than one whole.
-    const HALVES: [u64; 2] = [NAMED as u64, (NAMED >> 64) as u64];
-    let (mut mask, mut named) = ([0_u64; 2], None);
-    let (mut entries, mut rest) = (RawEntries(fields), fields.0);
-    while let Some(RawEntry { field, .. }) = entries.next() {
-        let (half, bit) = (usize::from(field >> 6 & 1), 1 << (field & 63));
-        if let (Some(mask), Some(of)) = (mask.get_mut(half), HALVES.get(half)) {
-            *mask |= bit;
-            if named.is_none() && of & bit != 0 {
-                named = Some(rest);
-            }
+    let (mut mask, mut entries) = (Mask::default(), RawEntries(fields));
+    let named = loop {
+        let rest = entries.0.0;
+        let Some(RawEntry { field, .. }) = entries.next() else { break &[][..] };
+        mask.add(field);
+        if Mask::NAMED.has(field) {
+            break rest;
         }
-        rest = entries.0.0;
+    };
+    entries.for_each(|entry| mask.add(entry.field));
+    (u128::from(mask.high) << 64 | u128::from(mask.low), named)
+}
+
+/// A bit for each field, in two halves, which are quicker to shift than one whole.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mask {
+    low: u64,
+    high: u64,
+}
+
+impl Mask {
+    const NAMED: Self = Self::of(NAMED);
+
+    const fn of(mask: u128) -> Self {
+        Self { low: mask as u64, high: (mask >> 64) as u64 }
     }
-    let [low, high] = mask;
-    (u128::from(high) << 64 | u128::from(low), named.unwrap_or(&[]))
+
+    #[inline]
+    const fn has(self, field: u8) -> bool {
+        let half = if field & 64 == 0 { self.low } else { self.high };
+        half >> (field & 63) & 1 != 0
+    }
+
+    #[inline]
+    const fn add(&mut self, field: u8) {
+        let bit = 1 << (field & 63);
+        let (low, high) = if field & 64 == 0 { (bit, 0) } else { (0, bit) };
+        self.low |= low;
+        self.high |= high;
+    }
 }
 
 struct RawEntries<'r>(Cursor<'r>);

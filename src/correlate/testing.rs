@@ -28,7 +28,8 @@ use crate::hop::Hops;
 use crate::intake::{Intake, Records};
 use crate::judge::{Judge, Verdict};
 use crate::policy::Policy;
-use crate::record::{self, Span, Speaker};
+use crate::record::packed::Packer;
+use crate::record::{self, Record, Span, Speaker};
 use crate::rule::{Cx, Rule};
 use crate::sink::{Link, Position, Sink, SpanHead, SpanId, SpanKind, Status, TraceId, Value};
 use crate::survey::Survey;
@@ -41,6 +42,8 @@ use crate::words::Words;
 pub(crate) struct Kept {
     pub(crate) traces: std::collections::BTreeMap<TraceId, Vec<Vec<u8>>>,
     pub(crate) words: Words,
+    /// Has noted every record.
+    pub(crate) packer: Packer,
     survey: Survey,
 }
 
@@ -48,8 +51,9 @@ pub(crate) struct Kept {
 struct Keeping<'k>(&'k mut Kept);
 
 impl Records for Keeping<'_> {
-    fn record(&mut self, trace_id: TraceId, bytes: &[u8]) {
-        self.0.traces.entry(trace_id).or_default().push(bytes.to_vec());
+    fn record(&mut self, record: &Record<'_>) {
+        self.0.packer.note(record);
+        self.0.traces.entry(record.trace_id()).or_default().push(record.to_bytes());
     }
 
     fn linked(&mut self, trace_id: TraceId, span_id: SpanId) {
@@ -72,6 +76,24 @@ pub(crate) fn span_id(number: u64) -> SpanId {
 const MS: u64 = 1_000_000;
 /// 2026-01-01T00:00:00Z, in nanoseconds.
 pub(crate) const EPOCH: u64 = 1_767_225_600_000 * MS;
+
+/// A span that says nothing but its ids.
+pub(crate) const fn head() -> SpanHead<'static> {
+    SpanHead {
+        trace_id: TraceId([1; 16]),
+        span_id: SpanId([2; 8]),
+        parent: None,
+        name: "",
+        kind: SpanKind::Unspecified,
+        start: 0,
+        end: 0,
+        flags: 0,
+        status: Status::Unset,
+        dropped: 0,
+        shared: false,
+        trace_state: "",
+    }
+}
 
 struct Line {
     depth: usize,
@@ -109,15 +131,8 @@ pub(crate) fn records(text: &str) -> Kept {
             trace_id: trace_id(1),
             span_id: span_id(number),
             parent: parent.map(|parent| span_id(parent.id)),
-            name: "",
             kind,
-            start: 0,
-            end: 0,
-            flags: 0,
-            status: Status::Unset,
-            dropped: 0,
-            shared: false,
-            trace_state: "",
+            ..head()
         };
         let (mut name, mut partial, mut speaker) = (Vec::new(), false, None);
         intake.resource();
@@ -247,7 +262,7 @@ pub(crate) fn each_in_order(
     sort: impl FnOnce(&mut Vec<Trace<'_>>),
     mut look: impl FnMut(&Judge<'_>, &Cx<'_>),
 ) {
-    let Kept { traces: kept, words, mut survey } = records(text);
+    let Kept { traces: kept, words, mut survey, .. } = records(text);
     let dialects = Dialects::built_in().expect("shipped map");
     let judge = Judge { dialects: &dialects, policy, seal: &check_again };
     let mut traces: Vec<Trace<'_>> = kept

@@ -188,8 +188,13 @@ impl Words {
     }
 
     /// The key under which a word stands.
-    pub(crate) fn key(&self, WordId(number): WordId) -> KeyId {
-        self.words.get(number as usize).and_then(|word| word.means).map_or(KeyId(0), |(_, key)| key)
+    pub(crate) fn key(&self, word: WordId) -> KeyId {
+        self.means(word).map_or(KeyId(0), |(_, key)| key)
+    }
+
+    /// The fact that a word says, and under which key; `None` where it says none.
+    pub(crate) fn means(&self, WordId(number): WordId) -> Option<(Field, KeyId)> {
+        self.words.get(number as usize).and_then(|word| word.means)
     }
 }
 

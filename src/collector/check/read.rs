@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hopseal_correlate::dialect::Dialects;
 use hopseal_correlate::intake::{Intake, Records};
+use hopseal_correlate::record::Record;
 use hopseal_correlate::report::{Input, Rejection};
 use hopseal_correlate::sink::{Position, SpanId, TraceId};
 use hopseal_correlate::survey::Linked;
@@ -39,13 +40,17 @@ struct Into {
     spans: u64,
     /// The first failure to spill; nothing is added after it.
     failed: Option<io::Error>,
+    /// Room for one record.
+    room: Vec<u8>,
 }
 
 impl Records for &mut Into {
-    fn record(&mut self, _trace_id: TraceId, bytes: &[u8]) {
+    fn record(&mut self, record: &Record<'_>) {
         self.spans += 1;
         if self.failed.is_none() {
-            self.failed = self.store.add(bytes).err();
+            self.room.clear();
+            record.put(&mut self.room);
+            self.failed = self.store.add(&self.room).err();
         }
     }
 
@@ -81,6 +86,7 @@ pub(super) fn files(
         file: String::new(),
         spans: 0,
         failed: None,
+        room: Vec::new(),
     };
     let mut words = Words::default();
     for path in paths {

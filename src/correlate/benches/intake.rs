@@ -5,6 +5,7 @@
 
 use hopseal_correlate::dialect::Dialects;
 use hopseal_correlate::intake::{Intake, Records};
+use hopseal_correlate::record::Record;
 use hopseal_correlate::sink::{Position, Sink, SpanHead, SpanId, SpanKind, Status, TraceId, Value};
 use hopseal_correlate::words::Words;
 
@@ -12,11 +13,13 @@ fn main() {
     divan::main();
 }
 
-struct Nowhere;
+struct Nowhere(Vec<u8>);
 
 impl Records for Nowhere {
-    fn record(&mut self, _trace_id: TraceId, bytes: &[u8]) {
-        divan::black_box(bytes);
+    fn record(&mut self, record: &Record<'_>) {
+        self.0.clear();
+        record.put(&mut self.0);
+        divan::black_box(&self.0);
     }
     fn reject(&mut self, _at: Position, _reason: &str) {}
 }
@@ -45,7 +48,7 @@ const SPANS: u64 = 1000;
 fn span(bencher: divan::Bencher<'_, '_>, attributes: &[(&str, Value<'_>)]) {
     let Ok(dialects) = Dialects::built_in() else { return };
     let mut words = Words::default();
-    let mut intake = Intake::new(&dialects, &mut words, Nowhere);
+    let mut intake = Intake::new(&dialects, &mut words, Nowhere(Vec::new()));
     intake.resource();
     intake.resource_attribute("service.name", Value::Str("orders"));
     let head = SpanHead {

@@ -6,7 +6,7 @@ use crate::credential::{self, Hit, KeyHint, Leak, Origin};
 use crate::dialect::{Dialects, KeyId, Meaning};
 use crate::encoded::Encoded;
 use crate::field::Field;
-use crate::record;
+use crate::record::{self, Producer, Record};
 use crate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
 use crate::words::{Form, Miss, Pair, WordId, Words};
 
@@ -26,8 +26,8 @@ const AUTHENTICATED: [&str; 2] = ["Authentication set", "Authentication replaced
 
 /// Where records and rejections go.
 pub trait Records {
-    /// One record. `bytes` holds exactly it.
-    fn record(&mut self, trace_id: TraceId, bytes: &[u8]);
+    /// One span.
+    fn record(&mut self, record: &Record<'_>);
     /// A span of another trace links to this one: what [`Linked`](crate::survey::Linked) has to keep.
     fn linked(&mut self, _trace_id: TraceId, _span_id: SpanId) {}
     /// Something could not be read.
@@ -45,18 +45,17 @@ pub struct Intake<'d, R> {
     /// Attributes kept since the last look into `encoded`.
     since: Since,
     to: R,
-    /// The texts every record of the current resource begins with.
-    resource: Vec<u8>,
     texts: [ResourceText; 4],
-    of_resource: Kept,
-    /// Credentials alone.
-    of_scope: Kept,
+    /// What every record of the current resource and scope has; of a scope it is credentials alone.
+    producer: Producer,
+    /// What of the resource, and of the scope, was not kept.
+    over: [u32; 2],
     open: Open,
     /// Fields of what is open.
     fields: Vec<u8>,
     links: Vec<Link>,
     room: Room,
-    out: Vec<u8>,
+    name: Vec<u8>,
     number: String,
 }
 
@@ -66,21 +65,6 @@ struct ResourceText {
     text: String,
     /// Whether a credential was masked in it.
     masked: bool,
-}
-
-/// The fields of a resource or a scope, with which every record of it begins.
-#[derive(Debug, Default)]
-struct Kept {
-    fields: Vec<u8>,
-    /// What was not kept.
-    over: u32,
-}
-
-impl Kept {
-    fn clear(&mut self) {
-        self.fields.clear();
-        self.over = 0;
-    }
 }
 
 /// What the fields kept now are of.
@@ -170,15 +154,14 @@ impl<'d, R: Records> Intake<'d, R> {
             encoded: Encoded::default(),
             since: Since::None,
             to,
-            resource: Vec::new(),
             texts: Default::default(),
-            of_resource: Kept::default(),
-            of_scope: Kept::default(),
+            producer: Producer::default(),
+            over: [0; 2],
             open: Open::Resource,
             fields: Vec::new(),
             links: Vec::new(),
             room: Room::default(),
-            out: Vec::new(),
+            name: Vec::new(),
             number: String::new(),
         }
     }
@@ -269,15 +252,16 @@ impl<'d, R: Records> Intake<'d, R> {
         self.number = number;
     }
 
-    /// Appends the name of a span to a record, masked where it holds a credential.
-    fn put_name(&mut self, to: &mut Vec<u8>, name: &str) {
+    /// Takes up the name of a span, masked where it holds a credential.
+    fn settle_name(&mut self, name: &str) {
+        self.name.clear();
         if let Ok((word, _)) = self.words.find(own(name)) {
-            return record::put_word(to, word);
+            return record::put_word(&mut self.name, word);
         }
         let hits = self.find("span name", KeyHint::Plain, name);
         match hits.is_empty() {
-            true => put_own(to, self.words, name),
-            false => record::put_text(to, &credential::mask(name, &hits)),
+            true => put_own(&mut self.name, self.words, name),
+            false => record::put_text(&mut self.name, &credential::mask(name, &hits)),
         }
     }
 
@@ -333,31 +317,38 @@ impl<'d, R: Records> Intake<'d, R> {
 
     /// Opens what is `next`, and closes what was open: what was found in a resource or a scope begins every record from here on.
     fn turn_to(&mut self, next: Open) {
-        let closed = match std::mem::replace(&mut self.open, next) {
+        let open = std::mem::replace(&mut self.open, next);
+        if open == Open::Resource {
+            self.settle_texts();
+        }
+        let Producer { of_resource, of_scope, .. } = &mut self.producer;
+        let [resource_over, scope_over] = &mut self.over;
+        let closed = match open {
             Open::Resource => {
-                self.settle_texts();
-                self.of_scope.clear();
-                Some(&mut self.of_resource)
+                of_scope.clear();
+                *scope_over = 0;
+                Some((of_resource, resource_over))
             }
-            Open::Scope => Some(&mut self.of_scope),
+            Open::Scope => Some((of_scope, scope_over)),
             Open::Span => None,
         };
-        if let Some(kept) = closed {
-            kept.fields.clear();
-            kept.fields.append(&mut self.fields);
-            kept.over = self.room.over;
+        if let Some((fields, over)) = closed {
+            std::mem::swap(fields, &mut self.fields);
+            *over = self.room.over;
+            self.producer.number += 1;
         }
         self.fields.clear();
         self.room = Room::default();
     }
 
     fn settle_texts(&mut self) {
-        self.resource.clear();
+        let to = &mut self.producer.texts;
+        to.clear();
         for ResourceText { text, masked } in &self.texts {
             match masked {
                 // As a word it would be taken for a text that was looked through and holds nothing.
-                true => record::put_text(&mut self.resource, text),
-                false => put_own(&mut self.resource, self.words, text),
+                true => record::put_text(to, text),
+                false => put_own(to, self.words, text),
             }
         }
     }
@@ -490,22 +481,16 @@ impl<R: Records> Sink for Intake<'_, R> {
     }
 
     fn span_end(&mut self, head: &SpanHead<'_>) {
-        self.find("trace state", KeyHint::Plain, head.trace_state);
-        let mut out = std::mem::take(&mut self.out);
-        out.clear();
-        let over = self.room.over.saturating_add(self.of_resource.over).saturating_add(self.of_scope.over);
-        record::open(&mut out, &SpanHead { dropped: head.dropped.saturating_add(over), ..*head });
-        out.extend_from_slice(&self.resource);
-        self.put_name(&mut out, head.name);
-        out.extend_from_slice(&self.of_resource.fields);
-        out.extend_from_slice(&self.of_scope.fields);
-        out.extend_from_slice(&self.fields);
-        record::close(&mut out, 0);
+        if !head.trace_state.is_empty() {
+            self.find("trace state", KeyHint::Plain, head.trace_state);
+        }
+        self.settle_name(head.name);
         for link in self.links.drain(..).filter(|link| link.trace_id != head.trace_id) {
             self.to.linked(link.trace_id, link.span_id);
         }
-        self.to.record(head.trace_id, &out);
-        self.out = out;
+        let over = self.over.iter().fold(self.room.over, |sum, over| sum.saturating_add(*over));
+        let (producer, name, fields) = (&self.producer, &self.name, &self.fields);
+        self.to.record(&Record { head, producer, name, fields, over });
     }
 
     fn span_abort(&mut self) {

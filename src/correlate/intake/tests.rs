@@ -1,6 +1,7 @@
 use super::*;
 use crate::record::Span;
-use crate::sink::{SpanKind, Status};
+use crate::sink::SpanKind;
+use crate::testing;
 
 /// A JSON Web Token (RFC 7519 section 3.1).
 const JWT: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
@@ -11,8 +12,8 @@ const JWT: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
 struct Kept(Vec<Vec<u8>>);
 
 impl Records for &mut Kept {
-    fn record(&mut self, _trace_id: TraceId, bytes: &[u8]) {
-        self.0.push(bytes.to_vec());
+    fn record(&mut self, record: &Record<'_>) {
+        self.0.push(record.to_bytes());
     }
 
     fn reject(&mut self, at: Position, reason: &str) {
@@ -21,20 +22,7 @@ impl Records for &mut Kept {
 }
 
 fn end(sink: &mut dyn Sink, name: &str) {
-    sink.span_end(&SpanHead {
-        trace_id: TraceId([1; 16]),
-        span_id: SpanId([2; 8]),
-        parent: None,
-        name,
-        kind: SpanKind::Server,
-        start: 1,
-        end: 2,
-        flags: 0,
-        status: Status::Unset,
-        dropped: 0,
-        shared: false,
-        trace_state: "",
-    });
+    sink.span_end(&SpanHead { name, kind: SpanKind::Server, start: 1, end: 2, ..testing::head() });
 }
 
 /// What is kept of the spans that `calls` makes: of each how many credentials, its texts, its length, and what was dropped.

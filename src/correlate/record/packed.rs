@@ -8,7 +8,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Body, Cursor, FIXED, RawEntries, peek, put_field, put_text};
+use super::{Body, Cursor, FIXED, RawEntries, Record, peek, put_field, put_text};
 use crate::dialect::{Dialects, KeyId};
 use crate::field::Field;
 use crate::sink::TraceId;
@@ -22,32 +22,39 @@ pub struct Broken;
 /// Packs records; kept from one run to the next so that nothing is allocated anew.
 #[derive(Debug, Default)]
 pub struct Packer {
-    /// By word: the run in which it was last used.
-    used: Vec<u32>,
-    run: u32,
     words: Vec<WordId>,
+    /// By word: whether it is among them.
+    has_word: Vec<bool>,
+    /// Fields and keys of what is no word.
+    fields: u128,
     keys: FxHashSet<u16>,
+    /// The producer noted last.
+    producer: u64,
 }
 
 impl Packer {
-    /// Appends `records`, one after the other as they were made with `words`, with all that they need to be read.
+    /// Takes note of what a record of the next run is made of, while its parts are at hand.
+    pub fn note(&mut self, record: &Record<'_>) {
+        let Record { producer, name, fields, .. } = record;
+        if self.producer != producer.number {
+            self.producer = producer.number;
+            self.texts(&producer.texts);
+            self.entries(&producer.of_resource);
+            self.entries(&producer.of_scope);
+        }
+        self.texts(name);
+        self.entries(fields);
+    }
+
+    /// Appends `records`, one after the other as they were made with `words`, with all that they need to be read; each was noted
+    /// since the last run.
     pub fn pack(&mut self, records: &[u8], words: &Words, dialects: &Dialects, to: &mut Vec<u8>) {
-        self.run = self.run.wrapping_add(1);
-        if self.run == 0 {
-            self.used.clear();
-            self.run = 1;
+        // Whoever receives a record writes into it who sent it.
+        let mut fields = self.fields | Field::Sender.bit();
+        for (field, key) in self.words.iter().filter_map(|word| words.means(*word)) {
+            fields |= field.bit();
+            self.keys.insert(key.0);
         }
-        self.words.clear();
-        self.keys.clear();
-        let mut fields = [0; 2];
-        let mut rest = records;
-        while let Some((record, after)) = split(rest) {
-            self.note(record, &mut fields);
-            rest = after;
-        }
-        let [low, high] = fields;
-        let fields = u128::from(high) << 64 | u128::from(low);
-        self.keys.extend(self.words.iter().map(|word| words.key(*word).0));
         let fields = || Field::ALL.iter().filter(move |field| fields & field.bit() != 0);
         to.extend_from_slice(&count(fields().count()).to_le_bytes());
         for field in fields() {
@@ -71,37 +78,49 @@ impl Packer {
             to.extend_from_slice(text.as_bytes());
         }
         to.extend_from_slice(records);
+        self.forget();
     }
 
-    /// Takes note of the words and keys of one record, and of its fields: a bit each, in two halves, which are quicker to shift than
-    /// one whole.
-    fn note(&mut self, record: &[u8], fields: &mut [u64; 2]) -> Option<()> {
-        let mut at = Cursor(record.get(FIXED..)?);
-        at.head()?;
-        for _ in 0..TEXTS {
-            if let Some(word) = at.raw_text()?.err() {
+    /// Begins another run.
+    fn forget(&mut self) {
+        for word in self.words.drain(..) {
+            if let Some(has) = self.has_word.get_mut(word.0 as usize) {
+                *has = false;
+            }
+        }
+        self.keys.clear();
+        (self.fields, self.producer) = (0, 0);
+    }
+
+    fn texts(&mut self, texts: &[u8]) {
+        let mut at = Cursor(texts);
+        while let Some(text) = at.raw_text() {
+            if let Err(word) = text {
                 self.word(word);
             }
         }
-        for entry in RawEntries(at) {
-            if let Some(half) = fields.get_mut(usize::from(entry.field >> 6)) {
-                *half |= 1 << (entry.field & 63);
-            }
-            match entry.body {
-                Body::Word(word) => self.word(word),
-                Body::Full(key, _) => _ = self.keys.insert(key.0),
-            }
-        }
-        Some(())
     }
 
+    fn entries(&mut self, fields: &[u8]) {
+        for entry in RawEntries(Cursor(fields)) {
+            match entry.body {
+                Body::Word(word) => self.word(word),
+                Body::Full(key, _) => {
+                    self.fields |= 1_u128.checked_shl(entry.field.into()).unwrap_or_default();
+                    self.keys.insert(key.0);
+                }
+            }
+        }
+    }
+
+    #[inline]
     fn word(&mut self, word: WordId) {
         let at = word.0 as usize;
-        if at >= self.used.len() {
-            self.used.resize(at + 1, 0);
+        if at >= self.has_word.len() {
+            self.has_word.resize(at + 1, false);
         }
-        if let Some(run) = self.used.get_mut(at).filter(|run| **run != self.run) {
-            *run = self.run;
+        if let Some(has) = self.has_word.get_mut(at).filter(|has| !**has) {
+            *has = true;
             self.words.push(word);
         }
     }
@@ -211,7 +230,7 @@ impl<'p> Known<'p> {
                 }
             }
         }
-        super::close(out, 0);
+        super::write::close(out, 0);
         Some(())
     }
 }
@@ -219,8 +238,10 @@ impl<'p> Known<'p> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intake::{Intake, Records};
     use crate::record::Span;
-    use crate::testing::records;
+    use crate::sink::{Position, Sink as _, SpanHead, Value};
+    use crate::testing::{Kept, head, records};
 
     const TEXT: &str = "\
 gw SERVER GET /orders user.id=alice http.response.status_code=200 @link=7/1
@@ -229,16 +250,19 @@ gw SERVER GET /orders user.id=alice http.response.status_code=200 @link=7/1
 gw SERVER GET /orders user.id=alice http.response.status_code=200
 gw SERVER GET /orders user.id=alice http.response.status_code=200";
 
+    /// All of `TEXT`, packed, and the records as they were.
+    fn packed(dialects: &Dialects) -> (Kept, Vec<u8>, Vec<u8>) {
+        let mut kept = records(TEXT);
+        let all: Vec<u8> = kept.traces.values().flatten().flatten().copied().collect();
+        let mut packed = Vec::new();
+        kept.packer.pack(&all, &kept.words, dialects, &mut packed);
+        (kept, all, packed)
+    }
+
     #[test]
     fn what_is_unpacked_is_the_same_span_with_any_words() {
-        let kept = records(TEXT);
         let dialects = Dialects::built_in().expect("shipped map");
-        let all: Vec<u8> = kept.traces.values().flatten().flatten().copied().collect();
-        let (mut packer, mut packed) = (Packer::default(), Vec::new());
-        // The second time nothing is left of the first.
-        packer.pack(&all, &kept.words, &dialects, &mut packed);
-        packed.clear();
-        packer.pack(&all, &kept.words, &dialects, &mut packed);
+        let (kept, all, packed) = packed(&dialects);
         let others = Words::default();
         let mut before = each(&all);
         let mut seen = 0;
@@ -256,13 +280,57 @@ gw SERVER GET /orders user.id=alice http.response.status_code=200";
         assert_eq!(seen, 5);
     }
 
+    /// What was read last, and the packer that noted it.
+    #[derive(Default)]
+    struct Last(Vec<u8>, Packer);
+
+    impl Records for Last {
+        fn record(&mut self, record: &Record<'_>) {
+            self.0 = record.to_bytes();
+            self.1.note(record);
+        }
+
+        fn reject(&mut self, at: Position, reason: &str) {
+            panic!("{at}: {reason}");
+        }
+    }
+
+    /// Guarantees: a run brings along all that its records need, and no word of another run.
+    #[test]
+    fn each_run_stands_by_itself() {
+        let dialects = Dialects::built_in().expect("shipped map");
+        let (mut words, others) = (Words::default(), Words::default());
+        let mut intake = Intake::new(&dialects, &mut words, Last::default());
+        intake.resource();
+        intake.resource_attribute("service.name", Value::Str("orders"));
+        let mut lengths = Vec::new();
+        for user in ["alice", "bob", "alice", "bob", "alice", "bob"] {
+            intake.span_start();
+            intake.attribute("user.id", Value::Str(user));
+            intake.span_end(&SpanHead { name: user, ..head() });
+            let Last(record, mut packer) = std::mem::take(intake.get_mut());
+            let mut packed = Vec::new();
+            packer.pack(&record, intake.words(), &dialects, &mut packed);
+            intake.get_mut().1 = packer;
+            lengths.push(packed.len());
+            let mut read = Vec::new();
+            unpack(&packed, &dialects, |_, record| {
+                let (_, span) = Span::read(record, &others).expect("a record");
+                read.push(
+                    [span.service.name, span.name, span.get(Field::User).expect("a user")].map(String::from),
+                );
+            })
+            .expect("whole");
+            assert_eq!(read, [["orders", user, user]]);
+        }
+        // By then all are words.
+        assert_eq!(lengths[3], lengths[5]);
+    }
+
     #[test]
     fn what_is_cut_short_is_broken_and_never_read_as_something_else() {
-        let kept = records(TEXT);
         let dialects = Dialects::built_in().expect("shipped map");
-        let all: Vec<u8> = kept.traces.values().flatten().flatten().copied().collect();
-        let mut packed = Vec::new();
-        Packer::default().pack(&all, &kept.words, &dialects, &mut packed);
+        let (_, all, packed) = packed(&dialects);
         let ends: Vec<usize> = each(&all)
             .scan(packed.len() - all.len(), |end, (_, record)| {
                 *end += record.len();

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::write::bounded;
+use super::write::{bounded, close, open};
 use super::*;
 use crate::sink::SpanHead;
 

@@ -10,6 +10,58 @@ use crate::number;
 use crate::sink::{SpanHead, SpanId, TraceId};
 use crate::words::WordId;
 
+/// A span that was read, in the parts that its record is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'i> {
+    pub(crate) head: &'i SpanHead<'i>,
+    pub(crate) producer: &'i Producer,
+    /// Its name, as a text of a record.
+    pub(crate) name: &'i [u8],
+    /// Its own fields.
+    pub(crate) fields: &'i [u8],
+    /// How many more there were, those of its producer among them.
+    pub(crate) over: u32,
+}
+
+/// What is the same in every record of one resource and scope.
+#[derive(Debug, Default)]
+pub(crate) struct Producer {
+    /// Another number for each.
+    pub(crate) number: u64,
+    /// Namespace, service, environment and instance.
+    pub(crate) texts: Vec<u8>,
+    pub(crate) of_resource: Vec<u8>,
+    pub(crate) of_scope: Vec<u8>,
+}
+
+impl Record<'_> {
+    /// The trace that the span is of.
+    #[must_use]
+    pub const fn trace_id(&self) -> TraceId {
+        self.head.trace_id
+    }
+
+    /// Appends the record.
+    #[inline]
+    pub fn put(&self, to: &mut Vec<u8>) {
+        let start = to.len();
+        open(to, &SpanHead { dropped: self.head.dropped.saturating_add(self.over), ..*self.head });
+        let Producer { texts, of_resource, of_scope, .. } = self.producer;
+        for part in [texts, self.name, of_resource, of_scope, self.fields] {
+            to.extend_from_slice(part);
+        }
+        close(to, start);
+    }
+
+    /// The record by itself.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.put(&mut bytes);
+        bytes
+    }
+}
+
 /// Cuts text to what a record keeps.
 pub(super) fn bounded(text: &str) -> (&str, &str) {
     if text.len() <= MAX_TEXT {

@@ -1,37 +1,23 @@
 use super::{Frame, MORE, Principal, gathered};
 use crate::dialect::KeyId;
 use crate::field::Field;
-use crate::record::{Span, close, open, put_field, put_text};
-use crate::sink::{SpanHead, SpanId, SpanKind, Status, TraceId};
-use crate::testing::with_hops;
+use crate::record::{Producer, Record, Span, put_field};
+use crate::testing::{head, with_hops};
 use crate::words::Words;
 
 /// Guarantees: where none of the fields that say more is there, there is no more to gather.
 #[test]
 fn what_says_more_of_a_principal_is_known() {
-    let head = SpanHead {
-        trace_id: TraceId([1; 16]),
-        span_id: SpanId([1; 8]),
-        parent: None,
-        name: "",
-        kind: SpanKind::Server,
-        start: 1,
-        end: 2,
-        flags: 0,
-        status: Status::Unset,
-        dropped: 0,
-        shared: false,
-        trace_state: "",
-    };
+    // Five texts, each empty.
+    let producer = Producer { texts: vec![0; 4], ..Producer::default() };
     let words = Words::default();
     for field in Field::ALL.iter().filter(|field| **field != Field::User) {
-        let mut record = Vec::new();
-        open(&mut record, &head);
-        (0..5).for_each(|_| put_text(&mut record, ""));
-        put_field(&mut record, Field::User, KeyId(0), &["alice"]);
+        let mut fields = Vec::new();
+        put_field(&mut fields, Field::User, KeyId(0), &["alice"]);
         // A number, and a word that is none of those for a kind.
-        put_field(&mut record, *field, KeyId(0), &["7"]);
-        close(&mut record, 0);
+        put_field(&mut fields, *field, KeyId(0), &["7"]);
+        let record = Record { head: &head(), producer: &producer, name: &[0], fields: &fields, over: 0 };
+        let record = record.to_bytes();
         let (_, span) = Span::read(&record, &words).expect("a record");
         let (spans, entry) = ([&span], span.entry(Field::User).expect("a user"));
         let found = gathered(Frame::of(&spans), entry);

@@ -212,7 +212,7 @@ fn row(
             namespace: number(namespace),
             environment: number(environment),
             operation: number(&hop.operation),
-            via: number(&hop.via.join("\n")),
+            via: if hop.via.is_empty() { Text::default() } else { number(&hop.via.join("\n")) },
             method: number(hop.identity.method.unwrap_or("")),
             principal: number(principal.map_or("", |principal| principal.id)),
             issuer: number(principal.and_then(|principal| principal.issuer).unwrap_or("")),

@@ -4,7 +4,8 @@ use std::hash::BuildHasher as _;
 
 use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::intake::{Intake, Records};
-use hopseal_correlate::record::{Speaker, spoken_by};
+use hopseal_correlate::record::packed::Packer;
+use hopseal_correlate::record::{Record, Speaker, spoken_by};
 use hopseal_correlate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
 use hopseal_formats::{Limits, otlp, zipkin};
 
@@ -60,6 +61,8 @@ pub(crate) struct LinkAway {
 pub(crate) struct Stage {
     share: Share,
     pub(crate) records: Vec<u8>,
+    /// Has noted those records; `None` where they are not packed.
+    pub(crate) packer: Option<Packer>,
     pub(crate) links: Vec<LinkAway>,
     /// Links of the span whose record comes next.
     next: Vec<(TraceId, SpanId)>,
@@ -77,10 +80,11 @@ struct Refusals {
 }
 
 impl Stage {
-    pub(crate) const fn new(share: Share) -> Self {
+    pub(crate) const fn new(share: Share, packer: Option<Packer>) -> Self {
         Self {
             share,
             records: Vec::new(),
+            packer,
             links: Vec::new(),
             next: Vec::new(),
             speaker: Speaker::Nobody,
@@ -92,13 +96,17 @@ impl Stage {
 }
 
 impl Records for Stage {
-    fn record(&mut self, trace_id: TraceId, bytes: &[u8]) {
+    fn record(&mut self, record: &Record<'_>) {
+        let trace_id = record.trace_id();
         if !self.share.is_own(trace_id) {
             self.next.clear();
             return;
         }
         let start = self.records.len();
-        self.records.extend_from_slice(bytes);
+        record.put(&mut self.records);
+        if let Some(packer) = &mut self.packer {
+            packer.note(record);
+        }
         if self.speaker != Speaker::Nobody {
             spoken_by(&mut self.records, start, self.speaker, &self.sender);
         }

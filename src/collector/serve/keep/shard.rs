@@ -153,10 +153,10 @@ pub(crate) struct Parts {
 pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
     let dialects = Arc::clone(&parts.rules.load().dialects);
     let mut words = Words::default();
-    let mut intake = Intake::new(&dialects, &mut words, Stage::new(parts.share.clone()));
+    let packer = parts.journal.is_some().then(Packer::default);
+    let mut intake = Intake::new(&dialects, &mut words, Stage::new(parts.share.clone(), packer));
     let mut shard = Shard {
         windows: Windows::new(parts.window),
-        packer: Packer::default(),
         records: Vec::new(),
         bodies: Arc::default(),
         batch: Batch::default(),
@@ -189,7 +189,6 @@ pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
 struct Shard {
     parts: Parts,
     windows: Windows,
-    packer: Packer,
     /// Room for those of the trace that is judged.
     records: Vec<u8>,
     /// For runs on their way to the journal.
@@ -254,12 +253,13 @@ impl Shard {
         let now = self.parts.clock.now();
         let stage = intake.get_mut();
         let (mut records, mut links) = (std::mem::take(&mut stage.records), std::mem::take(&mut stage.links));
+        let mut packer = stage.packer.take();
         let run = self.parts.runs.fetch_add(1, Ordering::Relaxed);
-        match &self.parts.journal {
-            Some(journal) if !records.is_empty() => {
+        match (&self.parts.journal, &mut packer) {
+            (Some(journal), Some(packer)) if !records.is_empty() => {
                 let rules = self.parts.rules.load();
                 let mut body = self.bodies.buffer(records.len() + PACKED_BYTES);
-                self.packer.pack(&records, intake.words(), &rules.dialects, &mut body.bytes);
+                packer.pack(&records, intake.words(), &rules.dialects, &mut body.bytes);
                 journal.append(Run { seq: run, body, answers });
             }
             _ => answers.into_iter().for_each(Answer::durable),
@@ -271,7 +271,7 @@ impl Shard {
         let mut room = records.len() + JUDGE_BYTES;
         emptied(&mut records);
         let stage = intake.get_mut();
-        (stage.records, stage.links) = (records, links);
+        (stage.records, stage.links, stage.packer) = (records, links, packer);
         while room > 0
             && let Some((trace_id, due)) = self.windows.due(now)
         {

@@ -387,6 +387,7 @@ mod tests {
 
     use hopseal_correlate::dialect::Dialects;
     use hopseal_correlate::intake::{Intake, Records};
+    use hopseal_correlate::record::Record;
     use hopseal_correlate::sink::{Position, Sink as _, SpanHead, SpanKind, Status};
     use hopseal_correlate::words::Words;
 
@@ -452,8 +453,8 @@ mod tests {
     struct Made(Vec<u8>);
 
     impl Records for Made {
-        fn record(&mut self, _: TraceId, bytes: &[u8]) {
-            self.0 = bytes.to_vec();
+        fn record(&mut self, record: &Record<'_>) {
+            self.0 = record.to_bytes();
         }
 
         fn reject(&mut self, at: Position, reason: &str) {

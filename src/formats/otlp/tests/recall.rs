@@ -3,7 +3,7 @@
 use hopseal_correlate::dialect::{Dialects, KeyId};
 use hopseal_correlate::field::Field;
 use hopseal_correlate::intake::{Intake, Records};
-use hopseal_correlate::record::Span;
+use hopseal_correlate::record::{Record, Span};
 use hopseal_correlate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
 use hopseal_correlate::words::Words;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
@@ -20,8 +20,8 @@ struct Kept {
 }
 
 impl Records for &mut Kept {
-    fn record(&mut self, _trace_id: TraceId, bytes: &[u8]) {
-        self.records.push(bytes.to_vec());
+    fn record(&mut self, record: &Record<'_>) {
+        self.records.push(record.to_bytes());
     }
 
     fn reject(&mut self, at: Position, reason: &str) {
