@@ -108,8 +108,18 @@ pub(super) fn runs(
     };
     let file = made(&folder, "pages", blocks, pace)?;
     let [way, _] = WAYS;
-    let run =
-        Run { core, program, target, folder: &folder, file: &file, blocks, way, rate: None, is_asked: true };
+    let run = Run {
+        core,
+        program,
+        target,
+        folder: &folder,
+        file: &file,
+        blocks,
+        way,
+        rate: None,
+        closes: false,
+        is_asked: true,
+    };
     let mut over = 0;
     run.served("1s", |process| {
         let (report, ports) = run.load(process)?;

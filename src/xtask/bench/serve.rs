@@ -45,6 +45,8 @@ pub(super) struct Report {
 
 /// By then the service has counted what was sent last: traces settle within a second, and are counted once a second.
 const SETTLED: Duration = Duration::from_secs(4);
+/// After how long hops are in a segment, where all are to be before a run ends.
+const CLOSED: &str = "3s";
 /// Times that it is asked whether all traces are judged, and the pause between, before that is given up.
 const PATIENCE: (u32, Duration) = (1200, Duration::from_millis(250));
 
@@ -79,6 +81,7 @@ pub(super) fn runs(
             blocks,
             way,
             rate: None,
+            closes: true,
             is_asked: false,
         };
         let (cost, shares) = cheapest(args.runs, || run.cost(), |(cost, _)| cost.cpu)?;
@@ -101,7 +104,7 @@ pub(super) fn runs(
         ours.push(per_million);
         // Half of what one core can keep up with until segments are merged, judging included: more is acknowledged while there is room.
         let half = 0.5e6 / per_million / bulk::BLOCK as f64;
-        let Report { p50, p99, .. } = Run { rate: Some(half), ..run }.cost()?.0.report;
+        let Report { p50, p99, .. } = Run { rate: Some(half), closes: false, ..run }.cost()?.0.report;
         let missed = p99 > HALF_LOAD_P99;
         over += usize::from(missed);
         writeln!(
@@ -112,7 +115,7 @@ pub(super) fn runs(
             p50,
             if missed { "  over the limit" } else { "" },
         )?;
-        let few = Run { file: &few_file, blocks: FEW, ..run };
+        let few = Run { file: &few_file, blocks: FEW, closes: false, ..run };
         let (cost, _) = cheapest(args.runs, || few.cost(), |(cost, _)| cost.cpu)?;
         let per_million = cost.cpu.as_secs_f64() * 1e6 / (FEW * bulk::BLOCK) as f64;
         let missed = per_million > way.unclosed;
@@ -133,7 +136,19 @@ pub(super) fn runs(
     let half = blocks.div_ceil(2);
     let half_file = made(&folder, "serve-half", half, bulk::PACE)?;
     let taken = |blocks, file| {
-        Run { core, program, target, folder: &folder, file, blocks, way, rate: None, is_asked: false }.open()
+        Run {
+            core,
+            program,
+            target,
+            folder: &folder,
+            file,
+            blocks,
+            way,
+            rate: None,
+            closes: false,
+            is_asked: false,
+        }
+        .open()
     };
     let (less, more) = (taken(half, &half_file)? as f64, taken(blocks, &file)? as f64);
     let spans = blocks * bulk::BLOCK;
@@ -150,8 +165,18 @@ pub(super) fn runs(
         if missed { "  over the limit" } else { "" },
     )?;
     fs::remove_file(&half_file)?;
-    let run =
-        Run { core, program, target, folder: &folder, file: &file, blocks, way, rate: None, is_asked: false };
+    let run = Run {
+        core,
+        program,
+        target,
+        folder: &folder,
+        file: &file,
+        blocks,
+        way,
+        rate: None,
+        closes: false,
+        is_asked: false,
+    };
     over += others::runs(&run, args.runs, &ours, &others, out)?;
     if !args.keep {
         fs::remove_file(&file)?;
@@ -174,8 +199,19 @@ pub(crate) fn trained(
         writeln!(out, "{} spans by {}", TRAINING * bulk::BLOCK, way.name)?;
         out.flush()?;
         let (core, blocks) = (0, TRAINING);
-        Run { core, program, target, folder: &folder, file, blocks, way, rate: None, is_asked: false }
-            .cost()?;
+        Run {
+            core,
+            program,
+            target,
+            folder: &folder,
+            file,
+            blocks,
+            way,
+            rate: None,
+            closes: true,
+            is_asked: false,
+        }
+        .cost()?;
     }
     let json = folder.join("training.otlp.json");
     bulk::write(Encoding::Json, 0..TRAINING / 4, bulk::PACE, &mut BufWriter::new(File::create(&json)?))?;
@@ -268,6 +304,8 @@ pub(super) struct Run<'r> {
     pub(super) way: Way,
     /// Deliveries a second; as many as are taken, unless it is said.
     pub(super) rate: Option<f64>,
+    /// Whether all hops are in segments before it ends: else those that fill one are.
+    pub(super) closes: bool,
     /// Whether it answers questions too.
     pub(super) is_asked: bool,
 }
@@ -289,6 +327,9 @@ impl Run<'_> {
             let id = process.id();
             let (report, ports) = self.load(process)?;
             settled(&ports.admin)?;
+            if self.closes {
+                closed(&ports.admin)?;
+            }
             taken = threads(id)?;
             Ok(report)
         })?;
@@ -351,11 +392,12 @@ impl Run<'_> {
 
     fn config(&self, store: &Path, settle: &str) -> String {
         let api = if self.is_asked { "127.0.0.1:0" } else { "null" };
-        let closed = if self.way.port == "otlp_http" { "otlp_grpc" } else { "otlp_http" };
+        let silent = if self.way.port == "otlp_http" { "otlp_grpc" } else { "otlp_http" };
+        let close_after = if self.closes { CLOSED } else { "10m" };
         format!(
-            "listen: {{{closed}: null, {}: 127.0.0.1:0, zipkin: null, api: {api}, admin: 127.0.0.1:0}}\n\
+            "listen: {{{silent}: null, {}: 127.0.0.1:0, zipkin: null, api: {api}, admin: 127.0.0.1:0}}\n\
              windows: {{settle: {settle}, max_age: 2h}}\n\
-             store: {{folder: '{}', days: null, alarm_under: '1', refuse_under: '1'}}\n",
+             store: {{folder: '{}', days: null, close_after: {close_after}, alarm_under: '1', refuse_under: '1'}}\n",
             self.way.port,
             store.display()
         )
@@ -410,13 +452,23 @@ pub(crate) fn ports(lines: &mut BufReader<ChildStderr>, is_asked: bool) -> Resul
 /// Waits until every trace is judged.
 pub(crate) fn settled(admin: &str) -> Result<(), TaskError> {
     sleep(SETTLED);
+    none_left(admin, "hopseal_open_traces", "the traces that were sent are never all judged")
+}
+
+/// Waits until every hop is in a segment.
+fn closed(admin: &str) -> Result<(), TaskError> {
+    none_left(admin, "hopseal_store_unclosed_hops", "the hops that were found are never all in segments")
+}
+
+/// Waits until a number of the service's metrics is 0.
+fn none_left(admin: &str, metric: &str, otherwise: &str) -> Result<(), TaskError> {
     for _ in 0..PATIENCE.0 {
-        if open_traces(admin)? == Some(0) {
+        if counted(admin, metric)? == Some(0) {
             return Ok(());
         }
         sleep(PATIENCE.1);
     }
-    Err(std::io::Error::other("the traces that were sent are never all judged").into())
+    Err(std::io::Error::other(otherwise.to_owned()).into())
 }
 
 /// The memory that a process takes, in bytes.
@@ -442,11 +494,6 @@ fn threads(process: u32) -> std::io::Result<BTreeMap<String, u64>> {
 
 pub(crate) fn silent() -> TaskError {
     std::io::Error::other("the service ended before it listened").into()
-}
-
-/// What the service says of its open traces.
-fn open_traces(admin: &str) -> Result<Option<u64>, TaskError> {
-    counted(admin, "hopseal_open_traces")
 }
 
 /// A number of the service's metrics.

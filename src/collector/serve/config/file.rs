@@ -289,6 +289,8 @@ pub(crate) struct StoreFile {
     pub(crate) days: Option<u32>,
     /// Bytes of hops kept, the oldest days go first; `null` is without a bound. Default null.
     pub(crate) room: Option<At<String>>,
+    /// After how long hops are in a Parquet file at the latest, from when on other programs can read them. Default 10m.
+    pub(crate) close_after: At<String>,
     /// Free bytes of the disk under which an alarm is raised. Default 5G.
     pub(crate) alarm_under: At<String>,
     /// Free bytes of the disk under which nothing is taken any more. Default 1G.
@@ -303,6 +305,7 @@ impl Default for StoreFile {
             threads: At { value: 1, place: Place::default() },
             days: Some(400),
             room: None,
+            close_after: at("10m"),
             alarm_under: at("5G"),
             refuse_under: at("1G"),
         }

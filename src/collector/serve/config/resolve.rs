@@ -416,6 +416,7 @@ fn keep(store: &StoreFile, windows: &WindowsFile) -> Result<KeepSettings, Policy
     }
     settings.store.days = store.days;
     settings.store.bytes = store.room.as_ref().map(bytes).transpose()?.map(|bytes| bytes as u64);
+    settings.store.segment_age = time(&store.close_after)?;
     settings.store.alarm_under = bytes(&store.alarm_under)? as u64;
     settings.store.refuse_under = bytes(&store.refuse_under)? as u64;
     if settings.store.alarm_under < settings.store.refuse_under {

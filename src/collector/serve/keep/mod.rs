@@ -377,7 +377,7 @@ impl Keeper {
         }
         drop(unsaved);
         self.metrics.open(&self.store.open_findings()?);
-        self.store.tend(now)?;
+        self.metrics.tended(&self.store.tend(now)?);
         Ok(())
     }
 

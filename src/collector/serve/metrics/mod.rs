@@ -28,7 +28,7 @@ use self::edges::{Edge, Edges, short};
 use self::labels::{Alerted, Closed as _, Forwarded, Judged, Kind, Open, Seen, WINDOWS};
 use self::names::Names;
 use super::keep::{Counts, KeepCounts};
-use super::store::{Batch, Changed, Merged, OpenRow};
+use super::store::{Batch, Changed, Merged, OpenRow, Tended};
 
 /// The media type of what [`Metrics::text`] writes.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -74,6 +74,7 @@ pub(crate) struct Metrics {
     journal_failures: Gauge,
     disk_free: Gauge,
     disk_low: Gauge,
+    unclosed: Gauge,
     segments: Gauge,
     merged: Counter,
     merged_hops: Counter,
@@ -159,6 +160,7 @@ impl Metrics {
             ),
             disk_free: all.gauge("disk_free", "Free room on the disk of the store", Some(Unit::Bytes)),
             disk_low: all.gauge("disk_low", "1 where that is less than `store.alarm_under`", None),
+            unclosed: all.gauge("store_unclosed_hops", "Hops that are in no file of hops yet", None),
             segments: all.gauge("store_segments", "Files that hops are in", None),
             merged: all.one("store_merged_segments", "Files of hops that became larger ones"),
             merged_hops: all.one("store_merged_hops", "Hops that were written again when files were merged"),
@@ -211,6 +213,11 @@ impl Metrics {
         set(&self.journal_failures, counts.journal_failures);
         set(&self.disk_free, counts.free);
         set(&self.disk_low, counts.alarm.into());
+    }
+
+    /// Says how many hops wait to be closed.
+    pub(crate) fn tended(&self, tended: &Tended) {
+        self.unclosed.set(i64::try_from(tended.unclosed).unwrap_or(i64::MAX));
     }
 
     /// Counts what was merged, and says how many segments there are now.

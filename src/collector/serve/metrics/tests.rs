@@ -99,6 +99,7 @@ fn every_metric_has_help_and_bytes_and_seconds_are_units() {
     metrics.open(&[OpenRow { severity: Severity::High, service: "a".to_owned(), count: 2 }]);
     let windows = Counts { crowded: 3, ..Counts::default() };
     metrics.keep(&KeepCounts { windows, alarm: true, ..KeepCounts::default() });
+    metrics.tended(&Tended { unclosed: 5, ..Tended::default() });
     let text = metrics.text();
     let mut described = 0;
     for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
@@ -110,13 +111,14 @@ fn every_metric_has_help_and_bytes_and_seconds_are_units() {
         }
         described += 1;
     }
-    assert_eq!(described, 29);
+    assert_eq!(described, 30);
     for line in [
         "hopseal_receive_requests_total{protocol=\"otlp_http\",result=\"accepted\"} 1",
         "hopseal_receive_body_bytes_total{protocol=\"otlp_http\"} 7",
         "hopseal_receive_accept_seconds_bucket{le=\"0.005\"} 1",
         "hopseal_windows_total{what=\"crowded\"} 3",
         "hopseal_disk_low 1",
+        "hopseal_store_unclosed_hops 5",
         "hopseal_open_findings{severity=\"high\"} 2",
         "hopseal_open_findings{severity=\"low\"} 0",
         "hopseal_findings_total{rule=\"identity_dropped\",severity=\"high\"} 0",

@@ -178,6 +178,8 @@ pub(crate) struct Tended {
     pub(crate) sealed: u64,
     /// Segments removed because they were too old, or took too much room.
     pub(crate) removed: u64,
+    /// Hops that are in no segment yet.
+    pub(crate) unclosed: u64,
 }
 
 /// What was merged.

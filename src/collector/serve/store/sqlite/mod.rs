@@ -527,7 +527,8 @@ impl Store for SqliteStore {
     }
 
     fn tend(&self, now: u64) -> Result<Tended, StoreError> {
-        Ok(Tended { sealed: self.seal(now)?, removed: self.forget(now)? })
+        let (sealed, removed) = (self.seal(now)?, self.forget(now)?);
+        Ok(Tended { sealed, removed, unclosed: self.recent().unclosed() })
     }
 
     fn merge(&self, now: u64, is_over: &dyn Fn() -> bool) -> Result<Merged, StoreError> {

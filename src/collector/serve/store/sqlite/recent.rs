@@ -160,6 +160,11 @@ impl Recent {
         if count >= hops || first.at <= before || is_over { of_day } else { Vec::new() }
     }
 
+    /// Hops that are in no segment yet.
+    pub(super) fn unclosed(&self) -> u64 {
+        self.blocks.iter().map(|held| held.block.hops.len() as u64).sum()
+    }
+
     /// Replaces the blocks up to `seq` by the segment that they went into.
     pub(super) fn seal(&mut self, seq: u64, segment: Option<Segment>) {
         self.blocks.retain(|held| held.seq > seq);

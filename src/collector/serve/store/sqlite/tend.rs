@@ -161,13 +161,23 @@ pub(super) fn mend(folder: &Path, known: &Arc<Segments>) -> Result<(), StoreErro
 mod tests {
     use super::super::super::block::{Block, Hop, Text, Texts};
     use super::super::super::testing::{EPOCH, Sketch, add, block, sketch};
-    use super::super::super::{Batch, HopQuery, Store as _, StoreSettings};
+    use super::super::super::{Batch, HopQuery, Store as _, StoreSettings, Tended};
     use super::*;
     use crate::serve::disk::FileSystem;
     use hopseal_correlate::hop::{HopKind, Outcome};
     use hopseal_correlate::sink::{SpanId, TraceId};
     use hopseal_identity::{Assurance, Basis, Kind};
     use proptest::prelude::*;
+    use std::time::Duration;
+
+    const HOP: Sketch = Sketch {
+        caller: "",
+        service: "gateway",
+        principal: "alice",
+        issuer: "",
+        assurance: Assurance::Verified,
+        start: 0,
+    };
 
     fn open(folder: &Path, settings: StoreSettings) -> SqliteStore {
         SqliteStore::open(folder, settings).expect("a store")
@@ -340,19 +350,29 @@ mod tests {
         for number in 0..4 {
             let store = open(folder.path(), at_once());
             let mut batch = Batch { at: EPOCH, ..Batch::default() };
-            let hop = Sketch {
-                caller: "",
-                service: "gateway",
-                principal: "",
-                issuer: "",
-                assurance: Assurance::Unknown,
-                start: 0,
-            };
-            add(batch.block_mut(), number, 1, &[hop]);
+            add(batch.block_mut(), number, 1, &[HOP]);
             store.commit(&batch).expect("kept");
             assert_eq!(store.tend(EPOCH).expect("tended").sealed, 1);
             assert_eq!(store.hops(&HopQuery::any(9)).expect("hops").len() as u64, number + 1);
         }
+    }
+
+    /// Guarantees: hops that are too few for a segment are in one all the same once they are old enough.
+    #[test]
+    fn what_is_old_is_closed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let age = Duration::from_secs(7);
+        let store = open(folder.path(), StoreSettings { segment_age: age, ..StoreSettings::default() });
+        let mut batch = Batch { at: EPOCH, ..Batch::default() };
+        add(batch.block_mut(), 1, 1, &[HOP]);
+        store.commit(&batch).expect("kept");
+        let tended = |after: Duration| {
+            let Tended { sealed, unclosed, .. } = store.tend(EPOCH + nanos(after)).expect("tended");
+            (sealed, unclosed)
+        };
+        assert_eq!(tended(age - Duration::from_nanos(1)), (0, 1));
+        assert_eq!(tended(age), (1, 0));
+        assert_eq!(tended(age), (0, 0));
     }
 
     #[test]
@@ -362,14 +382,7 @@ mod tests {
             let store = open(folder.path(), StoreSettings { days, bytes, ..at_once() });
             for day in 0..4 {
                 let mut batch = Batch { at: EPOCH + day * DAY, ..Batch::default() };
-                let hop = Sketch {
-                    caller: "",
-                    service: "gateway",
-                    principal: "alice",
-                    issuer: "",
-                    assurance: Assurance::Verified,
-                    start: day * DAY / 1_000_000,
-                };
+                let hop = Sketch { start: day * DAY / 1_000_000, ..HOP };
                 add(batch.block_mut(), day, 1, &[hop]);
                 store.commit(&batch).expect("kept");
                 store.tend(EPOCH + day * DAY).expect("tended");
