@@ -187,6 +187,11 @@ pub trait Sink {
     /// The calls of [`attribute`](Self::attribute) since the last [`recall`](Self::recall), which came before them with these
     /// bytes, are all that they say, and nothing in them was refused.
     fn remember(&mut self, _encoded: &[u8]) {}
+    /// Comes before the end of the open span, with the bytes of its name: whether the sink knows from before that they are text, and
+    /// has taken note of it. Then the name in [`SpanHead`] may be left empty.
+    fn recall_name(&mut self, _name: &[u8]) -> bool {
+        false
+    }
     /// Whether the key of an entry in a map names a secret: then the entry is an attribute under its own key, and not under
     /// that of the map.
     fn names_secret(&mut self, _key: &str) -> bool {

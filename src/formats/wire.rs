@@ -53,6 +53,28 @@ impl<'a> Fields<'a> {
         Some(bytes)
     }
 
+    /// The next field, if it has this tag of one byte and is a number of eight bytes.
+    #[inline(always)]
+    pub(crate) fn eight(&mut self, tag: u8) -> Option<u64> {
+        let (&[found, ref bytes @ ..], rest) = self.0.split_first_chunk::<9>()?;
+        if found != tag {
+            return None;
+        }
+        self.0 = rest;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
+    /// The next field, if it has this tag of one byte and is a number of seven bits.
+    #[inline(always)]
+    pub(crate) fn small(&mut self, tag: u8) -> Option<u64> {
+        let (&[found, number @ ..0x80], rest) = self.0.split_first_chunk()? else { return None };
+        if found != tag {
+            return None;
+        }
+        self.0 = rest;
+        Some(u64::from(number))
+    }
+
     /// The next field's number and value. After an error nothing can be told of the rest.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<(u32, Wire<'a>)>, Reason> {

@@ -42,6 +42,10 @@ pub struct Intake<'d, R> {
     /// By the sender's own keys, so hashed with a secret.
     known: std::collections::HashMap<Box<str>, Meaning>,
     encoded: Encoded,
+    /// Names of spans, each with the word that it is.
+    names: Encoded,
+    /// Of the name of the open span.
+    recalled: Recalled,
     /// Attributes kept since the last look into `encoded`.
     since: Since,
     to: R,
@@ -136,6 +140,15 @@ enum Since {
     Others,
 }
 
+/// What is known of a name by its bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Recalled {
+    /// Nobody asked, nor will they the next time.
+    Unasked,
+    New,
+    Word(WordId),
+}
+
 /// The resource attributes that name a service, in the order of a record.
 const RESOURCE_KEYS: [&[&str]; 4] = [
     &["service.namespace"],
@@ -152,6 +165,8 @@ impl<'d, R: Records> Intake<'d, R> {
             words,
             known: Default::default(),
             encoded: Encoded::default(),
+            names: Encoded::default(),
+            recalled: Recalled::Unasked,
             since: Since::None,
             to,
             texts: Default::default(),
@@ -255,7 +270,13 @@ impl<'d, R: Records> Intake<'d, R> {
     /// Takes up the name of a span, masked where it holds a credential.
     fn settle_name(&mut self, name: &str) {
         self.name.clear();
+        if let Recalled::Word(word) = self.recalled {
+            return record::put_word(&mut self.name, word);
+        }
         if let Ok((word, _)) = self.words.find(own(name)) {
+            if self.recalled == Recalled::New {
+                self.names.remember(name.as_bytes(), word, None);
+            }
             return record::put_word(&mut self.name, word);
         }
         let hits = self.find("span name", KeyHint::Plain, name);
@@ -424,6 +445,7 @@ impl<R: Records> Sink for Intake<'_, R> {
 
     fn span_start(&mut self) {
         self.links.clear();
+        self.recalled = Recalled::Unasked;
         self.turn_to(Open::Span);
     }
 
@@ -446,6 +468,13 @@ impl<R: Records> Sink for Intake<'_, R> {
         if let Since::Word(word, field) = self.since {
             self.encoded.remember(encoded, word, field);
         }
+    }
+
+    #[inline]
+    fn recall_name(&mut self, name: &[u8]) -> bool {
+        let known = self.names.recall(name);
+        self.recalled = known.map_or(Recalled::New, |(word, _)| Recalled::Word(word));
+        known.is_some()
     }
 
     fn event(&mut self, name: &str, _time: u64) {

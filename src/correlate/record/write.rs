@@ -142,9 +142,12 @@ pub(crate) fn open(to: &mut Vec<u8>, head: &SpanHead<'_>) {
     ];
     let has = there.iter().fold(0, |has, (bit, there)| has | if *there { *bit } else { 0 });
     let marks = head.kind as u8 | (head.status as u8) << STATUS_AT | u8::from(head.shared) << SHARED_AT;
-    to.extend_from_slice(&head.trace_id.0);
-    to.extend_from_slice(&head.span_id.0);
-    to.extend_from_slice(&[0, 0, 0, 0, marks, has]);
+    // All at once is quicker than one after the other.
+    let mut fixed = [0; FIXED + 1];
+    fixed[..16].copy_from_slice(&head.trace_id.0);
+    fixed[16..LENGTH].copy_from_slice(&head.span_id.0);
+    (fixed[FIXED - 1], fixed[FIXED]) = (marks, has);
+    to.extend_from_slice(&fixed);
     if let Some(parent) = head.parent {
         to.extend_from_slice(&parent.0);
     }

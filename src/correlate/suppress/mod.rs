@@ -8,6 +8,9 @@ mod complete;
 mod retry;
 mod route;
 
+use std::cell::LazyCell;
+
+use self::route::Request;
 use crate::finding::{Confidence, Finding};
 use crate::hop::{Hop, Outcome};
 use crate::policy::{Allowance, Date, Policy, Unevaluated};
@@ -154,11 +157,12 @@ pub(crate) fn quieted_by(
     quiet: &[Quiet],
 ) -> Result<Quieted, Option<(Reason, Date)>> {
     let mut expired = None;
+    let request = LazyCell::new(|| Request::of(cx.entry(hop)));
     for quiet in quiet {
         let (reason, allowance) = match quiet {
-            Quiet::Static => (Reason::Static, always(route::is_static(cx.entry(hop)))),
-            Quiet::Health => (Reason::Health, route::health(cx, hop)),
-            Quiet::Public => (Reason::Public, route::public(cx, hop)),
+            Quiet::Static => (Reason::Static, always(route::is_static(&request))),
+            Quiet::Health => (Reason::Health, route::health(cx, hop, &request)),
+            Quiet::Public => (Reason::Public, route::public(cx, hop, &request)),
             Quiet::ServicePrincipal => (Reason::ServicePrincipal, client(cx, hop)),
             Quiet::Rejected => (Reason::Rejected, always(hop.outcome == Outcome::Rejected)),
             Quiet::Retry => (Reason::Retry, always(retry::succeeded(cx, hop))),
@@ -166,7 +170,7 @@ pub(crate) fn quieted_by(
             Quiet::Incomplete => {
                 (Reason::Incomplete, always(complete::may_be_elsewhere(cx, hop) || retry::is_torn(cx, hop)))
             }
-            Quiet::OpenWrite => (Reason::OpenWrite, always(route::is_open_write(cx.entry(hop)))),
+            Quiet::OpenWrite => (Reason::OpenWrite, always(route::is_open_write(&request))),
             // Only a finding can say so.
             Quiet::Declared => (Reason::Declared, Allowance::None),
             Quiet::Explained => (Reason::Explained, Allowance::None),

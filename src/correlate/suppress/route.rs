@@ -146,9 +146,22 @@ fn method<'t>(span: &Span<'t>) -> Option<Cow<'t, str>> {
     })
 }
 
-/// Whether the request only reads: no convention covers a write.
-fn reads(span: &Span<'_>) -> bool {
-    method(span).is_none_or(|method| READS.contains(&&*method))
+/// What a span was asked, read once for all conventions.
+pub(super) struct Request<'s, 't> {
+    span: &'s Span<'t>,
+    asked: &'t str,
+    method: Option<Cow<'t, str>>,
+}
+
+impl<'s, 't> Request<'s, 't> {
+    pub(super) fn of(span: &'s Span<'t>) -> Self {
+        Self { span, asked: asked(span), method: method(span) }
+    }
+
+    /// Whether it only reads: no convention covers a write.
+    fn reads(&self) -> bool {
+        self.method.as_deref().is_none_or(|method| READS.contains(&method))
+    }
 }
 
 /// Segments of a path, none of them empty.
@@ -156,32 +169,31 @@ fn segments(path: &str) -> Vec<&str> {
     path.split('/').filter(|segment| !segment.is_empty()).collect()
 }
 
-pub(super) fn is_static(span: &Span<'_>) -> bool {
-    let last = asked(span).rsplit('/').next().unwrap_or("");
-    reads(span) && last.rsplit_once('.').is_some_and(|(_, ending)| STATIC.contains(&ending))
+pub(super) fn is_static(request: &Request<'_, '_>) -> bool {
+    let last = request.asked.rsplit('/').next().unwrap_or("");
+    request.reads() && last.rsplit_once('.').is_some_and(|(_, ending)| STATIC.contains(&ending))
 }
 
-pub(super) fn health(cx: &Cx<'_>, hop: &Hop<'_>) -> Allowance {
-    let entry = cx.entry(hop);
-    match is_health(entry) {
+pub(super) fn health(cx: &Cx<'_>, hop: &Hop<'_>, request: &Request<'_, '_>) -> Allowance {
+    match is_health(request) {
         true => Allowance::Holds(None),
-        false => {
-            declared(hop, entry, |method, path| cx.policy.health(hop.service, method, path, entry.start))
-        }
+        false => declared(hop, request, |method, path| {
+            cx.policy.health(hop.service, method, path, request.span.start)
+        }),
     }
 }
 
-fn is_health(span: &Span<'_>) -> bool {
-    if method(span).as_deref() == Some("OPTIONS")
+fn is_health(request: &Request<'_, '_>) -> bool {
+    let Request { span, asked, method } = request;
+    if method.as_deref() == Some("OPTIONS")
         || span.name.starts_with("grpc.health.v1.Health/")
         || span.get(Field::RpcService) == Some("grpc.health.v1.Health")
     {
         return true;
     }
-    if !reads(span) || span.has(Field::RpcMethod) || span.has(Field::MessagingDestination) {
+    if !request.reads() || span.has(Field::RpcMethod) || span.has(Field::MessagingDestination) {
         return false;
     }
-    let asked = asked(span);
     let segments = segments(asked);
     let (last, before) = segments.split_last().map_or(("", &[][..]), |(last, before)| (*last, before));
     if let Some(at) = segments.iter().position(|segment| *segment == "actuator") {
@@ -204,24 +216,22 @@ fn is_probe(span: &Span<'_>) -> bool {
         || span.get(Field::UserAgent).is_some_and(|agent| PROBES.iter().any(|probe| agent.starts_with(probe)))
 }
 
-pub(super) fn public(cx: &Cx<'_>, hop: &Hop<'_>) -> Allowance {
-    let entry = cx.entry(hop);
-    match is_public(entry) {
+pub(super) fn public(cx: &Cx<'_>, hop: &Hop<'_>, request: &Request<'_, '_>) -> Allowance {
+    match is_public(request) {
         true => Allowance::Holds(None),
-        false => {
-            declared(hop, entry, |method, path| cx.policy.public(hop.service, method, path, entry.start))
-        }
+        false => declared(hop, request, |method, path| {
+            cx.policy.public(hop.service, method, path, request.span.start)
+        }),
     }
 }
 
 /// Public by nature: a login cannot ask for one.
-fn is_public(span: &Span<'_>) -> bool {
-    let lower = asked(span).to_ascii_lowercase();
+fn is_public(request: &Request<'_, '_>) -> bool {
+    let lower = request.asked.to_ascii_lowercase();
     let segments = segments(&lower);
     let Some((last, before)) = segments.split_last() else { return false };
-    let method = method(span);
-    let posts = method.as_deref() == Some("POST");
-    if !posts && !reads(span) {
+    let posts = request.method.as_deref() == Some("POST");
+    if !posts && !request.reads() {
         return false;
     }
     if segments.first() == Some(&".well-known") {
@@ -253,24 +263,27 @@ fn is_parameter(segment: &str) -> bool {
 
 /// Whether strangers write here by nature. Where no route is named, only what stands near the root: whatever is called by the
 /// caller may end in such a word.
-pub(super) fn is_open_write(span: &Span<'_>) -> bool {
-    let lower = asked(span).to_ascii_lowercase();
+pub(super) fn is_open_write(request: &Request<'_, '_>) -> bool {
+    let lower = request.asked.to_ascii_lowercase();
     let segments = segments(&lower);
     let Some((last, before)) = segments.split_last() else { return false };
     let near_root = || before.iter().all(|segment| PREFIXES.contains(segment) || is_version(segment));
-    (OPEN_WRITES.contains(last) && (is_routed(span) || near_root()))
+    (OPEN_WRITES.contains(last) && (is_routed(request.span) || near_root()))
         || OTLP.iter().any(|otlp| lower.trim_end_matches('/').ends_with(otlp))
 }
 
 /// What the policy says of a request, by its route and by its path.
-fn declared(hop: &Hop<'_>, span: &Span<'_>, ask: impl Fn(Option<&str>, &str) -> Allowance) -> Allowance {
-    let method = method(span);
+fn declared(
+    hop: &Hop<'_>,
+    Request { span, method, .. }: &Request<'_, '_>,
+    ask: impl Fn(Option<&str>, &str) -> Allowance,
+) -> Allowance {
     let rpc = || match (span.get(Field::RpcService), span.get(Field::RpcMethod)) {
         (_, None) => None,
         (Some(service), Some(method)) => Some(format!("/{service}/{method}")),
         (None, Some(_)) => Some(format!("/{}", hop.operation)),
     };
-    let route = span.get(Field::HttpRoute).map(str::to_owned).or_else(rpc);
+    let route = span.get(Field::HttpRoute).map(Cow::Borrowed).or_else(|| rpc().map(Cow::Owned));
     let by = |path: &str| ask(method.as_deref(), path);
     let by_route = route.as_deref().map_or(Allowance::None, by);
     match by_route {

@@ -287,6 +287,11 @@ impl Sink for Gate<'_, '_> {
         }
     }
 
+    #[inline]
+    fn recall_name(&mut self, name: &[u8]) -> bool {
+        self.intake.recall_name(name)
+    }
+
     fn names_secret(&mut self, key: &str) -> bool {
         self.intake.names_secret(key)
     }

@@ -6,6 +6,15 @@ use super::value::{ATTRIBUTE, Texts};
 use super::{Pass, Whose};
 use crate::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
 
+/// Tags: a field's number, and how it is written.
+const TRACE_ID: u8 = 1 << 3 | 2;
+const SPAN_ID: u8 = 2 << 3 | 2;
+const PARENT: u8 = 4 << 3 | 2;
+const NAME: u8 = 5 << 3 | 2;
+const KIND: u8 = 6 << 3;
+const START: u8 = 7 << 3 | 1;
+const END: u8 = 8 << 3 | 1;
+
 impl<S: Sink + ?Sized> Pass<'_, S> {
     /// Hands on one span, or takes it back and says why.
     pub(super) fn span(&mut self, span: &[u8]) {
@@ -27,6 +36,28 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         let mut dropped = [0; 3];
         let mut fields = Fields::of(span);
         let mut texts = Texts::default();
+        // What most spans begin with, and the quickest way to read it: whatever else is there, or elsewhere, is read below.
+        if let Some(bytes) = fields.short(TRACE_ID) {
+            trace_id = bytes;
+        }
+        if let Some(bytes) = fields.short(SPAN_ID) {
+            span_id = bytes;
+        }
+        if let Some(bytes) = fields.short(PARENT) {
+            parent = bytes;
+        }
+        if let Some(bytes) = fields.short(NAME) {
+            name = bytes;
+        }
+        if let Some(number) = fields.small(KIND) {
+            kind = self::kind(number);
+        }
+        if let Some(time) = fields.eight(START) {
+            start = time;
+        }
+        if let Some(time) = fields.eight(END) {
+            end = time;
+        }
         loop {
             // Most fields of most spans.
             let mut here = fields.rest();
@@ -61,7 +92,10 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
             trace_id: self::trace_id(trace_id).ok_or("the trace id is not 16 bytes, or all zero")?,
             span_id: self::span_id(span_id).ok_or("the span id is not 8 bytes, or all zero")?,
             parent: self::parent(parent)?,
-            name: self.text(name, "the span's name is not UTF-8, left out"),
+            name: match self.sink.recall_name(name) {
+                true => "",
+                false => self.text(name, "the span's name is not UTF-8, left out"),
+            },
             kind,
             start,
             end,
@@ -158,6 +192,9 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
 
     /// Text that a span does not stand or fall with.
     fn text<'a>(&mut self, bytes: &'a [u8], reason: Reason) -> &'a str {
+        if bytes.is_empty() {
+            return "";
+        }
         str::from_utf8(bytes).unwrap_or_else(|_| {
             self.reject(bytes, reason);
             ""

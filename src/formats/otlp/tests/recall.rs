@@ -33,7 +33,9 @@ impl Records for &mut Kept {
 struct Counting<S> {
     sink: S,
     recalls: bool,
+    /// Attributes, and names.
     recalled: usize,
+    names: usize,
 }
 
 impl<S: Sink> Sink for Counting<S> {
@@ -65,6 +67,11 @@ impl<S: Sink> Sink for Counting<S> {
             self.sink.remember(encoded);
         }
     }
+    fn recall_name(&mut self, name: &[u8]) -> bool {
+        let recalled = self.recalls && self.sink.recall_name(name);
+        self.names += usize::from(recalled);
+        recalled
+    }
     fn names_secret(&mut self, key: &str) -> bool {
         self.sink.names_secret(key)
     }
@@ -94,39 +101,41 @@ impl<S: Sink> Sink for Counting<S> {
     }
 }
 
-pub(super) type Said = Vec<(SpanId, Vec<(Field, KeyId, String, Option<(TraceId, SpanId)>)>)>;
+/// Of each span its id, its name and its fields.
+pub(super) type Said = Vec<(SpanId, String, Vec<(Field, KeyId, String, Option<(TraceId, SpanId)>)>)>;
 
-/// What reading a message four times over says, and how many attributes were recalled.
-fn read(message: impl Fn(&mut dyn Sink), recalls: bool) -> (Said, Vec<String>, usize) {
+/// What reading a message four times over says, and how many attributes and names were recalled.
+fn read(message: impl Fn(&mut dyn Sink), recalls: bool) -> (Said, Vec<String>, [usize; 2]) {
     let dialects = Dialects::built_in().unwrap();
     let (mut words, mut kept) = (Words::default(), Kept::default());
-    let mut sink = Counting { sink: Intake::new(&dialects, &mut words, &mut kept), recalls, recalled: 0 };
+    let mut sink =
+        Counting { sink: Intake::new(&dialects, &mut words, &mut kept), recalls, recalled: 0, names: 0 };
     (0..4).for_each(|_| message(&mut sink));
-    let recalled = sink.recalled;
+    let recalled = [sink.recalled, sink.names];
     let said = kept.records.iter().map(|record| {
         let (_, span) = Span::read(record, &words).unwrap();
         let entries =
             span.entries().map(|entry| (entry.field, entry.key, entry.text.to_owned(), entry.link()));
-        (span.id, entries.collect())
+        (span.id, span.name.to_owned(), entries.collect())
     });
     (said.collect(), kept.rejected, recalled)
 }
 
-pub(super) fn in_protobuf(bytes: &[u8], recalls: bool) -> (Said, Vec<String>, usize) {
+pub(super) fn in_protobuf(bytes: &[u8], recalls: bool) -> (Said, Vec<String>, [usize; 2]) {
     read(|sink| protobuf::message(bytes, Position::Byte(0), sink), recalls)
 }
 
-pub(super) fn in_json(text: &str, recalls: bool) -> (Said, Vec<String>, usize) {
+pub(super) fn in_json(text: &str, recalls: bool) -> (Said, Vec<String>, [usize; 2]) {
     read(|sink| json::message(text.as_bytes(), Position::Byte(0), sink), recalls)
 }
 
-fn same((said, rejected, _): (Said, Vec<String>, usize), others: (Said, Vec<String>, usize)) {
+fn same((said, rejected, _): (Said, Vec<String>, [usize; 2]), others: (Said, Vec<String>, [usize; 2])) {
     assert_eq!(said, others.0);
     assert_eq!(rejected, others.1);
 }
 
 const SPAN: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"01010101010101010101010101010101",
-    "spanId":"0202020202020202","attributes":[ATTRIBUTES]}]}]}]}"#;
+    "spanId":"0202020202020202","name":"GET /","attributes":[ATTRIBUTES]}]}]}]}"#;
 
 #[test]
 fn plain_attributes_are_recalled() {
@@ -147,11 +156,14 @@ fn plain_attributes_are_recalled() {
     ] {
         let text = SPAN.replace("ATTRIBUTES", attributes);
         let with = in_json(&text, true);
-        assert_eq!(with.2, expected, "{attributes}");
+        assert_eq!(with.2, [expected, 0], "{attributes}");
         same(with, in_json(&text, false));
         let data: TracesData = serde_json::from_str(&text).unwrap();
         let bytes = data.encode_to_vec();
-        same(in_protobuf(&bytes, true), in_protobuf(&bytes, false));
+        let with = in_protobuf(&bytes, true);
+        // The second time makes a word, the third finds it, the fourth recalls it.
+        assert_eq!(with.2[1], 1, "{attributes}");
+        same(with, in_protobuf(&bytes, false));
     }
 }
 
