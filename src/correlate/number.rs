@@ -14,18 +14,11 @@
 /// ```
 #[inline]
 pub fn put(to: &mut Vec<u8>, mut number: u64) {
-    // Room is asked for once.
-    let (mut groups, mut last) = ([0; 10], 0);
-    for group in &mut groups {
-        *group = number as u8 | 0x80;
+    while number > 0x7f {
+        to.push(number as u8 | 0x80);
         number >>= 7;
-        if number == 0 {
-            *group &= 0x7f;
-            break;
-        }
-        last += 1;
     }
-    to.extend_from_slice(groups.get(..=last).unwrap_or(&groups));
+    to.push(number as u8);
 }
 
 /// The number at the front, and what stands behind it; `None` where none is whole, or it is none of 64 bits.
