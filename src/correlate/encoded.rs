@@ -29,8 +29,8 @@ struct Place {
     /// The field it says; `None` where it says none that is kept.
     field: Option<Field>,
     word: u32,
-    /// The places of the two that came after it of late, the last one first.
-    next: [u32; 2],
+    /// The place of the one that came after it the last time.
+    next: u32,
 }
 
 /// The attributes remembered in one input of one format, or the names of spans.
@@ -64,26 +64,25 @@ impl Encoded {
     /// What these bytes say, if they are remembered.
     #[inline(always)]
     pub(crate) fn recall(&mut self, encoded: &[u8]) -> Option<(WordId, Option<Field>)> {
-        let [next, other] = self.places.get(self.last).map_or([0; 2], |last| last.next);
-        match self.places.get(next as usize).filter(|place| self.is(place, encoded)) {
+        let next = self.places.get(self.last).map_or(0, |last| last.next as usize);
+        match self.places.get(next).filter(|place| self.is(place, encoded)) {
             Some(expected) => {
-                self.last = next as usize;
+                self.last = next;
                 Some((WordId(expected.word), expected.field))
             }
-            None => self.recall_other(encoded, next, other),
+            None => self.recall_other(encoded),
         }
     }
 
-    /// The same for one that did not come here the last time: then `next` came, and before it `other`.
+    /// The same for one that did not come here the last time.
     #[inline(never)]
-    fn recall_other(&mut self, encoded: &[u8], next: u32, other: u32) -> Option<(WordId, Option<Field>)> {
-        let is_other = self.places.get(other as usize).is_some_and(|place| self.is(place, encoded));
-        let found = if is_other { other } else { self.find(encoded)? };
+    fn recall_other(&mut self, encoded: &[u8]) -> Option<(WordId, Option<Field>)> {
+        let found = self.find(encoded)?;
         if let Some(last) = self.places.get_mut(self.last) {
-            last.next = [found, next];
+            last.next = found as u32;
         }
-        self.last = found as usize;
-        let known = self.places.get(self.last)?;
+        self.last = found;
+        let known = self.places.get(found)?;
         Some((WordId(known.word), known.field))
     }
 
@@ -95,14 +94,14 @@ impl Encoded {
             && self.bytes.get(start..start + len).is_some_and(|known| is_same(known, encoded))
     }
 
-    fn find(&self, encoded: &[u8]) -> Option<u32> {
+    fn find(&self, encoded: &[u8]) -> Option<usize> {
         if encoded.len() > LONGEST {
             return None;
         }
         let (first, tag) = place(encoded);
         let group = self.places.get(first..first + WAYS)?;
         let way = group.iter().position(|place| place.tag == tag && self.is(place, encoded))?;
-        u32::try_from(first + way).ok()
+        Some(first + way)
     }
 
     /// Remembers what these bytes say, if there is room.
@@ -116,7 +115,7 @@ impl Encoded {
         if let Some(free) = free
             && let (Ok(start), Ok(len)) = (u32::try_from(self.bytes.len()), u16::try_from(encoded.len()))
         {
-            *free = Place { tag, start, len, field, word, next: [0; 2] };
+            *free = Place { tag, start, len, field, word, next: 0 };
             self.bytes.extend_from_slice(encoded);
         }
     }
@@ -144,7 +143,6 @@ mod tests {
         for word in 0..6 {
             encoded.remember(&[word; 3], WordId(word.into()), None);
         }
-        // Each pair of them, and more often some than others.
         for at in 0..6 * 6 * 6 {
             let word = [at % 6, at / 6 % 6, at / 36][at % 3] as u8;
             assert_eq!(encoded.recall(&[word; 3]), Some((WordId(word.into()), None)), "{at}");
