@@ -136,7 +136,7 @@ pub(super) fn runs(
     let half = blocks.div_ceil(2);
     let half_file = made(&folder, "serve-half", half, bulk::PACE)?;
     let taken = |blocks, file| {
-        Run {
+        let run = Run {
             core,
             program,
             target,
@@ -147,8 +147,8 @@ pub(super) fn runs(
             rate: None,
             closes: false,
             is_asked: false,
-        }
-        .open()
+        };
+        (0..args.runs).try_fold(u64::MAX, |least, _| Ok::<_, TaskError>(least.min(run.open()?)))
     };
     let (less, more) = (taken(half, &half_file)? as f64, taken(blocks, &file)? as f64);
     let spans = blocks * bulk::BLOCK;

@@ -8,8 +8,11 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
+use hopseal_correlate::sink::TraceId;
+
 use super::super::segment::{self, Segment};
 use super::super::{Merged, StoreError};
+use super::revised::{self, Seen};
 use super::{SqliteStore, listed, tend};
 
 /// Segments that are merged at once, at most: some memory is taken for each.
@@ -77,8 +80,9 @@ impl SqliteStore {
             return Ok(Merged::default());
         }
         let path = tend::path(&self.folder, first.day, first.low, last.high);
-        let current = |trace_id, version| snapshot.is_last(trace_id, version);
-        let written = segment::merge(&*self.disk, &path, parts, current, is_over).inspect_err(|error| {
+        let seen = Seen::new(snapshot.revised());
+        let is_last = |trace_id, version| seen.is_last(trace_id, version);
+        let written = segment::merge(&*self.disk, &path, parts, is_last, is_over).inspect_err(|error| {
             if let StoreError::Segment { path, .. } | StoreError::File { path, .. } = error
                 && parts.iter().any(|part| part.path == *path)
             {
@@ -88,11 +92,17 @@ impl SqliteStore {
         })?;
         let merged = Merged { segments: parts.len() as u64, hops: written.hops, bytes: written.bytes };
         let new = listed::written(path, first.day, (first.low, last.high), written);
-        self.switch(parts, new, merged)
+        self.switch(parts, new, merged, seen.settled())
     }
 
-    /// Lists one segment in place of others, for the next process and for readers.
-    fn switch(&self, parts: &[Arc<Segment>], new: Segment, merged: Merged) -> Result<Merged, StoreError> {
+    /// Lists one segment in place of others, for the next process and for readers. Of the settled traces one version alone is in it.
+    fn switch(
+        &self,
+        parts: &[Arc<Segment>],
+        new: Segment,
+        merged: Merged,
+        settled: Vec<(TraceId, u32)>,
+    ) -> Result<Merged, StoreError> {
         let mut writer = self.writer();
         let transaction = writer.connection.transaction()?;
         let mut are_there = true;
@@ -107,8 +117,11 @@ impl SqliteStore {
         if new.hops > 0 {
             listed::insert(&transaction, &self.folder, &new)?;
         }
+        let settled = self.recent().still(settled);
+        revised::strike(&transaction, &settled)?;
         transaction.commit()?;
         let mut recent = self.recent_mut();
+        recent.strike(&settled);
         let mut segments = recent.segments().to_vec();
         segments.retain(|segment| !parts.iter().any(|part| part.path == segment.path));
         let new = Arc::new(new);

@@ -12,6 +12,7 @@ mod learned;
 mod listed;
 mod merging;
 mod recent;
+mod revised;
 mod tend;
 
 use std::collections::{HashMap, HashSet};
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::sink::{SpanId, TraceId};
-use rusqlite::{Connection, OpenFlags, Transaction, params};
+use rusqlite::{Connection, OpenFlags, params};
 
 pub(crate) use self::earlier::Earlier;
 
@@ -350,16 +351,6 @@ fn joined(versions: Vec<Version<'_>>) -> Option<(Judged, Vec<HopRecord>)> {
     Some((*judged, hops))
 }
 
-fn revise(transaction: &Transaction<'_>, block: &Block, at: u64) -> Result<(), rusqlite::Error> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO revised VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET version = max(version, ?2), at = ?3",
-    )?;
-    for judged in block.traces.iter().filter(|judged| judged.version > 1) {
-        insert.execute(params![judged.trace_id.0, judged.version, int(at)])?;
-    }
-    Ok(())
-}
-
 impl Store for SqliteStore {
     fn commit(&self, batch: &Batch) -> Result<Changed, StoreError> {
         let blocks = self.fresh(&batch.blocks)?;
@@ -376,7 +367,7 @@ impl Store for SqliteStore {
             transaction
                 .prepare_cached("INSERT INTO block (at, body) VALUES (?1, ?2)")?
                 .execute(params![int(batch.at), *encoded])?;
-            revise(&transaction, &block, batch.at)?;
+            revised::note(&transaction, &block, batch.at)?;
             kept.push((transaction.last_insert_rowid(), block));
         }
         counts.write(&transaction)?;

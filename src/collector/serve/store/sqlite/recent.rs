@@ -2,7 +2,7 @@
 //!
 //! Readers take a snapshot and let go of the lock, so that a long look holds nobody up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use super::super::StoreError;
 use super::super::block::{Block, Judged};
 use super::super::query::{HopQuery, HopRecord, top};
 use super::super::segment::{Segment, Segments};
+use super::revised::{self, Revised};
 use super::{Version, listed, uint};
 use crate::serve::ids::IdMap;
 
@@ -55,8 +56,8 @@ pub(super) struct Recent {
     traces: IdMap<Place>,
     /// Spans that came when the rest of their trace was gone.
     stragglers: IdMap<Vec<Place>>,
-    /// The last version of each trace that was ever changed.
-    revised: Arc<HashMap<TraceId, u32>>,
+    /// Traces of which older versions may be in files.
+    revised: Arc<Revised>,
     /// Those with the latest hops first.
     segments: Arc<Segments>,
 }
@@ -65,7 +66,7 @@ pub(super) struct Recent {
 #[derive(Debug)]
 pub(super) struct Snapshot {
     blocks: Vec<Arc<Held>>,
-    revised: Arc<HashMap<TraceId, u32>>,
+    revised: Arc<Revised>,
     segments: Arc<Segments>,
 }
 
@@ -75,13 +76,7 @@ impl Recent {
         // All of one moment: another process may be the one that writes.
         let connection = connection.unchecked_transaction()?;
         let mut recent = Self::default();
-        let mut revised = HashMap::new();
-        let mut statement = connection.prepare("SELECT trace, version FROM revised")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            revised.insert(TraceId(row.get(0)?), row.get(1)?);
-        }
-        recent.revised = Arc::new(revised);
+        recent.set_revised(revised::read(&connection)?);
         let mut statement = connection.prepare("SELECT seq, at, body FROM block ORDER BY seq")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -186,8 +181,22 @@ impl Recent {
     }
 
     /// Forgets versions of traces whose hops are gone.
-    pub(super) fn set_revised(&mut self, revised: HashMap<TraceId, u32>) {
+    pub(super) fn set_revised(&mut self, revised: Revised) {
         self.revised = Arc::new(revised);
+    }
+
+    /// Those of these traces that were not judged again since.
+    pub(super) fn still(&self, mut settled: Vec<(TraceId, u32)>) -> Vec<(TraceId, u32)> {
+        settled.retain(|(trace_id, version)| self.revised.get(trace_id) == Some(version));
+        settled
+    }
+
+    /// Strikes out traces of which one version alone is left.
+    pub(super) fn strike(&mut self, settled: &[(TraceId, u32)]) {
+        if !settled.is_empty() {
+            let revised = Arc::make_mut(&mut self.revised);
+            settled.iter().for_each(|(trace_id, _)| _ = revised.remove(trace_id));
+        }
     }
 
     /// The last version of a trace, if it is in no segment: its block, and its hops among those.
@@ -247,6 +256,10 @@ impl Snapshot {
 
     pub(super) fn segments(&self) -> &Segments {
         &self.segments
+    }
+
+    pub(super) fn revised(&self) -> &Revised {
+        &self.revised
     }
 
     /// The versions of traces in segments: each is looked through once, for all of them.

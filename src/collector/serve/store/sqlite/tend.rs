@@ -4,16 +4,16 @@
 //! blocks it was made of; then the readers. A file that no transaction names is of a process that was killed between, and is
 //! removed at the next start; its hops are in the blocks still.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hopseal_correlate::policy::Date;
-use hopseal_correlate::sink::TraceId;
 
 use super::super::segment::{self, Segments};
 use super::super::{DAY, MINUTE, StoreError};
+use super::revised::{self, Seen};
 use super::{SqliteStore, covered, int, listed};
 use crate::serve::clock::nanos;
 
@@ -39,8 +39,10 @@ impl SqliteStore {
             (ripe, recent.snapshot())
         };
         let (Some(first), Some(last)) = (ripe.first(), ripe.last()) else { return Ok(0) };
-        let rows =
-            segment::Rows::of(ripe.iter().map(|held| &*held.block), |judged| snapshot.is_current(judged));
+        let seen = Seen::new(snapshot.revised());
+        let rows = segment::Rows::of(ripe.iter().map(|held| &*held.block), |judged| {
+            seen.is_last(judged.trace_id, judged.version)
+        });
         let segment = match rows.is_empty() {
             true => None,
             false => {
@@ -56,9 +58,15 @@ impl SqliteStore {
             listed::insert(&transaction, &self.folder, segment)?;
         }
         transaction.execute("DELETE FROM block WHERE seq <= ?1", [int(last.seq)])?;
+        let hops = rows.len() as u64;
+        drop(rows);
+        let settled = self.recent().still(seen.settled());
+        revised::strike(&transaction, &settled)?;
         transaction.commit()?;
-        self.recent_mut().seal(last.seq, segment);
-        Ok(rows.len() as u64)
+        let mut recent = self.recent_mut();
+        recent.seal(last.seq, segment);
+        recent.strike(&settled);
+        Ok(hops)
     }
 
     /// Removes the days that are kept no longer. Returns the segments removed.
@@ -97,14 +105,7 @@ impl SqliteStore {
             .execute("DELETE FROM said WHERE at < ?1 AND finding NOT IN (SELECT id FROM finding)", [cut])?;
         transaction.execute("DELETE FROM quieted WHERE day < ?1", [int(first)])?;
         transaction.execute("DELETE FROM revised WHERE at < ?1", [cut])?;
-        let mut revised = HashMap::new();
-        {
-            let mut statement = transaction.prepare("SELECT trace, version FROM revised")?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                revised.insert(TraceId(row.get(0)?), row.get(1)?);
-            }
-        }
+        let revised = revised::read(&transaction)?;
         transaction.commit()?;
         self.forgotten.store(first, Ordering::Relaxed);
         let gone = {
@@ -373,6 +374,35 @@ mod tests {
         assert_eq!(tended(age - Duration::from_nanos(1)), (0, 1));
         assert_eq!(tended(age), (1, 0));
         assert_eq!(tended(age), (0, 0));
+    }
+
+    /// Scenario: a trace is judged again before its hops go into a file, or after that: then both files are merged.
+    /// Guarantees: nothing is noted of it once its last version alone is there, and nobody sees another, in the next process either.
+    #[test]
+    fn what_was_judged_again_is_not_noted_for_ever() {
+        for closes_between in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = open(folder.path(), at_once());
+            for version in [1, 2] {
+                let mut batch = Batch { at: EPOCH, ..Batch::default() };
+                add(batch.block_mut(), 7, version, &[HOP, HOP][..version as usize]);
+                store.commit(&batch).expect("kept");
+                if closes_between {
+                    assert!(store.tend(EPOCH).expect("tended").sealed > 0);
+                }
+            }
+            let noted = |store: &SqliteStore| store.recent().snapshot().revised().len();
+            let seen = |store: &SqliteStore| store.hops(&HopQuery::any(9)).expect("hops").len();
+            assert_eq!((noted(&store), seen(&store)), (1, 2));
+            match closes_between {
+                false => assert_eq!(store.tend(EPOCH).expect("tended").sealed, 2),
+                true => assert_eq!(store.merge(EPOCH + DAY, &|| false).expect("merged").hops, 2),
+            }
+            assert_eq!((noted(&store), seen(&store)), (0, 2));
+            drop(store);
+            let store = open(folder.path(), at_once());
+            assert_eq!((noted(&store), seen(&store)), (0, 2));
+        }
     }
 
     #[test]
