@@ -1,4 +1,4 @@
-//! What encoded attributes say, so that one that comes again is not read again.
+//! What encoded attributes and names of spans say, so that one that comes again is not read again.
 //!
 //! Only what became a word is remembered. The table has a fixed number of places and what is in it stays: who fills it
 //! gains that attributes are read in full.
@@ -15,10 +15,10 @@ use crate::words::WordId;
 const WAYS: usize = 4;
 /// Groups of places; a power of two. With [`WAYS`] and [`LONGEST`] this bounds the table to some 8 MiB.
 const GROUPS: usize = 1 << 13;
-/// Longest attribute that is remembered, in bytes.
+/// Longest that is remembered, in bytes.
 const LONGEST: usize = 256;
 
-/// A remembered attribute; all zero where there is none.
+/// What is remembered of one; all zero where there is none.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
     /// Half of the hash; 0 where empty.
@@ -34,21 +34,14 @@ struct Place {
 }
 
 /// The attributes remembered in one input of one format, or the names of spans.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Encoded {
     bytes: Vec<u8>,
-    /// The places of each group, one group after the other.
+    /// The places of each group, one group after the other; none before something is remembered.
     places: Box<[Place]>,
     /// The place recalled last: instrumentation sends its attributes in one order, so what came after it will mostly
     /// come again.
     last: usize,
-}
-
-impl Default for Encoded {
-    fn default() -> Self {
-        let places = vec![Place::default(); WAYS * GROUPS].into_boxed_slice();
-        Self { bytes: Vec::new(), places, last: 0 }
-    }
 }
 
 /// The first of the places for these bytes, and what marks them there.
@@ -108,6 +101,9 @@ impl Encoded {
     pub(crate) fn remember(&mut self, encoded: &[u8], WordId(word): WordId, field: Option<Field>) {
         if encoded.len() > LONGEST {
             return;
+        }
+        if self.places.is_empty() {
+            self.places = vec![Place::default(); WAYS * GROUPS].into_boxed_slice();
         }
         let (first, tag) = place(encoded);
         let group = self.places.get_mut(first..first + WAYS);

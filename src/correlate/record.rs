@@ -15,7 +15,7 @@
 pub mod packed;
 mod write;
 
-pub(crate) use self::write::{Producer, put_field, put_link, put_text, put_word, put_word_field};
+pub(crate) use self::write::{Maker, put_field, put_link, put_text, put_word, put_word_field};
 pub use self::write::{Record, spoken_by};
 
 use crate::dialect::KeyId;

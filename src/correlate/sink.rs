@@ -5,7 +5,7 @@
 //! ```text
 //! resource  resource_attribute*
 //!   (scope  scope_attribute*)?
-//!   span_start  (attribute | event | event_attribute | link | link_attribute)*  span_end | span_abort
+//!   span_start  (attribute | event | event_attribute | link | link_attribute)*  recall_name?  span_end | span_abort
 //!   ...
 //! resource ...
 //! ```
@@ -118,7 +118,7 @@ pub struct SpanHead<'a> {
     pub span_id: SpanId,
     /// The parent span, if any. An all-zero parent is none.
     pub parent: Option<SpanId>,
-    /// The span's name.
+    /// The span's name; not looked at where [`Sink::recall_name`] said that it is known.
     pub name: &'a str,
     /// Which side of which crossing.
     pub kind: SpanKind,
@@ -188,7 +188,7 @@ pub trait Sink {
     /// bytes, are all that they say, and nothing in them was refused.
     fn remember(&mut self, _encoded: &[u8]) {}
     /// Comes before the end of the open span, with the bytes of its name: whether the sink knows from before that they are text, and
-    /// has taken note of it. Then the name in [`SpanHead`] may be left empty.
+    /// has taken note of it. Then the name in [`SpanHead`] is not looked at.
     fn recall_name(&mut self, _name: &[u8]) -> bool {
         false
     }

@@ -6,7 +6,7 @@ use crate::credential::{self, Hit, KeyHint, Leak, Origin};
 use crate::dialect::{Dialects, KeyId, Meaning};
 use crate::encoded::Encoded;
 use crate::field::Field;
-use crate::record::{self, Producer, Record};
+use crate::record::{self, Maker, Record};
 use crate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
 use crate::words::{Form, Miss, Pair, WordId, Words};
 
@@ -44,14 +44,14 @@ pub struct Intake<'d, R> {
     encoded: Encoded,
     /// Names of spans, each with the word that it is.
     names: Encoded,
-    /// Of the name of the open span.
+    /// What is known of the name of the open span.
     recalled: Recalled,
     /// Attributes kept since the last look into `encoded`.
     since: Since,
     to: R,
     texts: [ResourceText; 4],
     /// What every record of the current resource and scope has; of a scope it is credentials alone.
-    producer: Producer,
+    maker: Maker,
     /// What of the resource, and of the scope, was not kept.
     over: [u32; 2],
     open: Open,
@@ -170,7 +170,7 @@ impl<'d, R: Records> Intake<'d, R> {
             since: Since::None,
             to,
             texts: Default::default(),
-            producer: Producer::default(),
+            maker: Maker::default(),
             over: [0; 2],
             open: Open::Resource,
             fields: Vec::new(),
@@ -274,7 +274,8 @@ impl<'d, R: Records> Intake<'d, R> {
             return record::put_word(&mut self.name, word);
         }
         if let Ok((word, _)) = self.words.find(own(name)) {
-            if self.recalled == Recalled::New {
+            // One that is not UTF-8 was left out.
+            if self.recalled == Recalled::New && !name.is_empty() {
                 self.names.remember(name.as_bytes(), word, None);
             }
             return record::put_word(&mut self.name, word);
@@ -342,7 +343,7 @@ impl<'d, R: Records> Intake<'d, R> {
         if open == Open::Resource {
             self.settle_texts();
         }
-        let Producer { of_resource, of_scope, .. } = &mut self.producer;
+        let Maker { of_resource, of_scope, .. } = &mut self.maker;
         let [resource_over, scope_over] = &mut self.over;
         let closed = match open {
             Open::Resource => {
@@ -356,14 +357,14 @@ impl<'d, R: Records> Intake<'d, R> {
         if let Some((fields, over)) = closed {
             std::mem::swap(fields, &mut self.fields);
             *over = self.room.over;
-            self.producer.number += 1;
+            self.maker.number += 1;
         }
         self.fields.clear();
         self.room = Room::default();
     }
 
     fn settle_texts(&mut self) {
-        let to = &mut self.producer.texts;
+        let to = &mut self.maker.texts;
         to.clear();
         for ResourceText { text, masked } in &self.texts {
             match masked {
@@ -518,8 +519,8 @@ impl<R: Records> Sink for Intake<'_, R> {
             self.to.linked(link.trace_id, link.span_id);
         }
         let over = self.over.iter().fold(self.room.over, |sum, over| sum.saturating_add(*over));
-        let (producer, name, fields) = (&self.producer, &self.name, &self.fields);
-        self.to.record(&Record { head, producer, name, fields, over });
+        let (maker, name, fields) = (&self.maker, &self.name, &self.fields);
+        self.to.record(&Record { head, maker, name, fields, over });
     }
 
     fn span_abort(&mut self) {

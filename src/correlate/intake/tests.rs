@@ -186,3 +186,24 @@ fn long_keys_are_not_remembered() {
     intake.attribute(&"k".repeat(MAX_KEY + 1), Value::Int(1));
     assert_eq!(intake.known.len(), 1);
 }
+
+/// Guarantees: a name that was left out, as it is no text, is not known the next time, and nor is another one.
+#[test]
+fn a_name_that_is_no_text_is_not_remembered() {
+    let dialects = Dialects::built_in().expect("shipped map");
+    let (mut words, mut kept) = (Words::default(), Kept::default());
+    let mut intake = Intake::new(&dialects, &mut words, &mut kept);
+    intake.resource();
+    for _ in 0..4 {
+        for bytes in [&b"\xff"[..], b""] {
+            intake.span_start();
+            assert!(!intake.recall_name(bytes));
+            end(&mut intake, "");
+        }
+    }
+    for known in [false, false, false, true] {
+        intake.span_start();
+        assert_eq!(intake.recall_name(b"GET /"), known);
+        end(&mut intake, "GET /");
+    }
+}

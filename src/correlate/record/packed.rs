@@ -28,26 +28,27 @@ pub struct Packer {
     /// Fields and keys of what is no word.
     fields: u128,
     keys: FxHashSet<u16>,
-    /// The producer noted last.
-    producer: u64,
+    /// The maker noted last.
+    maker: u64,
 }
 
 impl Packer {
-    /// Takes note of what a record of the next run is made of, while its parts are at hand.
+    /// Takes note of what a record of the next run is made of, while its parts are at hand. All that one packer notes is of one
+    /// [`Intake`](crate::intake::Intake).
     pub fn note(&mut self, record: &Record<'_>) {
-        let Record { producer, name, fields, .. } = record;
-        if self.producer != producer.number {
-            self.producer = producer.number;
-            self.texts(&producer.texts);
-            self.entries(&producer.of_resource);
-            self.entries(&producer.of_scope);
+        let Record { maker, name, fields, .. } = record;
+        if self.maker != maker.number {
+            self.maker = maker.number;
+            self.texts(&maker.texts);
+            self.entries(&maker.of_resource);
+            self.entries(&maker.of_scope);
         }
         self.texts(name);
         self.entries(fields);
     }
 
-    /// Appends `records`, one after the other as they were made with `words`, with all that they need to be read; each was noted
-    /// since the last run.
+    /// Appends `records`, one after the other as they were made with `words`, with all that they need to be read. Each has to have
+    /// been [noted](Self::note) since the last run: what was not cannot be read back.
     pub fn pack(&mut self, records: &[u8], words: &Words, dialects: &Dialects, to: &mut Vec<u8>) {
         // Whoever receives a record writes into it who sent it.
         let mut fields = self.fields | Field::Sender.bit();
@@ -89,7 +90,7 @@ impl Packer {
             }
         }
         self.keys.clear();
-        (self.fields, self.producer) = (0, 0);
+        (self.fields, self.maker) = (0, 0);
     }
 
     fn texts(&mut self, texts: &[u8]) {
@@ -176,7 +177,8 @@ pub fn unpack(
 
 /// What the numbers in a run stand for.
 struct Known<'p> {
-    fields: [Option<Field>; 128],
+    /// By number, where it is in the run: the field, where this version knows it.
+    fields: [Option<Option<Field>>; 128],
     keys: FxHashMap<u16, KeyId>,
     words: FxHashMap<u32, (u16, &'p str)>,
 }
@@ -189,7 +191,7 @@ impl<'p> Known<'p> {
             let name = std::str::from_utf8(at.take(usize::from(len))?).ok()?;
             // A field that this version does not know says nothing to its rules either.
             *known.fields.get_mut(usize::from(number))? =
-                Field::ALL.iter().copied().find(|field| field.as_str() == name);
+                Some(Field::ALL.iter().copied().find(|field| field.as_str() == name));
         }
         for _ in 0..at.u16()? {
             let (number, len) = (at.u16()?, at.u16()?);
@@ -219,7 +221,8 @@ impl<'p> Known<'p> {
             put_text(out, text);
         }
         for entry in RawEntries(at) {
-            let Some(field) = self.fields.get(usize::from(entry.field)).copied().flatten() else { continue };
+            let known = self.fields.get(usize::from(entry.field)).copied().flatten();
+            let Some(field) = known? else { continue };
             match entry.body {
                 Body::Word(word) => {
                     let (key, text) = self.words.get(&word.0)?;
@@ -247,8 +250,8 @@ mod tests {
 gw SERVER GET /orders user.id=alice http.response.status_code=200 @link=7/1
   gw CLIENT GET http.method=GET @dropped=3
     shop/orders@prod SERVER GET /orders hopseal.sub=a hopseal.assurance=verified
-gw SERVER GET /orders user.id=alice http.response.status_code=200
-gw SERVER GET /orders user.id=alice http.response.status_code=200";
+gw SERVER GET /orders user.id=alice http.response.status_code=200 @speaker=mallory
+gw SERVER GET /orders user.id=alice http.response.status_code=200 %user.id=carol";
 
     /// All of `TEXT`, packed, and the records as they were.
     fn packed(dialects: &Dialects) -> (Kept, Vec<u8>, Vec<u8>) {
@@ -301,8 +304,13 @@ gw SERVER GET /orders user.id=alice http.response.status_code=200";
         let dialects = Dialects::built_in().expect("shipped map");
         let (mut words, others) = (Words::default(), Words::default());
         let mut intake = Intake::new(&dialects, &mut words, Last::default());
-        intake.resource();
-        intake.resource_attribute("service.name", Value::Str("orders"));
+        for _ in 0..3 {
+            intake.resource();
+            intake.resource_attribute("service.name", Value::Str("orders"));
+            intake.resource_attribute("user.name", Value::Str("carol"));
+        }
+        intake.scope();
+        intake.scope_attribute("token", Value::Str("8fj3kd93jd83hd93jd83"));
         let mut lengths = Vec::new();
         for user in ["alice", "bob", "alice", "bob", "alice", "bob"] {
             intake.span_start();
@@ -316,15 +324,15 @@ gw SERVER GET /orders user.id=alice http.response.status_code=200";
             let mut read = Vec::new();
             unpack(&packed, &dialects, |_, record| {
                 let (_, span) = Span::read(record, &others).expect("a record");
-                read.push(
-                    [span.service.name, span.name, span.get(Field::User).expect("a user")].map(String::from),
-                );
+                let field = |field| span.get(field).unwrap_or("");
+                let said = [span.service.name, span.name, field(Field::User), field(Field::UserName)];
+                read.push((said.map(String::from), span.has(Field::Leak)));
             })
             .expect("whole");
-            assert_eq!(read, [["orders", user, user]]);
+            assert_eq!(read, [(["orders", user, user, "carol"].map(String::from), true)]);
         }
         // By then all are words.
-        assert_eq!(lengths[3], lengths[5]);
+        assert_eq!(lengths[2..4], lengths[4..6]);
     }
 
     #[test]

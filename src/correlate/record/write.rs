@@ -1,7 +1,7 @@
 //! Writes records: [`open`], then five texts, then fields, then [`close`].
 
 use super::{
-    DROPPED, FIXED, FLAGS, LENGTH, MAX_TEXT, PARENT, SHARED_AT, SPEAKER, SPEAKER_AT, START, STATUS_AT,
+    BODY, DROPPED, FIXED, FLAGS, LENGTH, MAX_TEXT, PARENT, SHARED_AT, SPEAKER, SPEAKER_AT, START, STATUS_AT,
     Speaker, WORD_FIELD,
 };
 use crate::dialect::KeyId;
@@ -14,19 +14,19 @@ use crate::words::WordId;
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'i> {
     pub(crate) head: &'i SpanHead<'i>,
-    pub(crate) producer: &'i Producer,
+    pub(crate) maker: &'i Maker,
     /// Its name, as a text of a record.
     pub(crate) name: &'i [u8],
     /// Its own fields.
     pub(crate) fields: &'i [u8],
-    /// How many more there were, those of its producer among them.
+    /// How many fields were not kept, those of its maker among them.
     pub(crate) over: u32,
 }
 
 /// What is the same in every record of one resource and scope.
 #[derive(Debug, Default)]
-pub(crate) struct Producer {
-    /// Another number for each.
+pub(crate) struct Maker {
+    /// Another number for each that one intake reads, from 1.
     pub(crate) number: u64,
     /// Namespace, service, environment and instance.
     pub(crate) texts: Vec<u8>,
@@ -46,7 +46,7 @@ impl Record<'_> {
     pub fn put(&self, to: &mut Vec<u8>) {
         let start = to.len();
         open(to, &SpanHead { dropped: self.head.dropped.saturating_add(self.over), ..*self.head });
-        let Producer { texts, of_resource, of_scope, .. } = self.producer;
+        let Maker { texts, of_resource, of_scope, .. } = self.maker;
         for part in [texts, self.name, of_resource, of_scope, self.fields] {
             to.extend_from_slice(part);
         }
@@ -133,7 +133,7 @@ pub fn spoken_by(to: &mut Vec<u8>, start: usize, speaker: Speaker, name: &str) {
 }
 
 /// Begins a record at the end of `to`: all of a span but its texts and fields. [`close`] has to follow them.
-pub(crate) fn open(to: &mut Vec<u8>, head: &SpanHead<'_>) {
+pub(super) fn open(to: &mut Vec<u8>, head: &SpanHead<'_>) {
     let there = [
         (PARENT, head.parent.is_some()),
         (START, head.start != 0),
@@ -144,8 +144,8 @@ pub(crate) fn open(to: &mut Vec<u8>, head: &SpanHead<'_>) {
     let marks = head.kind as u8 | (head.status as u8) << STATUS_AT | u8::from(head.shared) << SHARED_AT;
     // All at once is quicker than one after the other.
     let mut fixed = [0; FIXED + 1];
-    fixed[..16].copy_from_slice(&head.trace_id.0);
-    fixed[16..LENGTH].copy_from_slice(&head.span_id.0);
+    fixed[..BODY].copy_from_slice(&head.trace_id.0);
+    fixed[BODY..LENGTH].copy_from_slice(&head.span_id.0);
     (fixed[FIXED - 1], fixed[FIXED]) = (marks, has);
     to.extend_from_slice(&fixed);
     if let Some(parent) = head.parent {
@@ -163,7 +163,7 @@ pub(crate) fn open(to: &mut Vec<u8>, head: &SpanHead<'_>) {
 }
 
 /// Ends the record that `to` ends with, from `start` on.
-pub(crate) fn close(to: &mut [u8], start: usize) {
+pub(super) fn close(to: &mut [u8], start: usize) {
     let len = u32::try_from(to.len() - start).unwrap_or(u32::MAX);
     if let Some(slot) = to.get_mut(start + LENGTH..start + LENGTH + 4) {
         slot.copy_from_slice(&len.to_le_bytes());

@@ -1,7 +1,7 @@
 use super::{Frame, MORE, Principal, gathered};
 use crate::dialect::KeyId;
 use crate::field::Field;
-use crate::record::{Producer, Record, Span, put_field};
+use crate::record::{Maker, Record, Span, put_field};
 use crate::testing::{head, with_hops};
 use crate::words::Words;
 
@@ -9,14 +9,14 @@ use crate::words::Words;
 #[test]
 fn what_says_more_of_a_principal_is_known() {
     // Five texts, each empty.
-    let producer = Producer { texts: vec![0; 4], ..Producer::default() };
+    let maker = Maker { texts: vec![0; 4], ..Maker::default() };
     let words = Words::default();
     for field in Field::ALL.iter().filter(|field| **field != Field::User) {
         let mut fields = Vec::new();
         put_field(&mut fields, Field::User, KeyId(0), &["alice"]);
         // A number, and a word that is none of those for a kind.
         put_field(&mut fields, *field, KeyId(0), &["7"]);
-        let record = Record { head: &head(), producer: &producer, name: &[0], fields: &fields, over: 0 };
+        let record = Record { head: &head(), maker: &maker, name: &[0], fields: &fields, over: 0 };
         let record = record.to_bytes();
         let (_, span) = Span::read(&record, &words).expect("a record");
         let (spans, entry) = ([&span], span.entry(Field::User).expect("a user"));

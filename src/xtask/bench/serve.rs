@@ -393,11 +393,11 @@ impl Run<'_> {
     fn config(&self, store: &Path, settle: &str) -> String {
         let api = if self.is_asked { "127.0.0.1:0" } else { "null" };
         let silent = if self.way.port == "otlp_http" { "otlp_grpc" } else { "otlp_http" };
-        let close_after = if self.closes { CLOSED } else { "10m" };
+        let close_after = if self.closes { format!("close_after: {CLOSED}, ") } else { String::new() };
         format!(
             "listen: {{{silent}: null, {}: 127.0.0.1:0, zipkin: null, api: {api}, admin: 127.0.0.1:0}}\n\
              windows: {{settle: {settle}, max_age: 2h}}\n\
-             store: {{folder: '{}', days: null, close_after: {close_after}, alarm_under: '1', refuse_under: '1'}}\n",
+             store: {{folder: '{}', days: null, {close_after}alarm_under: '1', refuse_under: '1'}}\n",
             self.way.port,
             store.display()
         )

@@ -289,7 +289,7 @@ pub(crate) struct StoreFile {
     pub(crate) days: Option<u32>,
     /// Bytes of hops kept, the oldest days go first; `null` is without a bound. Default null.
     pub(crate) room: Option<At<String>>,
-    /// After how long hops are in a Parquet file at the latest, from when on other programs can read them. Default 10m.
+    /// How long after they were found hops are in a Parquet file at the latest, where other programs can read them. Default 10m.
     pub(crate) close_after: At<String>,
     /// Free bytes of the disk under which an alarm is raised. Default 5G.
     pub(crate) alarm_under: At<String>,

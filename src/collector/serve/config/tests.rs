@@ -209,6 +209,15 @@ fn what_is_wrong_is_said_with_its_place() {
     }
 }
 
+/// Guarantees: what is said of the store holds there.
+#[test]
+fn the_store_is_kept_as_it_is_said() {
+    let text = "store: {days: 3, room: 7G, close_after: 9s, alarm_under: 2G, refuse_under: 1M}";
+    let store = read(text).expect("a configuration").keep.store;
+    let said = (store.days, store.bytes, store.segment_age, store.alarm_under, store.refuse_under);
+    assert_eq!(said, (Some(3), Some(7 << 30), Duration::from_secs(9), 2 << 30, 1 << 20));
+}
+
 /// Guarantees: beyond this machine, spans come with TLS from known senders, unless that is switched off in so many words.
 #[test]
 fn beyond_this_machine_is_protected_or_an_error() {

@@ -377,8 +377,9 @@ impl Keeper {
         }
         drop(unsaved);
         self.metrics.open(&self.store.open_findings()?);
-        self.metrics.tended(&self.store.tend(now)?);
-        Ok(())
+        let tended = self.store.tend(now);
+        self.metrics.unclosed(self.store.unclosed());
+        tended.map(drop)
     }
 
     /// Merges what small segments there are, until there are few or it is to stop. It takes seconds: for a thread of its own.

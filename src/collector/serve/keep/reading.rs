@@ -61,8 +61,8 @@ pub(crate) struct LinkAway {
 pub(crate) struct Stage {
     share: Share,
     pub(crate) records: Vec<u8>,
-    /// Has noted those records; `None` where they are not packed.
-    pub(crate) packer: Option<Packer>,
+    /// Has noted those records.
+    pub(crate) packer: Packer,
     pub(crate) links: Vec<LinkAway>,
     /// Links of the span whose record comes next.
     next: Vec<(TraceId, SpanId)>,
@@ -80,11 +80,11 @@ struct Refusals {
 }
 
 impl Stage {
-    pub(crate) const fn new(share: Share, packer: Option<Packer>) -> Self {
+    pub(crate) fn new(share: Share) -> Self {
         Self {
             share,
             records: Vec::new(),
-            packer,
+            packer: Packer::default(),
             links: Vec::new(),
             next: Vec::new(),
             speaker: Speaker::Nobody,
@@ -104,9 +104,7 @@ impl Records for Stage {
         }
         let start = self.records.len();
         record.put(&mut self.records);
-        if let Some(packer) = &mut self.packer {
-            packer.note(record);
-        }
+        self.packer.note(record);
         if self.speaker != Speaker::Nobody {
             spoken_by(&mut self.records, start, self.speaker, &self.sender);
         }
@@ -287,6 +285,7 @@ impl Sink for Gate<'_, '_> {
         }
     }
 
+    // A name is the same bytes in every format, and nobody here looks at it.
     #[inline]
     fn recall_name(&mut self, name: &[u8]) -> bool {
         self.intake.recall_name(name)

@@ -14,7 +14,7 @@ use hopseal_correlate::across::Across;
 use hopseal_correlate::catalogue::Catalogue;
 use hopseal_correlate::hop::HopKind;
 use hopseal_correlate::intake::Intake;
-use hopseal_correlate::record::packed::{Packer, each};
+use hopseal_correlate::record::packed::each;
 use hopseal_correlate::record::{Service, Span, bodies};
 use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_correlate::survey::{Sent, Survey, unasked, unlearned};
@@ -153,8 +153,7 @@ pub(crate) struct Parts {
 pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
     let dialects = Arc::clone(&parts.rules.load().dialects);
     let mut words = Words::default();
-    let packer = parts.journal.is_some().then(Packer::default);
-    let mut intake = Intake::new(&dialects, &mut words, Stage::new(parts.share.clone(), packer));
+    let mut intake = Intake::new(&dialects, &mut words, Stage::new(parts.share.clone()));
     let mut shard = Shard {
         windows: Windows::new(parts.window),
         records: Vec::new(),
@@ -253,10 +252,10 @@ impl Shard {
         let now = self.parts.clock.now();
         let stage = intake.get_mut();
         let (mut records, mut links) = (std::mem::take(&mut stage.records), std::mem::take(&mut stage.links));
-        let mut packer = stage.packer.take();
+        let mut packer = std::mem::take(&mut stage.packer);
         let run = self.parts.runs.fetch_add(1, Ordering::Relaxed);
-        match (&self.parts.journal, &mut packer) {
-            (Some(journal), Some(packer)) if !records.is_empty() => {
+        match &self.parts.journal {
+            Some(journal) if !records.is_empty() => {
                 let rules = self.parts.rules.load();
                 let mut body = self.bodies.buffer(records.len() + PACKED_BYTES);
                 packer.pack(&records, intake.words(), &rules.dialects, &mut body.bytes);

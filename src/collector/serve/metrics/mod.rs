@@ -28,7 +28,7 @@ use self::edges::{Edge, Edges, short};
 use self::labels::{Alerted, Closed as _, Forwarded, Judged, Kind, Open, Seen, WINDOWS};
 use self::names::Names;
 use super::keep::{Counts, KeepCounts};
-use super::store::{Batch, Changed, Merged, OpenRow, Tended};
+use super::store::{Batch, Changed, Merged, OpenRow};
 
 /// The media type of what [`Metrics::text`] writes.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -216,8 +216,8 @@ impl Metrics {
     }
 
     /// Says how many hops wait to be closed.
-    pub(crate) fn tended(&self, tended: &Tended) {
-        self.unclosed.set(i64::try_from(tended.unclosed).unwrap_or(i64::MAX));
+    pub(crate) fn unclosed(&self, hops: u64) {
+        self.unclosed.set(i64::try_from(hops).unwrap_or(i64::MAX));
     }
 
     /// Counts what was merged, and says how many segments there are now.

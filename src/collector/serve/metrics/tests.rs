@@ -99,7 +99,7 @@ fn every_metric_has_help_and_bytes_and_seconds_are_units() {
     metrics.open(&[OpenRow { severity: Severity::High, service: "a".to_owned(), count: 2 }]);
     let windows = Counts { crowded: 3, ..Counts::default() };
     metrics.keep(&KeepCounts { windows, alarm: true, ..KeepCounts::default() });
-    metrics.tended(&Tended { unclosed: 5, ..Tended::default() });
+    metrics.unclosed(5);
     let text = metrics.text();
     let mut described = 0;
     for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {

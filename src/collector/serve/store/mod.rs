@@ -178,8 +178,6 @@ pub(crate) struct Tended {
     pub(crate) sealed: u64,
     /// Segments removed because they were too old, or took too much room.
     pub(crate) removed: u64,
-    /// Hops that are in no segment yet.
-    pub(crate) unclosed: u64,
 }
 
 /// What was merged.
@@ -278,6 +276,9 @@ pub(crate) trait Store: Send + Sync {
 
     /// How many segments there are.
     fn segments(&self) -> u64;
+
+    /// How many hops are in no segment yet.
+    fn unclosed(&self) -> u64;
 }
 
 /// Nanoseconds of a minute.

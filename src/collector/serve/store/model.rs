@@ -413,4 +413,8 @@ impl Store for Model {
     fn segments(&self) -> u64 {
         0
     }
+
+    fn unclosed(&self) -> u64 {
+        0
+    }
 }

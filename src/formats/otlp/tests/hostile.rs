@@ -93,7 +93,10 @@ fn fields_that_occur_again() {
     let list = |text: &[u8]| field(5, &field(1, &field(1, text)));
     let twice = [
         [field(1, &[1; 16]), ids(), field(5, b"first"), field(5, b"last")].concat(),
+        [field(4, &[6; 8]), field(4, &[5; 8])].concat(),
         vec![0x30, 2, 0x30, 3],
+        [[0x39, 1, 0, 0, 0, 0, 0, 0, 0], [0x41, 2, 0, 0, 0, 0, 0, 0, 0]].concat(),
+        [[0x39, 3, 0, 0, 0, 0, 0, 0, 0], [0x41, 4, 0, 0, 0, 0, 0, 0, 0]].concat(),
         field(15, b"\x18\x02"),
         field(15, b"\x12\x01m"),
         field(
@@ -111,10 +114,11 @@ fn fields_that_occur_again() {
     assert_eq!(
         record.text(),
         format!(
-            "resource\n  span {} {} \"last\" Client 0..0 Error\n    k = \"new\"\n    lists = \"a\"\n    lists = \"b\"\n    \
+            "resource\n  span {} {} <- {} \"last\" Client 3..4 Error\n    k = \"new\"\n    lists = \"a\"\n    lists = \"b\"\n    \
              parts = \"a\"\n    parts = \"b\"\n    scalar = 5\n    list = \"b\"\n",
             "07".repeat(16),
-            "09".repeat(8)
+            "09".repeat(8),
+            "05".repeat(8)
         )
     );
 }

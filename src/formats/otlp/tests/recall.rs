@@ -33,7 +33,7 @@ impl Records for &mut Kept {
 struct Counting<S> {
     sink: S,
     recalls: bool,
-    /// Attributes, and names.
+    /// Attributes that were recalled, and names.
     recalled: usize,
     names: usize,
 }

@@ -518,8 +518,7 @@ impl Store for SqliteStore {
     }
 
     fn tend(&self, now: u64) -> Result<Tended, StoreError> {
-        let (sealed, removed) = (self.seal(now)?, self.forget(now)?);
-        Ok(Tended { sealed, removed, unclosed: self.recent().unclosed() })
+        Ok(Tended { sealed: self.seal(now)?, removed: self.forget(now)? })
     }
 
     fn merge(&self, now: u64, is_over: &dyn Fn() -> bool) -> Result<Merged, StoreError> {
@@ -528,5 +527,9 @@ impl Store for SqliteStore {
 
     fn segments(&self) -> u64 {
         self.recent().segments().len() as u64
+    }
+
+    fn unclosed(&self) -> u64 {
+        self.recent().unclosed()
     }
 }

@@ -1,7 +1,7 @@
 //! Traces that were judged again, and which version of each counts: the others may be in files until those are merged.
 //!
 //! Versions of a trace are kept one after the other, the first with number 1. Where the first is among what goes into a file, there is
-//! none in any other, and once none but the last is kept of those, nobody has to be told which one counts. Without that, what is noted
+//! none in any other (but of a trace that came again when all had forgotten it, and began anew), and once none but the last is kept of those, nobody has to be told which one counts. Without that, what is noted
 //! would grow by each trace that was ever judged again.
 
 use std::cell::RefCell;

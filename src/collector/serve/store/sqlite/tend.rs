@@ -162,7 +162,7 @@ pub(super) fn mend(folder: &Path, known: &Arc<Segments>) -> Result<(), StoreErro
 mod tests {
     use super::super::super::block::{Block, Hop, Text, Texts};
     use super::super::super::testing::{EPOCH, Sketch, add, block, sketch};
-    use super::super::super::{Batch, HopQuery, Store as _, StoreSettings, Tended};
+    use super::super::super::{Batch, HopQuery, Store as _, StoreSettings};
     use super::*;
     use crate::serve::disk::FileSystem;
     use hopseal_correlate::hop::{HopKind, Outcome};
@@ -368,8 +368,8 @@ mod tests {
         add(batch.block_mut(), 1, 1, &[HOP]);
         store.commit(&batch).expect("kept");
         let tended = |after: Duration| {
-            let Tended { sealed, unclosed, .. } = store.tend(EPOCH + nanos(after)).expect("tended");
-            (sealed, unclosed)
+            let sealed = store.tend(EPOCH + nanos(after)).expect("tended").sealed;
+            (sealed, store.unclosed())
         };
         assert_eq!(tended(age - Duration::from_nanos(1)), (0, 1));
         assert_eq!(tended(age), (1, 0));
