@@ -370,6 +370,8 @@ impl Run<'_> {
         }
         let config = self.folder.join("serve.yaml");
         fs::write(&config, self.config(&store, settle))?;
+        // Else the disk would be at what was written and removed before, and who syncs would wait for it.
+        exec::read(&mut Command::new("sync"))?;
         let mut serve = pinned(self.core, self.program);
         serve.args(["serve", "--config"]).arg(&config).stdout(Stdio::null()).stderr(Stdio::piped());
         let shown = exec::shown(&serve);
