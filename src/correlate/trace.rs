@@ -69,6 +69,8 @@ pub struct Trace<'r> {
     /// How complete it is.
     pub grade: Grade,
     spans: Vec<Span<'r>>,
+    /// A bit for each field that is on any of them.
+    mask: u128,
     by_id: Vec<(Key<'r>, SpanIx)>,
     parents: Vec<Parent>,
     /// Children of span `i` are `children[first[i]..first[i + 1]]`.
@@ -108,10 +110,11 @@ impl<'r> Trace<'r> {
         let order = settle_duplicates(&mut spans, &mut grade);
         let (spans, by_id) = by_start(&spans, &order);
         grade.dropped = spans.iter().fold(0, |sum, span| sum.saturating_add(span.dropped));
+        let mask = spans.iter().fold(0, |mask, span| mask | span.mask());
         let mut parents = parents(&spans, &by_id, &mut grade);
         cut_cycles(&mut parents, &mut grade);
         let (first, children) = children(&parents);
-        Self { id, grade, spans, by_id, parents, first, children }
+        Self { id, grade, spans, mask, by_id, parents, first, children }
     }
 
     /// The same trace, of which more may be on the way.
@@ -119,6 +122,11 @@ impl<'r> Trace<'r> {
     pub fn closed_early(mut self) -> Self {
         self.grade.closed_early = true;
         self
+    }
+
+    /// Whether any field of the mask is on any span.
+    pub(crate) const fn has_any(&self, mask: u128) -> bool {
+        self.mask & mask != 0
     }
 
     /// Every span, by start time, then id.

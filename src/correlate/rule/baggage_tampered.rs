@@ -35,7 +35,7 @@ struct Fault {
 }
 
 fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
-    let Some(span) = cx.frame(hop).find(|span| span.has_any(ANY)) else { return };
+    let Some(span) = cx.first_with(hop, ANY) else { return };
     let Some(fault) = fault(cx, hop, span) else { return };
     let message = match (fault.member, fault.word) {
         (Some(member), _) => format!("`{member}` changed under one seal before `{}`", hop.service.name),

@@ -78,7 +78,7 @@ fn relied<'a>(cx: &Cx<'a>, hop: &Hop<'_>) -> Option<(&'a Span<'a>, u64)> {
     if start == 0 || !hop.identity.assurance.is_identified() || !hop.outcome.may_have_succeeded() {
         return None;
     }
-    Some((cx.frame(hop).find(|span| span.has_any(ENDS))?, start))
+    Some((cx.first_with(hop, ENDS)?, start))
 }
 
 #[cfg(test)]

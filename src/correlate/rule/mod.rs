@@ -94,7 +94,19 @@ impl<'a> Cx<'a> {
     /// The first text of `field` in a hop's frame.
     #[must_use]
     pub fn frame_get(&self, hop: &Hop<'_>, field: Field) -> Option<&'a str> {
+        if !self.trace.has_any(field.bit()) {
+            return None;
+        }
         self.frame(hop).find_map(|span| span.get(field))
+    }
+
+    /// The first span of a hop's frame that has any field of the mask. Mostly none of the trace has.
+    #[inline]
+    pub(crate) fn first_with(&self, hop: &Hop<'_>, mask: u128) -> Option<&'a Span<'a>> {
+        if !self.trace.has_any(mask) {
+            return None;
+        }
+        self.frame(hop).find(|span| span.has_any(mask))
     }
 
     /// The hop, or origin, that called.

@@ -33,7 +33,7 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
         if entry.start == 0 || hop.outcome == Outcome::Rejected || !hop.identity.assurance.is_identified() {
             continue;
         }
-        let Some(span) = cx.frame(hop).find(|span| span.has_any(ANY)) else { continue };
+        let Some(span) = cx.first_with(hop, ANY) else { continue };
         let begins = BEGINS.iter().filter_map(|(field, what)| Some((span.number::<u64>(*field)?, *what)));
         let Some((begin, what)) = begins.max() else { continue };
         let allowed = cx.policy.thresholds.skew;

@@ -29,7 +29,7 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
     const ANY: u128 = Field::Seal.bit() | Field::SealError.bit();
     let mut linked = None;
     for hop in cx.hops.iter() {
-        let Some(span) = cx.frame(hop).find(|span| span.has_any(ANY)) else { continue };
+        let Some(span) = cx.first_with(hop, ANY) else { continue };
         let Some(origin) = foreign(cx, hop, span) else { continue };
         if travelled_here(cx, hop, span) {
             continue;

@@ -40,7 +40,7 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     if !matches!(hop.identity.assurance, Assurance::Verified | Assurance::Sealed) {
         return;
     }
-    let Some(span) = cx.frame(hop).find(|span| span.has_any(ANY)) else { return };
+    let Some(span) = cx.first_with(hop, ANY) else { return };
     let mut report = |weakness: &str, what: &str| {
         let message = format!("`{}` took {what} for {}", hop.service.name, hop.identity.assurance.as_str());
         let mut finding = cx

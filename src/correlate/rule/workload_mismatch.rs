@@ -39,7 +39,7 @@ fn mismatch(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let Some(caller) = cx.caller(hop) else { return };
-    let Some(span) = cx.frame(hop).find(|span| span.has_any(PEER)) else { return };
+    let Some(span) = cx.first_with(hop, PEER) else { return };
     let peer = span.get(Field::PeerWorkload).or_else(|| span.get(Field::SourcePrincipal)).and_then(workload);
     let Some(peer) = peer else { return };
     let exit = hop.exit.map(|exit| cx.trace.span(exit));

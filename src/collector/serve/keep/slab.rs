@@ -4,6 +4,10 @@
 //! and leave a hole that fits no other; a piece stays where it is, and fits whoever comes next. What is taken is never more than
 //! was in use at one time, and a region.
 
+use std::ops::{Deref, DerefMut};
+
+use memmap2::{MmapMut, MmapOptions};
+
 /// Bytes of a piece: room for two or three spans. Smaller ones are more to follow, larger ones are mostly half empty at the end of a trace.
 pub(crate) const PIECE: usize = 256;
 /// Pieces taken from the system at once: a MiB.
@@ -42,8 +46,7 @@ pub(crate) struct Slab {
 
 #[derive(Debug, Default)]
 struct Region {
-    /// Nothing where the region was given back.
-    bytes: Box<[u8]>,
+    bytes: Bytes,
     /// The piece behind each, in its chain or among those that are free.
     next: Box<[u32]>,
     /// The first of those that are free again, and one; 0 where none is.
@@ -53,13 +56,54 @@ struct Region {
     used: u32,
 }
 
+/// The bytes of a region.
+#[derive(Debug, Default)]
+enum Bytes {
+    /// It was given back.
+    #[default]
+    None,
+    /// Had from the system with all of its pages: one by one, as they are first written to, they take several times as long.
+    Mapped(MmapMut),
+    /// Where the system does not give them so.
+    Owned(Box<[u8]>),
+}
+
+impl Bytes {
+    fn new() -> Self {
+        match MmapOptions::new().len(REGION * PIECE).populate().map_anon() {
+            Ok(bytes) => Self::Mapped(bytes),
+            Err(_) => Self::Owned(vec![0; REGION * PIECE].into_boxed_slice()),
+        }
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::None => &[],
+            Self::Mapped(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl DerefMut for Bytes {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::None => &mut [],
+            Self::Mapped(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
 impl Region {
     fn new() -> Self {
-        Self {
-            bytes: vec![0; REGION * PIECE].into_boxed_slice(),
-            next: vec![0; REGION].into_boxed_slice(),
-            ..Self::default()
-        }
+        Self { bytes: Bytes::new(), next: vec![0; REGION].into_boxed_slice(), ..Self::default() }
     }
 
     fn take(&mut self) -> Option<u32> {

@@ -89,7 +89,6 @@ fn missing<T>(values: &[T], is_there: impl Fn(&T) -> bool) -> Option<NullBuffer>
 }
 
 /// Some rows, column by column: rows are in an order of their own, so that what is read of one is read once.
-#[derive(Default)]
 struct Columns {
     subjects: Vec<u8>,
     starts: Vec<i64>,
@@ -117,8 +116,36 @@ struct Columns {
 }
 
 impl Columns {
+    /// Empty ones, with room for so many rows.
+    fn with_room(rows: usize) -> Self {
+        let words = || Words { keys: Vec::with_capacity(rows), ..Words::default() };
+        Self {
+            subjects: Vec::with_capacity(16 * rows),
+            starts: Vec::with_capacity(rows),
+            ends: Vec::with_capacity(rows),
+            trace_ids: Vec::with_capacity(16 * rows),
+            versions: Vec::with_capacity(rows),
+            places: Vec::with_capacity(rows),
+            span_ids: Vec::with_capacity(8 * rows),
+            parents: Vec::with_capacity(rows),
+            callers: Vec::with_capacity(rows),
+            texts: std::array::from_fn(|_| Vec::with_capacity(rows)),
+            kinds: words(),
+            assurances: words(),
+            bases: words(),
+            outcomes: words(),
+            principal_kinds: words(),
+            named: Vec::with_capacity(rows),
+            uncovered: Vec::with_capacity(rows),
+            complete: Vec::with_capacity(rows),
+            closed_early: Vec::with_capacity(rows),
+            missing_parents: Vec::with_capacity(rows),
+            digests: Vec::with_capacity(rows),
+        }
+    }
+
     fn of(rows: &[Line<'_>], texts: &Texts) -> Self {
-        let mut columns = Self::default();
+        let mut columns = Self::with_room(rows.len());
         for row in rows {
             let Line { subject, block, place, judged, hop, start: _ } = row;
             columns.subjects.extend_from_slice(&subject.to_be_bytes());
