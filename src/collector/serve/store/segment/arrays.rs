@@ -10,9 +10,9 @@ use arrow_array::{
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_schema::ArrowError;
 
-use super::Line;
 use super::columns::TEXTS;
 use super::write::outcome;
+use super::{Full, Line, Rows};
 use crate::serve::store::block::{Block, Text};
 
 /// The texts of some blocks, each once a block.
@@ -144,11 +144,10 @@ impl Columns {
         }
     }
 
-    fn of(rows: &[Line<'_>], texts: &Texts) -> Self {
-        let mut columns = Self::with_room(rows.len());
-        for row in rows {
-            let Line { subject, block, place, judged, hop, start: _ } = row;
-            columns.subjects.extend_from_slice(&subject.to_be_bytes());
+    fn of(rows: &Rows<'_>, lines: &[Line], texts: &Texts) -> Self {
+        let mut columns = Self::with_room(lines.len());
+        for Full { subject, block, place, judged, hop } in lines.iter().filter_map(|line| rows.full(line)) {
+            columns.subjects.extend_from_slice(subject);
             columns.starts.push(hop.start.cast_signed());
             columns.ends.push(hop.end.cast_signed());
             columns.trace_ids.extend_from_slice(&judged.trace_id.0);
@@ -158,7 +157,7 @@ impl Columns {
             columns.parents.push(hop.parent.map(|parent| parent.0));
             columns.callers.push(hop.caller.map(u32::cast_signed));
             for (column, text) in columns.texts.iter_mut().zip(hop.texts.to_array()) {
-                column.push(texts.number(*block, text));
+                column.push(texts.number(block, text));
             }
             columns.kinds.push(hop.kind as u8, hop.kind.as_str());
             columns.assurances.push(hop.assurance as u8, hop.assurance.as_str());
@@ -177,8 +176,8 @@ impl Columns {
 }
 
 /// The columns of some rows, in their order.
-pub(super) fn arrays(rows: &[Line<'_>], texts: &Texts) -> Result<Vec<ArrayRef>, ArrowError> {
-    let columns = Columns::of(rows, texts);
+pub(super) fn arrays(rows: &Rows<'_>, lines: &[Line], texts: &Texts) -> Result<Vec<ArrayRef>, ArrowError> {
+    let columns = Columns::of(rows, lines, texts);
     let times = |times: Vec<i64>| -> ArrayRef {
         Arc::new(TimestampNanosecondArray::from(times).with_timezone("UTC"))
     };

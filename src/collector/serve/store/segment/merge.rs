@@ -23,7 +23,7 @@ use super::super::StoreError;
 use super::columns::{self, Column, TEXTS, WORDS};
 use super::file::{Arrays, Parquet, rows_of};
 use super::read::{Reading, Segment, only, within};
-use super::write::{Writer, Written, at_once, put, whole};
+use super::write::{Stay, Writer, Written, at_once, put, whole};
 use super::{GROUP, PAGE};
 use crate::serve::disk::Disk;
 
@@ -125,7 +125,7 @@ pub(in super::super) fn merge(
     let (mut hops, mut first, mut last) = (0, u64::MAX, 0);
     let alike: Vec<Column> =
         TEXTS.into_iter().chain(WORDS).filter(|column| are_alike(&parts, *column)).collect();
-    let ((), index, bytes) = whole(disk, path, &alike, |writer, index| {
+    let ((), index, bytes) = whole(disk, path, Stay::Long, &alike, |writer, index| {
         let schema = columns::arrow(writer.schema_descr())
             .map_err(|source| StoreError::Segment { path: path.to_owned(), source })?;
         let columns = ArrowRowGroupWriterFactory::new(writer, Arc::clone(&schema));

@@ -14,6 +14,8 @@ mod merge;
 mod read;
 mod write;
 
+use std::collections::HashMap;
+
 use hopseal_correlate::sink::TraceId;
 use sha2::Digest as _;
 
@@ -24,10 +26,12 @@ pub(super) use write::{Written, write};
 
 use super::block::{Block, Hop, Judged, Text};
 
-/// Rows of one row group; fewer in tests, so that they have many.
-const GROUP: usize = if cfg!(test) { 1 << 5 } else { 1 << 16 };
+/// Whether row groups and pages are small, so that tests have many; not in those that measure, which are built as a release.
+const SMALL: bool = cfg!(all(test, debug_assertions));
+/// Rows of one row group.
+const GROUP: usize = if SMALL { 1 << 5 } else { 1 << 16 };
 /// Rows of a page of a column: what is decompressed for the sake of one row.
-const PAGE: usize = if cfg!(test) { 1 << 3 } else { 1 << 13 };
+const PAGE: usize = if SMALL { 1 << 3 } else { 1 << 13 };
 
 /// What rows of one principal are sorted under: the same for the same id, and zeros for none.
 fn subject(principal: &str) -> [u8; 16] {
@@ -46,24 +50,37 @@ pub(super) struct Row {
     pub(super) hop: Hop,
 }
 
-/// A hop that goes into a segment.
+/// A hop that goes into a segment, by where it is: many are sorted.
 #[derive(Debug, Clone, Copy)]
-struct Line<'b> {
-    /// As a number: quicker to compare, in the same order.
-    subject: u128,
+struct Line {
     start: u64,
+    /// The place of its subject among all of them, which are in order.
+    subject: u32,
     /// Which block it is of.
     block: u32,
+    /// Its trace and itself there.
+    trace: u32,
+    hop: u32,
+    /// Its place in its trace.
     place: u32,
-    judged: &'b Judged,
-    hop: &'b Hop,
 }
 
 /// The hops of some blocks, in the order of a segment.
 #[derive(Debug)]
 pub(super) struct Rows<'b> {
     blocks: Vec<&'b Block>,
-    lines: Vec<Line<'b>>,
+    subjects: Vec<[u8; 16]>,
+    lines: Vec<Line>,
+}
+
+/// What a line stands for.
+#[derive(Debug, Clone, Copy)]
+struct Full<'b> {
+    subject: &'b [u8; 16],
+    block: u32,
+    place: u32,
+    judged: &'b Judged,
+    hop: &'b Hop,
 }
 
 impl<'b> Rows<'b> {
@@ -71,33 +88,70 @@ impl<'b> Rows<'b> {
     pub(super) fn of(blocks: impl IntoIterator<Item = &'b Block>, wanted: impl Fn(&Judged) -> bool) -> Self {
         let blocks: Vec<&Block> = blocks.into_iter().collect();
         let mut lines = Vec::with_capacity(blocks.iter().map(|block| block.hops.len()).sum());
+        let (mut subjects, mut numbers) = (Vec::new(), HashMap::new());
         for (block, number) in blocks.iter().zip(0..) {
-            let mut subjects: Vec<Option<[u8; 16]>> = vec![None; block.texts.len()];
-            let mut subject_of = |text: Text| match subjects.get_mut(text.0 as usize) {
-                Some(known) => *known.get_or_insert_with(|| subject(block.texts.get(text))),
-                None => [0; 16],
+            let mut known: Vec<Option<u32>> = vec![None; block.texts.len()];
+            let mut number_of = |text: Text| {
+                let subject = || {
+                    let subject = subject(block.texts.get(text));
+                    *numbers.entry(subject).or_insert_with(|| {
+                        subjects.push(subject);
+                        subjects.len() as u32 - 1
+                    })
+                };
+                known.get_mut(text.0 as usize).map_or(0, |known| *known.get_or_insert_with(subject))
             };
-            for (judged, hops) in block.each().filter(|(judged, _)| wanted(judged)) {
-                for (hop, place) in hops.iter().zip(0..) {
-                    let subject = subject_of(hop.texts.principal);
-                    lines.push(Line {
-                        subject: u128::from_be_bytes(subject),
+            let mut first = 0;
+            for (judged, trace) in block.traces.iter().zip(0..) {
+                let end = first + judged.hops;
+                if wanted(judged) {
+                    let own = block.hops.get(first as usize..end as usize).unwrap_or(&[]);
+                    lines.extend(own.iter().zip(first..).map(|(hop, at)| Line {
                         start: hop.start,
+                        subject: number_of(hop.texts.principal),
                         block: number,
-                        place,
-                        judged,
-                        hop,
-                    });
+                        trace,
+                        hop: at,
+                        place: at - first,
+                    }));
                 }
+                first = end;
             }
         }
+        let mut order: Vec<u32> = (0..subjects.len() as u32).collect();
+        order.sort_unstable_by_key(|number| subjects.get(*number as usize));
+        let mut places = vec![0; order.len()];
+        for (number, place) in order.iter().zip(0..) {
+            if let Some(slot) = places.get_mut(*number as usize) {
+                *slot = place;
+            }
+        }
+        for line in &mut lines {
+            line.subject = places.get(line.subject as usize).copied().unwrap_or_default();
+        }
+        subjects.sort_unstable();
+        let mut rows = Self { blocks, subjects, lines: Vec::new() };
         lines.sort_unstable_by(|one, other| {
             // The rest is seldom needed, and stands elsewhere.
-            let rest = |line: &Line<'_>| (line.judged.trace_id, line.place, line.block);
+            let rest =
+                |line: &Line| (rows.full(line).map(|full| full.judged.trace_id), line.place, line.block);
             let first = (one.subject, one.start).cmp(&(other.subject, other.start));
             first.then_with(|| rest(one).cmp(&rest(other)))
         });
-        Self { blocks, lines }
+        rows.lines = lines;
+        rows
+    }
+
+    /// What a line of these stands for.
+    fn full(&self, line: &Line) -> Option<Full<'_>> {
+        let block = self.blocks.get(line.block as usize)?;
+        Some(Full {
+            subject: self.subjects.get(line.subject as usize)?,
+            block: line.block,
+            place: line.place,
+            judged: block.traces.get(line.trace as usize)?,
+            hop: block.hops.get(line.hop as usize)?,
+        })
     }
 
     /// How many there are.

@@ -20,7 +20,7 @@ use super::super::block::Block;
 use super::arrays::{Texts, arrays};
 use super::columns::{self, Column, TEXTS, WORDS};
 use super::index::{Builder, Index};
-use super::{GROUP, Line, PAGE, Rows, Text};
+use super::{Full, GROUP, PAGE, Rows, Text};
 use crate::serve::disk::{Disk, DiskFile};
 
 /// What was written.
@@ -34,8 +34,20 @@ pub(in super::super) struct Written {
     pub(in super::super) index: Option<Index>,
 }
 
+/// How long a file is there, as far as can be told: so much is it worth that it is small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stay {
+    /// Until it is merged with others.
+    Short,
+    Long,
+}
+
 /// How a file is written; `alike` are the columns of texts and words in which all rows have the same.
-fn properties(alike: &[Column]) -> Result<WriterPropertiesPtr, ParquetError> {
+fn properties(stay: Stay, alike: &[Column]) -> Result<WriterPropertiesPtr, ParquetError> {
+    let compression = match stay {
+        Stay::Short => Compression::LZ4_RAW,
+        Stay::Long => Compression::ZSTD(ZstdLevel::try_new(1)?),
+    };
     let sorted =
         |column: Column| SortingColumn { column_idx: column as i32, descending: false, nulls_first: false };
     let by = [Column::Subject, Column::Start, Column::TraceId, Column::Place];
@@ -46,7 +58,7 @@ fn properties(alike: &[Column]) -> Result<WriterPropertiesPtr, ParquetError> {
     // worth a comparison for each row; where all are the same, nobody has to read them.
     let random = ["span_id", "parent_span_id", "place", "caller_place", "trace_digest"];
     let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_compression(compression)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_data_page_row_count_limit(PAGE)
         .set_sorting_columns(Some(by.map(sorted).to_vec()))
@@ -104,6 +116,7 @@ impl Write for Paced {
 pub(super) fn whole<T>(
     disk: &dyn Disk,
     path: &Path,
+    stay: Stay,
     alike: &[Column],
     fill: impl FnOnce(&mut Writer, &mut Builder) -> Result<T, StoreError>,
 ) -> Result<(T, Option<Index>, u64), StoreError> {
@@ -115,8 +128,8 @@ pub(super) fn whole<T>(
     let written: Result<_, StoreError> = (|| {
         let file = Paced { file: disk.create(&beside).map_err(failed)?, unsynced: 0 };
         let schema = columns::schema().map_err(broken)?;
-        let mut writer =
-            SerializedFileWriter::new(file, schema, properties(alike).map_err(broken)?).map_err(broken)?;
+        let mut writer = SerializedFileWriter::new(file, schema, properties(stay, alike).map_err(broken)?)
+            .map_err(broken)?;
         let mut index = Builder::default();
         let filled = fill(&mut writer, &mut index)?;
         let index = index.finish(writer.bytes_written() as u64);
@@ -161,15 +174,17 @@ pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> 
     let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
     let texts = Texts::of(&rows.blocks).map_err(|source| broken(source.into()))?;
     let at_once = at_once(&texts.all);
-    let ((), index, bytes) = whole(disk, path, &alike(rows), |writer, index| {
+    let ((), index, bytes) = whole(disk, path, Stay::Short, &alike(rows), |writer, index| {
         let schema = columns::arrow(writer.schema_descr()).map_err(broken)?;
         let columns = ArrowRowGroupWriterFactory::new(writer, Arc::clone(&schema));
         for (group, number) in rows.lines.chunks(GROUP).zip(0..) {
-            group.iter().for_each(|line| index.add(&line.subject.to_be_bytes(), line.judged.trace_id));
+            for full in group.iter().filter_map(|line| rows.full(line)) {
+                index.add(full.subject, full.judged.trace_id);
+            }
             let mut columns = columns.create_column_writers(number).map_err(broken)?;
             // Few enough rows at a time that they are in a cache while their columns are written.
-            for rows in group.chunks(at_once) {
-                let arrays = arrays(rows, &texts).map_err(|source| broken(source.into()))?;
+            for lines in group.chunks(at_once) {
+                let arrays = arrays(rows, lines, &texts).map_err(|source| broken(source.into()))?;
                 for ((array, column), field) in arrays.iter().zip(&mut columns).zip(schema.fields()) {
                     put(column, field, array).map_err(broken)?;
                 }
@@ -195,8 +210,9 @@ pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> 
 
 /// The columns of texts and words in which all rows have the same.
 fn alike(rows: &Rows<'_>) -> Vec<Column> {
-    let Some(first) = rows.lines.first() else { return Vec::new() };
-    let words = |line: &Line<'_>| {
+    let mut all = rows.lines.iter().filter_map(|line| rows.full(line));
+    let Some(first) = all.next() else { return Vec::new() };
+    let words = |line: &Full<'_>| {
         let hop = line.hop;
         let principal = (hop.texts.principal != Text::default()).then_some(hop.principal_kind);
         (hop.kind, hop.assurance, hop.basis, hop.outcome, principal)
@@ -210,13 +226,13 @@ fn alike(rows: &Rows<'_>) -> Vec<Column> {
     let of_first: Vec<[Option<Text>; TEXTS.len()]> = rows.blocks.iter().map(of_first).collect();
     let mut alike = [true; TEXTS.len()];
     let mut words_alike = [true; WORDS.len()];
-    let (kind, assurance, basis, outcome, principal) = words(first);
-    for line in &rows.lines {
+    let (kind, assurance, basis, outcome, principal) = words(&first);
+    for line in all {
         let Some(same) = of_first.get(line.block as usize) else { continue };
         for ((alike, text), same) in alike.iter_mut().zip(line.hop.texts.to_array()).zip(same) {
             *alike &= Some(text) == *same;
         }
-        let own = words(line);
+        let own = words(&line);
         let same = [own.0 == kind, own.1 == assurance, own.2 == basis, own.3 == outcome, own.4 == principal];
         words_alike.iter_mut().zip(same).for_each(|(alike, same)| *alike &= same);
     }
