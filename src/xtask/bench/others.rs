@@ -11,7 +11,7 @@ use std::time::Duration;
 use wait4::Wait4;
 
 use super::bulk;
-use super::serve::{Report, Run, WAYS, cheapest, pinned};
+use super::serve::{Report, Run, WAYS, pinned};
 use crate::task::TaskError;
 use crate::{components, exec};
 
@@ -31,9 +31,9 @@ struct Other {
 }
 
 /// What it needed.
-struct Needed {
+pub(super) struct Needed {
     name: &'static str,
-    cpu: Duration,
+    pub(super) cpu: Duration,
     peak: u64,
     report: Report,
 }
@@ -54,21 +54,23 @@ impl Programs {
     }
 }
 
-/// Sends the same to a program that drops it, and to one that puts its traces together, each on the same core, and prints what they
-/// needed beside what `hopseal` did, by way, in seconds of CPU a million. Returns how many limits are missed.
-pub(super) fn runs(
+/// Sends the same to a program that drops it, on the same core.
+pub(super) fn dropping(run: &Run<'_>, programs: &Programs) -> Result<Needed, TaskError> {
+    dropped(run, &programs.rotel)?.needs(run)
+}
+
+/// Sends the same to a program that puts its traces together too, and prints what both needed beside what `hopseal` did, by way, in
+/// seconds of CPU a million. Returns how many limits are missed.
+pub(super) fn compare(
     run: &Run<'_>,
-    runs: u32,
-    ours: &[f64],
+    needed: Vec<(f64, Needed)>,
     programs: &Programs,
     out: &mut dyn Write,
 ) -> Result<usize, TaskError> {
     let spans = (run.blocks * bulk::BLOCK) as f64;
     let mut over = 0;
-    for (way, ours) in WAYS.into_iter().zip(ours) {
+    for (way, (ours, rotel)) in WAYS.into_iter().zip(needed) {
         let run = Run { way, ..*run };
-        let rotel = || dropped(&run, &programs.rotel)?.needs(&run);
-        let rotel = cheapest(runs, rotel, |needed| needed.cpu)?;
         // Once: it takes many times as long, and nothing is held to it.
         let grouping = grouped(&run, &programs.collector)?.needs(&run)?;
         for (Needed { name, cpu, peak, report }, limit) in

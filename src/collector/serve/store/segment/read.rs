@@ -25,7 +25,7 @@ use super::columns::{Column, TEXTS};
 use super::file::{Groups, Parquet, rows_of};
 use super::index::Index;
 use super::write::outcome;
-use super::{Row, subject, traces};
+use super::{Row, SMALL, subject, traces};
 
 /// A closed segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -237,7 +237,7 @@ struct Promising {
 }
 
 /// Runs of rows that are skipped to, one by one. Tests have few rows, and see both ways.
-const FEW: usize = if cfg!(test) { 2 } else { 1024 };
+const FEW: usize = if SMALL { 2 } else { 1024 };
 
 /// Of some rows those that may be asked for, and did not begin before `since`. To read a whole row takes ten times as long.
 fn promising(
