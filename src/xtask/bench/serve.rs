@@ -231,7 +231,7 @@ pub(crate) fn trained(
 }
 
 /// Of several runs the cheapest: what else the machine does only ever adds.
-pub(super) fn cheapest<T>(
+fn cheapest<T>(
     runs: u32,
     run: impl Fn() -> Result<T, TaskError>,
     cpu: impl Fn(&T) -> Duration,

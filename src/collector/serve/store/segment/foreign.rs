@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use hopseal_identity::Assurance;
 
 use super::super::testing::{EPOCH, Sketch, add};
 use super::super::{Block, MINUTE};
-use super::{Rows, write};
+use super::{Rows, Segment, Written, merge, write};
 use crate::serve::disk::FileSystem;
 
 /// What a security engineer would ask: who, through what, when, how sure.
@@ -23,6 +24,7 @@ print(*duckdb.sql(f'''
     select count(*), count(principal), count(distinct trace_id), min(hex(subject)), count(*) filter ("end" >= start)
     from read_parquet('{sys.argv[1]}')
 ''').fetchall()[0], sep='|')
+print(*{row[0] for row in duckdb.sql(f'''select compression from parquet_metadata('{sys.argv[1]}')''').fetchall()})
 "#;
 
 /// Scenario: DuckDB from PyPI reads a segment, by the names of its columns.
@@ -46,18 +48,31 @@ fn duckdb_reads_a_segment() {
     add(&mut block, 2, 1, &[hop("", "gateway", "alice", MINUTE / 1_000_000)]);
     write(&FileSystem, &path, &Rows::of([&block], |_| true)).expect("written");
     assert_eq!(block.hops.first().map(|hop| hop.start), Some(EPOCH));
-    let output = Command::new(python).args(["-c", ASKED]).arg(&path).output().expect("started");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(
-        lines,
-        [
-            "2026-01-01 00:00:00|alice|main|None|gateway|GET /|verified|claimed|\
-             00000000000000000000000000000002|0|False",
-            "2026-01-01 00:01:00|alice|main|None|gateway|GET /|verified|claimed|\
-             00000000000000000000000000000003|0|False",
-            "3|2|2|00000000000000000000000000000000|3",
-        ]
-    );
+    // One trace each, merged.
+    let parts = block.traces.iter().zip(1..).map(|(judged, number)| {
+        let path = folder.path().join(format!("{number}.parquet"));
+        let rows = Rows::of([&block], |of| of.trace_id == judged.trace_id);
+        let Written { hops, bytes, first, last, index } = write(&FileSystem, &path, &rows).expect("written");
+        Arc::new(Segment { path, day: 0, low: number, high: number, hops, bytes, first, last, index })
+    });
+    let parts: Vec<_> = parts.collect();
+    let merged = folder.path().join("merged.parquet");
+    merge(&FileSystem, &merged, &parts, |_, _| true, &|| false).expect("merged");
+    for (path, codec) in [(path, "LZ4_RAW"), (merged, "ZSTD")] {
+        let output = Command::new(&python).args(["-c", ASKED]).arg(&path).output().expect("started");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "2026-01-01 00:00:00|alice|main|None|gateway|GET /|verified|claimed|\
+                 00000000000000000000000000000002|0|False",
+                "2026-01-01 00:01:00|alice|main|None|gateway|GET /|verified|claimed|\
+                 00000000000000000000000000000003|0|False",
+                "3|2|2|00000000000000000000000000000000|3",
+                codec,
+            ]
+        );
+    }
 }

@@ -88,7 +88,8 @@ impl<'b> Rows<'b> {
     pub(super) fn of(blocks: impl IntoIterator<Item = &'b Block>, wanted: impl Fn(&Judged) -> bool) -> Self {
         let blocks: Vec<&Block> = blocks.into_iter().collect();
         let mut lines = Vec::with_capacity(blocks.iter().map(|block| block.hops.len()).sum());
-        let (mut subjects, mut numbers) = (Vec::new(), HashMap::new());
+        // The first is that of nobody.
+        let (mut subjects, mut numbers) = (vec![[0; 16]], HashMap::from([([0; 16], 0)]));
         for (block, number) in blocks.iter().zip(0..) {
             let mut known: Vec<Option<u32>> = vec![None; block.texts.len()];
             let mut number_of = |text: Text| {

@@ -37,7 +37,7 @@ pub(in super::super) struct Written {
 /// How long a file is there, as far as can be told: so much is it worth that it is small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stay {
-    /// Until it is merged with others.
+    /// Until it is merged with others, if it is.
     Short,
     Long,
 }

@@ -92,7 +92,9 @@ impl SqliteStore {
         })?;
         let merged = Merged { segments: parts.len() as u64, hops: written.hops, bytes: written.bytes };
         let new = listed::written(path, first.day, (first.low, last.high), written);
-        self.switch(parts, new, merged, seen.settled())
+        let settled = seen.settled();
+        drop(snapshot);
+        self.switch(parts, new, merged, settled)
     }
 
     /// Lists one segment in place of others, for the next process and for readers. Of the settled traces one version alone is in it.
@@ -310,6 +312,47 @@ mod tests {
         assert_eq!(merged.expect("nothing to merge"), Merged::default());
         assert_eq!(store.hops(&HopQuery::any(9)).expect("hops"), []);
         assert_eq!(files(folder.path()), <[&str; 0]>::default());
+    }
+
+    /// Scenario: a trace is judged once more while its two earlier versions are merged.
+    /// Guarantees: its last version alone is seen, then and by the next process.
+    #[test]
+    fn what_is_judged_again_meanwhile_is_seen_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = StoreSettings { segment_hops: 1, refuse_under: 0, ..StoreSettings::default() };
+        let store = SqliteStore::open(folder.path(), settings).expect("a store");
+        let judged = |version: u32| {
+            let mut batch = Batch { at: EPOCH, ..Batch::default() };
+            let hop = |at: u64| Sketch {
+                caller: "",
+                service: "gateway",
+                principal: "alice",
+                issuer: "",
+                assurance: Assurance::Verified,
+                start: at,
+            };
+            let hops: Vec<Sketch> = (0..u64::from(version)).map(hop).collect();
+            add(batch.block_mut(), 7, version, &hops);
+            store.commit(&batch).expect("kept");
+        };
+        for version in [1, 2] {
+            judged(version);
+            store.tend(EPOCH).expect("tended");
+        }
+        let asked = AtomicU32::new(0);
+        let merged = store.merge(EPOCH + DAY, &|| {
+            // The first time nothing was looked at yet.
+            if asked.fetch_add(1, Ordering::SeqCst) == 1 {
+                judged(3);
+            }
+            false
+        });
+        assert_eq!(merged.expect("merged").hops, 2);
+        let seen = |store: &SqliteStore| store.hops(&HopQuery::any(9)).expect("hops").len();
+        assert_eq!((seen(&store), store.recent().snapshot().revised().len()), (3, 1));
+        drop(store);
+        let store = SqliteStore::open(folder.path(), settings).expect("a store");
+        assert_eq!((seen(&store), store.recent().snapshot().revised().len()), (3, 1));
     }
 
     /// Says that it is over once it is dropped.

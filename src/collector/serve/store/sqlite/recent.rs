@@ -180,7 +180,7 @@ impl Recent {
         self.segments = Arc::new(segments);
     }
 
-    /// Forgets versions of traces whose hops are gone.
+    /// Takes over what the catalog says of traces that were judged again.
     pub(super) fn set_revised(&mut self, revised: Revised) {
         self.revised = Arc::new(revised);
     }
@@ -244,14 +244,10 @@ impl Snapshot {
         Self { blocks: Vec::new(), ..self }
     }
 
-    /// Whether a judged trace is the last version of it.
+    /// Whether a judged trace is the last version of it, or what came when the rest was gone.
     pub(super) fn is_current(&self, judged: &Judged) -> bool {
-        self.is_last(judged.trace_id, judged.version)
-    }
-
-    /// Whether that is the last version of a trace, or what came when the rest was gone.
-    pub(super) fn is_last(&self, trace_id: TraceId, version: u32) -> bool {
-        version == 0 || self.revised.get(&trace_id).is_none_or(|last| *last == version)
+        let last = self.revised.get(&judged.trace_id);
+        judged.version == 0 || last.is_none_or(|last| *last == judged.version)
     }
 
     pub(super) fn segments(&self) -> &Segments {

@@ -1,8 +1,10 @@
 //! Traces that were judged again, and which version of each counts: the others may be in files until those are merged.
 //!
-//! Versions of a trace are kept one after the other, the first with number 1. Where the first is among what goes into a file, there is
-//! none in any other (but of a trace that came again when all had forgotten it, and began anew), and once none but the last is kept of those, nobody has to be told which one counts. Without that, what is noted
-//! would grow by each trace that was ever judged again.
+//! Versions of a trace are kept one after the other, the first with number 1. Where the first is among what goes into a file, no other
+//! file has an older one (unless the trace came again after all had forgotten it, and was numbered anew). Once the last alone of those
+//! is kept, nobody has to be told which one counts. Without that, what is noted would grow by each trace that was ever judged again;
+//! what stays noted, until its day is removed, is a trace whose versions never came together: on both sides of midnight, or judged once
+//! more after its first version was gone.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -46,7 +48,7 @@ pub(super) fn strike(
     Ok(())
 }
 
-/// Which versions of traces that were judged again are in a part of the files.
+/// Which versions of traces that were judged again are among what goes into one file.
 pub(super) struct Seen<'r> {
     revised: &'r Revised,
     first: RefCell<HashSet<TraceId>>,

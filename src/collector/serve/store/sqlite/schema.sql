@@ -1,7 +1,7 @@
 -- What changes, besides `meta`. Hops are here until a segment is closed; texts of counts are numbers of `name`.
 -- A number is never used again: segments are named by them.
 CREATE TABLE IF NOT EXISTS block (seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
--- Traces that late spans changed, by their last version: hops of lower ones are not found.
+-- Traces of which older versions may still be in files, by their last version: hops of lower ones are not found.
 CREATE TABLE IF NOT EXISTS revised (trace BLOB PRIMARY KEY, version INTEGER NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS finding (
     id BLOB PRIMARY KEY, rule TEXT NOT NULL, severity INTEGER NOT NULL, state INTEGER NOT NULL, trace BLOB,

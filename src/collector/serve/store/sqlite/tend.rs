@@ -52,6 +52,9 @@ impl SqliteStore {
                 Some(listed::written(path, day, (first.seq, last.seq), written))
             }
         };
+        // Let go of, so that it needs not be copied to strike something out.
+        let settled = seen.settled();
+        drop(snapshot);
         let mut writer = self.writer();
         let transaction = writer.connection.transaction()?;
         if let Some(segment) = &segment {
@@ -60,7 +63,7 @@ impl SqliteStore {
         transaction.execute("DELETE FROM block WHERE seq <= ?1", [int(last.seq)])?;
         let hops = rows.len() as u64;
         drop(rows);
-        let settled = self.recent().still(seen.settled());
+        let settled = self.recent().still(settled);
         revised::strike(&transaction, &settled)?;
         transaction.commit()?;
         let mut recent = self.recent_mut();
