@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::Args;
 use super::bulk::{self, Pace};
-use super::serve::{Run, WAYS, build_load, made, settled};
+use super::serve::{Run, build_load, made, settled};
 use crate::task::{Repository, TaskError};
 
 /// Spans whose traces have a million hops, and the time that they are spread over, up to now.
@@ -107,19 +107,7 @@ pub(super) fn runs(
         apart: nanoseconds(SPREAD) / (blocks * bulk::TRACES),
     };
     let file = made(&folder, "pages", blocks, pace)?;
-    let [way, _] = WAYS;
-    let run = Run {
-        core,
-        program,
-        target,
-        folder: &folder,
-        file: &file,
-        blocks,
-        way,
-        rate: None,
-        closes: false,
-        is_asked: true,
-    };
+    let run = Run { is_asked: true, ..Run::of(core, program, target, &folder, &file, blocks) };
     let mut over = 0;
     run.served("1s", |process| {
         let (report, ports) = run.load(process)?;

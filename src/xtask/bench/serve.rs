@@ -70,20 +70,10 @@ pub(super) fn runs(
         "spans", "serve", "spans/s", "CPU-s/M", "limit", "peak MiB", "B/span", "p50 ms", "p99 ms", "refused"
     )?;
     let few_file = made(&folder, "serve-few", FEW, bulk::PACE)?;
+    let plain = Run::of(core, program, target, &folder, &file, blocks);
     let (mut over, mut needed) = (0, Vec::new());
     for way in WAYS {
-        let run = Run {
-            core,
-            program,
-            target,
-            folder: &folder,
-            file: &file,
-            blocks,
-            way,
-            rate: None,
-            closes: true,
-            is_asked: false,
-        };
+        let run = Run { way, closes: true, ..plain };
         // In turn, so that what the machine does otherwise comes over both alike.
         let both = |_| Ok::<_, TaskError>((run.cost()?, others::dropping(&run, &others)?));
         let both = (0..args.runs).map(both).collect::<Result<Vec<_>, _>>()?;
@@ -137,23 +127,11 @@ pub(super) fn runs(
         out.flush()?;
     }
     fs::remove_file(&few_file)?;
-    let [way, _] = WAYS;
     // Half of them and all: what does not grow with them is the base.
     let half = blocks.div_ceil(2);
     let half_file = made(&folder, "serve-half", half, bulk::PACE)?;
     let taken = |blocks, file| {
-        let run = Run {
-            core,
-            program,
-            target,
-            folder: &folder,
-            file,
-            blocks,
-            way,
-            rate: None,
-            closes: false,
-            is_asked: false,
-        };
+        let run = Run { file, blocks, ..plain };
         (0..args.runs).try_fold(u64::MAX, |least, _| Ok::<_, TaskError>(least.min(run.open()?)))
     };
     let (less, more) = (taken(half, &half_file)? as f64, taken(blocks, &file)? as f64);
@@ -171,19 +149,7 @@ pub(super) fn runs(
         if missed { "  over the limit" } else { "" },
     )?;
     fs::remove_file(&half_file)?;
-    let run = Run {
-        core,
-        program,
-        target,
-        folder: &folder,
-        file: &file,
-        blocks,
-        way,
-        rate: None,
-        closes: false,
-        is_asked: false,
-    };
-    over += others::compare(&run, needed, &others, out)?;
+    over += others::compare(&plain, needed, &others, out)?;
     if !args.keep {
         fs::remove_file(&file)?;
     }
@@ -204,20 +170,8 @@ pub(crate) fn trained(
     for way in WAYS {
         writeln!(out, "{} spans by {}", TRAINING * bulk::BLOCK, way.name)?;
         out.flush()?;
-        let (core, blocks) = (0, TRAINING);
-        Run {
-            core,
-            program,
-            target,
-            folder: &folder,
-            file,
-            blocks,
-            way,
-            rate: None,
-            closes: true,
-            is_asked: false,
-        }
-        .cost()?;
+        let run = Run::of(0, program, target, &folder, file, TRAINING);
+        Run { way, closes: true, ..run }.cost()?;
     }
     let json = folder.join("training.otlp.json");
     bulk::write(Encoding::Json, 0..TRAINING / 4, bulk::PACE, &mut BufWriter::new(File::create(&json)?))?;
@@ -325,7 +279,20 @@ pub(crate) struct Ports {
     pub(crate) api: String,
 }
 
-impl Run<'_> {
+impl<'r> Run<'r> {
+    /// As quickly as may be, by the first way, of a service that is not asked.
+    pub(super) const fn of(
+        core: usize,
+        program: &'r Path,
+        target: &'r Path,
+        folder: &'r Path,
+        file: &'r Path,
+        blocks: u64,
+    ) -> Self {
+        let [way, _] = WAYS;
+        Self { core, program, target, folder, file, blocks, way, rate: None, closes: false, is_asked: false }
+    }
+
     /// Sends all, and waits until it is judged. Also says what share of it each part of the service took.
     fn cost(&self) -> Result<(Cost, Vec<String>), TaskError> {
         let mut taken = BTreeMap::new();

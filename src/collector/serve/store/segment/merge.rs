@@ -114,7 +114,7 @@ pub(in super::super) fn merge(
     disk: &dyn Disk,
     path: &Path,
     parts: &[Arc<Segment>],
-    current: impl Fn(TraceId, u32) -> bool,
+    mut current: impl FnMut(TraceId, u32) -> bool,
     is_over: &dyn Fn() -> bool,
 ) -> Result<Written, StoreError> {
     let mut parts = parts.iter().map(|part| Part::open(part)).collect::<Result<Vec<_>, _>>()?;

@@ -85,7 +85,10 @@ struct Full<'b> {
 
 impl<'b> Rows<'b> {
     /// The hops of the traces that are wanted.
-    pub(super) fn of(blocks: impl IntoIterator<Item = &'b Block>, wanted: impl Fn(&Judged) -> bool) -> Self {
+    pub(super) fn of(
+        blocks: impl IntoIterator<Item = &'b Block>,
+        mut wanted: impl FnMut(&Judged) -> bool,
+    ) -> Self {
         let blocks: Vec<&Block> = blocks.into_iter().collect();
         let mut lines = Vec::with_capacity(blocks.iter().map(|block| block.hops.len()).sum());
         // The first is that of nobody.

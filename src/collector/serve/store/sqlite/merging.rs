@@ -80,7 +80,7 @@ impl SqliteStore {
             return Ok(Merged::default());
         }
         let path = tend::path(&self.folder, first.day, first.low, last.high);
-        let seen = Seen::new(snapshot.revised());
+        let mut seen = Seen::new(snapshot.revised());
         let is_last = |trace_id, version| seen.is_last(trace_id, version);
         let written = segment::merge(&*self.disk, &path, parts, is_last, is_over).inspect_err(|error| {
             if let StoreError::Segment { path, .. } | StoreError::File { path, .. } = error

@@ -6,7 +6,6 @@
 //! what stays noted, until its day is removed, is a trace whose versions never came together: on both sides of midnight, or judged once
 //! more after its first version was gone.
 
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use hopseal_correlate::sink::TraceId;
@@ -51,31 +50,30 @@ pub(super) fn strike(
 /// Which versions of traces that were judged again are among what goes into one file.
 pub(super) struct Seen<'r> {
     revised: &'r Revised,
-    first: RefCell<HashSet<TraceId>>,
-    last: RefCell<HashSet<TraceId>>,
+    first: HashSet<TraceId>,
+    last: HashSet<TraceId>,
 }
 
 impl<'r> Seen<'r> {
     pub(super) fn new(revised: &'r Revised) -> Self {
-        Self { revised, first: RefCell::default(), last: RefCell::default() }
+        Self { revised, first: HashSet::new(), last: HashSet::new() }
     }
 
     /// Takes note of a version. Whether it is the last of its trace, or what came when the rest was gone.
-    pub(super) fn is_last(&self, trace_id: TraceId, version: u32) -> bool {
+    pub(super) fn is_last(&mut self, trace_id: TraceId, version: u32) -> bool {
         let Some(last) = self.revised.get(&trace_id) else { return true };
         if version == 1 {
-            self.first.borrow_mut().insert(trace_id);
+            self.first.insert(trace_id);
         }
         if version == *last {
-            self.last.borrow_mut().insert(trace_id);
+            self.last.insert(trace_id);
         }
         version == 0 || version == *last
     }
 
     /// Traces of which both the first version and the last were seen, and so all between them, with the last.
     pub(super) fn settled(self) -> Vec<(TraceId, u32)> {
-        let (first, last) = (self.first.into_inner(), self.last.into_inner());
-        let settled = first.intersection(&last).copied();
+        let settled = self.first.intersection(&self.last).copied();
         settled.filter_map(|trace_id| Some((trace_id, *self.revised.get(&trace_id)?))).collect()
     }
 }
@@ -89,7 +87,7 @@ mod tests {
     fn a_trace_is_settled_once_its_first_version_and_its_last_went_together() {
         let id = |number| TraceId([number; 16]);
         let revised: Revised = (1..=4).map(|number| (id(number), 3)).collect();
-        let seen = Seen::new(&revised);
+        let mut seen = Seen::new(&revised);
         let versions = [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 1), (3, 2), (4, 0), (4, 3), (5, 1)];
         let last = versions.map(|(number, version)| seen.is_last(id(number), version));
         assert_eq!(last, [false, false, true, false, true, false, false, true, true, true]);

@@ -39,7 +39,7 @@ impl SqliteStore {
             (ripe, recent.snapshot())
         };
         let (Some(first), Some(last)) = (ripe.first(), ripe.last()) else { return Ok(0) };
-        let seen = Seen::new(snapshot.revised());
+        let mut seen = Seen::new(snapshot.revised());
         let rows = segment::Rows::of(ripe.iter().map(|held| &*held.block), |judged| {
             seen.is_last(judged.trace_id, judged.version)
         });
