@@ -13,7 +13,7 @@ use arrow_schema::ArrowError;
 use super::columns::TEXTS;
 use super::write::outcome;
 use super::{Full, Line, Rows};
-use crate::serve::store::block::{Block, Text};
+use crate::serve::store::block::{Block, Hop, HopTexts, Judged, Text};
 
 /// The texts of some blocks, each once a block.
 pub(super) struct Texts {
@@ -36,13 +36,14 @@ impl Texts {
         Ok(Self { all, blocks })
     }
 
-    /// The number among all texts of one of a block; 0 for the empty one, and none of any for what is none of the block.
-    fn number(&self, block: u32, Text(text): Text) -> u32 {
-        let own = self.blocks.get(block as usize).filter(|(_, count)| text < *count);
-        match text {
+    /// The numbers among all texts of those of a block; 0 for the empty one, and none of any for what is none of the block.
+    fn numbers(&self, block: u32, texts: HopTexts) -> [u32; TEXTS.len()] {
+        let (first, count) = self.blocks.get(block as usize).copied().unwrap_or_default();
+        texts.to_array().map(|Text(text)| match text {
             0 => 0,
-            _ => own.map_or(u32::MAX, |(first, _)| first + text),
-        }
+            _ if text < count => first + text,
+            _ => u32::MAX,
+        })
     }
 }
 
@@ -78,8 +79,8 @@ fn dictionary(
     Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(keys, texts)?))
 }
 
-fn ids<const N: i32>(ids: Vec<u8>, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
-    Ok(Arc::new(FixedSizeBinaryArray::try_new(N, Buffer::from_vec(ids), nulls)?))
+fn ids<const N: usize>(ids: Vec<[u8; N]>, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
+    Ok(Arc::new(FixedSizeBinaryArray::try_new(N as i32, Buffer::from_vec(ids.into_flattened()), nulls)?))
 }
 
 /// Which of some values are missing; `None` where none is.
@@ -88,15 +89,33 @@ fn missing<T>(values: &[T], is_there: impl Fn(&T) -> bool) -> Option<NullBuffer>
     Some(NullBuffer::new(there)).filter(|nulls| nulls.null_count() > 0)
 }
 
-/// Some rows, column by column: rows are in an order of their own, so that what is read of one is read once.
+/// A row, with the hop itself.
+struct Near<'b> {
+    subject: [u8; 16],
+    block: u32,
+    place: u32,
+    judged: &'b Judged,
+    hop: Hop,
+}
+
+/// Rows that are copied together before their columns are: each is somewhere else, and so several are waited for at once.
+const NEAR: usize = 256;
+
+impl<'b> Near<'b> {
+    fn of(Full { subject, block, place, judged, hop }: Full<'b>) -> Self {
+        Self { subject: *subject, block, place, judged, hop: *hop }
+    }
+}
+
+/// Some rows, column by column.
 struct Columns {
-    subjects: Vec<u8>,
+    subjects: Vec<[u8; 16]>,
     starts: Vec<i64>,
     ends: Vec<i64>,
-    trace_ids: Vec<u8>,
+    trace_ids: Vec<[u8; 16]>,
     versions: Vec<i32>,
     places: Vec<i32>,
-    span_ids: Vec<u8>,
+    span_ids: Vec<[u8; 8]>,
     parents: Vec<Option<[u8; 8]>>,
     callers: Vec<Option<i32>>,
     /// Numbers among all texts; 0 for none.
@@ -120,13 +139,13 @@ impl Columns {
     fn with_room(rows: usize) -> Self {
         let words = || Words { keys: Vec::with_capacity(rows), ..Words::default() };
         Self {
-            subjects: Vec::with_capacity(16 * rows),
+            subjects: Vec::with_capacity(rows),
             starts: Vec::with_capacity(rows),
             ends: Vec::with_capacity(rows),
-            trace_ids: Vec::with_capacity(16 * rows),
+            trace_ids: Vec::with_capacity(rows),
             versions: Vec::with_capacity(rows),
             places: Vec::with_capacity(rows),
-            span_ids: Vec::with_capacity(8 * rows),
+            span_ids: Vec::with_capacity(rows),
             parents: Vec::with_capacity(rows),
             callers: Vec::with_capacity(rows),
             texts: std::array::from_fn(|_| Vec::with_capacity(rows)),
@@ -146,32 +165,43 @@ impl Columns {
 
     fn of(rows: &Rows<'_>, lines: &[Line], texts: &Texts) -> Self {
         let mut columns = Self::with_room(lines.len());
-        for Full { subject, block, place, judged, hop } in lines.iter().filter_map(|line| rows.full(line)) {
-            columns.subjects.extend_from_slice(subject);
-            columns.starts.push(hop.start.cast_signed());
-            columns.ends.push(hop.end.cast_signed());
-            columns.trace_ids.extend_from_slice(&judged.trace_id.0);
-            columns.versions.push(judged.version.cast_signed());
-            columns.places.push(place.cast_signed());
-            columns.span_ids.extend_from_slice(&hop.span_id.0);
-            columns.parents.push(hop.parent.map(|parent| parent.0));
-            columns.callers.push(hop.caller.map(u32::cast_signed));
-            for (column, text) in columns.texts.iter_mut().zip(hop.texts.to_array()) {
-                column.push(texts.number(block, text));
-            }
-            columns.kinds.push(hop.kind as u8, hop.kind.as_str());
-            columns.assurances.push(hop.assurance as u8, hop.assurance.as_str());
-            columns.bases.push(hop.basis as u8, hop.basis.as_str());
-            columns.outcomes.push(hop.outcome as u8, outcome(hop.outcome));
-            columns.principal_kinds.push(hop.principal_kind as u8, hop.principal_kind.as_str());
-            columns.named.push(hop.texts.principal.0 != 0);
-            columns.uncovered.push(hop.uncovered);
-            columns.complete.push(judged.complete);
-            columns.closed_early.push(judged.closed_early);
-            columns.missing_parents.push(judged.missing_parents.cast_signed());
-            columns.digests.push(judged.digest.cast_signed());
+        let mut near = Vec::with_capacity(NEAR);
+        for lines in lines.chunks(NEAR) {
+            near.clear();
+            near.extend(lines.iter().filter_map(|line| rows.full(line)).map(Near::of));
+            columns.extend(&near, texts);
         }
         columns
+    }
+
+    fn extend(&mut self, rows: &[Near<'_>], texts: &Texts) {
+        self.subjects.extend(rows.iter().map(|row| row.subject));
+        self.starts.extend(rows.iter().map(|row| row.hop.start.cast_signed()));
+        self.ends.extend(rows.iter().map(|row| row.hop.end.cast_signed()));
+        self.trace_ids.extend(rows.iter().map(|row| row.judged.trace_id.0));
+        self.versions.extend(rows.iter().map(|row| row.judged.version.cast_signed()));
+        self.places.extend(rows.iter().map(|row| row.place.cast_signed()));
+        self.span_ids.extend(rows.iter().map(|row| row.hop.span_id.0));
+        self.parents.extend(rows.iter().map(|row| row.hop.parent.map(|parent| parent.0)));
+        self.callers.extend(rows.iter().map(|row| row.hop.caller.map(u32::cast_signed)));
+        for row in rows {
+            for (column, text) in self.texts.iter_mut().zip(texts.numbers(row.block, row.hop.texts)) {
+                column.push(text);
+            }
+        }
+        for Near { hop, .. } in rows {
+            self.kinds.push(hop.kind as u8, hop.kind.as_str());
+            self.assurances.push(hop.assurance as u8, hop.assurance.as_str());
+            self.bases.push(hop.basis as u8, hop.basis.as_str());
+            self.outcomes.push(hop.outcome as u8, outcome(hop.outcome));
+            self.principal_kinds.push(hop.principal_kind as u8, hop.principal_kind.as_str());
+        }
+        self.named.extend(rows.iter().map(|row| row.hop.texts.principal.0 != 0));
+        self.uncovered.extend(rows.iter().map(|row| row.hop.uncovered));
+        self.complete.extend(rows.iter().map(|row| row.judged.complete));
+        self.closed_early.extend(rows.iter().map(|row| row.judged.closed_early));
+        self.missing_parents.extend(rows.iter().map(|row| row.judged.missing_parents.cast_signed()));
+        self.digests.extend(rows.iter().map(|row| row.judged.digest.cast_signed()));
     }
 }
 
@@ -183,16 +213,16 @@ pub(super) fn arrays(rows: &Rows<'_>, lines: &[Line], texts: &Texts) -> Result<V
     };
     let numbers = |numbers: Vec<i32>| -> ArrayRef { Arc::new(Int32Array::from(numbers)) };
     let truths = |truths: Vec<bool>| -> ArrayRef { Arc::new(BooleanArray::from(truths)) };
-    let parents: Vec<u8> = columns.parents.iter().flat_map(|parent| parent.unwrap_or_default()).collect();
+    let parents = columns.parents.iter().map(|parent| parent.unwrap_or_default()).collect();
     let mut all = vec![
-        ids::<16>(columns.subjects, None)?,
+        ids(columns.subjects, None)?,
         times(columns.starts),
         times(columns.ends),
-        ids::<16>(columns.trace_ids, None)?,
+        ids(columns.trace_ids, None)?,
         numbers(columns.versions),
         numbers(columns.places),
-        ids::<8>(columns.span_ids, None)?,
-        ids::<8>(parents, missing(&columns.parents, Option::is_some))?,
+        ids(columns.span_ids, None)?,
+        ids(parents, missing(&columns.parents, Option::is_some))?,
         Arc::new(Int32Array::from(columns.callers)),
     ];
     for keys in columns.texts {

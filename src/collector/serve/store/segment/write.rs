@@ -16,11 +16,11 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use super::super::StoreError;
-use super::super::block::Block;
+use super::super::block::{Block, Hop};
 use super::arrays::{Texts, arrays};
 use super::columns::{self, Column, TEXTS, WORDS};
 use super::index::{Builder, Index};
-use super::{Full, GROUP, PAGE, Rows, Text};
+use super::{GROUP, PAGE, Rows, Text};
 use crate::serve::disk::{Disk, DiskFile};
 
 /// What was written.
@@ -174,16 +174,16 @@ pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> 
     let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
     let texts = Texts::of(&rows.blocks).map_err(|source| broken(source.into()))?;
     let at_once = at_once(&texts.all);
-    let ((), index, bytes) = whole(disk, path, Stay::Short, &alike(rows), |writer, index| {
+    let ((), index, bytes) = whole(disk, path, Stay::Short, &alike(&rows.blocks), |writer, index| {
         let schema = columns::arrow(writer.schema_descr()).map_err(broken)?;
         let columns = ArrowRowGroupWriterFactory::new(writer, Arc::clone(&schema));
         for (group, number) in rows.lines.chunks(GROUP).zip(0..) {
-            for full in group.iter().filter_map(|line| rows.full(line)) {
-                index.add(full.subject, full.judged.trace_id);
-            }
             let mut columns = columns.create_column_writers(number).map_err(broken)?;
             // Few enough rows at a time that they are in a cache while their columns are written.
             for lines in group.chunks(at_once) {
+                for full in lines.iter().filter_map(|line| rows.full(line)) {
+                    index.add(full.subject, full.judged.trace_id);
+                }
                 let arrays = arrays(rows, lines, &texts).map_err(|source| broken(source.into()))?;
                 for ((array, column), field) in arrays.iter().zip(&mut columns).zip(schema.fields()) {
                     put(column, field, array).map_err(broken)?;
@@ -208,33 +208,30 @@ pub(in super::super) fn write(disk: &dyn Disk, path: &Path, rows: &Rows<'_>) -> 
     })
 }
 
-/// The columns of texts and words in which all rows have the same.
-fn alike(rows: &Rows<'_>) -> Vec<Column> {
-    let mut all = rows.lines.iter().filter_map(|line| rows.full(line));
-    let Some(first) = all.next() else { return Vec::new() };
-    let words = |line: &Full<'_>| {
-        let hop = line.hop;
+/// The columns of texts and words in which all hops of these blocks have the same.
+fn alike(blocks: &[&Block]) -> Vec<Column> {
+    let words = |hop: &Hop| {
         let principal = (hop.texts.principal != Text::default()).then_some(hop.principal_kind);
         (hop.kind, hop.assurance, hop.basis, hop.outcome, principal)
     };
-    // The texts of the first row, by the numbers that they have in each block, if they are there.
-    let of_first = |block: &&Block| {
-        let texts = rows.blocks.get(first.block as usize).map(|of| &of.texts);
-        let number = |text| texts.and_then(|texts| block.texts.find(texts.get(text)));
-        first.hop.texts.to_array().map(number)
-    };
-    let of_first: Vec<[Option<Text>; TEXTS.len()]> = rows.blocks.iter().map(of_first).collect();
+    let mut first = None;
     let mut alike = [true; TEXTS.len()];
     let mut words_alike = [true; WORDS.len()];
-    let (kind, assurance, basis, outcome, principal) = words(&first);
-    for line in all {
-        let Some(same) = of_first.get(line.block as usize) else { continue };
-        for ((alike, text), same) in alike.iter_mut().zip(line.hop.texts.to_array()).zip(same) {
-            *alike &= Some(text) == *same;
+    for block in blocks {
+        let Some(own) = block.hops.first() else { continue };
+        let (of, hop) = first.get_or_insert((block, own));
+        // The texts of the first hop, by the numbers that they have in this block, if they are there.
+        let texts = hop.texts.to_array().map(|text| block.texts.find(of.texts.get(text)));
+        let (kind, assurance, basis, outcome, principal) = words(hop);
+        for hop in &block.hops {
+            for ((alike, text), same) in alike.iter_mut().zip(hop.texts.to_array()).zip(texts) {
+                *alike &= Some(text) == same;
+            }
+            let own = words(hop);
+            let same =
+                [own.0 == kind, own.1 == assurance, own.2 == basis, own.3 == outcome, own.4 == principal];
+            words_alike.iter_mut().zip(same).for_each(|(alike, same)| *alike &= same);
         }
-        let own = words(&line);
-        let same = [own.0 == kind, own.1 == assurance, own.2 == basis, own.3 == outcome, own.4 == principal];
-        words_alike.iter_mut().zip(same).for_each(|(alike, same)| *alike &= same);
     }
     let columns = TEXTS.into_iter().chain(WORDS).zip(alike.into_iter().chain(words_alike));
     columns.filter(|(_, alike)| *alike).map(|(column, _)| column).collect()
