@@ -26,6 +26,10 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
+    // Parents, and the other ends of calls, may be on their way.
+    if cx.trace.grade.closed_early {
+        return;
+    }
     missing_parents(cx, found);
     let roots = || cx.hops.iter().filter(|hop| hop.kind == HopKind::Entry && !hop.caller_missing);
     if roots().nth(1).is_none()

@@ -203,8 +203,8 @@ pub enum Quiet {
     Retry,
     /// A message that a broker and its clients send one another.
     SystemTopic,
-    /// What the rule misses may stand on a span that lost its place in the trace. Where it may have been lost
-    /// altogether the finding is no more than likely.
+    /// What the rule misses may stand on a span that lost its place in the trace, or that is on its way. Where it may
+    /// have been lost altogether the finding is no more than likely.
     Incomplete,
     /// A route on which strangers write by nature: the cart of whoever asks, telemetry.
     OpenWrite,
@@ -226,7 +226,9 @@ impl Quiet {
             Self::Rejected => "requests that were turned away (`rejected`)",
             Self::Retry => "failed attempts whose retry succeeded (`retry`)",
             Self::SystemTopic => "messages that a broker and its clients send one another (`system_topic`)",
-            Self::Incomplete => "hops whose evidence may stand on a span that lost its place (`incomplete`)",
+            Self::Incomplete => {
+                "hops whose evidence may stand on a span that lost its place, or is on its way (`incomplete`)"
+            }
             Self::OpenWrite => "routes on which strangers write by nature: carts, telemetry (`open_write`)",
             Self::Declared => "what the policy declares (`declared`)",
             Self::Explained => {

@@ -19,6 +19,12 @@ fn strays<'a>(cx: &Cx<'a>, hop: &Hop<'a>) -> impl Iterator<Item = &'a Hop<'a>> +
     })
 }
 
+/// Whether the trace was judged before all of it had time to arrive, and what the hop does not show may be on the way. What a span of
+/// the hop says of its assurance is not changed by what others say.
+pub(super) fn may_be_on_the_way(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
+    cx.trace.grade.closed_early && cx.frame(hop).all(|span| !span.has(Field::Assurance))
+}
+
 /// Whether a span that may belong to the hop shows an identity.
 pub(super) fn may_be_elsewhere(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
     cx.trace.grade.missing_parents > 0

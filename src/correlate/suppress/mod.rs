@@ -35,7 +35,7 @@ pub enum Reason {
     Retry,
     /// A message that a broker and its clients send one another.
     SystemTopic,
-    /// What the rule misses may stand on a span whose place in the trace is lost.
+    /// What the rule misses may stand on a span whose place in the trace is lost, or that is on its way.
     Incomplete,
     /// A route on which strangers write by nature.
     OpenWrite,
@@ -168,7 +168,8 @@ pub(crate) fn quieted_by(
             Quiet::Retry => (Reason::Retry, always(retry::succeeded(cx, hop))),
             Quiet::SystemTopic => (Reason::SystemTopic, always(route::is_system_topic(cx, hop))),
             Quiet::Incomplete => {
-                (Reason::Incomplete, always(complete::may_be_elsewhere(cx, hop) || retry::is_torn(cx, hop)))
+                let is_there = complete::may_be_elsewhere(cx, hop) || complete::may_be_on_the_way(cx, hop);
+                (Reason::Incomplete, always(is_there || retry::is_torn(cx, hop)))
             }
             Quiet::OpenWrite => (Reason::OpenWrite, always(route::is_open_write(&request))),
             // Only a finding can say so.

@@ -1,6 +1,7 @@
 use crate::policy::{Policy, PolicyFile};
 use crate::rule::Rule;
-use crate::testing::{EPOCH, judge};
+use crate::testing::{EPOCH, each_in_order, judge};
+use crate::trace::Trace;
 
 /// The reasons why findings of a rule were quieted, and the findings that stand with what they say of expiry.
 fn outcome(rule: Rule, trace: &str, policy: &Policy) -> Vec<String> {
@@ -172,4 +173,55 @@ fn a_lost_span_is_no_lost_identity() {
     assert_eq!(of("geo INTERNAL work @parent=99 @start=10 @end=20 user.id=alice"), ["stands certain"]);
     let dropped = trace.replace("GET /orders", "GET /orders @dropped=2");
     assert_eq!(outcome(Rule::IdentityDropped, &format!("{dropped}{capable}"), &default), ["stands likely"]);
+}
+
+/// Guarantees: of a trace that was judged before all of it had time to arrive, no rule speaks that needs what is not there.
+#[test]
+fn what_may_be_on_its_way_is_not_missed() {
+    use Rule::*;
+    const DROPPED: &str = "gw SERVER GET /a user.id=bob\n  gw CLIENT GET\n    shop SERVER GET /mine\nshop SERVER GET /mine user.id=bob @trace=2";
+    const SAID: &str = "gw SERVER GET /a user.id=bob\n  gw CLIENT GET\n    shop SERVER GET /mine hopseal.assurance=anonymous\nshop SERVER GET /mine user.id=bob @trace=2";
+    for (rule, trace, early) in [
+        (IdentityDropped, DROPPED, &["incomplete"][..]),
+        // The crate says that there was none.
+        (IdentityDropped, SAID, &["stands"]),
+        (
+            NeverEstablished,
+            "shop SERVER GET /mine\nshop SERVER GET /mine user.id=bob @trace=2",
+            &["incomplete"],
+        ),
+        (
+            AnonymousWrite,
+            "gw SERVER POST /x\n  gw PRODUCER publish orders\ngw SERVER POST /x user.id=u-9 @trace=2",
+            &["incomplete"],
+        ),
+        (BlindHop, "gw SERVER GET / user.id=al\n  gw CLIENT GET http.method=GET server.address=vault", &[]),
+        (BrokenContext, "gw SERVER GET / user.id=al @parent=77", &[]),
+        (
+            NoValidationEdge,
+            "gw SERVER GET / user.id=al\ngw SERVER GET / user.id=al @trace=2\n  gw CLIENT POST url.full=https://idp.example.org/introspect @trace=2",
+            &[],
+        ),
+    ] {
+        let of = |is_early: bool| {
+            let (mut said, mut is_first) = (Vec::new(), true);
+            let sort = |traces: &mut Vec<Trace<'_>>| {
+                if is_early {
+                    *traces = std::mem::take(traces).into_iter().map(Trace::closed_early).collect();
+                }
+            };
+            each_in_order(trace, &Policy::default(), sort, |judge, cx| {
+                if !std::mem::take(&mut is_first) {
+                    return;
+                }
+                let verdict = judge.verdict(cx);
+                let quieted = verdict.suppressed.iter().filter(|it| it.finding.rule == rule);
+                said.extend(quieted.map(|it| it.reason.as_str()));
+                said.extend(verdict.findings.iter().filter(|it| it.rule == rule).map(|_| "stands"));
+            });
+            said
+        };
+        assert_eq!(of(false), ["stands"], "{rule:?}, whole: {trace}");
+        assert_eq!(of(true), early, "{rule:?}, early: {trace}");
+    }
 }
