@@ -2,9 +2,13 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::output::trail::ProblemShape;
 use crate::serve::store::StoreError;
@@ -65,6 +69,24 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         (self.status(), axum::Json(ProblemShape { error: self.to_string() })).into_response()
+    }
+}
+
+/// What is asked for behind the `?` of an address. What is wrong with it is a [`Problem`], as all else is.
+pub(crate) struct Asking<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asking<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let asked = Query::try_from_uri(&parts.uri).map_err(|wrong| Problem::Asked(wrong.body_text()))?;
+        Ok(Self(asked.0))
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(wrong: JsonRejection) -> Self {
+        Self::Refused(wrong.status(), wrong.body_text())
     }
 }
 

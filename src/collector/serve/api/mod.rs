@@ -9,7 +9,8 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
@@ -19,6 +20,7 @@ use utoipa::OpenApi;
 pub(crate) use self::answer::{Problem, json};
 pub(crate) use self::ask::{FindingsAsk, HopsAsk, cursor, cursor_text, finding_id, saying, trace_id};
 
+use self::answer::Asking;
 use self::ask::EdgesAsk;
 use crate::output::trail::{
     CoverageOverTimeShape, CoverageShape, EdgeShape, EdgesShape, FindingShape, FindingsShape, HopShape,
@@ -106,7 +108,7 @@ async fn trace(
 )]
 async fn hops(
     State(api): State<Api>,
-    Query(ask): Query<HopsAsk>,
+    Asking(ask): Asking<HopsAsk>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = ask.query(api.people.as_deref())?;
@@ -123,7 +125,7 @@ async fn hops(
 )]
 async fn findings(
     State(api): State<Api>,
-    Query(ask): Query<FindingsAsk>,
+    Asking(ask): Asking<FindingsAsk>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query: FindingQuery = ask.query()?;
@@ -162,8 +164,9 @@ async fn set_state(
     State(api): State<Api>,
     Path(id): Path<String>,
     asker: Option<Extension<Asker>>,
-    axum::Json(wanted): axum::Json<StateShape>,
+    wanted: Result<axum::Json<StateShape>, JsonRejection>,
 ) -> Result<http::StatusCode, Problem> {
+    let axum::Json(wanted) = wanted?;
     let id = finding_id(&id)?;
     let said = saying(&wanted.state, wanted.note, asker.as_deref(), api.clock.now())?;
     match asked(&api, move |store| store.set_state(id, &said)).await? {
@@ -179,7 +182,7 @@ async fn set_state(
 )]
 async fn edges(
     State(api): State<Api>,
-    Query(ask): Query<EdgesAsk>,
+    Asking(ask): Asking<EdgesAsk>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let interval = ask.interval()?;
@@ -198,7 +201,7 @@ async fn edges(
 )]
 async fn coverage(
     State(api): State<Api>,
-    Query(ask): Query<EdgesAsk>,
+    Asking(ask): Asking<EdgesAsk>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (interval, minutes) = (ask.interval()?, ask.minutes.unwrap_or(1));

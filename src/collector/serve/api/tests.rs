@@ -118,8 +118,22 @@ fn questions_that_cannot_be_understood() {
         ("/api/v1/hops?prinzipal=alice", StatusCode::BAD_REQUEST),
         ("/api/v1/findings?rule=none", StatusCode::BAD_REQUEST),
         ("/api/v1/edges?from_unix_nano=5&to_unix_nano=5", StatusCode::BAD_REQUEST),
+        ("/api/v1/coverage?minutes=many", StatusCode::BAD_REQUEST),
     ] {
-        assert_eq!(get(&mut api, path).0, status, "{path}");
+        let (found, body) = get(&mut api, path);
+        assert_eq!(found, status, "{path}");
+        assert!(body["error"].as_str().is_some_and(|error| error.len() > 5), "{path}: {body}");
+    }
+    for (body, status) in [
+        ("{", StatusCode::BAD_REQUEST),
+        ("{}", StatusCode::UNPROCESSABLE_ENTITY),
+        (r#"{"state": "gone"}"#, StatusCode::BAD_REQUEST),
+    ] {
+        let request = Request::patch(format!("/api/v1/findings/{:032}", 1));
+        let request = request.header("content-type", "application/json").body(Body::from(body));
+        let (found, _, answer) = ask(&mut api, request.expect("a request"));
+        assert_eq!(found, status, "{body}");
+        assert!(answer["error"].as_str().is_some_and(|error| error.len() > 5), "{body}: {answer}");
     }
 }
 

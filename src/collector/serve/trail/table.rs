@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use hopseal_correlate::policy::Date;
 
+use crate::output::clean;
 use crate::output::trail::{HopShape, HopsShape, TraceShape};
 
 const SECOND: u64 = 1_000_000_000;
@@ -34,7 +35,9 @@ pub(super) fn hops(answer: &HopsShape, out: &mut dyn Write) -> io::Result<()> {
         let (at, who) = (time(&hop.start_unix_nano), who(hop));
         let caller = hop.caller.as_deref().unwrap_or("outside");
         let HopShape { assurance, basis, service, operation, trace_id, .. } = hop;
-        writeln!(out, "{at}  {assurance} ({basis})  {who}  {caller} -> {service}  {operation}  {trace_id}")?;
+        let line =
+            format!("{at}  {assurance} ({basis})  {who}  {caller} -> {service}  {operation}  {trace_id}");
+        writeln!(out, "{}", clean(&line))?;
     }
     if answer.hops.is_empty() {
         writeln!(out, "no hops found")?;
@@ -56,13 +59,14 @@ pub(super) fn trace(answer: &TraceShape, out: &mut dyn Write) -> io::Result<()> 
         let depth = above.map_or(0, |depth| depth + 1);
         depths.push(depth);
         let HopShape { assurance, basis, service, operation, .. } = hop;
-        writeln!(out, "{:1$}{service}  {operation}  {assurance} ({basis})  {2}", "", depth * 2, who(hop))?;
+        let line = format!("{service}  {operation}  {assurance} ({basis})  {}", who(hop));
+        writeln!(out, "{:1$}{2}", "", depth * 2, clean(&line))?;
     }
     for finding in &answer.findings {
         let said: serde_json::Value = serde_json::from_str(finding.finding.get())?;
         let text = |name: &str| said.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
         let (severity, rule, message) = (text("severity"), text("rule"), text("message"));
-        writeln!(out, "{}  {severity}  {rule}: {message}", finding.state)?;
+        writeln!(out, "{}", clean(&format!("{}  {severity}  {rule}: {message}", finding.state)))?;
     }
     Ok(())
 }

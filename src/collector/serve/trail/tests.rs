@@ -88,3 +88,29 @@ fn what_cannot_be_answered() {
         Err(format!("no trail in `{}`", empty.path().display()))
     );
 }
+
+/// Scenario: names that spans say would drive the terminal of whoever reads them.
+/// Guarantees: they do not.
+#[test]
+fn what_spans_say_does_not_drive_the_terminal() {
+    const HOSTILE: &str = "mallory\u{1b}]0;x\u{7}\n2026-01-01 alice";
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(folder.path(), StoreSettings::default()).expect("a store");
+    let hop = Sketch {
+        caller: HOSTILE,
+        service: HOSTILE,
+        principal: HOSTILE,
+        issuer: HOSTILE,
+        assurance: Assurance::Verified,
+        start: 0,
+    };
+    let mut batch = Batch { at: EPOCH, ..Batch::default() };
+    add(batch.block_mut(), 1, 1, &[hop]);
+    store.commit(&batch).expect("kept");
+    let id = trace_id(1).to_string();
+    for line in ["find --since 2025-12-31".to_owned(), format!("trace {id}")] {
+        let said = trail(folder.path(), &line).expect("an answer");
+        assert!(said.contains("mallory") && !said.contains('\u{1b}'), "{said:?}");
+        assert!(said.lines().all(|line| !line.starts_with("2026-01-01 alice")), "{said:?}");
+    }
+}
