@@ -95,6 +95,16 @@ fn the_unit_waits_for_the_end() {
     assert!(Duration::from_secs(stop) > read("").expect("usable").drain);
 }
 
+/// Guarantees: under systemd a thread may stand back for others, and a call that is not allowed fails and does not end the service.
+#[test]
+fn the_unit_allows_what_is_called() {
+    let unit = include_str!("../../hopseal.service");
+    let filters: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")).collect();
+    // The last that names a call counts.
+    assert_eq!(filters, ["@system-service", "~@privileged @resources", "setpriority"]);
+    assert!(unit.lines().any(|line| line == "SystemCallErrorNumber=EPERM"));
+}
+
 #[test]
 fn what_is_wrong_is_said_with_its_place() {
     let tls = "tls: {certificate: a, key: b}\n";
