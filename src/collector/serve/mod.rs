@@ -7,9 +7,10 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! delivery, pool, budget, clock, again, metrics, reply -> refusal -> proof -> status, body, senders, admin -> inflate -> receiver
+//! delivery, pool, ids, budget, clock, again, metrics, reply -> refusal -> proof -> status, body, senders, admin -> inflate -> receiver
 //!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live, telemetry -> service -> run -> background
-//! delivery, pool, clock, compress, disk, people, again, metrics -> store -> tail -> keep, shape -> api -> pages, trail -> access
+//! delivery, pool, ids, clock, disk, people, again, metrics -> store -> tail -> keep, shape -> alerts, forward, api -> jaeger, pages,
+//!   trail -> access
 //! ```
 
 mod access;
