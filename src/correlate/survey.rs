@@ -1,6 +1,7 @@
 //! What a first pass over all traces gathers, for the second to judge each of them by.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use crate::catalogue::{Capability, Catalogue, Lesson};
 use crate::field::Field;
@@ -83,7 +84,7 @@ pub const WHEN_ASKING: Rule = Rule::NoValidationEdge;
 pub struct Linked(BTreeMap<(TraceId, SpanId), Option<Sent>>);
 
 /// What was acting where a linked span was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sent {
     service: String,
     at: u64,
@@ -158,12 +159,15 @@ impl Linked {
     /// Link targets kept.
     pub const MAX: usize = 1 << 20;
 
-    /// A span of another trace links to this one.
-    pub fn expect(&mut self, trace_id: TraceId, span_id: SpanId) {
+    /// A span of another trace links to this one. Says whether it is the first that does.
+    pub fn expect(&mut self, trace_id: TraceId, span_id: SpanId) -> bool {
+        let before = self.0.len();
         self.0.entry((trace_id, span_id)).or_default();
+        let is_new = self.0.len() > before;
         if self.0.len() > Self::MAX {
             self.0.pop_last();
         }
+        is_new
     }
 
     /// Whether no trace links to another.
@@ -184,6 +188,12 @@ impl Linked {
         self.0.get(&(trace_id, span_id))?.as_ref()
     }
 
+    /// What is known of the linked spans of a trace.
+    pub fn known(&self, trace_id: TraceId) -> impl Iterator<Item = (SpanId, &Sent)> {
+        let spans = self.0.range(of_trace(trace_id));
+        spans.filter_map(|((_, span_id), sent)| Some((*span_id, sent.as_ref()?)))
+    }
+
     /// Takes over what was found out elsewhere of a linked span.
     pub fn learn(&mut self, trace_id: TraceId, span_id: SpanId, sent: Sent) {
         self.expect(trace_id, span_id);
@@ -202,8 +212,7 @@ impl Linked {
         if self.0.is_empty() {
             return;
         }
-        let of_trace = (trace.id, SpanId([0; 8]))..=(trace.id, SpanId([0xff; 8]));
-        for ((_, span_id), sent) in self.0.range_mut(of_trace) {
+        for ((_, span_id), sent) in self.0.range_mut(of_trace(trace.id)) {
             let Some(ix) = trace.find(*span_id) else { continue };
             let Some(hop) = hops.of_span(ix).map(|hop| hops.get(hop)) else { continue };
             let principal = hop.identity.principal.as_ref();
@@ -242,11 +251,16 @@ impl Linked {
     }
 }
 
+/// Every span of a trace.
+const fn of_trace(id: TraceId) -> RangeInclusive<(TraceId, SpanId)> {
+    (id, SpanId([0; 8]))..=(id, SpanId([0xff; 8]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::policy::Policy;
-    use crate::testing::{each, trace_id, with_hops};
+    use crate::testing::{each, span_id, trace_id, with_hops};
 
     #[test]
     fn what_rests_on_other_traces() {
@@ -348,5 +362,23 @@ billing CONSUMER process orders @link=7/1 @link=7/9 @trace=3";
             assert_eq!(sender.principal.expect("somebody").key(), (None, None, "alice"));
         });
         assert_eq!(seen, 1);
+    }
+
+    #[test]
+    fn what_is_known_of_linked_spans_is_told_by_trace() {
+        let mut linked = Linked::default();
+        let spans = [(1, 8), (2, 0), (2, 7), (2, u64::MAX), (3, 1)];
+        for (trace, span) in spans {
+            assert!(linked.expect(trace_id(trace), span_id(span)));
+            assert!(!linked.expect(trace_id(trace), span_id(span)));
+        }
+        assert_eq!(linked.known(trace_id(2)).count(), 0);
+        for (trace, span) in spans.into_iter().filter(|(_, span)| *span != 7) {
+            linked.learn(trace_id(trace), span_id(span), Sent::default());
+        }
+        let known: Vec<_> = linked.known(trace_id(2)).map(|(span, _)| span).collect();
+        assert_eq!(known, [span_id(0), span_id(u64::MAX)]);
+        linked.forget(trace_id(2), span_id(0));
+        assert!(linked.expect(trace_id(2), span_id(0)));
     }
 }

@@ -98,6 +98,9 @@ pub(crate) enum ServeError {
     /// It ended before it could be asked where it listens.
     #[error("ended at once")]
     Ended,
+    /// A thread of it panicked.
+    #[error("a thread ended by a fault of the service; what was taken is read back at the next start")]
+    Broken,
     /// What was found last could not be kept. Its spans are read back from the journal by the next process.
     #[error("cannot keep what was found last")]
     Stop(#[source] StoreError),
@@ -119,6 +122,7 @@ impl ServeError {
             | Self::Bind(_)
             | Self::Start(_)
             | Self::Ended
+            | Self::Broken
             | Self::Stop(_) => Exit::Unreadable,
         }
     }
@@ -214,8 +218,18 @@ where
             let addresses: Vec<_> = service.addresses().collect();
             let told = told(&addresses, &stop, Arc::clone(&reload)).map_err(ServeError::Start)?;
             tokio::spawn(told);
-            service.run(stopped, reload).await;
-            Ok(())
+            let run = service.run(stopped, reload);
+            tokio::pin!(run);
+            let are_whole = || keeper.is_whole() && turning.is_whole() && merging.is_whole();
+            tokio::select! {
+                () = &mut run => Ok(()),
+                () = until_not(are_whole) => {
+                    tracing::error!("a thread ended by a fault of ours: the service ends, and reads back at its next start what it took");
+                    let _ = stop.send(true);
+                    run.await;
+                    Err(ServeError::Broken)
+                }
+            }
         });
         drop(turning);
         Ok((served, merging))
@@ -224,6 +238,13 @@ where
     let kept = keeper.stop().map_err(ServeError::Stop);
     let (served, _merging) = served?;
     served.and(kept)
+}
+
+/// Returns once that is not so any more.
+async fn until_not(is_so: impl Fn() -> bool) {
+    while is_so() {
+        tokio::time::sleep(TURN).await;
+    }
 }
 
 /// A thread that does something again and again, until it is dropped.
@@ -242,6 +263,11 @@ impl Repeating {
             }
         });
         Ok(Self { end: Some(end), thread: Some(thread.map_err(ServeError::Start)?) })
+    }
+
+    /// Whether it goes on.
+    fn is_whole(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     /// Has the keeper judge and keep.

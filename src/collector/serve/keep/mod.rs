@@ -12,6 +12,7 @@ mod answer;
 mod crash;
 mod journal;
 mod judging;
+mod links;
 mod over_time;
 pub(crate) mod own;
 #[cfg(test)]
@@ -65,6 +66,8 @@ use crate::serve::tail::Tail;
 
 /// When to try again after too much was on its way.
 const WHEN_OVERLOADED: Duration = Duration::from_secs(1);
+/// When to try again after the store was found to be behind.
+const WHEN_BEHIND: Duration = Duration::from_secs(5);
 /// When to try again after the disk was found nearly full.
 const WHEN_FULL: Duration = Duration::from_secs(30);
 /// How long a process knows what earlier ones judged and let go, in nanoseconds: an hour.
@@ -144,6 +147,10 @@ pub(crate) struct Keeper {
     /// The catalogue, where it is given.
     given: Option<Catalogue>,
     waiting: Arc<AtomicUsize>,
+    /// Hops that are judged and not in the store.
+    held: Arc<AtomicUsize>,
+    /// Hops that are in the store and in no segment.
+    unclosed: AtomicUsize,
     stopping: AtomicBool,
     full: AtomicBool,
     turn: Mutex<Unsaved>,
@@ -195,8 +202,7 @@ impl Keeper {
         metrics: Arc<Metrics>,
     ) -> Result<Self, KeepError> {
         let folder = &settings.folder;
-        std::fs::create_dir_all(folder)
-            .map_err(|source| KeepError::Folder { path: folder.clone(), source })?;
+        disk.create_folder(folder).map_err(|source| KeepError::Folder { path: folder.clone(), source })?;
         let lock = locked(folder)?;
         let old = folder.join(OLD_JOURNAL);
         if old.exists() {
@@ -209,7 +215,7 @@ impl Keeper {
         let mut left = Left::open(disk, &folder.join("journal"))?;
         let given = catalogue.clone();
         let baseline = learned.catalogue.clone();
-        let over_time = OverTime::recall(&learned.windows, clock.now());
+        let over_time = OverTime::recall(&learned.windows, clock.now(), &rules.load().policy);
         let mut survey = Survey { catalogue: catalogue.unwrap_or(learned.catalogue), ..Survey::default() };
         learned.validating.iter().for_each(|service| survey.validating.add(service));
         let count = settings.shards.get().min(64);
@@ -219,6 +225,7 @@ impl Keeper {
         let runs = Arc::new(AtomicU64::new(left.next()));
         let (journal, writer) = left.start()?;
         let journal = (settings.durability == Durability::Disk).then_some(journal);
+        let held: Arc<AtomicUsize> = Arc::default();
         let mut threads = vec![writer];
         let (earlier, now) = (Arc::new(store.earlier()), clock.now());
         for (share, from) in shares.into_iter().zip(receivers) {
@@ -234,6 +241,7 @@ impl Keeper {
                 survey: survey.clone(),
                 shards: shards.clone(),
                 own: Arc::clone(&own),
+                held: Arc::clone(&held),
                 learns: given.is_none(),
             };
             let name = format!("shard {}", parts.share.own());
@@ -250,6 +258,8 @@ impl Keeper {
             rules,
             given,
             waiting: Arc::default(),
+            held,
+            unclosed: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             full: AtomicBool::new(false),
             turn: Mutex::new(Unsaved { baseline, over_time, ..Unsaved::default() }),
@@ -327,6 +337,8 @@ impl Keeper {
         self.shards.iter().for_each(|shard| _ = shard.send(ToShard::Turn(to.clone())));
         drop(to);
         let found: Vec<Found> = from.iter().collect();
+        // One that is gone says no more what it needs of the journal: whoever comes next reads it back.
+        let are_all = found.len() == self.shards.len();
         let now = self.clock.now();
         self.look_at_disk(&mut unsaved.counts);
         let counts = &mut unsaved.counts;
@@ -349,7 +361,7 @@ impl Keeper {
             }
         }
         self.judge_windows(&mut unsaved, now)?;
-        let windows = unsaved.over_time.save(now);
+        let windows = unsaved.over_time.save(now, self.stopping.load(Ordering::Acquire));
         unsaved.batch.windows = windows.or(unsaved.batch.windows.take());
         unsaved.batch.at = now;
         if !unsaved.batch.is_empty() {
@@ -367,18 +379,21 @@ impl Keeper {
                 }
             }
         }
+        self.held.fetch_sub(unsaved.batch.hops(), Ordering::Relaxed);
         unsaved.batch = Batch::default();
         let gone = std::mem::take(&mut unsaved.gone);
         if let Some(journal) = self.journal().as_ref() {
             unsaved.counts.journal_failures = journal.failures();
-            if needed != u64::MAX {
+            if are_all && needed != u64::MAX {
                 journal.forget(needed, gone);
             }
         }
         drop(unsaved);
         self.metrics.open(&self.store.open_findings()?);
         let tended = self.store.tend(now);
-        self.metrics.unclosed(self.store.unclosed());
+        let unclosed = self.store.unclosed();
+        self.metrics.unclosed(unclosed);
+        self.unclosed.store(usize::try_from(unclosed).unwrap_or(usize::MAX), Ordering::Relaxed);
         tended.map(drop)
     }
 
@@ -426,6 +441,12 @@ impl Keeper {
         counts.free = disk.f_bavail.saturating_mul(disk.f_frsize);
         counts.alarm = counts.free < self.settings.store.alarm_under;
         self.full.store(counts.free < self.settings.store.refuse_under, Ordering::Release);
+    }
+
+    /// Whether all of its threads run: one that panicked leaves nobody to take spans, and what it had is in the journal.
+    pub(crate) fn is_whole(&self) -> bool {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.iter().all(|thread| !thread.is_finished())
     }
 
     /// What was counted, as of the last turn.
@@ -529,8 +550,15 @@ impl Accept for Keeper {
         if self.full.load(Ordering::Acquire) {
             return Err(Refused::DiskFull { retry_after: WHEN_FULL });
         }
+        // The store is slow or fails: what is taken on would wait in memory, judged, for as long as that lasts.
+        let held = self.held.load(Ordering::Relaxed).saturating_add(self.unclosed.load(Ordering::Relaxed));
+        if held > self.settings.held_hops.saturating_mul(self.shards.len()) {
+            return Err(Refused::Overloaded { retry_after: WHEN_BEHIND });
+        }
         let bytes = delivery.body.len();
-        if self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > self.settings.waiting_bytes {
+        // One alone may be as large as any: else it could never come.
+        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        if before > 0 && before.saturating_add(bytes) > self.settings.waiting_bytes {
             self.waiting.fetch_sub(bytes, Ordering::Relaxed);
             return Err(Refused::Overloaded { retry_after: WHEN_OVERLOADED });
         }

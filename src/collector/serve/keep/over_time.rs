@@ -2,7 +2,8 @@
 //!
 //! A trace counts in the window in which its first hop begins. A window is over once its time has passed and nothing was added to it for
 //! a while; it is judged together with the one before, where traces may have begun that reach into it. It is kept until the
-//! next one is over, so that what comes late is counted still.
+//! next one is over, so that what comes late is counted still. Times are the senders': what says that it begins after the next window
+//! counts in none, else a clock that is ahead would keep windows that are never over.
 
 use std::collections::BTreeMap;
 
@@ -37,17 +38,26 @@ pub(crate) struct OverTime {
 const OFTEN: usize = 1 << 20;
 const SELDOM: u64 = 30_000_000_000;
 
-/// Counts a trace.
-pub(crate) fn observe(windows: &mut BTreeMap<u64, Across>, cx: &Cx<'_>) {
+/// Counts a trace. Returns whether it counts: not where it begins too far ahead.
+pub(crate) fn observe(windows: &mut BTreeMap<u64, Across>, cx: &Cx<'_>, now: u64) -> bool {
+    let last = last(now, cx.policy);
     let of_hops = || cx.hops.iter().map(|hop| window_of(cx.entry(hop).start, cx.policy));
     // Spans that are no hops may say no time.
-    let Some(begin) = of_hops().min() else {
-        let start = cx.trace.spans().first().map_or(0, |span| span.start);
-        return window(windows, window_of(start, cx.policy)).observe(cx);
-    };
+    let start = || cx.trace.spans().first().map_or(0, |span| span.start);
+    let begin = of_hops().min().unwrap_or_else(|| window_of(start(), cx.policy));
+    if begin > last {
+        return false;
+    }
     // What it reaches into is judged too, whether or not anything begins there.
-    of_hops().filter(|other| *other != begin).for_each(|other| _ = window(windows, other));
+    let others = of_hops().filter(|other| *other != begin && *other <= last);
+    others.for_each(|other| _ = window(windows, other));
     window(windows, begin).observe(cx);
+    true
+}
+
+/// The last window that may begin by now, clocks being what they are: the next one.
+fn last(now: u64, policy: &Policy) -> u64 {
+    window_of(now, policy).saturating_add(policy.thresholds.window)
 }
 
 /// The state for the window that begins then, new or not, of at most [`MAX_WINDOWS`].
@@ -67,9 +77,9 @@ impl OverTime {
     }
 
     /// What an earlier process had gathered. What another version wrote is left out.
-    pub(crate) fn recall(kept: &[(u64, Vec<u8>)], now: u64) -> Self {
+    pub(crate) fn recall(kept: &[(u64, Vec<u8>)], now: u64, policy: &Policy) -> Self {
         let mut windows = Self::default();
-        for (begin, bytes) in kept {
+        for (begin, bytes) in kept.iter().filter(|(begin, _)| *begin <= last(now, policy)) {
             if let Some(across) = Across::read(bytes) {
                 windows.add(*begin, across, now);
             }
@@ -77,10 +87,10 @@ impl OverTime {
         windows
     }
 
-    /// All that was gathered, if it is time to save it.
-    pub(crate) fn save(&mut self, now: u64) -> Option<Vec<(u64, Vec<u8>)>> {
+    /// All that was gathered, if it is time to save it: `is_last`, as nobody asks again.
+    pub(crate) fn save(&mut self, now: u64, is_last: bool) -> Option<Vec<(u64, Vec<u8>)>> {
         let (at, bytes) = self.saved;
-        if !self.changed || (bytes > OFTEN && now < at.saturating_add(SELDOM)) {
+        if !self.changed || (!is_last && bytes > OFTEN && now < at.saturating_add(SELDOM)) {
             return None;
         }
         let write = |(begin, window): (&u64, &Window)| {
@@ -162,15 +172,19 @@ mod tests {
     #[test]
     fn what_is_large_is_saved_less_often() {
         let mut windows = OverTime::default();
-        assert_eq!(windows.save(0), None);
+        let policy = Policy::default();
+        assert_eq!(windows.save(0, true), None);
         windows.add(HOUR, Across::default(), 0);
-        let saved = windows.save(0).expect("changed");
-        assert_eq!(windows.save(1), None);
-        assert_eq!(OverTime::recall(&saved, 5).save(5), Some(saved));
-        windows.saved.1 = OFTEN + 1;
-        windows.add(HOUR, Across::default(), 1);
-        assert_eq!(windows.save(SELDOM - 1), None);
-        assert!(windows.save(SELDOM).is_some());
+        let saved = windows.save(0, false).expect("changed");
+        assert_eq!(windows.save(1, true), None);
+        assert_eq!(OverTime::recall(&saved, 5, &policy).save(5, false), Some(saved));
+        for (now, is_last, is_saved) in
+            [(SELDOM - 1, false, false), (SELDOM - 1, true, true), (2 * SELDOM, false, true)]
+        {
+            windows.saved.1 = OFTEN + 1;
+            windows.add(HOUR, Across::default(), 1);
+            assert_eq!(windows.save(now, is_last).is_some(), is_saved, "{now} {is_last}");
+        }
     }
 
     #[test]

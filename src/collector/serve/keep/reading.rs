@@ -61,8 +61,8 @@ pub(crate) struct LinkAway {
 pub(crate) struct Stage {
     share: Share,
     pub(crate) records: Vec<u8>,
-    /// Has noted those records.
-    pub(crate) packer: Packer,
+    /// Has noted those records; there where they go into a journal.
+    pub(crate) packer: Option<Packer>,
     pub(crate) links: Vec<LinkAway>,
     /// Links of the span whose record comes next.
     next: Vec<(TraceId, SpanId)>,
@@ -80,11 +80,12 @@ struct Refusals {
 }
 
 impl Stage {
-    pub(crate) fn new(share: Share) -> Self {
+    /// `is_kept`: whether records go into a journal.
+    pub(crate) fn new(share: Share, is_kept: bool) -> Self {
         Self {
             share,
             records: Vec::new(),
-            packer: Packer::default(),
+            packer: is_kept.then(Packer::default),
             links: Vec::new(),
             next: Vec::new(),
             speaker: Speaker::Nobody,
@@ -104,7 +105,9 @@ impl Records for Stage {
         }
         let start = self.records.len();
         record.put(&mut self.records);
-        self.packer.note(record);
+        if let Some(packer) = &mut self.packer {
+            packer.note(record);
+        }
         if self.speaker != Speaker::Nobody {
             spoken_by(&mut self.records, start, self.speaker, &self.sender);
         }

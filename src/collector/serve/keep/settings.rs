@@ -27,6 +27,9 @@ pub(crate) struct KeepSettings {
     pub(crate) shards: NonZeroUsize,
     /// Bytes of deliveries that may be waiting to be read. Past it the answer is "later". Default 64 MiB.
     pub(crate) waiting_bytes: usize,
+    /// Hops, for each shard, that may be judged and in no segment yet: where the store cannot keep them, or not as quickly as they come.
+    /// Past it the answer is "later". Some 100 bytes each; default 1 048 576, four segments.
+    pub(crate) held_hops: usize,
     /// When a trace is judged.
     pub(crate) window: WindowSettings,
     /// What the store is told.
@@ -65,6 +68,7 @@ impl KeepSettings {
             durability: Durability::Disk,
             shards: NonZeroUsize::MIN,
             waiting_bytes: 64 << 20,
+            held_hops: 1 << 20,
             window: WindowSettings::default(),
             store: StoreSettings::default(),
         }

@@ -3,10 +3,10 @@
 //! Shards share nothing. What one finds out that another needs goes by message: who sent a span that is linked to, which
 //! service has credentials validated, what services have shown.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 
 use arc_swap::ArcSwap;
@@ -24,6 +24,7 @@ use hopseal_correlate::words::Words;
 use super::answer::Answer;
 use super::journal::{Gone, Journal, Run};
 use super::judging::{Recorder, Tally, forget_last, least_trusted, trust};
+use super::links::{Links, Waiter};
 use super::over_time::observe as observe_over_time;
 use super::own::OwnKey;
 use super::reading::{LinkAway, Share, Stage, read};
@@ -42,8 +43,6 @@ const RUN_BYTES: usize = 1 << 20;
 const PACKED_BYTES: usize = 128 << 10;
 /// Bytes of records judged between two runs, beyond as many as were read.
 const JUDGE_BYTES: usize = 64 << 10;
-/// Links that wait for their sender.
-const MAX_WAITING: usize = 1 << 18;
 
 /// What a shard is told.
 #[derive(Debug)]
@@ -145,6 +144,8 @@ pub(crate) struct Parts {
     pub(crate) survey: Survey,
     pub(crate) shards: Vec<Sender<ToShard>>,
     pub(crate) own: Arc<OwnKey>,
+    /// Hops that are judged and not in the store.
+    pub(crate) held: Arc<AtomicUsize>,
     /// Whether the catalogue is learned: a given one comes to say nothing more.
     pub(crate) learns: bool,
 }
@@ -153,12 +154,14 @@ pub(crate) struct Parts {
 pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
     let dialects = Arc::clone(&parts.rules.load().dialects);
     let mut words = Words::default();
-    let mut intake = Intake::new(&dialects, &mut words, Stage::new(parts.share.clone()));
+    let mut intake =
+        Intake::new(&dialects, &mut words, Stage::new(parts.share.clone(), parts.journal.is_some()));
     let mut shard = Shard {
         windows: Windows::new(parts.window),
         records: Vec::new(),
         bodies: Arc::default(),
         batch: Batch::default(),
+        held: 0,
         recorder: Recorder::new(&parts.own),
         tally: Tally::default(),
         across: BTreeMap::new(),
@@ -166,8 +169,7 @@ pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
         unasked: Waiting::default(),
         unlearned: Waiting::default(),
         hasher: RandomState::new(),
-        waiting: HashMap::new(),
-        waiting_count: 0,
+        links: Links::default(),
         parts,
     };
     while let Ok(message) = from.recv() {
@@ -193,6 +195,8 @@ struct Shard {
     /// For runs on their way to the journal.
     bodies: Arc<Pool>,
     batch: Batch,
+    /// Hops of the batch that the keeper knows of.
+    held: usize,
     recorder: Recorder,
     /// What the hops of the last block show, where they were judged for the first time.
     tally: Tally,
@@ -206,9 +210,8 @@ struct Shard {
     unlearned: Waiting<u64>,
     /// Names are the senders' choice: hashed with a secret.
     hasher: RandomState,
-    /// Links to spans of traces of this shard, by that trace: who wants to know.
-    waiting: HashMap<TraceId, Vec<(LinkAway, usize)>>,
-    waiting_count: usize,
+    /// Links from one trace to another, of this shard or to it.
+    links: Links,
 }
 
 impl Shard {
@@ -254,8 +257,8 @@ impl Shard {
         let (mut records, mut links) = (std::mem::take(&mut stage.records), std::mem::take(&mut stage.links));
         let mut packer = std::mem::take(&mut stage.packer);
         let run = self.parts.runs.fetch_add(1, Ordering::Relaxed);
-        match &self.parts.journal {
-            Some(journal) if !records.is_empty() => {
+        match (&self.parts.journal, &mut packer) {
+            (Some(journal), Some(packer)) if !records.is_empty() => {
                 let rules = self.parts.rules.load();
                 let mut body = self.bodies.buffer(records.len() + PACKED_BYTES);
                 packer.pack(&records, intake.words(), &rules.dialects, &mut body.bytes);
@@ -277,6 +280,14 @@ impl Shard {
             room = room.saturating_sub(self.windows.get(trace_id).map_or(0, Kept::length));
             self.judge(intake, trace_id, due, now);
         }
+        self.hold();
+    }
+
+    /// Says how many hops the next turn has to take.
+    fn hold(&mut self) {
+        let hops = self.batch.hops();
+        self.parts.held.fetch_add(hops.saturating_sub(self.held), Ordering::Relaxed);
+        self.held = hops;
     }
 
     fn told(&mut self, intake: &mut Intake<'_, Stage>, message: ToShard) {
@@ -307,7 +318,7 @@ impl Shard {
             }
             ToShard::Linked(link, shard) => self.wanted(link, shard),
             ToShard::Sent(link, sent) => {
-                self.parts.survey.linked.learn(link.to, link.span_id, *sent);
+                self.links.learn(link, *sent, &mut self.parts.survey.linked);
                 self.windows.again(link.from);
             }
             ToShard::Validating(service) => {
@@ -346,26 +357,19 @@ impl Shard {
 
     /// Somebody wants to know who sent a span of this shard.
     fn wanted(&mut self, link: LinkAway, shard: usize) {
-        self.parts.survey.linked.expect(link.to, link.span_id);
-        if self.waiting_count < MAX_WAITING {
-            self.waiting.entry(link.to).or_default().push((link, shard));
-            self.waiting_count += 1;
+        self.links.ask(link, shard, &mut self.parts.survey.linked);
+        if self.windows.get(link.to).is_some() {
+            return self.windows.again(link.to);
         }
-        self.windows.again(link.to);
+        // It is gone, and judged no more, or did not come yet: what is known of it is said now.
+        let told = self.links.answer(link, &self.parts.survey.linked);
+        tell(told, &self.parts, &mut self.windows);
     }
 
     /// Says who sent the spans of a trace that others link to.
     fn answer(&mut self, trace_id: TraceId) {
-        let Some(waiting) = self.waiting.get(&trace_id) else { return };
-        for (link, shard) in waiting {
-            let Some(sent) = self.parts.survey.linked.sent(link.to, link.span_id) else { continue };
-            if *shard == self.parts.share.own() {
-                self.windows.again(link.from);
-            } else if let Some(shard) = self.parts.shards.get(*shard) {
-                let _ = shard.send(ToShard::Sent(*link, Box::new(sent.clone())));
-            }
-        }
-        self.waiting_count -= self.waiting.remove(&trace_id).map_or(0, |waiting| waiting.len());
+        let told = self.links.answer_all(trace_id, &self.parts.survey.linked);
+        tell(told, &self.parts, &mut self.windows);
     }
 
     /// Notes what the hops of the last block show, before another follows it.
@@ -383,12 +387,6 @@ impl Shard {
         // What comes of them from now on is in runs of higher numbers.
         let until = self.parts.runs.load(Ordering::Relaxed);
         let gone = Gone { until, traces: self.windows.let_go(now) };
-        for trace_id in &gone.traces {
-            for (link, _) in self.waiting.remove(trace_id).unwrap_or_default() {
-                self.waiting_count -= 1;
-                self.parts.survey.linked.forget(link.to, link.span_id);
-            }
-        }
         if now > self.parts.earlier_until {
             self.parts.earlier = Arc::default();
         }
@@ -396,6 +394,8 @@ impl Shard {
         self.unlearned.sweep(&self.windows);
         let needed = self.windows.first_run().unwrap_or_else(|| self.parts.runs.load(Ordering::Relaxed));
         self.tell_shown();
+        self.hold();
+        self.held = 0;
         let (batch, counts) = (self.batch.take(), self.windows.counts);
         let across = std::mem::take(&mut self.across);
         let _ = to.send(Found { batch, across, gone, needed, counts, open: self.windows.open() });
@@ -441,7 +441,7 @@ impl Shard {
             // Once, when all of it is there: what is counted cannot be taken back.
             if !is_early && !last.counted {
                 next.counted = true;
-                observe_over_time(&mut self.across, &cx);
+                self.windows.counts.ahead += u64::from(!observe_over_time(&mut self.across, &cx, now));
             }
             let mut verdict = judge.verdict(&cx);
             let version = if straggling { 0 } else { last.version + 1 };
@@ -498,6 +498,17 @@ impl Shard {
                     let _ = shard.send(ToShard::Validating(Arc::clone(&service)));
                 }
             }
+        }
+    }
+}
+
+/// Says who sent a span, to each that waits for it.
+fn tell(told: Vec<(Waiter, &Sent)>, parts: &Parts, windows: &mut Windows) {
+    for (waiter, sent) in told {
+        if waiter.shard == parts.share.own() {
+            windows.again(waiter.link().from);
+        } else if let Some(shard) = parts.shards.get(waiter.shard) {
+            let _ = shard.send(ToShard::Sent(waiter.link(), Box::new(sent.clone())));
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub(super) struct Lab {
     catalogue: Option<Catalogue>,
     window: WindowSettings,
     refuse_under: u64,
+    waiting_bytes: usize,
+    held_hops: usize,
     durability: Durability,
 }
 
@@ -51,6 +53,8 @@ impl Lab {
             catalogue: None,
             window: WindowSettings::default(),
             refuse_under: 0,
+            waiting_bytes: 64 << 20,
+            held_hops: 1 << 20,
             durability: Durability::Disk,
         }
     }
@@ -60,6 +64,7 @@ impl Lab {
         settings.shards = NonZeroUsize::new(self.shards).expect("some");
         settings.window = self.window;
         settings.durability = self.durability;
+        (settings.waiting_bytes, settings.held_hops) = (self.waiting_bytes, self.held_hops);
         settings.store = StoreSettings { refuse_under: self.refuse_under, ..settings.store };
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         Keeper::start(settings, rules(), self.catalogue.clone(), clock, Arc::new(Metrics::new()))
@@ -292,11 +297,18 @@ fn who_may_speak_for_a_service_proves_its_hops() {
     keeper.stop().expect("stopped");
 }
 
-/// What `check` finds of many traces in these spans is found of them live.
-fn over_time_as_in_check(spans: Vec<Span>) {
+/// What `check` finds of many traces in these spans is found of them live, whatever comes first of traces too far ahead to count.
+fn over_time_as_in_check(spans: Vec<Span>, ahead: &[Span]) {
     let (findings, catalogue) = checked(&spans);
     let lab = Lab { shards: 2, catalogue: Some(catalogue), ..Lab::new() };
+    // Traces are of some days.
+    lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
     let keeper = lab.start();
+    for batch in ahead.chunks(256) {
+        send(&keeper, delivery(otlp::encode(batch))).expect("taken");
+    }
+    lab.settle(&keeper);
+    assert_eq!(keeper.counts().windows.ahead > 0, !ahead.is_empty());
     let mut order = spans;
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(11));
     for batch in order.chunks(256) {
@@ -306,7 +318,6 @@ fn over_time_as_in_check(spans: Vec<Span>) {
     // What was gathered outlives the process.
     die(keeper);
     let keeper = lab.start();
-    // Traces may be of the next days, too.
     lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
     keeper.turn().expect("kept");
     let is_across = |rule: &str| {
@@ -351,7 +362,87 @@ fn rules_over_many_traces_are_the_same_as_in_check() {
         // Nothing else begins an hour early.
         of_two_windows[place].start -= HOUR;
     }
-    [spans, without_time, of_two_windows].into_iter().for_each(over_time_as_in_check);
+    [spans, without_time, of_two_windows].into_iter().for_each(|spans| over_time_as_in_check(spans, &[]));
+}
+
+/// Scenario: a sender whose clock is far ahead, each of its traces by another hour; then others send.
+/// Guarantees: its traces count in no rule over time, and are counted as such; of the others all is found.
+#[test]
+fn a_clock_that_is_ahead_hides_nothing_of_others() {
+    let mut ahead = corpus(12, 80);
+    let mut hours: HashMap<_, u64> = HashMap::new();
+    for span in &mut ahead {
+        let next = hours.len() as u64 + 100 * 24;
+        let hour = *hours.entry(span.trace).or_insert(next) * 3_600_000_000_000;
+        (span.start, span.end) = (span.start + hour, span.end + hour);
+    }
+    over_time_as_in_check(corpus(11, 600), &ahead);
+}
+
+/// Scenario: a delivery is larger than all that may wait to be read; and one comes while others wait.
+/// Guarantees: alone it is taken, since it could never come otherwise; else it is to come later.
+#[test]
+fn one_delivery_may_be_as_large_as_any() {
+    let lab = Lab { waiting_bytes: 10, ..Lab::new() };
+    let keeper = lab.start();
+    let large = || delivery(otlp::encode(&corpus(2, 2)));
+    send(&keeper, large()).expect("taken");
+    keeper.waiting.fetch_add(1, Ordering::Relaxed);
+    assert!(matches!(send(&keeper, large()), Err(Refused::Overloaded { .. })));
+    keeper.waiting.fetch_sub(1, Ordering::Relaxed);
+    send(&keeper, large()).expect("taken");
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: another process keeps the catalog to itself, so that nothing that was judged can be kept; then it lets go.
+/// Guarantees: memory is bounded: past so many hops nothing is taken, whoever sends is told to come later, and all is well after.
+#[test]
+fn while_nothing_can_be_kept_no_more_is_taken_than_there_is_room_for() {
+    let lab = Lab { held_hops: 20, ..Lab::new() };
+    let keeper = lab.start();
+    let other = rusqlite::Connection::open(lab.folder.path().join("catalog.sqlite")).expect("the catalog");
+    other.execute_batch("BEGIN IMMEDIATE").expect("to itself");
+    send(&keeper, delivery(otlp::encode(&corpus(3, 20)))).expect("taken");
+    lab.clock.advance(lab.window.settle + Duration::from_secs(1));
+    keeper.turn().expect_err("the catalog is taken");
+    let more = || send(&keeper, delivery(otlp::encode(&corpus(4, 1))));
+    assert!(matches!(more(), Err(Refused::Overloaded { .. })));
+    other.execute_batch("ROLLBACK").expect("let go");
+    keeper.turn().expect("kept");
+    assert_eq!(keeper.held.load(Ordering::Relaxed), 0);
+    // They are in no segment yet, and count until they are.
+    assert!(matches!(more(), Err(Refused::Overloaded { .. })));
+    lab.clock.advance(Duration::from_secs(3600));
+    keeper.turn().expect("kept");
+    more().expect("taken");
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: a thread with half of the traces ends by a fault, others go on and have their turns; then the process ends.
+/// Guarantees: it is said that not all is well, and the next process finds every trace: the journal kept what nobody judged.
+#[test]
+fn what_a_lost_thread_had_is_read_back() {
+    let spans = corpus(5, 60);
+    let (findings, catalogue) = checked(&spans);
+    let lab = Lab { shards: 2, catalogue: Some(catalogue), ..Lab::new() };
+    let keeper = lab.start();
+    for batch in spans.chunks(50) {
+        send(&keeper, delivery(otlp::encode(batch))).expect("taken");
+    }
+    assert!(keeper.is_whole());
+    keeper.shards[1].send(ToShard::Stop).expect("there");
+    while keeper.is_whole() {
+        std::thread::yield_now();
+    }
+    lab.settle(&keeper);
+    assert!(kept(&keeper).len() < lines(&findings).len());
+    lab.clock.advance(lab.window.late + Duration::from_secs(60));
+    lab.settle(&keeper);
+    die(keeper);
+    let keeper = lab.start();
+    lab.settle(&keeper);
+    same(but_asking(kept(&keeper)), but_asking(lines(&findings)));
+    keeper.stop().expect("stopped");
 }
 
 /// Scenario: a second process is started on the folder of one that runs, and again once that has ended.

@@ -103,6 +103,8 @@ pub(crate) struct Counts {
     pub(crate) stragglers: u64,
     /// Spans beyond what is judged of one trace.
     pub(crate) left_out: u64,
+    /// Traces that begin so far ahead, by their own time, that no rule over time counts them.
+    pub(crate) ahead: u64,
 }
 
 impl Counts {
@@ -113,6 +115,7 @@ impl Counts {
         self.reopened += other.reopened;
         self.stragglers += other.stragglers;
         self.left_out += other.left_out;
+        self.ahead += other.ahead;
     }
 }
 

@@ -202,8 +202,8 @@ impl Metrics {
 
     /// Takes over what the keeper counted, all since the start.
     pub(crate) fn keep(&self, counts: &KeepCounts) {
-        let Counts { crowded, old, reopened, stragglers, left_out } = counts.windows;
-        for (what, count) in WINDOWS.into_iter().zip([crowded, old, reopened, stragglers, left_out]) {
+        let Counts { crowded, old, reopened, stragglers, left_out, ahead } = counts.windows;
+        for (what, count) in WINDOWS.into_iter().zip([crowded, old, reopened, stragglers, left_out, ahead]) {
             self.windows.get_or_create(&Judged { what }).inner().store(count, Ordering::Relaxed);
         }
         let set = |gauge: &Gauge, value: u64| _ = gauge.set(i64::try_from(value).unwrap_or(i64::MAX));

@@ -107,6 +107,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// How many hops are in it.
+    pub(crate) fn hops(&self) -> usize {
+        self.blocks.iter().map(|block| block.hops.len()).sum()
+    }
+
     /// Whether there is nothing in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.blocks.iter().all(|block| block.traces.is_empty())

@@ -109,8 +109,7 @@ impl SqliteStore {
         settings: StoreSettings,
     ) -> Result<Self, StoreError> {
         let path = folder.join("catalog.sqlite");
-        std::fs::create_dir_all(folder)
-            .map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
+        disk.create_folder(folder).map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
         let writer = connect(&path, &*disk)?;
         // Its first journal is removed, and must stay so: one that came back would be played back into what was written since.
         disk.sync_folder(folder).map_err(|source| StoreError::File { path: folder.to_owned(), source })?;

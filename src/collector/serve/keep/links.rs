@@ -1,0 +1,340 @@
+//! Spans that other traces link to, in the order in which they were first asked for, and who waits to hear who sent them.
+//!
+//! ```text
+//! asked for --its trace is judged--> known, and those that wait are told
+//!     '-----------------------------------'--the oldest, once there are many--> forgotten, with those that wait
+//! ```
+//! [`Linked`] keeps those of the lowest ids, so that `check` says the same for any order of spans. A service never has all of them:
+//! it would be left with low ids, and know nobody who sent anything of late. So the oldest go here, long before that one is full.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use hopseal_correlate::sink::{SpanId, TraceId};
+use hopseal_correlate::survey::{Linked, Sent};
+
+use super::reading::LinkAway;
+
+/// Linked spans that a shard keeps. In [`Linked`] and in the order each takes some 300 bytes, and the texts of who sent it, as long
+/// as senders make them: with names of usual length 60 MiB together.
+const MOST: usize = 1 << 17;
+const _: () = assert!(MOST < Linked::MAX, "nothing but the oldest goes");
+/// Traces that wait for the sender of a span, once for each span: half as many at least are kept. Each takes some 70 bytes, which is
+/// 18 MiB together.
+const MOST_WAITING: usize = 1 << 18;
+
+/// A span of that trace.
+type Key = (TraceId, SpanId);
+
+/// A trace of some shard that links to a span of this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Waiter {
+    // First, for those of one span to stand together.
+    to: TraceId,
+    span_id: SpanId,
+    from: TraceId,
+    pub(super) shard: usize,
+}
+
+impl Waiter {
+    pub(super) const fn link(&self) -> LinkAway {
+        LinkAway { from: self.from, to: self.to, span_id: self.span_id }
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Links {
+    most: usize,
+    most_waiting: usize,
+    /// Just those that [`Linked`] has, each once, the oldest first.
+    order: VecDeque<Key>,
+    /// Those that wait. Once the young are half of the most, they are the old, and the old before them are let go.
+    young: BTreeSet<Waiter>,
+    old: BTreeSet<Waiter>,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self::new(MOST, MOST_WAITING)
+    }
+}
+
+impl Links {
+    const fn new(most: usize, most_waiting: usize) -> Self {
+        Self { most, most_waiting, order: VecDeque::new(), young: BTreeSet::new(), old: BTreeSet::new() }
+    }
+
+    /// A trace of that shard wants to know who sent a span of this one.
+    pub(super) fn ask(&mut self, link: LinkAway, shard: usize, linked: &mut Linked) {
+        let LinkAway { from, to, span_id } = link;
+        self.keep((to, span_id), linked);
+        if self.young.len() >= self.most_waiting / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(Waiter { to, span_id, from, shard });
+    }
+
+    /// Another shard says who sent a span of its own.
+    pub(super) fn learn(&mut self, link: LinkAway, sent: Sent, linked: &mut Linked) {
+        self.keep((link.to, link.span_id), linked);
+        linked.learn(link.to, link.span_id, sent);
+    }
+
+    /// Those that wait for spans of a trace of which the sender is known. They wait no more; the others do, for more of it may come.
+    pub(super) fn answer_all<'l>(
+        &mut self,
+        trace_id: TraceId,
+        linked: &'l Linked,
+    ) -> Vec<(Waiter, &'l Sent)> {
+        let mut told = Vec::new();
+        for (span_id, sent) in linked.known(trace_id) {
+            told.extend(self.take((trace_id, span_id)).map(|waiter| (waiter, sent)));
+        }
+        told
+    }
+
+    /// The same for one span.
+    pub(super) fn answer<'l>(&mut self, link: LinkAway, linked: &'l Linked) -> Vec<(Waiter, &'l Sent)> {
+        let Some(sent) = linked.sent(link.to, link.span_id) else { return Vec::new() };
+        self.take((link.to, link.span_id)).map(|waiter| (waiter, sent)).collect()
+    }
+
+    /// Has a span among those that are kept; the oldest makes room for a new one.
+    fn keep(&mut self, (to, span_id): Key, linked: &mut Linked) {
+        if !linked.expect(to, span_id) {
+            return;
+        }
+        if self.order.len() >= self.most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            linked.forget(oldest.0, oldest.1);
+            self.take(oldest).for_each(drop);
+        }
+        self.order.push_back((to, span_id));
+    }
+
+    /// Takes out those that wait for a span.
+    fn take(&mut self, (to, span_id): Key) -> impl Iterator<Item = Waiter> {
+        let first = Waiter { to, span_id, from: TraceId([0; 16]), shard: 0 };
+        let last = Waiter { to, span_id, from: TraceId([0xff; 16]), shard: usize::MAX };
+        [&mut self.old, &mut self.young]
+            .into_iter()
+            .flat_map(move |waiters| waiters.extract_if(first..=last, |_| true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MOST: usize = 8;
+
+    /// Of trace `to`, by trace `from`.
+    fn link(from: u128, to: u128, span: u64) -> LinkAway {
+        LinkAway {
+            from: TraceId(from.to_be_bytes()),
+            to: TraceId(to.to_be_bytes()),
+            span_id: SpanId(span.to_be_bytes()),
+        }
+    }
+
+    /// Whether it is among those that are kept.
+    fn has(linked: &Linked, (to, span_id): Key) -> bool {
+        !linked.clone().expect(to, span_id)
+    }
+
+    /// What is found out as the trace of a span is judged that is asked for.
+    fn observe(linked: &mut Linked, link: LinkAway) {
+        if has(linked, (link.to, link.span_id)) {
+            linked.learn(link.to, link.span_id, Sent::default());
+        }
+    }
+
+    /// The traces that are told.
+    fn froms(told: &[(Waiter, &Sent)]) -> Vec<TraceId> {
+        told.iter().map(|(waiter, _)| waiter.from).collect()
+    }
+
+    /// What holds at any time.
+    fn adds_up(links: &Links, linked: &Linked) {
+        let order: HashSet<Key> = links.order.iter().copied().collect();
+        assert_eq!(order.len(), links.order.len(), "each once");
+        assert!(links.order.len() <= links.most);
+        assert!(order.iter().all(|key| has(linked, *key)));
+        let mut waiting = links.young.iter().chain(&links.old);
+        assert!(waiting.all(|waiter| order.contains(&(waiter.to, waiter.span_id))));
+        assert!(links.young.len() + links.old.len() <= links.most_waiting);
+    }
+
+    /// Scenario: spans of ever higher ids are linked to, and those of every other trace come.
+    /// Guarantees: however many there were before, whoever links to a span is told who sent it.
+    #[test]
+    fn however_many_were_linked_to_the_next_is_found() {
+        let (mut links, mut linked) = (Links::new(MOST, 2 * MOST), Linked::default());
+        for number in 1..100 * MOST as u128 {
+            let next = link(number + 1_000_000, number, 1);
+            links.ask(next, 3, &mut linked);
+            assert_eq!(links.answer_all(next.to, &linked), []);
+            if number % 2 == 0 {
+                observe(&mut linked, next);
+                let told = links.answer_all(next.to, &linked);
+                assert!(matches!(told[..], [(waiter, _)] if (waiter.link(), waiter.shard) == (next, 3)));
+                assert_eq!(links.answer_all(next.to, &linked), [], "once");
+            }
+            adds_up(&links, &linked);
+        }
+        let kept = (1..100 * MOST as u128)
+            .filter(|to| has(&linked, (link(0, *to, 1).to, SpanId(1_u64.to_be_bytes()))));
+        assert_eq!(kept.count(), MOST);
+    }
+
+    /// Scenario: the trace of the sender is let go; much later, others link to it, of this shard and of another.
+    /// Guarantees: they find it, as long as it is not the oldest of more than are kept.
+    #[test]
+    fn what_is_known_stays_known_until_it_is_the_oldest() {
+        let (mut links, mut linked) = (Links::new(MOST, 2 * MOST), Linked::default());
+        let both = [link(1, 500, 1), link(1, 900, 1)];
+        let known = |linked: &Linked| both.map(|link| linked.sent(link.to, link.span_id).is_some());
+        both.iter().for_each(|link| links.learn(*link, Sent::default(), &mut linked));
+        let later = |links: &mut Links, linked: &mut Linked, number| {
+            links.ask(link(1, number, 1), 0, linked);
+            adds_up(links, linked);
+        };
+        for number in 2..MOST as u128 {
+            later(&mut links, &mut linked, number);
+            for asked in both.map(|asked| LinkAway { from: link(number, 0, 0).from, ..asked }) {
+                links.ask(asked, 1, &mut linked);
+                assert_eq!(froms(&links.answer(asked, &linked)), [asked.from]);
+            }
+        }
+        assert_eq!(known(&linked), [true, true]);
+        later(&mut links, &mut linked, 1000);
+        assert_eq!(known(&linked), [false, true]);
+        later(&mut links, &mut linked, 1);
+        assert_eq!(known(&linked), [false, false]);
+    }
+
+    /// Scenario: very many wait for one span that never comes.
+    /// Guarantees: others are told all the same, and what was known is not forgotten for that.
+    #[test]
+    fn those_that_wait_in_vain_make_room() {
+        let (mut links, mut linked) = (Links::new(MOST, 2 * MOST), Linked::default());
+        let known = link(1, 500, 1);
+        links.learn(known, Sent::default(), &mut linked);
+        for number in 1..100 * MOST as u128 {
+            links.ask(link(number, 7, 1), 0, &mut linked);
+            adds_up(&links, &linked);
+        }
+        let next = link(3, 600, 1);
+        links.ask(next, 0, &mut linked);
+        observe(&mut linked, next);
+        assert_eq!(links.answer_all(next.to, &linked).len(), 1);
+        assert!(linked.sent(known.to, known.span_id).is_some());
+        // Half as many as may wait at least, the last ones, hear of it should it come after all.
+        observe(&mut linked, link(0, 7, 1));
+        let told = froms(&links.answer_all(link(0, 7, 1).to, &linked));
+        assert!((MOST..=2 * MOST).contains(&told.len()), "{}", told.len());
+        let all = 1..100 * MOST as u128;
+        let last = all.skip(100 * MOST - 1 - told.len()).map(|number| link(number, 0, 0).from);
+        assert_eq!(told, last.collect::<Vec<_>>());
+    }
+
+    /// Scenario: a trace is judged before all of it came.
+    /// Guarantees: who links to what comes later is told then, and who was told is not told again.
+    #[test]
+    fn who_was_not_told_goes_on_waiting() {
+        let (mut links, mut linked) = (Links::new(MOST, 2 * MOST), Linked::default());
+        let [early, late] = [link(1, 7, 1), link(2, 7, 2)];
+        for asked in [early, late] {
+            links.ask(asked, 0, &mut linked);
+        }
+        for asked in [early, late] {
+            observe(&mut linked, asked);
+            assert_eq!(froms(&links.answer_all(asked.to, &linked)), [asked.from]);
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Ask(LinkAway, usize),
+        Learn(LinkAway),
+        /// The trace is judged, with the span that the link is to.
+        Judge(LinkAway),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let a_link = || (0_u128..5, 10_u128..16, 0_u64..3).prop_map(|(from, to, span)| link(from, to, span));
+        let step = prop_oneof![
+            4 => (a_link(), 0_usize..2).prop_map(|(link, shard)| Step::Ask(link, shard)),
+            1 => a_link().prop_map(Step::Learn),
+            2 => a_link().prop_map(Step::Judge),
+        ];
+        prop::collection::vec(step, 1..200)
+    }
+
+    proptest! {
+        /// Guarantees: what is kept is what was first asked for last; those who are told are those who wait for what is known.
+        #[test]
+        fn the_oldest_go_and_nobody_else(steps in steps()) {
+            let (mut links, mut linked) = (Links::new(MOST, 1000), Linked::default());
+            let (mut order, mut waiting): (Vec<Key>, BTreeSet<Waiter>) = Default::default();
+            let mut known = HashSet::new();
+            for step in steps {
+                let (Step::Ask(link, _) | Step::Learn(link) | Step::Judge(link)) = step;
+                let key = (link.to, link.span_id);
+                if !matches!(step, Step::Judge(_)) && !order.contains(&key) {
+                    order.push(key);
+                    if order.len() > MOST {
+                        let gone = order.remove(0);
+                        known.remove(&gone);
+                        waiting.retain(|waiter| (waiter.to, waiter.span_id) != gone);
+                    }
+                }
+                match step {
+                    Step::Ask(LinkAway { from, to, span_id }, shard) => {
+                        links.ask(link, shard, &mut linked);
+                        waiting.insert(Waiter { to, span_id, from, shard });
+                    }
+                    Step::Learn(_) => {
+                        links.learn(link, Sent::default(), &mut linked);
+                        known.insert(key);
+                    }
+                    Step::Judge(_) => {
+                        observe(&mut linked, link);
+                        known.extend(order.contains(&key).then_some(key));
+                        let told = links.answer_all(link.to, &linked).into_iter().map(|(waiter, _)| waiter);
+                        let is_told =
+                            |waiter: &Waiter| waiter.to == link.to && known.contains(&(waiter.to, waiter.span_id));
+                        prop_assert!(told.eq(waiting.extract_if(.., is_told)));
+                    }
+                }
+                adds_up(&links, &linked);
+                prop_assert_eq!(&links.order, &order);
+                prop_assert_eq!(links.young.union(&links.old).copied().collect::<BTreeSet<_>>(), waiting.clone());
+            }
+        }
+
+        /// Guarantees: with little room for those who wait, too, all that is counted is bounded and belongs together.
+        #[test]
+        fn what_is_kept_is_bounded_and_adds_up(steps in steps(), most_waiting in 2_usize..20) {
+            let (mut links, mut linked) = (Links::new(MOST, most_waiting), Linked::default());
+            for step in steps {
+                match step {
+                    Step::Ask(link, shard) => {
+                        links.ask(link, shard, &mut linked);
+                        observe(&mut linked, link);
+                        prop_assert!(links.answer(link, &linked).iter().any(|(waiter, _)| waiter.link() == link));
+                        links.ask(link, shard, &mut linked);
+                    }
+                    Step::Learn(link) => links.learn(link, Sent::default(), &mut linked),
+                    Step::Judge(link) => _ = links.answer_all(link.to, &linked),
+                }
+                adds_up(&links, &linked);
+            }
+        }
+    }
+}
