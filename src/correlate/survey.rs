@@ -207,16 +207,17 @@ impl Linked {
         self.0.remove(&(trace_id, span_id));
     }
 
-    /// Takes note of the linked spans that a trace holds.
-    pub fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) {
+    /// Takes note of the linked spans that a trace holds. Returns whether that is news of any of them.
+    pub fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) -> bool {
+        let mut is_news = false;
         if self.0.is_empty() {
-            return;
+            return is_news;
         }
         for ((_, span_id), sent) in self.0.range_mut(of_trace(trace.id)) {
             let Some(ix) = trace.find(*span_id) else { continue };
             let Some(hop) = hops.of_span(ix).map(|hop| hops.get(hop)) else { continue };
             let principal = hop.identity.principal.as_ref();
-            *sent = Some(Sent {
+            let now = Some(Sent {
                 service: hop.service.name.to_owned(),
                 at: trace.span(ix).start,
                 principal: principal.map(Who::from),
@@ -224,7 +225,10 @@ impl Linked {
                 whole: trace.grade.is_complete(),
                 names_one: named::is_one(hops.frame(hop.ix).iter().map(|ix| trace.span(*ix))),
             });
+            is_news |= *sent != now;
+            *sent = now;
         }
+        is_news
     }
 
     /// Who made the span that a hop links to; `None` when that span was not seen.

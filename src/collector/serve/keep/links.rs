@@ -1,13 +1,14 @@
 //! Spans that other traces link to, in the order in which they were first asked for, and who waits to hear who sent them.
 //!
 //! ```text
-//! asked for --its trace is judged--> known, and those that wait are told
-//!     '-----------------------------------'--the oldest, once there are many--> forgotten, with those that wait
+//! asked for --its trace is judged--> known, and those that asked are told --judged again, and otherwise--> told again
+//!     '-----------------------------------'--the oldest, once there are many--> forgotten, with those that asked
 //! ```
 //! [`Linked`] keeps those of the lowest ids, so that `check` says the same for any order of spans. A service never has all of them:
 //! it would be left with low ids, and know nobody who sent anything of late. So the oldest go here, long before that one is full.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 
 use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_correlate::survey::{Linked, Sent};
@@ -64,14 +65,16 @@ impl Links {
         Self { most, most_waiting, order: VecDeque::new(), young: BTreeSet::new(), old: BTreeSet::new() }
     }
 
-    /// A trace of that shard wants to know who sent a span of this one.
-    pub(super) fn ask(&mut self, link: LinkAway, shard: usize, linked: &mut Linked) {
+    /// A trace of that shard wants to know who sent a span of this one. Returns who is to be told, should it be known.
+    pub(super) fn ask(&mut self, link: LinkAway, shard: usize, linked: &mut Linked) -> Waiter {
         let LinkAway { from, to, span_id } = link;
         self.keep((to, span_id), linked);
         if self.young.len() >= self.most_waiting / 2 {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(Waiter { to, span_id, from, shard });
+        let waiter = Waiter { to, span_id, from, shard };
+        self.young.insert(waiter);
+        waiter
     }
 
     /// Another shard says who sent a span of its own.
@@ -80,23 +83,16 @@ impl Links {
         linked.learn(link.to, link.span_id, sent);
     }
 
-    /// Those that wait for spans of a trace of which the sender is known. They wait no more; the others do, for more of it may come.
-    pub(super) fn answer_all<'l>(
-        &mut self,
-        trace_id: TraceId,
-        linked: &'l Linked,
-    ) -> Vec<(Waiter, &'l Sent)> {
+    /// Those that asked for spans of a trace of which the sender is known. They are told again should it come to be known otherwise: a
+    /// trace that was judged early is judged again with the rest of it.
+    pub(super) fn answer_all<'l>(&self, trace_id: TraceId, linked: &'l Linked) -> Vec<(Waiter, &'l Sent)> {
         let mut told = Vec::new();
         for (span_id, sent) in linked.known(trace_id) {
-            told.extend(self.take((trace_id, span_id)).map(|waiter| (waiter, sent)));
+            let asked = of_span((trace_id, span_id));
+            let waiters = self.old.range(asked.clone()).chain(self.young.range(asked));
+            told.extend(waiters.map(|waiter| (*waiter, sent)));
         }
         told
-    }
-
-    /// The same for one span.
-    pub(super) fn answer<'l>(&mut self, link: LinkAway, linked: &'l Linked) -> Vec<(Waiter, &'l Sent)> {
-        let Some(sent) = linked.sent(link.to, link.span_id) else { return Vec::new() };
-        self.take((link.to, link.span_id)).map(|waiter| (waiter, sent)).collect()
     }
 
     /// Has a span among those that are kept; the oldest makes room for a new one.
@@ -108,19 +104,24 @@ impl Links {
             && let Some(oldest) = self.order.pop_front()
         {
             linked.forget(oldest.0, oldest.1);
-            self.take(oldest).for_each(drop);
+            self.forget(oldest);
         }
         self.order.push_back((to, span_id));
     }
 
     /// Takes out those that wait for a span.
-    fn take(&mut self, (to, span_id): Key) -> impl Iterator<Item = Waiter> {
-        let first = Waiter { to, span_id, from: TraceId([0; 16]), shard: 0 };
-        let last = Waiter { to, span_id, from: TraceId([0xff; 16]), shard: usize::MAX };
-        [&mut self.old, &mut self.young]
-            .into_iter()
-            .flat_map(move |waiters| waiters.extract_if(first..=last, |_| true))
+    fn forget(&mut self, key: Key) {
+        for waiters in [&mut self.old, &mut self.young] {
+            waiters.extract_if(of_span(key), |_| true).for_each(drop);
+        }
     }
+}
+
+/// All that may wait for a span.
+const fn of_span((to, span_id): Key) -> RangeInclusive<Waiter> {
+    let first = Waiter { to, span_id, from: TraceId([0; 16]), shard: 0 };
+    let last = Waiter { to, span_id, from: TraceId([0xff; 16]), shard: usize::MAX };
+    first..=last
 }
 
 #[cfg(test)]
@@ -183,7 +184,6 @@ mod tests {
                 observe(&mut linked, next);
                 let told = links.answer_all(next.to, &linked);
                 assert!(matches!(told[..], [(waiter, _)] if (waiter.link(), waiter.shard) == (next, 3)));
-                assert_eq!(links.answer_all(next.to, &linked), [], "once");
             }
             adds_up(&links, &linked);
         }
@@ -208,7 +208,7 @@ mod tests {
             later(&mut links, &mut linked, number);
             for asked in both.map(|asked| LinkAway { from: link(number, 0, 0).from, ..asked }) {
                 links.ask(asked, 1, &mut linked);
-                assert_eq!(froms(&links.answer(asked, &linked)), [asked.from]);
+                assert!(linked.sent(asked.to, asked.span_id).is_some());
             }
         }
         assert_eq!(known(&linked), [true, true]);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     /// Scenario: a trace is judged before all of it came.
-    /// Guarantees: who links to what comes later is told then, and who was told is not told again.
+    /// Guarantees: who links to what comes later is told then, and who was told is told again.
     #[test]
     fn who_was_not_told_goes_on_waiting() {
         let (mut links, mut linked) = (Links::new(MOST, 2 * MOST), Linked::default());
@@ -252,9 +252,9 @@ mod tests {
         for asked in [early, late] {
             links.ask(asked, 0, &mut linked);
         }
-        for asked in [early, late] {
-            observe(&mut linked, asked);
-            assert_eq!(froms(&links.answer_all(asked.to, &linked)), [asked.from]);
+        for (come, told) in [(early, &[early.from][..]), (late, &[early.from, late.from])] {
+            observe(&mut linked, come);
+            assert_eq!(froms(&links.answer_all(come.to, &linked)), told);
         }
     }
 
@@ -309,7 +309,7 @@ mod tests {
                         let told = links.answer_all(link.to, &linked).into_iter().map(|(waiter, _)| waiter);
                         let is_told =
                             |waiter: &Waiter| waiter.to == link.to && known.contains(&(waiter.to, waiter.span_id));
-                        prop_assert!(told.eq(waiting.extract_if(.., is_told)));
+                        prop_assert!(told.eq(waiting.iter().copied().filter(is_told)));
                     }
                 }
                 adds_up(&links, &linked);
@@ -325,9 +325,10 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Ask(link, shard) => {
-                        links.ask(link, shard, &mut linked);
+                        let waiter = links.ask(link, shard, &mut linked);
                         observe(&mut linked, link);
-                        prop_assert!(links.answer(link, &linked).iter().any(|(waiter, _)| waiter.link() == link));
+                        let told = links.answer_all(link.to, &linked);
+                        prop_assert!(told.iter().any(|(told, _)| *told == waiter));
                         links.ask(link, shard, &mut linked);
                     }
                     Step::Learn(link) => links.learn(link, Sent::default(), &mut linked),

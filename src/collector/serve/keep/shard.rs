@@ -357,19 +357,18 @@ impl Shard {
 
     /// Somebody wants to know who sent a span of this shard.
     fn wanted(&mut self, link: LinkAway, shard: usize) {
-        self.links.ask(link, shard, &mut self.parts.survey.linked);
-        if self.windows.get(link.to).is_some() {
-            return self.windows.again(link.to);
+        let waiter = self.links.ask(link, shard, &mut self.parts.survey.linked);
+        match self.parts.survey.linked.sent(link.to, link.span_id) {
+            Some(sent) => tell(&[(waiter, sent)], &self.parts, &mut self.windows),
+            // Its trace may be there, of which nobody asked for this span.
+            None => self.windows.again(link.to),
         }
-        // It is gone, and judged no more, or did not come yet: what is known of it is said now.
-        let told = self.links.answer(link, &self.parts.survey.linked);
-        tell(told, &self.parts, &mut self.windows);
     }
 
     /// Says who sent the spans of a trace that others link to.
     fn answer(&mut self, trace_id: TraceId) {
         let told = self.links.answer_all(trace_id, &self.parts.survey.linked);
-        tell(told, &self.parts, &mut self.windows);
+        tell(&told, &self.parts, &mut self.windows);
     }
 
     /// Notes what the hops of the last block show, before another follows it.
@@ -419,6 +418,8 @@ impl Shard {
         let new = least_trusted(new);
         let (mut validates, mut asked_by, mut lessons) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = last.clone();
+        // Whether it is news who sent a span that others link to.
+        let mut is_news = false;
         rules.with_judge(|judge| {
             let hops = judge.hops(&trace);
             if last.version == 0 {
@@ -426,7 +427,7 @@ impl Shard {
                 origins.for_each(|origin| self.batch.shown.sends(origin.service.name));
             }
             let survey = &mut self.parts.survey;
-            survey.linked.observe(&trace, &hops);
+            is_news = survey.linked.observe(&trace, &hops);
             survey.validating.observe(&trace, &hops);
             let is_new = |service: &Service<'_>| !self.told.contains(&OwnedService::from(*service));
             if survey.validating.len() > self.told.len() {
@@ -485,7 +486,9 @@ impl Shard {
         if has_copies {
             self.windows.without_copies(trace_id);
         }
-        self.answer(trace_id);
+        if is_news {
+            self.answer(trace_id);
+        }
         asked_by.into_iter().for_each(|service| self.unasked.add(service, trace_id));
         lessons.into_iter().for_each(|lesson| self.unlearned.add(lesson, trace_id));
         for service in validates {
@@ -503,12 +506,12 @@ impl Shard {
 }
 
 /// Says who sent a span, to each that waits for it.
-fn tell(told: Vec<(Waiter, &Sent)>, parts: &Parts, windows: &mut Windows) {
+fn tell(told: &[(Waiter, &Sent)], parts: &Parts, windows: &mut Windows) {
     for (waiter, sent) in told {
         if waiter.shard == parts.share.own() {
             windows.again(waiter.link().from);
         } else if let Some(shard) = parts.shards.get(waiter.shard) {
-            let _ = shard.send(ToShard::Sent(waiter.link(), Box::new(sent.clone())));
+            let _ = shard.send(ToShard::Sent(waiter.link(), Box::new((*sent).clone())));
         }
     }
 }

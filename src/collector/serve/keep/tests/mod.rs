@@ -1,3 +1,6 @@
+mod bounds;
+mod same;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -152,40 +155,6 @@ fn but_asking(lines: BTreeSet<String>) -> BTreeSet<String> {
     lines.into_iter().filter(|line| !line.contains(WHEN_ASKING.as_str())).collect()
 }
 
-/// Scenario: a corpus of known faults arrives span by span in any order, in batches of any size, over any number of
-/// shards, some of it twice.
-/// Guarantees: what is found of single traces is what `check` finds in the same spans, with the same catalogue, and where it is
-/// learned with what `check` learns in its first pass.
-#[test]
-fn live_is_the_same_as_check() {
-    for (seed, shards, is_given) in [(1, 1, true), (2, 1, true), (3, 3, true), (1, 1, false), (3, 3, false)] {
-        let spans = corpus(seed, 300);
-        let (findings, catalogue) = checked(&spans);
-        let lab = Lab { shards, catalogue: is_given.then_some(catalogue), ..Lab::new() };
-        let keeper = lab.start();
-        let mut dice = ChaCha8Rng::seed_from_u64(seed);
-        let mut order: Vec<Span> = spans.clone();
-        order.shuffle(&mut dice);
-        let mut rest = order.as_slice();
-        let mut sent = 0;
-        while !rest.is_empty() {
-            let (batch, after) = rest.split_at(dice.random_range(1..200).min(rest.len()));
-            let body = otlp::encode(batch);
-            for _ in 0..dice.random_range(1..=2) {
-                let accepted = send(&keeper, delivery(body.clone())).expect("taken");
-                assert_eq!((accepted.spans, accepted.rejected), (batch.len() as u64, 0));
-            }
-            sent += batch.len();
-            rest = after;
-        }
-        assert_eq!(sent, spans.len());
-        lab.settle(&keeper);
-        same(kept(&keeper), lines(&findings));
-        assert!(lines(&findings).len() > 20);
-        keeper.stop().expect("stopped");
-    }
-}
-
 /// Scenario: the process ends after the answer and before anything was judged; the next one finds the journal.
 /// Guarantees: it judges the same, once; another start changes nothing.
 #[test]
@@ -208,28 +177,6 @@ fn what_was_answered_for_is_judged_by_the_next_process() {
     lab.settle(&keeper);
     assert_eq!(keeper.store().hops(&HopQuery::any(1_000_000)).expect("hops"), hops);
     same(kept(&keeper), lines(&findings));
-    keeper.stop().expect("stopped");
-}
-
-/// Scenario: spans of a trace come when it has been judged.
-/// Guarantees: it is judged again with all of its spans, as `check` would, and what was said too early is retracted.
-#[test]
-fn late_spans_open_a_trace_again() {
-    let spans = corpus(5, 120);
-    let (findings, catalogue) = checked(&spans);
-    let lab = Lab { catalogue: Some(catalogue), ..Lab::new() };
-    let keeper = lab.start();
-    let (early, late): (Vec<_>, Vec<_>) =
-        spans.iter().cloned().enumerate().partition(|(number, _)| number % 3 != 0);
-    for part in [early, late] {
-        let part: Vec<Span> = part.into_iter().map(|(_, span)| span).collect();
-        send(&keeper, delivery(otlp::encode(&part))).expect("taken");
-        lab.settle(&keeper);
-    }
-    same(but_asking(kept(&keeper)), but_asking(lines(&findings)));
-    let query = FindingQuery { state: Some(State::Retracted), limit: 10, ..FindingQuery::default() };
-    assert!(!keeper.store().findings(&query).expect("findings").is_empty());
-    assert!(keeper.counts().windows.reopened > 0);
     keeper.stop().expect("stopped");
 }
 
@@ -297,127 +244,6 @@ fn who_may_speak_for_a_service_proves_its_hops() {
     keeper.stop().expect("stopped");
 }
 
-/// What `check` finds of many traces in these spans is found of them live, whatever comes first of traces too far ahead to count.
-fn over_time_as_in_check(spans: Vec<Span>, ahead: &[Span]) {
-    let (findings, catalogue) = checked(&spans);
-    let lab = Lab { shards: 2, catalogue: Some(catalogue), ..Lab::new() };
-    // Traces are of some days.
-    lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
-    let keeper = lab.start();
-    for batch in ahead.chunks(256) {
-        send(&keeper, delivery(otlp::encode(batch))).expect("taken");
-    }
-    lab.settle(&keeper);
-    assert_eq!(keeper.counts().windows.ahead > 0, !ahead.is_empty());
-    let mut order = spans;
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(11));
-    for batch in order.chunks(256) {
-        send(&keeper, delivery(otlp::encode(batch))).expect("taken");
-    }
-    lab.settle(&keeper);
-    // What was gathered outlives the process.
-    die(keeper);
-    let keeper = lab.start();
-    lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
-    keeper.turn().expect("kept");
-    let is_across = |rule: &str| {
-        let rule = Rule::parse(rule).expect("a rule");
-        matches!(rule.spec().number, "F13" | "F24" | "F25" | "F26" | "F33" | "F35")
-    };
-    let query = FindingQuery { limit: 1_000_000, ..FindingQuery::default() };
-    let found = keeper.store().findings(&query).expect("findings");
-    let found = found.iter().filter(|finding| is_across(finding.rule.as_str()));
-    let expected = findings.iter().filter(|finding| is_across(finding.rule.as_str()));
-    let line = |id: FindingId, rule: Rule| format!("{id} {}", rule.as_str());
-    let expected: BTreeSet<String> = expected.map(|finding| line(finding.id, finding.rule)).collect();
-    let rules: BTreeSet<&str> = expected.iter().filter_map(|line| line.split(' ').nth(1)).collect();
-    assert!(rules.len() >= 2, "{rules:?}");
-    same(found.map(|finding| line(finding.id, finding.rule)).collect(), expected);
-    keeper.stop().expect("stopped");
-}
-
-/// Scenario: the windows of a corpus pass; of one whose traces each have a span that says no time; and of one whose traces begin in
-/// the window before that of all else.
-/// Guarantees: what is found of many traces is what `check` finds in the same spans with the same catalogue.
-#[test]
-fn rules_over_many_traces_are_the_same_as_in_check() {
-    const HOUR: u64 = 3_600_000_000_000;
-    let spans = corpus(11, 600);
-    let mut without_time = spans.clone();
-    let mut of_two_windows = spans.clone();
-    let mut seen = HashSet::new();
-    let firsts: Vec<usize> = (0..spans.len()).filter(|place| seen.insert(spans[*place].trace)).collect();
-    for place in firsts {
-        let first = &spans[place];
-        let mut timeless = Span {
-            id: first.id,
-            parent: Some(first.id),
-            kind: SpanKind::Internal,
-            start: 0,
-            end: 0,
-            ..first.clone()
-        };
-        timeless.id.0[0] ^= 0x55;
-        without_time.push(timeless);
-        // Nothing else begins an hour early.
-        of_two_windows[place].start -= HOUR;
-    }
-    [spans, without_time, of_two_windows].into_iter().for_each(|spans| over_time_as_in_check(spans, &[]));
-}
-
-/// Scenario: a sender whose clock is far ahead, each of its traces by another hour; then others send.
-/// Guarantees: its traces count in no rule over time, and are counted as such; of the others all is found.
-#[test]
-fn a_clock_that_is_ahead_hides_nothing_of_others() {
-    let mut ahead = corpus(12, 80);
-    let mut hours: HashMap<_, u64> = HashMap::new();
-    for span in &mut ahead {
-        let next = hours.len() as u64 + 100 * 24;
-        let hour = *hours.entry(span.trace).or_insert(next) * 3_600_000_000_000;
-        (span.start, span.end) = (span.start + hour, span.end + hour);
-    }
-    over_time_as_in_check(corpus(11, 600), &ahead);
-}
-
-/// Scenario: a delivery is larger than all that may wait to be read; and one comes while others wait.
-/// Guarantees: alone it is taken, since it could never come otherwise; else it is to come later.
-#[test]
-fn one_delivery_may_be_as_large_as_any() {
-    let lab = Lab { waiting_bytes: 10, ..Lab::new() };
-    let keeper = lab.start();
-    let large = || delivery(otlp::encode(&corpus(2, 2)));
-    send(&keeper, large()).expect("taken");
-    keeper.waiting.fetch_add(1, Ordering::Relaxed);
-    assert!(matches!(send(&keeper, large()), Err(Refused::Overloaded { .. })));
-    keeper.waiting.fetch_sub(1, Ordering::Relaxed);
-    send(&keeper, large()).expect("taken");
-    keeper.stop().expect("stopped");
-}
-
-/// Scenario: another process keeps the catalog to itself, so that nothing that was judged can be kept; then it lets go.
-/// Guarantees: memory is bounded: past so many hops nothing is taken, whoever sends is told to come later, and all is well after.
-#[test]
-fn while_nothing_can_be_kept_no_more_is_taken_than_there_is_room_for() {
-    let lab = Lab { held_hops: 20, ..Lab::new() };
-    let keeper = lab.start();
-    let other = rusqlite::Connection::open(lab.folder.path().join("catalog.sqlite")).expect("the catalog");
-    other.execute_batch("BEGIN IMMEDIATE").expect("to itself");
-    send(&keeper, delivery(otlp::encode(&corpus(3, 20)))).expect("taken");
-    lab.clock.advance(lab.window.settle + Duration::from_secs(1));
-    keeper.turn().expect_err("the catalog is taken");
-    let more = || send(&keeper, delivery(otlp::encode(&corpus(4, 1))));
-    assert!(matches!(more(), Err(Refused::Overloaded { .. })));
-    other.execute_batch("ROLLBACK").expect("let go");
-    keeper.turn().expect("kept");
-    assert_eq!(keeper.held.load(Ordering::Relaxed), 0);
-    // They are in no segment yet, and count until they are.
-    assert!(matches!(more(), Err(Refused::Overloaded { .. })));
-    lab.clock.advance(Duration::from_secs(3600));
-    keeper.turn().expect("kept");
-    more().expect("taken");
-    keeper.stop().expect("stopped");
-}
-
 /// Scenario: a thread with half of the traces ends by a fault, others go on and have their turns; then the process ends.
 /// Guarantees: it is said that not all is well, and the next process finds every trace: the journal kept what nobody judged.
 #[test]
@@ -481,70 +307,6 @@ fn a_journal_that_cannot_be_read_is_not_passed_over() {
     assert!(refused.contains(old.to_str().expect("text")), "{refused}");
     std::fs::remove_file(old).expect("removed");
     start().expect("a keeper").stop().expect("stopped");
-}
-
-/// Scenario: the disk has less room than is to be kept free.
-/// Guarantees: nothing is taken, and whoever sent it is told to come again.
-#[test]
-fn a_disk_that_is_nearly_full_takes_nothing() {
-    let lab = Lab { refuse_under: u64::MAX, ..Lab::new() };
-    let keeper = lab.start();
-    let refused = send(&keeper, delivery(otlp::encode(&corpus(7, 1))));
-    assert!(matches!(refused, Err(Refused::DiskFull { .. })));
-    assert!(keeper.counts().free > 0);
-    keeper.stop().expect("stopped");
-}
-
-/// Scenario: more spans stay open than there is room for.
-/// Guarantees: the oldest traces are judged early and say so, nothing that needs what may be on the way is found of them,
-/// and once the rest has come they are judged as `check` judges them.
-#[test]
-fn what_there_is_no_room_for_is_judged_early_and_says_so() {
-    let spans = corpus(8, 120);
-    let (findings, catalogue) = checked(&spans);
-    let window = WindowSettings { open_bytes: 64 << 10, ..WindowSettings::default() };
-    let lab = Lab { catalogue: Some(catalogue), window, ..Lab::new() };
-    let keeper = lab.start();
-    let mut order = spans.clone();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(8));
-    for batch in order.chunks(100) {
-        send(&keeper, delivery(otlp::encode(batch))).expect("taken");
-    }
-    keeper.turn().expect("kept");
-    let counts = keeper.counts();
-    assert!(counts.windows.crowded > 0 && counts.open_bytes <= 64 << 10, "{counts:?}");
-    let hops = keeper.store().hops(&HopQuery::any(1)).expect("hops");
-    let trace = keeper.store().trace(hops[0].trace_id).expect("no error").expect("a trace");
-    assert!(trace.judged.closed_early && !trace.judged.complete);
-    lab.settle(&keeper);
-    same(but_asking(kept(&keeper)), but_asking(lines(&findings)));
-    keeper.stop().expect("stopped");
-}
-
-/// Scenario: a trace goes on and on, and is never quiet for as long as it takes.
-/// Guarantees: it is judged all the same, says that more may come, and is whole in the end.
-#[test]
-fn a_trace_that_is_never_quiet_is_judged_all_the_same() {
-    let spans = corpus(9, 30);
-    let of = |span: &Span| spans.iter().filter(|other| other.trace == span.trace).count();
-    let longest = spans.iter().max_by_key(|span| of(span)).expect("a span").trace;
-    let spans: Vec<Span> = spans.iter().filter(|span| span.trace == longest).cloned().collect();
-    assert!(spans.len() > 6);
-    let window = WindowSettings { max_age: Duration::from_secs(20), ..WindowSettings::default() };
-    let lab = Lab { window, ..Lab::new() };
-    let keeper = lab.start();
-    let trace = || keeper.store().trace(TraceId(longest.0)).expect("no error");
-    for span in &spans {
-        send(&keeper, delivery(otlp::encode(std::slice::from_ref(span)))).expect("taken");
-        lab.clock.advance(Duration::from_secs(6));
-        keeper.turn().expect("kept");
-    }
-    assert!(keeper.counts().windows.old > 0);
-    assert!(trace().expect("judged").judged.closed_early);
-    lab.settle(&keeper);
-    let judged = trace().expect("judged").judged;
-    assert!(!judged.closed_early && judged.version > 1);
-    keeper.stop().expect("stopped");
 }
 
 /// Scenario: the operator would rather have answers at once than spans that outlive the process.

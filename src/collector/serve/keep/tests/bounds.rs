@@ -1,0 +1,106 @@
+//! What there is no room for.
+
+use super::*;
+
+/// Scenario: a delivery is larger than all that may wait to be read; and one comes while others wait.
+/// Guarantees: alone it is taken, since it could never come otherwise; else it is to come later.
+#[test]
+fn one_delivery_may_be_as_large_as_any() {
+    let lab = Lab { waiting_bytes: 10, ..Lab::new() };
+    let keeper = lab.start();
+    let large = || delivery(otlp::encode(&corpus(2, 2)));
+    send(&keeper, large()).expect("taken");
+    keeper.waiting.fetch_add(1, Ordering::Relaxed);
+    assert!(matches!(send(&keeper, large()), Err(Refused::Overloaded { .. })));
+    keeper.waiting.fetch_sub(1, Ordering::Relaxed);
+    send(&keeper, large()).expect("taken");
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: another process keeps the catalog to itself, so that nothing that was judged can be kept; then it lets go.
+/// Guarantees: memory is bounded: past so many hops nothing is taken, whoever sends is told to come later, and all is well after.
+#[test]
+fn while_nothing_can_be_kept_no_more_is_taken_than_there_is_room_for() {
+    let lab = Lab { held_hops: 20, ..Lab::new() };
+    let keeper = lab.start();
+    let other = rusqlite::Connection::open(lab.folder.path().join("catalog.sqlite")).expect("the catalog");
+    other.execute_batch("BEGIN IMMEDIATE").expect("to itself");
+    send(&keeper, delivery(otlp::encode(&corpus(3, 20)))).expect("taken");
+    lab.clock.advance(lab.window.settle + Duration::from_secs(1));
+    keeper.turn().expect_err("the catalog is taken");
+    let more = || send(&keeper, delivery(otlp::encode(&corpus(4, 1))));
+    assert!(matches!(more(), Err(Refused::Overloaded { .. })));
+    other.execute_batch("ROLLBACK").expect("let go");
+    keeper.turn().expect("kept");
+    assert_eq!(keeper.held.load(Ordering::Relaxed), 0);
+    // They are in no segment yet, and count until they are.
+    assert!(matches!(more(), Err(Refused::Overloaded { .. })));
+    lab.clock.advance(Duration::from_secs(3600));
+    keeper.turn().expect("kept");
+    more().expect("taken");
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: the disk has less room than is to be kept free.
+/// Guarantees: nothing is taken, and whoever sent it is told to come again.
+#[test]
+fn a_disk_that_is_nearly_full_takes_nothing() {
+    let lab = Lab { refuse_under: u64::MAX, ..Lab::new() };
+    let keeper = lab.start();
+    let refused = send(&keeper, delivery(otlp::encode(&corpus(7, 1))));
+    assert!(matches!(refused, Err(Refused::DiskFull { .. })));
+    assert!(keeper.counts().free > 0);
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: more spans stay open than there is room for.
+/// Guarantees: the oldest traces are judged early and say so, nothing that needs what may be on the way is found of them,
+/// and once the rest has come they are judged as `check` judges them.
+#[test]
+fn what_there_is_no_room_for_is_judged_early_and_says_so() {
+    let spans = corpus(8, 120);
+    let (findings, catalogue) = checked(&spans);
+    let window = WindowSettings { open_bytes: 64 << 10, ..WindowSettings::default() };
+    let lab = Lab { catalogue: Some(catalogue), window, ..Lab::new() };
+    let keeper = lab.start();
+    let mut order = spans.clone();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(8));
+    for batch in order.chunks(100) {
+        send(&keeper, delivery(otlp::encode(batch))).expect("taken");
+    }
+    keeper.turn().expect("kept");
+    let counts = keeper.counts();
+    assert!(counts.windows.crowded > 0 && counts.open_bytes <= 64 << 10, "{counts:?}");
+    let hops = keeper.store().hops(&HopQuery::any(1)).expect("hops");
+    let trace = keeper.store().trace(hops[0].trace_id).expect("no error").expect("a trace");
+    assert!(trace.judged.closed_early && !trace.judged.complete);
+    lab.settle(&keeper);
+    same(but_asking(kept(&keeper)), but_asking(lines(&findings)));
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: a trace goes on and on, and is never quiet for as long as it takes.
+/// Guarantees: it is judged all the same, says that more may come, and is whole in the end.
+#[test]
+fn a_trace_that_is_never_quiet_is_judged_all_the_same() {
+    let spans = corpus(9, 30);
+    let of = |span: &Span| spans.iter().filter(|other| other.trace == span.trace).count();
+    let longest = spans.iter().max_by_key(|span| of(span)).expect("a span").trace;
+    let spans: Vec<Span> = spans.iter().filter(|span| span.trace == longest).cloned().collect();
+    assert!(spans.len() > 6);
+    let window = WindowSettings { max_age: Duration::from_secs(20), ..WindowSettings::default() };
+    let lab = Lab { window, ..Lab::new() };
+    let keeper = lab.start();
+    let trace = || keeper.store().trace(TraceId(longest.0)).expect("no error");
+    for span in &spans {
+        send(&keeper, delivery(otlp::encode(std::slice::from_ref(span)))).expect("taken");
+        lab.clock.advance(Duration::from_secs(6));
+        keeper.turn().expect("kept");
+    }
+    assert!(keeper.counts().windows.old > 0);
+    assert!(trace().expect("judged").judged.closed_early);
+    lab.settle(&keeper);
+    let judged = trace().expect("judged").judged;
+    assert!(!judged.closed_early && judged.version > 1);
+    keeper.stop().expect("stopped");
+}
