@@ -156,7 +156,7 @@ mod tests {
     }
 
     /// The traces that are told.
-    fn froms(told: &[(Waiter, &Sent)]) -> Vec<TraceId> {
+    fn askers(told: &[(Waiter, &Sent)]) -> Vec<TraceId> {
         told.iter().map(|(waiter, _)| waiter.from).collect()
     }
 
@@ -236,7 +236,7 @@ mod tests {
         assert!(linked.sent(known.to, known.span_id).is_some());
         // Half as many as may wait at least, the last ones, hear of it should it come after all.
         observe(&mut linked, link(0, 7, 1));
-        let told = froms(&links.answer_all(link(0, 7, 1).to, &linked));
+        let told = askers(&links.answer_all(link(0, 7, 1).to, &linked));
         assert!((MOST..=2 * MOST).contains(&told.len()), "{}", told.len());
         let all = 1..100 * MOST as u128;
         let last = all.skip(100 * MOST - 1 - told.len()).map(|number| link(number, 0, 0).from);
@@ -254,7 +254,7 @@ mod tests {
         }
         for (come, told) in [(early, &[early.from][..]), (late, &[early.from, late.from])] {
             observe(&mut linked, come);
-            assert_eq!(froms(&links.answer_all(come.to, &linked)), told);
+            assert_eq!(askers(&links.answer_all(come.to, &linked)), told);
         }
     }
 
