@@ -13,8 +13,8 @@ use crate::{components, exec};
 /// Starts the fleet of `tests/examples/capture` (Python, Node, Java), traces it anew, and checks that the same is said of it as of
 /// the committed capture; lets Nimbus check our seals; sends spans by the exporters of Java; sends requests through a fleet of
 /// neighbours of all kinds, with an enemy on nine of its wires; validates tokens of Keycloak and SVIDs of SPIRE; sends spans through an OpenTelemetry Collector, and
-/// findings to Jaeger; runs docker-compose.yml by podman; and lints each feature by itself. Fetches what is needed; Jaeger alone takes
-/// half an hour the first time.
+/// findings to Jaeger; runs docker-compose.yml by podman; lints each feature by itself; and takes the power from a thousand processes.
+/// Fetches what is needed; Jaeger alone takes half an hour the first time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these parts.
@@ -42,6 +42,8 @@ enum Part {
     Compose,
     /// Each feature of each crate by itself, without a warning.
     Features,
+    /// A thousand processes that keep spans while the disk fails, and of most of which the power goes.
+    Power,
 }
 
 const COMMITTED: &str = "tests/examples/checkout.otlp.json";
@@ -133,6 +135,9 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
     }
     if wanted(Part::Features) {
         features(repository, out)?;
+    }
+    if wanted(Part::Power) {
+        power(repository, out)?;
     }
     Ok(())
 }
@@ -242,6 +247,13 @@ fn features(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskErro
         }
     }
     Ok(())
+}
+
+/// Many more of the histories that each test run has a few of: of four processes each.
+fn power(repository: &Repository, out: &mut dyn Write) -> Result<(), TaskError> {
+    let mut cargo = exec::cargo();
+    cargo.current_dir(repository.root()).env("HOPSEAL_CRASH_HISTORIES", "250");
+    exec::run(cargo.args(["test", "--locked", "--package", "hopseal-collector", "--lib", "keep::power"]), out)
 }
 
 /// What `hopseal check` says of a file, in an order that ids do not change.

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use hopseal_correlate::policy::Date;
+use hopseal_identity::Assurance;
 
 use super::api::{self, Problem};
 use super::clock::Clock;
 use super::people::{self, KeyFile, PeopleError, spellings};
-use super::store::{DAY, HopQuery, Interval, SqliteStore, Store as _, StoreError, StoreSettings};
+use super::store::{Cursor, DAY, HopQuery, Interval, SqliteStore, Store as _, StoreError, StoreSettings};
 use crate::check::Exit;
 use crate::output::trail::{HopShape, HopsShape, TraceShape};
 
@@ -63,12 +64,24 @@ pub(crate) struct FindArgs {
     /// The service called.
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
+    /// The service that called.
+    #[arg(long, value_name = "NAME")]
+    caller: Option<String>,
+    /// How sure: `unknown`, `anonymous`, `refused`, `asserted`, `sealed` or `verified`.
+    #[arg(long, value_name = "WORD", value_parser = assurance)]
+    assurance: Option<Assurance>,
     /// How far back: `90s`, `15m`, `24h`, `7d`, or a day such as `2026-12-31`.
     #[arg(long, value_name = "TIME", default_value = "24h")]
     since: Since,
-    /// Most hops shown.
+    /// Only what began before: a time like that of `--since`.
+    #[arg(long, value_name = "TIME")]
+    until: Option<Since>,
+    /// Most hops shown, of which the last line says how to ask for those behind them.
     #[arg(long, value_name = "N", default_value = "100")]
     limit: usize,
+    /// Only what comes behind that, as an answer said.
+    #[arg(long, value_name = "CURSOR", value_parser = after)]
+    after: Option<Cursor>,
 }
 
 /// `hopseal trail trace`.
@@ -79,6 +92,14 @@ pub(crate) struct TraceArgs {
     /// The trace: 32 hex digits.
     #[arg(value_name = "TRACE")]
     trace_id: String,
+}
+
+fn assurance(text: &str) -> Result<Assurance, String> {
+    Assurance::parse(text).ok_or_else(|| format!("`{text}` is none of these words"))
+}
+
+fn after(text: &str) -> Result<Cursor, String> {
+    api::cursor(text).ok_or_else(|| format!("`{text}` is none that an answer said"))
 }
 
 /// How far back: so many nanoseconds, or to the beginning of a day.
@@ -219,11 +240,18 @@ fn find(args: &FindArgs, now: u64, out: &mut dyn Write) -> Result<(), TrailError
     let query = HopQuery {
         principals,
         service: args.service.clone(),
-        interval: Interval { from: args.since.from(now), to: u64::MAX },
+        caller: args.caller.clone(),
+        assurance: args.assurance,
+        interval: Interval {
+            from: args.since.from(now),
+            to: args.until.map_or(u64::MAX, |until| until.from(now)),
+        },
+        after: args.after,
         ..HopQuery::any(args.limit)
     };
     let found = store.hops(&query).map_err(|error| unreadable(&args.from.data, error))?;
-    let answer = HopsShape { hops: found.into_iter().map(HopShape::from).collect(), next: None };
+    let next = found.get(args.limit.saturating_sub(1)).map(|last| api::cursor_text(last.cursor()));
+    let answer = HopsShape { hops: found.into_iter().map(HopShape::from).collect(), next };
     write(args.from.format, &answer, |out| table::hops(&answer, out), out)
 }
 

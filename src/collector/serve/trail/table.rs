@@ -42,6 +42,9 @@ pub(super) fn hops(answer: &HopsShape, out: &mut dyn Write) -> io::Result<()> {
     if answer.hops.is_empty() {
         writeln!(out, "no hops found")?;
     }
+    if let Some(next) = &answer.next {
+        writeln!(out, "there may be more: --after {next}")?;
+    }
     Ok(())
 }
 

@@ -59,6 +59,35 @@ fn somebody_is_found() {
     assert_eq!(json["hops"][0]["service"], "orders");
 }
 
+/// Guarantees: each word of a question leaves out what it says, and what is cut off is said, and had by asking on.
+#[test]
+fn what_is_found_is_narrowed_and_goes_on() {
+    let folder = folder();
+    let services = |line: &str| {
+        let json = trail(folder.path(), &format!("{line} --format json")).expect("an answer");
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let hops = json["hops"].as_array().expect("hops").clone();
+        hops.iter().map(|hop| hop["service"].as_str().expect("text").to_owned()).collect::<Vec<_>>()
+    };
+    for (line, expected) in [
+        ("find", &["orders", "gateway"][..]),
+        ("find --caller gateway", &["orders"]),
+        ("find --caller orders", &[]),
+        ("find --assurance verified", &["gateway"]),
+        ("find --assurance sealed", &[]),
+        ("find --until 2026-01-02", &["orders", "gateway"]),
+        ("find --since 2025-12-31 --until 2026-01-01", &[]),
+    ] {
+        assert_eq!(services(line), expected, "{line}");
+    }
+    let first = trail(folder.path(), "find --limit 1").expect("an answer");
+    let after = first.lines().last().and_then(|line| line.strip_prefix("there may be more: --after "));
+    let after = after.expect("more").to_owned();
+    assert_eq!(services(&format!("find --limit 1 --after {after}")), ["gateway"]);
+    let second = trail(folder.path(), &format!("find --limit 2 --after {after}")).expect("an answer");
+    assert!(!second.contains("there may be more"), "{second}");
+}
+
 #[test]
 fn a_trace_is_shown_as_a_tree() {
     let folder = folder();
