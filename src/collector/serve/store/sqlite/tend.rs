@@ -108,6 +108,10 @@ impl SqliteStore {
             .execute("DELETE FROM said WHERE at < ?1 AND finding NOT IN (SELECT id FROM finding)", [cut])?;
         transaction.execute("DELETE FROM quieted WHERE day < ?1", [int(first)])?;
         transaction.execute("DELETE FROM revised WHERE at < ?1", [cut])?;
+        // As long as there are hops of it, and as long as it counts.
+        let counts_since = day_of(now).saturating_sub(u64::from(self.settings.capability_days));
+        transaction.execute("DELETE FROM shown WHERE seen < ?1", [int(first.min(counts_since))])?;
+        transaction.execute("DELETE FROM sends WHERE seen < ?1", [int(first.min(counts_since))])?;
         let revised = revised::read(&transaction)?;
         transaction.commit()?;
         self.forgotten.store(first, Ordering::Relaxed);
@@ -423,6 +427,33 @@ mod tests {
             assert_eq!(store.hops(&HopQuery::any(9)).expect("hops").len(), left, "{days:?} {bytes:?}");
             let edges = store.edges(super::super::Interval::ALWAYS).expect("edges");
             assert_eq!(edges.iter().map(|edge| edge.hops).sum::<u64>(), left as u64);
+        }
+    }
+
+    /// Guarantees: what services showed is forgotten once no hops of them are kept and it counts for nothing, and not before.
+    #[test]
+    fn what_was_shown_goes_with_the_hops() {
+        use hopseal_correlate::catalogue::Shown;
+        use hopseal_correlate::record::Service;
+        for (days, capability_days, last) in [(1, 30, 30), (90, 30, 90), (1, 0, 1)] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = open(folder.path(), StoreSettings { days: Some(days), capability_days, ..at_once() });
+            let service = Service { name: "orders", namespace: "", environment: "" };
+            let mut batch = Batch { at: EPOCH, ..Batch::default() };
+            batch.shown.add(service, "GET /", Shown { hops: 2, identified: 1 });
+            batch.shown.sends("broker");
+            store.commit(&batch).expect("kept");
+            let counted = || {
+                let count = |table: &str| {
+                    let query = format!("SELECT count(*) FROM {table}");
+                    store.reader().query_row(&query, [], |row| row.get::<_, u64>(0)).expect("a count")
+                };
+                (count("shown"), count("sends"))
+            };
+            for (day, left) in [(last, (1, 1)), (last + 1, (0, 0))] {
+                store.tend(EPOCH + day * DAY).expect("tended");
+                assert_eq!(counted(), left, "{days} {capability_days} {day}");
+            }
         }
     }
 }
