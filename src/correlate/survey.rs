@@ -216,6 +216,10 @@ impl Linked {
         for ((_, span_id), sent) in self.0.range_mut(of_trace(trace.id)) {
             let Some(ix) = trace.find(*span_id) else { continue };
             let Some(hop) = hops.of_span(ix).map(|hop| hops.get(hop)) else { continue };
+            // A piece that came when the rest was gone knows less than the whole.
+            if sent.as_ref().is_some_and(|known| known.whole) && !trace.grade.is_complete() {
+                continue;
+            }
             let principal = hop.identity.principal.as_ref();
             let now = Some(Sent {
                 service: hop.service.name.to_owned(),

@@ -36,6 +36,8 @@ pub struct Grade {
     pub cycles: u32,
     /// Whether it was judged before its spans had time to arrive: more of it may be on the way.
     pub closed_early: bool,
+    /// Whether that was because there was no room to wait for them: it is judged again once it is quiet.
+    pub crowded: bool,
 }
 
 impl Grade {
@@ -122,6 +124,13 @@ impl<'r> Trace<'r> {
     pub fn closed_early(mut self) -> Self {
         self.grade.closed_early = true;
         self
+    }
+
+    /// The same trace, of which more is on the way for all that is known: there was no room to wait for it.
+    #[must_use]
+    pub fn crowded(mut self) -> Self {
+        self.grade.crowded = true;
+        self.closed_early()
     }
 
     /// Whether any field of the mask is on any span.

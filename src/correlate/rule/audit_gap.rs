@@ -24,7 +24,7 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let Some(first) = cx.trace.spans().first() else { return };
-    let Grade { missing_parents, dropped, duplicates, conflicts, cycles, closed_early } = grade;
+    let Grade { missing_parents, dropped, duplicates, conflicts, cycles, closed_early, crowded: _ } = grade;
     let mut finding = Finding::new(Rule::AuditGap, Subject::Trace(cx.trace.id), "");
     let mut lost = Vec::new();
     for (name, count, words) in [

@@ -26,7 +26,7 @@ pub(super) const SPEC: Spec = Spec {
 
 fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
     // Who asked may be on its way.
-    if cx.trace.grade.closed_early
+    if cx.trace.grade.crowded
         || hop.identity.assurance != Assurance::Asserted
         || hop.kind == HopKind::Messaging
         || hop.caller_missing

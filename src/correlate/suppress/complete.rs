@@ -19,10 +19,10 @@ fn strays<'a>(cx: &Cx<'a>, hop: &Hop<'a>) -> impl Iterator<Item = &'a Hop<'a>> +
     })
 }
 
-/// Whether the trace was judged before all of it had time to arrive, and what the hop does not show may be on the way. What a span of
-/// the hop says of its assurance is not changed by what others say.
+/// Whether there was no room to wait for all of the trace, and what the hop does not show may be on the way: what our own bounds cost
+/// is no gap of identity. What a span of the hop says of its assurance is not changed by what others say.
 pub(super) fn may_be_on_the_way(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
-    cx.trace.grade.closed_early && cx.frame(hop).all(|span| !span.has(Field::Assurance))
+    cx.trace.grade.crowded && cx.frame(hop).all(|span| !span.has(Field::Assurance))
 }
 
 /// Whether a span that may belong to the hop shows an identity.
@@ -52,6 +52,10 @@ fn doubt(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<String> {
     }
     if cx.trace.grade.missing_parents > 0 && strays(cx, hop).next().is_some() {
         return Some("spans of this service have lost their place in the trace".to_owned());
+    }
+    // Senders can keep a trace from ever being quiet: that hides nothing.
+    if cx.trace.grade.closed_early && cx.frame(hop).all(|span| !span.has(Field::Assurance)) {
+        return Some("the trace was judged while more of it may have been on the way".to_owned());
     }
     if cx.trace.grade.conflicts > 0 && cx.frame(hop).all(|span| !span.has(Field::Assurance)) {
         return Some("spans arrived with different contents under one id".to_owned());

@@ -95,7 +95,7 @@ fn the_unit_waits_for_the_end() {
     assert!(Duration::from_secs(stop) > read("").expect("usable").drain);
 }
 
-/// Guarantees: under systemd a thread may stand back for others, and a call that is not allowed fails and does not end the service.
+/// Guarantees: the unit's filter lets a thread stand back for others, which it was once killed for.
 #[test]
 fn the_unit_allows_what_is_called() {
     let unit = include_str!("../../hopseal.service");

@@ -215,7 +215,7 @@ impl Keeper {
         let mut left = Left::open(disk, &folder.join("journal"))?;
         let given = catalogue.clone();
         let baseline = learned.catalogue.clone();
-        let over_time = OverTime::recall(&learned.windows, clock.now(), &rules.load().policy);
+        let over_time = OverTime::recall(&learned.windows, clock.now());
         let mut survey = Survey { catalogue: catalogue.unwrap_or(learned.catalogue), ..Survey::default() };
         learned.validating.iter().for_each(|service| survey.validating.add(service));
         let count = settings.shards.get().min(64);
@@ -226,7 +226,8 @@ impl Keeper {
         let (journal, writer) = left.start()?;
         let journal = (settings.durability == Durability::Disk).then_some(journal);
         let held: Arc<AtomicUsize> = Arc::default();
-        let mut threads = vec![writer];
+        // Without a journal it has ended by now.
+        let mut threads: Vec<_> = Some(writer).filter(|_| journal.is_some()).into_iter().collect();
         let (earlier, now) = (Arc::new(store.earlier()), clock.now());
         for (share, from) in shares.into_iter().zip(receivers) {
             let parts = Parts {
@@ -248,6 +249,7 @@ impl Keeper {
             let thread = std::thread::Builder::new().name(name);
             threads.push(thread.spawn(move || shard::run(parts, &from)).map_err(KeepError::Thread)?);
         }
+        let unclosed = usize::try_from(store.unclosed()).unwrap_or(usize::MAX);
         let keeper = Self {
             shards,
             threads: Mutex::new(threads),
@@ -259,7 +261,7 @@ impl Keeper {
             given,
             waiting: Arc::default(),
             held,
-            unclosed: AtomicUsize::new(0),
+            unclosed: AtomicUsize::new(unclosed),
             stopping: AtomicBool::new(false),
             full: AtomicBool::new(false),
             turn: Mutex::new(Unsaved { baseline, over_time, ..Unsaved::default() }),
@@ -379,6 +381,7 @@ impl Keeper {
                 }
             }
         }
+        self.count_unclosed();
         self.held.fetch_sub(unsaved.batch.hops(), Ordering::Relaxed);
         unsaved.batch = Batch::default();
         let gone = std::mem::take(&mut unsaved.gone);
@@ -391,10 +394,14 @@ impl Keeper {
         drop(unsaved);
         self.metrics.open(&self.store.open_findings()?);
         let tended = self.store.tend(now);
+        self.count_unclosed();
+        tended.map(drop)
+    }
+
+    fn count_unclosed(&self) {
         let unclosed = self.store.unclosed();
         self.metrics.unclosed(unclosed);
         self.unclosed.store(usize::try_from(unclosed).unwrap_or(usize::MAX), Ordering::Relaxed);
-        tended.map(drop)
     }
 
     /// Merges what small segments there are, until there are few or it is to stop. It takes seconds: for a thread of its own.

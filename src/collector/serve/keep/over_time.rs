@@ -77,9 +77,9 @@ impl OverTime {
     }
 
     /// What an earlier process had gathered. What another version wrote is left out.
-    pub(crate) fn recall(kept: &[(u64, Vec<u8>)], now: u64, policy: &Policy) -> Self {
+    pub(crate) fn recall(kept: &[(u64, Vec<u8>)], now: u64) -> Self {
         let mut windows = Self::default();
-        for (begin, bytes) in kept.iter().filter(|(begin, _)| *begin <= last(now, policy)) {
+        for (begin, bytes) in kept {
             if let Some(across) = Across::read(bytes) {
                 windows.add(*begin, across, now);
             }
@@ -172,12 +172,11 @@ mod tests {
     #[test]
     fn what_is_large_is_saved_less_often() {
         let mut windows = OverTime::default();
-        let policy = Policy::default();
         assert_eq!(windows.save(0, true), None);
         windows.add(HOUR, Across::default(), 0);
         let saved = windows.save(0, false).expect("changed");
         assert_eq!(windows.save(1, true), None);
-        assert_eq!(OverTime::recall(&saved, 5, &policy).save(5, false), Some(saved));
+        assert_eq!(OverTime::recall(&saved, 5).save(5, false), Some(saved));
         for (now, is_last, is_saved) in
             [(SELDOM - 1, false, false), (SELDOM - 1, true, true), (2 * SELDOM, false, true)]
         {

@@ -409,8 +409,12 @@ impl Shard {
         let times = trace.spans().iter().map(|span| span.start);
         let straggling =
             kept.straggling || (kept.last.version == 0 && self.parts.earlier.has(trace_id, times));
-        let is_early = matches!(due, Due::Old | Due::Crowded) || straggling || kept.over;
-        if is_early {
+        // Told again meanwhile, it still had no time to be whole.
+        let is_crowded = due == Due::Crowded || kept.early;
+        let is_early = is_crowded || due == Due::Old || straggling || kept.over;
+        if is_crowded {
+            trace = trace.crowded();
+        } else if is_early {
             trace = trace.closed_early();
         }
         let last = kept.last.clone();
@@ -459,8 +463,8 @@ impl Shard {
             let mut findings: Vec<_> =
                 verdict.findings.iter().map(|finding| (finding.id, finding.span_id)).collect();
             for (id, span_id) in last.findings.iter().filter(|(id, _)| !stands.contains(id)) {
-                // Nobody takes back what rests on the word of somebody more to be trusted.
-                match due == Due::Again || new >= trust(&trace, *span_id) {
+                // Nobody takes back what rests on the word of somebody more to be trusted, nor while more may be on the way.
+                match !is_early && (due == Due::Again || new >= trust(&trace, *span_id)) {
                     true => self.batch.retracted.push(*id),
                     false => findings.push((*id, *span_id)),
                 }

@@ -58,7 +58,7 @@ pub(crate) struct Kept {
     newest: u64,
     open: bool,
     /// Whether it was judged because its room was needed, and may be whole all the same.
-    early: bool,
+    pub(crate) early: bool,
     /// Whether it waits to be judged again.
     again: bool,
     /// When it was judged; tells places in the queue apart.

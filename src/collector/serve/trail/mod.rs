@@ -237,15 +237,19 @@ fn find(args: &FindArgs, now: u64, out: &mut dyn Write) -> Result<(), TrailError
         Some(user) => spellings(user, &args.issuer, keys.as_ref()),
         None => Vec::new(),
     };
+    let interval =
+        Interval { from: args.since.from(now), to: args.until.map_or(u64::MAX, |until| until.from(now)) };
+    if interval.from >= interval.to {
+        return Err(TrailError::Asked(
+            "`--until` is not after `--since`: nothing can lie between".to_owned(),
+        ));
+    }
     let query = HopQuery {
         principals,
         service: args.service.clone(),
         caller: args.caller.clone(),
         assurance: args.assurance,
-        interval: Interval {
-            from: args.since.from(now),
-            to: args.until.map_or(u64::MAX, |until| until.from(now)),
-        },
+        interval,
         after: args.after,
         ..HopQuery::any(args.limit)
     };

@@ -107,6 +107,7 @@ fn what_cannot_be_answered() {
             "trace 000000000000000000000000000000ff",
             "no trace `000000000000000000000000000000ff` in this trail",
         ),
+        ("find --since 1h --until 2h", "`--until` is not after `--since`: nothing can lie between"),
         ("find --user a --issuer b --pseudonym-key c", "`c` is not the id of a key, `=` and its file"),
     ] {
         assert_eq!(trail(folder.path(), line), Err(error.to_owned()), "{line}");
