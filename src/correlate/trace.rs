@@ -36,7 +36,7 @@ pub struct Grade {
     pub cycles: u32,
     /// Whether it was judged before its spans had time to arrive: more of it may be on the way.
     pub closed_early: bool,
-    /// Whether that was because there was no room to wait for them: it is judged again once it is quiet.
+    /// Whether that was because there was no room to wait for them: it is judged again once it is quiet, if it is still kept then.
     pub crowded: bool,
 }
 

@@ -72,7 +72,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// What is asked for behind the `?` of an address. What is wrong with it is a [`Problem`], as all else is.
+/// What is asked for behind the `?` of an address. What is wrong with it is a [`Problem`].
 pub(crate) struct Asking<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asking<T> {
