@@ -7,10 +7,11 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! delivery, pool, ids, budget, clock, again, metrics, reply -> refusal -> proof -> status, body, senders, admin -> inflate -> receiver
-//!   -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live, telemetry -> service -> run -> background
-//! delivery, pool, ids, clock, disk, people, again, metrics -> store -> tail -> keep, shape -> alerts, forward, api -> jaeger, pages,
-//!   trail -> access
+//! delivery, pool, ids, budget, clock, guard, again, metrics, reply -> refusal -> proof -> status, body, senders, admin
+//!   -> inflate -> receiver -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live, telemetry -> service -> run
+//!   -> background
+//! delivery, pool, ids, clock, guard, disk, people, again, metrics -> store -> tail -> keep, shape -> alerts, forward, api
+//!   -> jaeger, pages, trail -> access
 //! ```
 
 mod access;
@@ -26,6 +27,7 @@ mod config;
 mod delivery;
 mod disk;
 mod forward;
+mod guard;
 mod ids;
 mod inflate;
 mod jaeger;

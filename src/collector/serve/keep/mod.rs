@@ -52,6 +52,8 @@ use self::own::OwnKey;
 use self::publish::Publisher;
 pub(crate) use self::publish::{PublishError, PublishSettings};
 use self::reading::Share;
+#[cfg(test)]
+pub(crate) use self::shard::faults;
 use self::shard::{Found, Parts, Recalled, ToShard};
 pub(crate) use self::windows::Counts;
 
@@ -59,6 +61,7 @@ use self::windows::Last;
 use crate::serve::clock::{Clock, nanos};
 use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
 use crate::serve::disk::{Disk, FileSystem};
+use crate::serve::guard::guarded;
 use crate::serve::metrics::Metrics;
 use crate::serve::rules::Rules;
 use crate::serve::store::{Batch, Judged, Remembered, SqliteStore, Store, StoreError};
@@ -124,6 +127,9 @@ pub(crate) struct KeepCounts {
     pub(crate) open_bytes: usize,
     /// Of traces judged early, late and again.
     pub(crate) windows: Counts,
+    /// Traces, and windows of many, that were let go as judging them panicked.
+    pub(crate) broken: u64,
+    pub(crate) broken_windows: u64,
     /// Turns that the store failed to keep; what was found in them is kept with the next that succeeds.
     pub(crate) failed_turns: u64,
     /// How often the journal could not be written, or a file of it not removed.
@@ -147,7 +153,7 @@ pub(crate) struct Keeper {
     /// The catalogue, where it is given.
     given: Option<Catalogue>,
     waiting: Arc<AtomicUsize>,
-    /// Hops that are judged and not in the store.
+    /// The room of what was found and is not in the store.
     held: Arc<AtomicUsize>,
     /// Hops that are in the store and in no segment.
     unclosed: AtomicUsize,
@@ -344,13 +350,14 @@ impl Keeper {
         let now = self.clock.now();
         self.look_at_disk(&mut unsaved.counts);
         let counts = &mut unsaved.counts;
-        (counts.open, counts.open_bytes, counts.windows) = (0, 0, Counts::default());
+        (counts.open, counts.open_bytes, counts.windows, counts.broken) = (0, 0, Counts::default(), 0);
         let mut needed = u64::MAX;
         for found in found {
             let counts = &mut unsaved.counts;
             counts.open += found.open.0;
             counts.open_bytes += found.open.1;
             counts.windows.add(found.counts);
+            counts.broken += found.broken;
             needed = needed.min(found.needed);
             if self.given.is_none() && !found.batch.shown.is_empty() {
                 let shown = Arc::new(found.batch.shown.clone());
@@ -382,7 +389,7 @@ impl Keeper {
             }
         }
         self.count_unclosed();
-        self.held.fetch_sub(unsaved.batch.hops(), Ordering::Relaxed);
+        self.held.fetch_sub(unsaved.batch.room(), Ordering::Relaxed);
         unsaved.batch = Batch::default();
         let gone = std::mem::take(&mut unsaved.gone);
         if let Some(journal) = self.journal().as_ref() {
@@ -424,12 +431,20 @@ impl Keeper {
     fn judge_windows(&self, unsaved: &mut Unsaved, now: u64) -> Result<(), StoreError> {
         let window = self.settings.window;
         let grace = nanos(window.settle + window.max_age);
-        let Unsaved { over_time, baseline, batch, .. } = unsaved;
+        let Unsaved { over_time, baseline, batch, counts, .. } = unsaved;
         let baseline_of_all = self.given.as_ref().unwrap_or(baseline);
-        let verdicts = over_time.judge(now, grace, &self.rules.load().policy, Some(baseline_of_all));
+        let rules = self.rules.load();
+        // A window counts as judged before it is: one that panics is not tried again.
+        let verdicts = guarded(|| over_time.judge(now, grace, &rules.policy, Some(baseline_of_all)));
+        let verdicts = verdicts.unwrap_or_else(|panicked| {
+            counts.broken_windows += 1;
+            tracing::error!(place = %panicked, "an hour of traces cannot be judged by a fault of ours, and is left out");
+            Vec::new()
+        });
         if verdicts.is_empty() {
             return Ok(());
         }
+        let before = batch.room();
         for mut verdict in verdicts {
             batch.raised.append(&mut verdict.findings);
             for suppressed in verdict.suppressed {
@@ -437,6 +452,7 @@ impl Keeper {
                 *batch.quieted.entry(key).or_default() += 1;
             }
         }
+        self.held.fetch_add(batch.room().saturating_sub(before), Ordering::Relaxed);
         *baseline = self.store.learned(now)?.catalogue;
         Ok(())
     }

@@ -28,7 +28,8 @@ pub(crate) struct KeepSettings {
     /// Bytes of deliveries that may be waiting to be read. Past it the answer is "later". Default 64 MiB.
     pub(crate) waiting_bytes: usize,
     /// Hops, for each shard, that may be judged and in no segment yet: where the store cannot keep them, or not as quickly as they come.
-    /// Past it the answer is "later". Some 100 bytes each; default 1 048 576, four segments.
+    /// Past it the answer is "later". Some 100 bytes each; a finding that cannot be kept counts as eight. Default 1 048 576, four
+    /// segments.
     pub(crate) held_hops: usize,
     /// When a trace is judged.
     pub(crate) window: WindowSettings,

@@ -3,6 +3,8 @@
 //! Shards share nothing. What one finds out that another needs goes by message: who sent a span that is linked to, which
 //! service has credentials validated, what services have shown.
 
+mod judge;
+
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -12,27 +14,26 @@ use std::sync::mpsc::{Receiver, Sender};
 use arc_swap::ArcSwap;
 use hopseal_correlate::across::Across;
 use hopseal_correlate::catalogue::Catalogue;
-use hopseal_correlate::hop::HopKind;
 use hopseal_correlate::intake::Intake;
 use hopseal_correlate::record::packed::each;
 use hopseal_correlate::record::{Service, Span, bodies};
 use hopseal_correlate::sink::{SpanId, TraceId};
-use hopseal_correlate::survey::{Sent, Survey, unasked, unlearned};
-use hopseal_correlate::trace::Trace;
+use hopseal_correlate::survey::{Sent, Survey};
 use hopseal_correlate::words::Words;
 
 use super::answer::Answer;
 use super::journal::{Gone, Journal, Run};
-use super::judging::{Recorder, Tally, forget_last, least_trusted, trust};
+use super::judging::{Recorder, Tally};
 use super::links::{Links, Waiter};
-use super::over_time::observe as observe_over_time;
 use super::own::OwnKey;
 use super::reading::{LinkAway, Share, Stage, read};
 use super::settings::WindowSettings;
 use super::waiting::Waiting;
-use super::windows::{Counts, Due, Kept, Last, Windows};
+use super::windows::{Counts, Kept, Last, Windows};
 use crate::serve::clock::Clock;
 use crate::serve::delivery::Delivery;
+use crate::serve::guard::{Panicked, guarded};
+use crate::serve::ids::LastIds;
 use crate::serve::pool::{Pool, emptied};
 use crate::serve::rules::Rules;
 use crate::serve::store::{Batch, Earlier};
@@ -43,6 +44,8 @@ const RUN_BYTES: usize = 1 << 20;
 const PACKED_BYTES: usize = 128 << 10;
 /// Bytes of records judged between two runs, beyond as many as were read.
 const JUDGE_BYTES: usize = 64 << 10;
+/// Traces that cannot be judged, of which that is remembered.
+const BROKEN: usize = 1 << 14;
 
 /// What a shard is told.
 #[derive(Debug)]
@@ -122,6 +125,8 @@ pub(crate) struct Found {
     /// Runs under this number are not needed any more, once the batch is kept.
     pub(crate) needed: u64,
     pub(crate) counts: Counts,
+    /// Traces that were let go since the start, as judging them panicked.
+    pub(crate) broken: u64,
     /// Open traces, and the bytes of their spans.
     pub(crate) open: (usize, usize),
 }
@@ -144,7 +149,7 @@ pub(crate) struct Parts {
     pub(crate) survey: Survey,
     pub(crate) shards: Vec<Sender<ToShard>>,
     pub(crate) own: Arc<OwnKey>,
-    /// Hops that are judged and not in the store.
+    /// The room of what was found and is not in the store.
     pub(crate) held: Arc<AtomicUsize>,
     /// Whether the catalogue is learned: a given one comes to say nothing more.
     pub(crate) learns: bool,
@@ -153,9 +158,8 @@ pub(crate) struct Parts {
 /// Runs a shard until everybody who could tell it something is gone.
 pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
     let dialects = Arc::clone(&parts.rules.load().dialects);
+    let (share, has_journal) = (parts.share.clone(), parts.journal.is_some());
     let mut words = Words::default();
-    let mut intake =
-        Intake::new(&dialects, &mut words, Stage::new(parts.share.clone(), parts.journal.is_some()));
     let mut shard = Shard {
         windows: Windows::new(parts.window),
         records: Vec::new(),
@@ -170,21 +174,27 @@ pub(crate) fn run(parts: Parts, from: &Receiver<ToShard>) {
         unlearned: Waiting::default(),
         hasher: RandomState::new(),
         links: Links::default(),
+        broken: LastIds::new(BROKEN),
+        broken_count: 0,
         parts,
     };
-    while let Ok(message) = from.recv() {
-        let mut next = Some(message);
-        while let Some(message) = next.take() {
-            next = match message {
-                ToShard::Stop => return,
-                ToShard::Delivery(delivery, answer) => shard.take(&mut intake, from, delivery, answer),
-                other => {
-                    shard.told(&mut intake, other);
-                    None
-                }
-            };
+    let mut next = None;
+    loop {
+        let stage = Stage::new(share.clone(), has_journal);
+        match shard.work(&mut Intake::new(&dialects, &mut words, stage), from, next) {
+            Left::Nothing => return,
+            // What is half read is let go with who read it. Records rest on words alone, each of which is there or is not.
+            Left::Torn(message) => next = message,
         }
     }
+}
+
+/// Why a shard does nothing more with its intake.
+enum Left {
+    /// It was told to end, or nobody is there to tell it anything.
+    Nothing,
+    /// It panicked; that is to be done next.
+    Torn(Option<ToShard>),
 }
 
 struct Shard {
@@ -195,7 +205,7 @@ struct Shard {
     /// For runs on their way to the journal.
     bodies: Arc<Pool>,
     batch: Batch,
-    /// Hops of the batch that the keeper knows of.
+    /// The room of the batch that the keeper knows of.
     held: usize,
     recorder: Recorder,
     /// What the hops of the last block show, where they were judged for the first time.
@@ -212,31 +222,79 @@ struct Shard {
     hasher: RandomState,
     /// Links from one trace to another, of this shard or to it.
     links: Links,
+    /// Traces that are not judged any more: it panicked.
+    broken: LastIds,
+    broken_count: u64,
 }
 
 impl Shard {
-    /// Reads a delivery and those behind it that fit into one run. Returns what came after them.
+    /// Does what it is told, `next` first.
+    fn work(
+        &mut self,
+        intake: &mut Intake<'_, Stage>,
+        from: &Receiver<ToShard>,
+        mut next: Option<ToShard>,
+    ) -> Left {
+        while let Some(message) = next.take().or_else(|| from.recv().ok()) {
+            match message {
+                ToShard::Stop => break,
+                ToShard::Delivery(delivery, answer) => {
+                    let (is_whole, after) = self.take(intake, from, delivery, answer);
+                    if !is_whole {
+                        return Left::Torn(after);
+                    }
+                    next = after;
+                }
+                other => self.told(intake, other),
+            }
+        }
+        Left::Nothing
+    }
+
+    /// Reads a delivery and those behind it that fit into one run. Returns whether the intake is whole, and what came after them.
     fn take(
         &mut self,
         intake: &mut Intake<'_, Stage>,
         from: &Receiver<ToShard>,
         delivery: Delivery,
         answer: Answer,
-    ) -> Option<ToShard> {
+    ) -> (bool, Option<ToShard>) {
         let mut answers = Vec::new();
         let mut next = Some((delivery, answer));
-        let mut after = None;
+        let (mut is_whole, mut after) = (true, None);
         while let Some((delivery, answer)) = next.take() {
-            let read = read(&delivery, &self.parts.own, intake);
+            #[cfg(test)]
+            faults::lose(&delivery);
+            let stage = intake.get_mut();
+            let before = (stage.records.len(), stage.links.len());
+            // Of the intake nothing is used afterwards but its words and what was staged before.
+            let read = guarded(|| {
+                let read = read(&delivery, &self.parts.own, intake);
+                #[cfg(test)]
+                faults::read(&delivery);
+                read
+            });
             let is_first = self.parts.share.own() == 0;
-            match read.reason {
-                Some(reason) if read.malformed => answer.malformed(reason),
-                reason => {
-                    // Every shard reads everything; one speaks of what is of none.
-                    let (rejected, reason) = if is_first { (read.rejected, reason) } else { (0, None) };
-                    answer.read(read.spans, rejected, reason);
-                    answers.push(answer);
+            match read {
+                Err(panicked) => {
+                    let stage = intake.get_mut();
+                    stage.records.truncate(before.0);
+                    stage.links.truncate(before.1);
+                    tracing::error!(place = %panicked, "a request cannot be read by a fault of ours, and is refused");
+                    // Whoever sent it would bring it again, and again.
+                    answer.malformed("it cannot be read, by a fault of the service".to_owned());
+                    is_whole = false;
+                    break;
                 }
+                Ok(read) => match read.reason {
+                    Some(reason) if read.malformed => answer.malformed(reason),
+                    reason => {
+                        // Every shard reads everything; one speaks of what is of none.
+                        let (rejected, reason) = if is_first { (read.rejected, reason) } else { (0, None) };
+                        answer.read(read.spans, rejected, reason);
+                        answers.push(answer);
+                    }
+                },
             }
             if intake.get_mut().records.len() < RUN_BYTES {
                 match from.try_recv() {
@@ -246,7 +304,7 @@ impl Shard {
             }
         }
         self.keep(intake, answers);
-        after
+        (is_whole, after)
     }
 
     /// Hands what was read to the journal and to the windows, and judges some of what is due.
@@ -283,11 +341,11 @@ impl Shard {
         self.hold();
     }
 
-    /// Says how many hops the next turn has to take.
+    /// Says how much the next turn has to take.
     fn hold(&mut self) {
-        let hops = self.batch.hops();
-        self.parts.held.fetch_add(hops.saturating_sub(self.held), Ordering::Relaxed);
-        self.held = hops;
+        let room = self.batch.room();
+        self.parts.held.fetch_add(room.saturating_sub(self.held), Ordering::Relaxed);
+        self.held = room;
     }
 
     fn told(&mut self, intake: &mut Intake<'_, Stage>, message: ToShard) {
@@ -297,9 +355,9 @@ impl Shard {
                 let now = self.parts.clock.now();
                 for (trace_id, record) in each(&records) {
                     self.windows.add(trace_id, record, run, now);
-                    let Some((_, span)) = Span::read(record, intake.words()) else { continue };
-                    for (to, span_id) in span.links().filter(|(to, _)| *to != trace_id) {
-                        self.link(LinkAway { from: trace_id, to, span_id });
+                    match guarded(|| links_of(record, intake.words())) {
+                        Ok(links) => links.into_iter().for_each(|link| self.link(link)),
+                        Err(panicked) => self.give_up(trace_id, &panicked),
                     }
                 }
             }
@@ -336,12 +394,24 @@ impl Shard {
         let Some(kept) = self.windows.get(trace_id) else { return };
         let mut records = Vec::new();
         self.windows.read(kept, &mut records);
-        let spans = bodies(&records).filter_map(|body| Span::of_body(body, intake.words()));
-        let spans: HashSet<SpanId> = spans.map(|span| span.id).collect();
+        let spans = || bodies(&records).filter_map(|body| Span::of_body(body, intake.words()));
+        let spans: HashSet<SpanId> = match guarded(|| spans().map(|span| span.id).collect()) {
+            Ok(spans) => spans,
+            Err(panicked) => return self.give_up(trace_id, &panicked),
+        };
         // What was judged then and is not here is gone: this is not the whole trace.
         match !has_late && hops.iter().all(|hop| spans.contains(hop)) {
             true => self.windows.recall(trace_id, last),
             false => self.windows.straggles(trace_id),
+        }
+    }
+
+    /// Lets a trace go of which something panics: whatever more comes of it in this process, it is not tried again.
+    fn give_up(&mut self, trace_id: TraceId, panicked: &Panicked) {
+        if !self.broken.contains(trace_id) {
+            self.broken.insert(trace_id);
+            self.broken_count += 1;
+            tracing::error!(%trace_id, place = %panicked, "a trace cannot be judged by a fault of ours, and is let go");
         }
     }
 
@@ -397,115 +467,8 @@ impl Shard {
         self.held = 0;
         let (batch, counts) = (self.batch.take(), self.windows.counts);
         let across = std::mem::take(&mut self.across);
-        let _ = to.send(Found { batch, across, gone, needed, counts, open: self.windows.open() });
-    }
-
-    fn judge(&mut self, intake: &Intake<'_, Stage>, trace_id: TraceId, due: Due, now: u64) {
-        let rules = self.parts.rules.load_full();
-        let Some(kept) = self.windows.get(trace_id) else { return };
-        let mut records = std::mem::take(&mut self.records);
-        self.windows.read(kept, &mut records);
-        let mut trace = Trace::from_bodies(trace_id, bodies(&records), intake.words());
-        let times = trace.spans().iter().map(|span| span.start);
-        let straggling =
-            kept.straggling || (kept.last.version == 0 && self.parts.earlier.has(trace_id, times));
-        // Told again meanwhile, it still had no time to be whole.
-        let is_crowded = due == Due::Crowded || kept.early;
-        let is_early = is_crowded || due == Due::Old || straggling || kept.over;
-        if is_crowded {
-            trace = trace.crowded();
-        } else if is_early {
-            trace = trace.closed_early();
-        }
-        let last = kept.last.clone();
-        let new = records.get(kept.judged..).unwrap_or(&[]);
-        let new = least_trusted(new);
-        let (mut validates, mut asked_by, mut lessons) = (Vec::new(), Vec::new(), Vec::new());
-        let mut next = last.clone();
-        // Whether it is news who sent a span that others link to.
-        let mut is_news = false;
-        rules.with_judge(|judge| {
-            let hops = judge.hops(&trace);
-            if last.version == 0 {
-                let origins = hops.all().iter().filter(|hop| hop.kind == HopKind::Origin);
-                origins.for_each(|origin| self.batch.shown.sends(origin.service.name));
-            }
-            let survey = &mut self.parts.survey;
-            is_news = survey.linked.observe(&trace, &hops);
-            survey.validating.observe(&trace, &hops);
-            let is_new = |service: &Service<'_>| !self.told.contains(&OwnedService::from(*service));
-            if survey.validating.len() > self.told.len() {
-                validates.extend(survey.validating.iter().filter(is_new).map(OwnedService::from));
-            }
-            asked_by.extend(unasked(&hops, &survey.validating).map(OwnedService::from));
-            if self.parts.learns {
-                let missing = unlearned(&trace, &hops, &survey.catalogue);
-                lessons.extend(missing.map(|lesson| self.hasher.hash_one(lesson)));
-            }
-            let cx = judge.cx(&trace, &hops, survey);
-            // Once, when all of it is there: what is counted cannot be taken back.
-            if !is_early && !last.counted {
-                next.counted = true;
-                self.windows.counts.ahead += u64::from(!observe_over_time(&mut self.across, &cx, now));
-            }
-            let mut verdict = judge.verdict(&cx);
-            let version = if straggling { 0 } else { last.version + 1 };
-            let block = self.batch.block_mut();
-            let first = block.hops.len();
-            let digest = self.recorder.record(&cx, &verdict, version, block);
-            if last.version == 0 {
-                block.hops.iter().skip(first).for_each(|hop| self.tally.count(hop));
-            }
-            if last.version > 0 && digest == last.digest {
-                return forget_last(block);
-            }
-            let stands: HashSet<_> = verdict.findings.iter().map(|finding| finding.id).collect();
-            let mut findings: Vec<_> =
-                verdict.findings.iter().map(|finding| (finding.id, finding.span_id)).collect();
-            for (id, span_id) in last.findings.iter().filter(|(id, _)| !stands.contains(id)) {
-                // Nobody takes back what rests on the word of somebody more to be trusted, nor while more may be on the way.
-                match !is_early && (due == Due::Again || new >= trust(&trace, *span_id)) {
-                    true => self.batch.retracted.push(*id),
-                    false => findings.push((*id, *span_id)),
-                }
-            }
-            self.batch.raised.append(&mut verdict.findings);
-            for suppressed in verdict.suppressed {
-                let key = (suppressed.finding.rule, suppressed.reason, suppressed.finding.service);
-                *self.batch.quieted.entry(key).or_default() += u64::from(last.version == 0);
-            }
-            next = Last { version: last.version + 1, digest, findings, counted: next.counted };
-        });
-        if self.batch.blocks.last().is_some_and(|block| block.is_full()) {
-            self.tell_shown();
-        }
-        let has_copies = trace.grade.duplicates > 0;
-        drop(trace);
-        emptied(&mut records);
-        self.records = records;
-        self.windows.settle(trace_id, due, next, now);
-        if straggling {
-            self.windows.straggles(trace_id);
-        }
-        if has_copies {
-            self.windows.without_copies(trace_id);
-        }
-        if is_news {
-            self.answer(trace_id);
-        }
-        asked_by.into_iter().for_each(|service| self.unasked.add(service, trace_id));
-        lessons.into_iter().for_each(|lesson| self.unlearned.add(lesson, trace_id));
-        for service in validates {
-            self.batch.validating.add(service.as_service());
-            self.told.insert(service.clone());
-            self.unasked.end(&service, &mut self.windows);
-            let service = Arc::new(service);
-            for (shard, at) in self.parts.shards.iter().zip(0..) {
-                if at != self.parts.share.own() {
-                    let _ = shard.send(ToShard::Validating(Arc::clone(&service)));
-                }
-            }
-        }
+        let (broken, open) = (self.broken_count, self.windows.open());
+        let _ = to.send(Found { batch, across, gone, needed, counts, broken, open });
     }
 }
 
@@ -517,5 +480,44 @@ fn tell(told: &[(Waiter, &Sent)], parts: &Parts, windows: &mut Windows) {
         } else if let Some(shard) = parts.shards.get(waiter.shard) {
             let _ = shard.send(ToShard::Sent(waiter.link(), Box::new((*sent).clone())));
         }
+    }
+}
+
+/// Links of a record to spans of other traces.
+fn links_of(record: &[u8], words: &Words) -> Vec<LinkAway> {
+    let Some((from, span)) = Span::read(record, words) else { return Vec::new() };
+    let away = span.links().filter(|(to, _)| *to != from);
+    away.map(|(to, span_id)| LinkAway { from, to, span_id }).collect()
+}
+
+/// What a test has go wrong.
+#[cfg(test)]
+pub(crate) mod faults {
+    use hopseal_correlate::hop::Hops;
+
+    use crate::serve::delivery::Delivery;
+
+    /// In a delivery: that this thread is lost.
+    pub(crate) const LOSE: &str = "/faults/lose";
+    /// That it panics once it is read.
+    pub(crate) const READ: &str = "/faults/read";
+    /// The operation of a hop: that to judge its trace panics, before any of it is written, and after that.
+    pub(crate) const JUDGE: &str = "/faults/judge";
+    pub(crate) const RECORD: &str = "/faults/record";
+
+    fn has(delivery: &Delivery, fault: &str) -> bool {
+        delivery.body.windows(fault.len()).any(|part| part == fault.as_bytes())
+    }
+
+    pub(super) fn lose(delivery: &Delivery) {
+        assert!(!has(delivery, LOSE), "a fault");
+    }
+
+    pub(super) fn read(delivery: &Delivery) {
+        assert!(!has(delivery, READ), "a fault");
+    }
+
+    pub(super) fn judge(hops: &Hops<'_>, fault: &str) {
+        assert!(hops.iter().all(|hop| hop.operation != fault), "a fault");
     }
 }

@@ -68,8 +68,10 @@ pub(crate) struct Judged {
 }
 
 /// Judged early for want of memory; judged while spans still came; opened again by late spans; spans whose trace was gone;
-/// spans beyond what is judged of one trace; begun so far ahead, by its own time, that no rule over time counts it.
-pub(super) const WINDOWS: [&str; 6] = ["crowded", "old", "reopened", "stragglers", "left_out", "ahead"];
+/// spans beyond what is judged of one trace; begun so far ahead, by its own time, that no rule over time counts it; let go, as a fault
+/// of the service keeps it from being judged.
+pub(super) const WINDOWS: [&str; 7] =
+    ["crowded", "old", "reopened", "stragglers", "left_out", "ahead", "broken"];
 
 /// What became of a request that was to be sent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -203,7 +203,9 @@ impl Metrics {
     /// Takes over what the keeper counted, all since the start.
     pub(crate) fn keep(&self, counts: &KeepCounts) {
         let Counts { crowded, old, reopened, stragglers, left_out, ahead } = counts.windows;
-        for (what, count) in WINDOWS.into_iter().zip([crowded, old, reopened, stragglers, left_out, ahead]) {
+        let broken = counts.broken.saturating_add(counts.broken_windows);
+        let all = [crowded, old, reopened, stragglers, left_out, ahead, broken];
+        for (what, count) in WINDOWS.into_iter().zip(all) {
             self.windows.get_or_create(&Judged { what }).inner().store(count, Ordering::Relaxed);
         }
         let set = |gauge: &Gauge, value: u64| _ = gauge.set(i64::try_from(value).unwrap_or(i64::MAX));

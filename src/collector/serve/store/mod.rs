@@ -82,6 +82,8 @@ pub(crate) enum StoreError {
     Stopped,
 }
 
+/// Hops that take as much room as a finding: its texts are its own.
+const FINDING_HOPS: usize = 8;
 /// Hops past which a block is followed by another.
 const BLOCK_HOPS: usize = 1 << 14;
 
@@ -107,9 +109,10 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// How many hops are in it.
-    pub(crate) fn hops(&self) -> usize {
-        self.blocks.iter().map(|block| block.hops.len()).sum()
+    /// How much room it takes in memory, in hops.
+    pub(crate) fn room(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(|block| block.hops.len() + block.traces.len()).sum();
+        blocks + self.raised.len() * FINDING_HOPS + self.retracted.len()
     }
 
     /// Whether there is nothing in it.

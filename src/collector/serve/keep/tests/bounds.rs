@@ -41,6 +41,40 @@ fn while_nothing_can_be_kept_no_more_is_taken_than_there_is_room_for() {
     keeper.stop().expect("stopped");
 }
 
+/// Scenario: the same, and it is findings for which there is no room, those of rules over many traces among them.
+/// Guarantees: they count too, until they are kept, and then no more.
+#[test]
+fn findings_that_cannot_be_kept_count() {
+    let spans = spans_of_now(5, 400);
+    let first = Lab::new();
+    let keeper = first.start();
+    send(&keeper, delivery(otlp::encode(&spans))).expect("taken");
+    first.settle(&keeper);
+    let hops = keeper.store().hops(&HopQuery::any(1_000_000)).expect("hops");
+    let traces: HashSet<TraceId> = hops.iter().map(|hop| hop.trace_id).collect();
+    assert!(!kept(&keeper).is_empty());
+    keeper.stop().expect("stopped");
+
+    let lab = Lab { held_hops: hops.len() + traces.len(), ..Lab::new() };
+    let keeper = lab.start();
+    let other = rusqlite::Connection::open(lab.folder.path().join("catalog.sqlite")).expect("the catalog");
+    other.execute_batch("BEGIN IMMEDIATE").expect("to itself");
+    send(&keeper, delivery(otlp::encode(&spans))).expect("taken");
+    lab.clock.advance(lab.window.settle + Duration::from_secs(1));
+    let more = || send(&keeper, delivery(otlp::encode(&corpus(4, 1))));
+    keeper.turn().expect_err("the catalog is taken");
+    assert!(matches!(more(), Err(Refused::Overloaded { .. })));
+    lab.clock.advance(Duration::from_secs(3 * 3600));
+    other.execute_batch("ROLLBACK").expect("let go");
+    keeper.turn().expect("kept");
+    let query = FindingQuery { limit: 1_000_000, ..FindingQuery::default() };
+    let found = keeper.store().findings(&query).expect("findings");
+    assert!(found.iter().any(|finding| finding.trace_id.is_none()));
+    assert_eq!(keeper.held.load(Ordering::Relaxed), 0);
+    more().expect("taken");
+    keeper.stop().expect("stopped");
+}
+
 /// Scenario: the disk has less room than is to be kept free.
 /// Guarantees: nothing is taken, and whoever sent it is told to come again.
 #[test]

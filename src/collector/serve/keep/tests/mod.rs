@@ -1,4 +1,5 @@
 mod bounds;
+mod broken;
 mod same;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -100,6 +101,16 @@ pub(super) fn send(keeper: &Keeper, delivery: Delivery) -> Result<Accepted, Refu
 
 pub(super) fn corpus(seed: u64, traces: usize) -> Vec<Span> {
     generate(Size { seed, traces }).spans
+}
+
+/// Spans that begin about now.
+fn spans_of_now(seed: u64, traces: usize) -> Vec<Span> {
+    let mut spans = corpus(seed, traces);
+    let first = spans.iter().map(|span| span.start).min().expect("some");
+    for span in &mut spans {
+        (span.start, span.end) = (span.start - first + NOW, span.end - first + NOW);
+    }
+    spans
 }
 
 /// What `check` finds in these spans, and the catalogue that it found it with.
