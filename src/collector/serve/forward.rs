@@ -2,6 +2,9 @@
 //!
 //! It is offered once it is durable here and before it is answered for, from a queue of bounded size: who is slow or gone is left
 //! out, which is counted, and nothing here waits for it. It is no second home of spans: what waits is lost with the process.
+//!
+//! What panics as it is sent costs itself. It is no reason to end the service: what is kept here is not in danger, and a body that does it
+//! would end the next process too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +18,7 @@ use reqwest::redirect::Policy;
 
 use super::again::{Ending, TRIES, trying};
 use super::delivery::{Accept, Accepted, Delivery, Encoding, Refused};
+use super::guard::guarded;
 use super::metrics::Metrics;
 
 /// How long is waited for an answer.
@@ -82,11 +86,18 @@ fn patiently(
             let size = body.len() + OVERHEAD;
             let body = bytes::Bytes::from(body);
             let once = || sent(&client, &endpoint, media_type, body.clone());
-            let sent = trying.send(|error: &NotSent| error.is_later, once);
-            if let Err(Some(NotSent { error, .. })) = &sent {
-                tracing::warn!(error, "spans could not be sent on; they are kept here");
+            // Nothing outlives a try but the client, which begins each request anew, and whether the last one arrived.
+            let sent = guarded(|| trying.send(|error: &NotSent| error.is_later, once));
+            match &sent {
+                Ok(Err(Some(NotSent { error, .. }))) => {
+                    tracing::warn!(error, "spans could not be sent on; they are kept here");
+                }
+                Err(panicked) => {
+                    tracing::error!(place = %panicked, "spans are not sent on, by a fault of ours; they are kept here");
+                }
+                Ok(_) => {}
             }
-            counted.forwarded(if sent.is_ok() { "sent" } else { "failed" });
+            counted.forwarded(if matches!(sent, Ok(Ok(()))) { "sent" } else { "failed" });
             taken.fetch_sub(size, Ordering::Relaxed);
         }
     };
@@ -108,6 +119,8 @@ fn sent(
     media_type: &'static str,
     body: bytes::Bytes,
 ) -> Result<(), NotSent> {
+    #[cfg(test)]
+    assert_ne!(&*body, tests::PANICS, "a fault");
     match client.post(endpoint).header(CONTENT_TYPE, media_type).body(body).send() {
         Ok(response) if response.status().is_success() => Ok(()),
         Ok(response) => {
@@ -213,6 +226,8 @@ mod tests {
     }
 
     const QUICK: [Duration; 3] = [Duration::from_millis(5); 3];
+    /// To send this one panics.
+    pub(super) const PANICS: &[u8] = b"panics";
 
     /// Scenario: requests of every encoding are kept, but for one; the backend is overloaded at first, and wants one of them never.
     /// Guarantees: what is kept is sent on as it came, in its order; what is not kept is not sent; all of it is counted.
@@ -249,6 +264,31 @@ mod tests {
         let one = (protobuf, &b"one"[..]);
         assert_eq!(came, [one, one, one, (json, b"{}"), (protobuf, b"two")]);
         assert_eq!(["sent", "failed", "left_out"].map(|result| counted(&metrics, result)), [2, 1, 1]);
+    }
+
+    /// Scenario: to send a body panics, and another waits behind it.
+    /// Guarantees: the first is counted as not sent and its memory given back, the other is sent.
+    #[test]
+    fn what_panics_costs_itself() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let (endpoint, came) = backend(&runtime, &[]);
+        let metrics = Arc::new(Metrics::new());
+        let settings = ForwardSettings { endpoint, memory: 10_000 };
+        let (queue, forwarder) = patiently(&settings, &metrics, QUICK).expect("started");
+        [PANICS, b"one"].into_iter().for_each(|body| queue.offer(Encoding::OtlpProtobuf, body));
+        for _ in 0..2_000 {
+            if counted(&metrics, "sent") == 1 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let waiting = Arc::clone(&queue.waiting);
+        drop(queue);
+        drop(forwarder);
+        assert_eq!(came.lock().expect("no panic").len(), 1);
+        assert_eq!(["sent", "failed", "left_out"].map(|result| counted(&metrics, result)), [1, 1, 0]);
+        assert_eq!(waiting.load(Ordering::Relaxed), 0);
     }
 
     /// Scenario: nobody is there, and more comes than may wait.

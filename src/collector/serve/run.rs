@@ -222,14 +222,15 @@ where
             tokio::pin!(run);
             let are_whole = || keeper.is_whole() && turning.is_whole() && merging.is_whole();
             tokio::select! {
-                () = &mut run => Ok(()),
-                () = until_not(are_whole) => {
+                () = &mut run => {}
+                () = until_not(&are_whole) => {
                     tracing::error!("a thread ended by a fault of ours: the service ends, and reads back at its next start what it took");
                     let _ = stop.send(true);
                     run.await;
-                    Err(ServeError::Broken)
                 }
             }
+            // It may have been told to end just then.
+            if are_whole() { Ok(()) } else { Err(ServeError::Broken) }
         });
         drop(turning);
         Ok((served, merging))
@@ -329,7 +330,72 @@ fn heed(stop: &watch::Sender<bool>, reload: Arc<Notify>) -> io::Result<impl Futu
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use hopseal_correlate::sink::TraceId;
+    use hopseal_tests::generator::span::Span;
+    use hopseal_tests::generator::{Settings, generate, otlp};
+
+    use super::super::clock::TestClock;
+    use super::super::keep::faults;
+    use super::super::receiver::Protocol;
+    use super::super::store::HopQuery;
+    use super::super::store::testing::EPOCH;
     use super::*;
+
+    /// Scenario: a service takes spans, and before any of them is judged it loses the thread that has them.
+    /// Guarantees: it ends by itself, and says so by its exit status; the next one has all that was answered for.
+    #[test]
+    fn a_service_that_loses_a_thread_ends_and_loses_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("hopseal.yaml");
+        let text = "listen: {otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: null, admin: null}
+store: {alarm_under: '1', refuse_under: '1'}
+";
+        std::fs::write(&path, text).expect("written");
+        let mut config = Config::load(Some(&path)).expect("a configuration");
+        config.keep.folder = folder.path().join("data");
+        let (keep, rules) = (config.keep.clone(), Live::load(&config).expect("rules").rules);
+        let (to, bound) = channel();
+        let serving = std::thread::spawn(move || {
+            serve(config, move |addresses, _, _| {
+                to.send(addresses.to_vec()).expect("somebody waits");
+                Ok(std::future::pending::<()>())
+            })
+        });
+        let addresses = bound.recv().expect("it listens");
+        let (_, address) = addresses
+            .iter()
+            .find(|(port, _)| *port == Port::Spans(Protocol::OtlpHttp))
+            .expect("a port for spans");
+        let send = |spans: &[Span]| {
+            let client = reqwest::blocking::Client::new();
+            let request = client
+                .post(format!("http://{address}/v1/traces"))
+                .header("content-type", "application/x-protobuf");
+            request.body(otlp::encode(spans)).send().expect("an answer").status().is_success()
+        };
+        let spans = generate(Settings { seed: 3, traces: 20 }).spans;
+        assert!(spans.chunks(30).all(send));
+        let mut fault = spans.clone();
+        fault.truncate(1);
+        faults::LOSE.clone_into(&mut fault.first_mut().expect("one").name);
+        assert!(!send(&fault));
+        let ended = serving.join().expect("no panic").expect_err("a fault");
+        assert!(matches!(ended, ServeError::Broken), "{ended:?}");
+        assert_eq!(ended.exit() as u8, 3);
+
+        let clock = TestClock::at(EPOCH);
+        let next =
+            Keeper::start(keep, rules, None, Arc::clone(&clock) as _, Arc::default()).expect("a keeper");
+        clock.advance(Duration::from_secs(11));
+        next.turn().expect("kept");
+        let hops = next.store().hops(&HopQuery::any(1_000_000)).expect("hops");
+        let found: BTreeSet<TraceId> = hops.iter().map(|hop| hop.trace_id).collect();
+        let sent: BTreeSet<TraceId> = spans.iter().map(|span| TraceId(span.trace.0)).collect();
+        assert_eq!(found, sent);
+        next.stop().expect("stopped");
+    }
 
     /// Scenario: whoever is to be told of findings has a token in a file that is not there.
     /// Guarantees: that is said before anything is opened or started.

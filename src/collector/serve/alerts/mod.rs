@@ -6,6 +6,9 @@
 //! Each receiver has a thread, and its own place in what the store notes of findings. So only what is committed is told, the next
 //! process goes on where this one ended, and one that is slow or gone holds up nobody else and no memory: what it was not told is
 //! in the store. What was taken just before a kill may come again, under the same id.
+//!
+//! A receiver of which something panics is begun anew, as by the next process, after as long as after any failure. It is no reason to end the
+//! service, which would do so again each time it came to the same finding.
 
 mod event;
 mod firing;
@@ -27,6 +30,7 @@ use self::firing::Firing;
 use self::post::{Later, Post};
 use self::settings::Patience;
 use super::clock::Clock;
+use super::guard::{Panicked, guarded};
 use super::live::chain;
 use super::metrics::Metrics;
 use super::store::{Store, StoreError};
@@ -120,15 +124,10 @@ impl Alerts {
         for receiver in &settings.receivers {
             post::check(receiver)?;
             let post = Post::new(receiver.clone(), patience, Arc::clone(clock))?;
-            let page = settings.pages.clone();
-            let teller = match receiver.kind {
-                Kind::Alertmanager => Teller::Firing(Firing::new(receiver.clone(), patience.resend, page)),
-                Kind::Webhook => Teller::Events(Events::new(receiver.clone(), page)),
-            };
             let told = Who {
-                name: receiver.name.clone(),
-                kind: receiver.kind,
-                teller,
+                teller: Teller::new(receiver, patience, &settings.pages),
+                receiver: receiver.clone(),
+                pages: settings.pages.clone(),
                 post,
                 store: Arc::clone(store),
                 clock: Arc::clone(clock),
@@ -164,10 +163,19 @@ enum Teller {
     Firing(Firing),
 }
 
+impl Teller {
+    fn new(receiver: &ReceiverSettings, patience: &Patience, pages: &Option<String>) -> Self {
+        match receiver.kind {
+            Kind::Alertmanager => Self::Firing(Firing::new(receiver.clone(), patience.resend, pages.clone())),
+            Kind::Webhook => Self::Events(Events::new(receiver.clone(), pages.clone())),
+        }
+    }
+}
+
 /// Somebody who is told.
 struct Who {
-    name: String,
-    kind: Kind,
+    receiver: ReceiverSettings,
+    pages: Option<String>,
     teller: Teller,
     post: Post,
     store: Arc<dyn Store>,
@@ -180,6 +188,7 @@ struct Who {
 enum NotYet {
     Store(StoreError),
     Later(Later),
+    Panicked(Panicked),
 }
 
 impl From<StoreError> for NotYet {
@@ -202,13 +211,19 @@ impl Who {
     fn run(mut self, stopped: &Receiver<()>) {
         let (mut failures, mut last) = (0, 0);
         loop {
-            let wait = match self.turn(&mut last, stopped) {
+            let turned = guarded(|| self.turn(&mut last, stopped));
+            let wait = match turned.unwrap_or_else(|panicked| Err(NotYet::Panicked(panicked))) {
                 Ok(is_all) => {
                     failures = 0;
                     if is_all { self.patience.poll } else { Duration::ZERO }
                 }
                 Err(why) => {
                     failures += 1;
+                    if let NotYet::Panicked(_) = why {
+                        // It may be half done with something. What it knows for good is in the store.
+                        self.teller = Teller::new(&self.receiver, &self.patience, &self.pages);
+                        last = 0;
+                    }
                     self.wait(&why, failures)
                 }
             };
@@ -220,7 +235,7 @@ impl Who {
 
     /// How long to wait after so many failures in a row: twice as long each time, or as long as it was asked for.
     fn wait(&self, why: &NotYet, failures: u32) -> Duration {
-        let receiver = &self.name;
+        let receiver = &self.receiver.name;
         let Patience { first, most, longest, .. } = self.patience;
         let next = first.saturating_mul(1 << (failures - 1).min(16)).min(most);
         match why {
@@ -229,8 +244,13 @@ impl Who {
                 tracing::error!(receiver, error, "what became of findings cannot be read");
                 next
             }
+            NotYet::Panicked(panicked) => {
+                self.metrics.alerted(self.receiver.kind.as_str(), "failed", 1);
+                tracing::error!(receiver, place = %panicked, wait = ?next, "was not told of findings by a fault of ours, and will be");
+                next
+            }
             NotYet::Later(Later { after, why }) => {
-                self.metrics.alerted(self.kind.as_str(), "failed", 1);
+                self.metrics.alerted(self.receiver.kind.as_str(), "failed", 1);
                 let wait = after.map_or(next, |asked| asked.clamp(next, longest));
                 tracing::warn!(receiver, why, ?wait, "was not told of findings, and will be");
                 wait
@@ -240,8 +260,8 @@ impl Who {
 
     /// Tells what is new. Whether that is all there is.
     fn turn(&mut self, last: &mut u64, stopped: &Receiver<()>) -> Result<bool, NotYet> {
-        let new = self.store.changes(&self.name, PAGE)?;
-        let to = self.kind.as_str();
+        let new = self.store.changes(&self.receiver.name, PAGE)?;
+        let to = self.receiver.kind.as_str();
         let mut did = Did::default();
         let (told, up_to) = match &mut self.teller {
             Teller::Events(events) => {
@@ -259,9 +279,9 @@ impl Who {
         self.metrics.alerted(to, "refused", did.refused);
         // What comes before one that was not taken does not come again.
         if up_to > *last {
-            self.store.told(&self.name, up_to)?;
+            self.store.told(&self.receiver.name, up_to)?;
             if new.missed > 0 {
-                let (receiver, missed) = (&self.name, new.missed);
+                let (receiver, missed) = (&self.receiver.name, new.missed);
                 tracing::warn!(receiver, missed, "could not be told for so long that changes are forgotten");
                 self.metrics.alerted(to, "missed", missed);
             }

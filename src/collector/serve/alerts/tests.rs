@@ -444,3 +444,32 @@ fn who_wants_to_be_asked_is_asked_first() {
         assert_eq!(came.method == Method::POST, !came.body.is_empty());
     }
 }
+
+/// Panics so many times.
+struct Panics(std::sync::atomic::AtomicU32);
+
+impl Clock for Panics {
+    fn now(&self) -> u64 {
+        let left = self.0.load(std::sync::atomic::Ordering::SeqCst);
+        self.0.store(left.saturating_sub(1), std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(left, 0, "a fault");
+        EPOCH
+    }
+}
+
+/// Scenario: to tell somebody of a finding panics, and again as it is tried anew.
+/// Guarantees: it is counted, and told once it can be; another is told meanwhile.
+#[test]
+fn who_cannot_be_told_for_a_fault_is_told_after_it() {
+    let (firing, events) = (Listener::new([]), Listener::new([]));
+    let lab = Lab::new([
+        receiver("on-call", &firing.url(), Kind::Alertmanager),
+        receiver("hook", &events.url(), Kind::Webhook),
+    ]);
+    let clock: Arc<dyn Clock> = Arc::new(Panics(2.into()));
+    let alerts = Alerts::patiently(&lab.settings(), &QUICK, &lab.store, &clock, &lab.metrics);
+    lab.raise([finding(1, Rule::IdentityDropped)]);
+    until("both are told", || !firing.came().is_empty() && !events.came().is_empty());
+    assert_eq!((lab.counted("alertmanager", "failed"), lab.counted("webhook", "failed")), (2, 0));
+    drop(alerts.expect("started"));
+}

@@ -23,6 +23,7 @@ use self::span::Spans;
 use super::own::{self, OwnKey, Says};
 use crate::hex;
 use crate::serve::again::{Ending, TRIES, Trying, trying};
+use crate::serve::guard::guarded;
 use crate::serve::metrics::Metrics;
 use crate::serve::store::{Batch, Changed, Store};
 
@@ -124,10 +125,18 @@ fn send(export: &impl Export, from: &Receiver<Arc<Vec<Told>>>, metrics: &Metrics
     while let Ok(told) = from.recv() {
         let taken: Vec<&Told> = told.iter().filter(|told| export.takes(told)).collect();
         for some in taken.chunks(AT_ONCE) {
-            let Err(error) = trying.send(|_| true, || export.export(some)) else { continue };
             let count = some.len();
-            if let Some(error) = error {
-                tracing::warn!(%error, count, "findings could not be sent; the trail has them");
+            // What exports begins each request anew. What panics costs itself, and does not end the service: one that does would end the next
+            // process too.
+            match guarded(|| trying.send(|_| true, || export.export(some))) {
+                Ok(Ok(())) => continue,
+                Ok(Err(None)) => {}
+                Ok(Err(Some(error))) => {
+                    tracing::warn!(%error, count, "findings could not be sent; the trail has them");
+                }
+                Err(panicked) => {
+                    tracing::error!(place = %panicked, count, "findings are not sent, by a fault of ours; the trail has them");
+                }
             }
             metrics.unsent.inc_by(count as u64);
         }
@@ -359,6 +368,39 @@ mod tests {
         }
     }
 
+    /// Panics the first time.
+    struct Panics(Arc<AtomicUsize>);
+
+    impl Export for Panics {
+        fn takes(&self, _: &Told) -> bool {
+            true
+        }
+
+        fn export(&self, _: &[&Told]) -> OTelSdkResult {
+            assert!(self.0.fetch_add(1, Ordering::SeqCst) > 0, "a fault");
+            Ok(())
+        }
+    }
+
+    /// A finding of a trace is opened.
+    fn open(publisher: &Publisher, number: u8, store: &dyn Store) {
+        let finding = Finding::new(Rule::IdentityDropped, Subject::Trace(TraceId([number; 16])), "");
+        let changed = Changed { opened: vec![finding.id], ..Changed::default() };
+        publisher.tell(&Batch { raised: vec![finding], ..Batch::default() }, &changed, store);
+    }
+
+    /// Scenario: to send a finding panics, and another waits behind it.
+    /// Guarantees: the first is counted as not sent, the other is sent.
+    #[test]
+    fn what_panics_costs_itself() {
+        let (metrics, tried) = (Arc::new(Metrics::new()), Arc::<AtomicUsize>::default());
+        let panics = Panics(Arc::clone(&tried));
+        let publisher = Publisher(vec![Sending::start(panics, &metrics).expect("started")]);
+        [1, 2].into_iter().for_each(|number| open(&publisher, number, &Model::default()));
+        drop(publisher);
+        assert_eq!((metrics.unsent.get(), tried.load(Ordering::SeqCst)), (1, 2));
+    }
+
     /// Scenario: a backend is down, thirty findings wait for it, and the service ends.
     /// Guarantees: the end waits for none of them, each is tried once at most, and all that were not taken are counted.
     #[test]
@@ -368,12 +410,7 @@ mod tests {
         let down = Down { go: Mutex::new(Some(held)), tried: Arc::clone(&tried) };
         let publisher = Publisher(vec![Sending::start(down, &metrics).expect("started")]);
         let store = Model::default();
-        for number in 1..=30_u8 {
-            let subject = Subject::Trace(TraceId([number; 16]));
-            let finding = Finding::new(Rule::IdentityDropped, subject, "");
-            let changed = Changed { opened: vec![finding.id], ..Changed::default() };
-            publisher.tell(&Batch { raised: vec![finding], ..Batch::default() }, &changed, &store);
-        }
+        (1..=30).for_each(|number| open(&publisher, number, &store));
         // It returns though the first is still on its way.
         drop(publisher);
         assert_eq!(metrics.unsent.get(), 0);
