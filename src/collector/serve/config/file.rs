@@ -287,7 +287,8 @@ pub(crate) struct StoreFile {
     pub(crate) threads: At<usize>,
     /// Days that hops are kept; `null` is for ever. Default 400.
     pub(crate) days: Option<u32>,
-    /// Bytes of hops kept, the oldest days go first; `null` is without a bound. Default null.
+    /// Bytes of all that is in the folder: past it hops of the oldest days are removed, and in the end the oldest of the current day;
+    /// `null` is without a bound. Default null.
     pub(crate) room: Option<At<String>>,
     /// How long after they were found hops are in a Parquet file at the latest, where other programs can read them. Default 10m.
     pub(crate) close_after: At<String>,

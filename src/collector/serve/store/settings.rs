@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) struct StoreSettings {
     /// Days that hops are kept; `None` is for ever. Default 400.
     pub(crate) days: Option<u32>,
-    /// Bytes of hops kept; the oldest days go first. Default: no bound.
+    /// Bytes of all that is in the folder. Past it hops of the oldest days go, and then the oldest of the current day. Default: no bound.
     pub(crate) bytes: Option<u64>,
     /// Free bytes of the disk under which nothing is taken any more. Default 1 GiB.
     pub(crate) refuse_under: u64,

@@ -12,12 +12,13 @@ mod learned;
 mod listed;
 mod merging;
 mod recent;
+mod retention;
 mod revised;
 mod tend;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hopseal_correlate::finding::FindingId;
@@ -58,6 +59,8 @@ pub(crate) struct SqliteStore {
     doomed: Mutex<Vec<Arc<Segment>>>,
     /// The first day that was kept when it was last looked at.
     forgotten: AtomicU64,
+    /// Whether it was said that there is no room for hops.
+    cramped: AtomicBool,
 }
 
 /// The connection that writes.
@@ -135,6 +138,7 @@ impl SqliteStore {
             merging: Mutex::default(),
             doomed: Mutex::default(),
             forgotten: AtomicU64::new(0),
+            cramped: AtomicBool::new(false),
         })
     }
 

@@ -1,4 +1,4 @@
-//! Closes segments, removes what is kept no longer, and mends what a kill left behind.
+//! Closes segments, and mends what a kill left behind.
 //!
 //! A segment is closed in this order: its file, whole and on the disk; then one transaction that names it and drops the
 //! blocks it was made of; then the readers. A file that no transaction names is of a process that was killed between, and is
@@ -7,17 +7,17 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use hopseal_correlate::policy::Date;
 
 use super::super::segment::{self, Segments};
-use super::super::{DAY, MINUTE, StoreError};
+use super::super::{DAY, StoreError};
 use super::revised::{self, Seen};
-use super::{SqliteStore, covered, int, listed};
+use super::{SqliteStore, int, listed};
 use crate::serve::clock::nanos;
 
-const FOLDER: &str = "hops";
+/// What they are in, beside the catalog.
+pub(super) const FOLDER: &str = "hops";
 
 pub(super) fn day_of(at: u64) -> u64 {
     at / DAY
@@ -70,65 +70,6 @@ impl SqliteStore {
         recent.seal(last.seq, segment);
         recent.strike(&settled);
         Ok(hops)
-    }
-
-    /// Removes the days that are kept no longer. Returns the segments removed.
-    pub(super) fn forget(&self, now: u64) -> Result<u64, StoreError> {
-        let segments = self.recent().segments();
-        let mut first = self.settings.days.map_or(0, |days| day_of(now).saturating_sub(u64::from(days)));
-        let mut total: u64 = segments.iter().map(|segment| segment.bytes).sum();
-        let mut days: Vec<u64> = segments.iter().map(|segment| segment.day).collect();
-        days.sort_unstable();
-        days.dedup();
-        for day in days {
-            let bytes: u64 =
-                segments.iter().filter(|segment| segment.day == day).map(|segment| segment.bytes).sum();
-            let is_over = self.settings.bytes.is_some_and(|most| total > most) && day < day_of(now);
-            if day < first || is_over {
-                total -= bytes;
-                first = first.max(day + 1);
-            }
-        }
-        if first == 0 || self.forgotten.load(Ordering::Relaxed) == first {
-            return Ok(0);
-        }
-        let cut = int(first.saturating_mul(DAY));
-        let mut writer = self.writer();
-        let transaction = writer.connection.transaction()?;
-        transaction.execute("DELETE FROM segment WHERE day < ?1", [int(first)])?;
-        transaction
-            .execute("DELETE FROM edge WHERE minute < ?1", [int(first.saturating_mul(DAY) / MINUTE)])?;
-        transaction.execute(
-            "DELETE FROM edge_sum WHERE minutes IN (60, 1440) AND minute < ?1",
-            [int(first.saturating_mul(DAY) / MINUTE)],
-        )?;
-        covered::forget(&transaction, int(first.saturating_mul(DAY) / MINUTE))?;
-        transaction.execute("DELETE FROM finding WHERE changed < ?1 AND at < ?1", [cut])?;
-        transaction
-            .execute("DELETE FROM said WHERE at < ?1 AND finding NOT IN (SELECT id FROM finding)", [cut])?;
-        transaction.execute("DELETE FROM quieted WHERE day < ?1", [int(first)])?;
-        transaction.execute("DELETE FROM revised WHERE at < ?1", [cut])?;
-        // As long as there are hops of it, and as long as it counts.
-        let counts_since = day_of(now).saturating_sub(u64::from(self.settings.capability_days));
-        transaction.execute("DELETE FROM shown WHERE seen < ?1", [int(first.min(counts_since))])?;
-        transaction.execute("DELETE FROM sends WHERE seen < ?1", [int(first.min(counts_since))])?;
-        let revised = revised::read(&transaction)?;
-        transaction.commit()?;
-        self.forgotten.store(first, Ordering::Relaxed);
-        let gone = {
-            let mut recent = self.recent_mut();
-            let (gone, kept): (Segments, Segments) =
-                recent.segments().iter().cloned().partition(|segment| segment.day < first);
-            recent.set_segments(kept);
-            recent.set_revised(revised);
-            gone
-        };
-        drop(writer);
-        drop(segments);
-        let count = gone.len() as u64;
-        self.doom(gone);
-        self.sweep()?;
-        Ok(count)
     }
 }
 
@@ -409,51 +350,6 @@ mod tests {
             drop(store);
             let store = open(folder.path(), at_once());
             assert_eq!((noted(&store), seen(&store)), (0, 2));
-        }
-    }
-
-    #[test]
-    fn days_are_removed_when_they_are_old_or_too_large() {
-        for (days, bytes, left) in [(Some(1), None, 2), (None, Some(1), 1), (None, None, 4)] {
-            let folder = tempfile::tempdir().expect("a folder");
-            let store = open(folder.path(), StoreSettings { days, bytes, ..at_once() });
-            for day in 0..4 {
-                let mut batch = Batch { at: EPOCH + day * DAY, ..Batch::default() };
-                let hop = Sketch { start: day * DAY / 1_000_000, ..HOP };
-                add(batch.block_mut(), day, 1, &[hop]);
-                store.commit(&batch).expect("kept");
-                store.tend(EPOCH + day * DAY).expect("tended");
-            }
-            assert_eq!(store.hops(&HopQuery::any(9)).expect("hops").len(), left, "{days:?} {bytes:?}");
-            let edges = store.edges(super::super::Interval::ALWAYS).expect("edges");
-            assert_eq!(edges.iter().map(|edge| edge.hops).sum::<u64>(), left as u64);
-        }
-    }
-
-    /// Guarantees: what services showed is forgotten once no hops of them are kept and it counts for nothing, and not before.
-    #[test]
-    fn what_was_shown_goes_with_the_hops() {
-        use hopseal_correlate::catalogue::Shown;
-        use hopseal_correlate::record::Service;
-        for (days, capability_days, last) in [(1, 30, 30), (90, 30, 90), (1, 0, 1)] {
-            let folder = tempfile::tempdir().expect("a folder");
-            let store = open(folder.path(), StoreSettings { days: Some(days), capability_days, ..at_once() });
-            let service = Service { name: "orders", namespace: "", environment: "" };
-            let mut batch = Batch { at: EPOCH, ..Batch::default() };
-            batch.shown.add(service, "GET /", Shown { hops: 2, identified: 1 });
-            batch.shown.sends("broker");
-            store.commit(&batch).expect("kept");
-            let counted = || {
-                let count = |table: &str| {
-                    let query = format!("SELECT count(*) FROM {table}");
-                    store.reader().query_row(&query, [], |row| row.get::<_, u64>(0)).expect("a count")
-                };
-                (count("shown"), count("sends"))
-            };
-            for (day, left) in [(last, (1, 1)), (last + 1, (0, 0))] {
-                store.tend(EPOCH + day * DAY).expect("tended");
-                assert_eq!(counted(), left, "{days} {capability_days} {day}");
-            }
         }
     }
 }
