@@ -3,7 +3,7 @@
 //! It writes through to a real folder, and knows of each file what a sync covered, and of each name whether its folder was
 //! synced since. [`Faulty::wreck`] leaves the folder as a machine might find it that lost its power: of what no sync covers
 //! some is there, some is not, and some is something else, whichever was written first. After a sync that failed nobody knows what of
-//! that is there, and the next one says nothing of it.
+//! that is there, and the next one says nothing of it. A folder whose own folder was not synced may be gone with all that is in it.
 //!
 //! It can be under SQLite too, as the file system that SQLite writes to.
 
@@ -37,14 +37,24 @@ pub(crate) struct Faults {
 
 type FileId = usize;
 
+/// What has a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Node {
+    File(FileId),
+    /// Each has a number of its own: one that is made anew is another.
+    Folder(usize),
+}
+
 #[derive(Debug)]
 struct State {
     dice: ChaCha8Rng,
     faults: Faults,
     files: Vec<Content>,
     /// Names as they are, and as they last.
-    names: BTreeMap<PathBuf, FileId>,
-    lasting: BTreeMap<PathBuf, FileId>,
+    names: BTreeMap<PathBuf, Node>,
+    lasting: BTreeMap<PathBuf, Node>,
+    /// Folders that were made.
+    folders: usize,
     /// Names of which a sync failed: another one says nothing of them.
     doubtful: BTreeSet<PathBuf>,
 }
@@ -120,24 +130,37 @@ impl Content {
     }
 }
 
-fn files_under(path: &Path, found: &mut Vec<PathBuf>) {
-    if path.is_file() {
+/// What is there, folders before what is in them.
+fn all_under(path: &Path, found: &mut Vec<PathBuf>) {
+    if path.exists() {
         found.push(path.to_owned());
     }
     for entry in std::fs::read_dir(path).into_iter().flatten() {
-        files_under(&entry.expect("an entry").path(), found);
+        all_under(&entry.expect("an entry").path(), found);
     }
 }
 
 impl Faulty {
-    /// A disk that holds these files, and what is under these folders.
+    /// A disk that holds these files, and these folders with what is in them.
     pub(crate) fn of(held: &[PathBuf], faults: Faults) -> Self {
         let mut paths = Vec::new();
-        held.iter().for_each(|path| files_under(path, &mut paths));
-        let files = paths.iter().map(|path| Content::of(std::fs::read(path).expect("a file"))).collect();
-        let names: BTreeMap<PathBuf, FileId> = paths.into_iter().zip(0..).collect();
+        held.iter().for_each(|path| all_under(path, &mut paths));
+        let (mut files, mut folders) = (Vec::new(), 0);
+        let mut node = |path: &Path| match path.is_dir() {
+            true => {
+                folders += 1;
+                Node::Folder(folders)
+            }
+            false => {
+                files.push(Content::of(std::fs::read(path).expect("a file")));
+                Node::File(files.len() - 1)
+            }
+        };
+        let names: BTreeMap<PathBuf, Node> =
+            paths.into_iter().map(|path| (path.clone(), node(&path))).collect();
         let (dice, lasting) = (ChaCha8Rng::seed_from_u64(faults.seed), names.clone());
-        Self(Arc::new(Mutex::new(State { dice, faults, files, names, lasting, doubtful: BTreeSet::new() })))
+        let doubtful = BTreeSet::new();
+        Self(Arc::new(Mutex::new(State { dice, faults, files, names, lasting, folders, doubtful })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -154,19 +177,36 @@ impl Faulty {
         let mut state = self.state();
         state.faults.power = 0;
         let State { dice, files, names, lasting, .. } = &mut *state;
+        // Folders come before what is in them.
         let paths: BTreeSet<PathBuf> = names.keys().chain(lasting.keys()).cloned().collect();
+        let mut lost: Vec<PathBuf> = Vec::new();
         for path in paths {
-            let (now, then) = (names.get(&path), lasting.get(&path));
-            match if now == then || dice.random() { then } else { now } {
-                None => match std::fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{error}"),
-                    _ => {}
-                },
-                Some(file) => {
-                    let content = &mut files[*file];
+            // What a folder holds is gone with it.
+            let has_folder = path.parent().is_some_and(Path::is_dir);
+            if !has_folder || lost.iter().any(|folder| path.starts_with(folder)) {
+                continue;
+            }
+            let (now, then) = (names.get(&path).copied(), lasting.get(&path).copied());
+            let left = if now == then || dice.random() { then } else { now };
+            match left {
+                Some(Node::File(file)) => {
+                    let content = &mut files[file];
                     content.spill(dice);
                     std::fs::write(&path, &content.lasting).expect("written");
                 }
+                Some(Node::Folder(_)) if left == now => {}
+                _ if path.is_dir() => std::fs::remove_dir_all(&path).expect("removed"),
+                _ => match std::fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{error}"),
+                    _ => {}
+                },
+            }
+            // Whatever folder was there, it is not the one that things were put into.
+            if left != now && [left, now].iter().any(|node| matches!(node, Some(Node::Folder(_)))) {
+                if left.is_some() {
+                    std::fs::create_dir(&path).expect("made");
+                }
+                lost.push(path);
             }
         }
     }
@@ -196,8 +236,27 @@ impl State {
         }
     }
 
+    fn file(&self, path: &Path) -> FileId {
+        match self.names[path] {
+            Node::File(file) => file,
+            Node::Folder(_) => panic!("{} is a folder", path.display()),
+        }
+    }
+
     fn content(&mut self, path: &Path) -> &mut Content {
-        &mut self.files[self.names[path]]
+        let file = self.file(path);
+        &mut self.files[file]
+    }
+
+    /// Something has that name from now on.
+    fn name(&mut self, path: &Path, node: Node) {
+        self.names.insert(path.to_owned(), node);
+        self.doubtful.remove(path);
+    }
+
+    fn unname(&mut self, path: &Path) {
+        self.names.remove(path);
+        self.doubtful.remove(path);
     }
 
     /// The names in a folder last, unless that failed.
@@ -207,7 +266,7 @@ impl State {
         for name in all.into_iter().filter(|name| name.parent() == Some(path)) {
             let now = names.get(&name).copied();
             match (now, is_synced && !doubtful.contains(&name)) {
-                (Some(file), true) => _ = lasting.insert(name, file),
+                (Some(node), true) => _ = lasting.insert(name, node),
                 (None, true) => _ = lasting.remove(&name),
                 (now, false) if now != lasting.get(&name).copied() => _ = doubtful.insert(name),
                 _ => {}
@@ -223,8 +282,7 @@ impl Disk for Faulty {
         let real = FileSystem.create(path)?;
         let file = state.files.len();
         state.files.push(Content::default());
-        state.names.insert(path.to_owned(), file);
-        state.doubtful.remove(path);
+        state.name(path, Node::File(file));
         Ok(Box::new(FaultyFile { disk: self.clone(), real, file }))
     }
 
@@ -232,10 +290,9 @@ impl Disk for Faulty {
         let mut state = self.state();
         state.step()?;
         FileSystem.rename(from, to)?;
-        let file = state.names.remove(from).expect("a file of ours");
-        state.names.insert(to.to_owned(), file);
-        state.doubtful.remove(from);
-        state.doubtful.remove(to);
+        let file = state.file(from);
+        state.unname(from);
+        state.name(to, Node::File(file));
         Ok(())
     }
 
@@ -243,14 +300,26 @@ impl Disk for Faulty {
         let mut state = self.state();
         state.step()?;
         FileSystem.remove(path)?;
-        state.names.remove(path);
-        state.doubtful.remove(path);
+        state.unname(path);
         Ok(())
     }
 
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        self.state().step()?;
-        FileSystem.create_folder(path)
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.step()?;
+        FileSystem.make_folder(path)?;
+        state.folders += 1;
+        let number = state.folders;
+        state.name(path, Node::Folder(number));
+        Ok(())
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.step()?;
+        FileSystem.remove_folder(path)?;
+        state.unname(path);
+        Ok(())
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
@@ -280,8 +349,7 @@ impl Watch for Faulty {
         if !state.names.contains_key(path) {
             let file = state.files.len();
             state.files.push(Content { is_new: true, ..Content::default() });
-            state.names.insert(path.to_owned(), file);
-            state.doubtful.remove(path);
+            state.name(path, Node::File(file));
         }
         Ok(())
     }
@@ -307,8 +375,9 @@ impl Watch for Faulty {
     fn sync(&self, path: &Path) -> Result<(), Fault> {
         let mut state = self.state();
         let done = state.step();
-        let State { files, names, dice, .. } = &mut *state;
-        let content = &mut files[names[path]];
+        let file = state.file(path);
+        let State { files, dice, .. } = &mut *state;
+        let content = &mut files[file];
         if let Err(error) = done {
             content.spill(dice);
             return Err(fault(&error));
@@ -328,8 +397,7 @@ impl Watch for Faulty {
     fn remove(&self, path: &Path, lasting: bool) -> Result<(), Fault> {
         let mut state = self.state();
         state.step_of(PARTS).map_err(|error| fault(&error))?;
-        state.names.remove(path);
-        state.doubtful.remove(path);
+        state.unname(path);
         if let Some(folder) = path.parent().filter(|_| lasting) {
             state.sync_folder(folder, true);
         }

@@ -60,7 +60,7 @@ pub(crate) use self::windows::Counts;
 use self::windows::Last;
 use crate::serve::clock::{Clock, nanos};
 use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
-use crate::serve::disk::{Disk, FileSystem};
+use crate::serve::disk::{Disk, FileSystem, create_folder};
 use crate::serve::guard::guarded;
 use crate::serve::metrics::Metrics;
 use crate::serve::rules::Rules;
@@ -208,7 +208,7 @@ impl Keeper {
         metrics: Arc<Metrics>,
     ) -> Result<Self, KeepError> {
         let folder = &settings.folder;
-        disk.create_folder(folder).map_err(|source| KeepError::Folder { path: folder.clone(), source })?;
+        create_folder(&*disk, folder).map_err(|source| KeepError::Folder { path: folder.clone(), source })?;
         let lock = locked(folder)?;
         let old = folder.join(OLD_JOURNAL);
         if old.exists() {

@@ -24,7 +24,7 @@ pub(super) use self::frame::{Frame, trace_ids};
 
 use self::frame::{MAGIC, frames, is_other_version, skim};
 use super::answer::Answer;
-use crate::serve::disk::{Disk, DiskFile};
+use crate::serve::disk::{Disk, DiskFile, create_folder_in};
 use crate::serve::pool::Buffer;
 
 /// Bytes gathered into one sync.
@@ -127,7 +127,7 @@ impl Left {
     /// Opens the journal in `folder`, made if it is not there.
     pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path) -> Result<Self, JournalError> {
         let failed = |source| JournalError::File { path: folder.to_owned(), source };
-        disk.create_folder(folder).map_err(failed)?;
+        create_folder_in(&*disk, folder.parent().unwrap_or(folder), folder).map_err(failed)?;
         let mut files = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -440,8 +440,12 @@ mod tests {
             FileSystem.remove(path)
         }
 
-        fn create_folder(&self, path: &Path) -> io::Result<()> {
-            FileSystem.create_folder(path)
+        fn make_folder(&self, path: &Path) -> io::Result<()> {
+            FileSystem.make_folder(path)
+        }
+
+        fn remove_folder(&self, path: &Path) -> io::Result<()> {
+            FileSystem.remove_folder(path)
         }
 
         fn sync_folder(&self, path: &Path) -> io::Result<()> {

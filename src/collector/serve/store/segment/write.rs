@@ -21,7 +21,7 @@ use super::arrays::{Texts, arrays};
 use super::columns::{self, Column, TEXTS, WORDS};
 use super::index::{Builder, Index};
 use super::{GROUP, PAGE, Rows, Text};
-use crate::serve::disk::{Disk, DiskFile};
+use crate::serve::disk::{Disk, DiskFile, create_folder_in};
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +123,9 @@ pub(super) fn whole<T>(
     let failed = |source: io::Error| StoreError::File { path: path.to_owned(), source };
     let broken = |source: ParquetError| StoreError::Segment { path: path.to_owned(), source };
     let folder = path.parent().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
-    disk.create_folder(folder).map_err(failed)?;
+    // The day's, and the one of all days.
+    let root = folder.parent().and_then(Path::parent).unwrap_or(folder);
+    create_folder_in(disk, root, folder).map_err(failed)?;
     let beside = path.with_extension("tmp");
     let written: Result<_, StoreError> = (|| {
         let file = Paced { file: disk.create(&beside).map_err(failed)?, unsynced: 0 };

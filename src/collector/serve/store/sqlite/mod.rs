@@ -35,7 +35,7 @@ use super::query::{
 };
 use super::segment::{Segment, Segments};
 use super::{Batch, Changed, Learned, Merged, Store, StoreError, StoreSettings, Tended};
-use crate::serve::disk::{Disk, FileSystem};
+use crate::serve::disk::{Disk, FileSystem, create_folder};
 use crate::serve::pool::emptied;
 
 /// What the catalog's tables are, so that a later version knows what it finds.
@@ -112,10 +112,11 @@ impl SqliteStore {
         settings: StoreSettings,
     ) -> Result<Self, StoreError> {
         let path = folder.join("catalog.sqlite");
-        disk.create_folder(folder).map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
+        let failed = |source| StoreError::File { path: folder.to_owned(), source };
+        create_folder(&*disk, folder).map_err(failed)?;
         let writer = connect(&path, &*disk)?;
         // Its first journal is removed, and must stay so: one that came back would be played back into what was written since.
-        disk.sync_folder(folder).map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
+        disk.sync_folder(folder).map_err(failed)?;
         writer.execute(META, [])?;
         writer.execute("INSERT OR IGNORE INTO meta VALUES ('form', ?1)", [FORM])?;
         let form: u32 =
