@@ -116,23 +116,27 @@ fn spans_of_now(seed: u64, traces: usize) -> Vec<Span> {
 /// What `check` finds in these spans, and the catalogue that it found it with.
 fn checked(spans: &[Span]) -> (Vec<Finding>, Catalogue) {
     let folder = tempfile::tempdir().expect("a folder");
-    let (file, catalogue) = (folder.path().join("spans"), folder.path().join("catalogue"));
+    let catalogue = folder.path().join("catalogue");
+    checked_by(spans, None, Some(&catalogue));
+    (checked_by(spans, Some(&catalogue), None), check::load_catalogue(&catalogue).expect("a catalogue"))
+}
+
+/// What `check` finds in these spans by the catalogue in a file; what they show is written into another.
+pub(super) fn checked_by(spans: &[Span], given: Option<&Path>, write: Option<&Path>) -> Vec<Finding> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("spans");
     std::fs::write(&file, otlp::encode(spans)).expect("written");
-    let run = |given: Option<&Path>, write: Option<&Path>| {
-        let settings = check::Settings {
-            catalogue: given.map(Path::to_owned),
-            write_catalogue: write.map(Path::to_owned),
-            list: ListHops::None,
-            ..check::Settings::of(vec![file.clone()])
-        };
-        check::run(&settings, &mut Vec::new()).expect("a check").report.findings
+    let settings = check::Settings {
+        catalogue: given.map(Path::to_owned),
+        write_catalogue: write.map(Path::to_owned),
+        list: ListHops::None,
+        ..check::Settings::of(vec![file])
     };
-    run(None, Some(&catalogue));
-    (run(Some(&catalogue), None), check::load_catalogue(&catalogue).expect("a catalogue"))
+    check::run(&settings, &mut Vec::new()).expect("a check").report.findings
 }
 
 /// Findings about one trace each, as one line each.
-fn lines(findings: &[Finding]) -> BTreeSet<String> {
+pub(super) fn lines(findings: &[Finding]) -> BTreeSet<String> {
     let of_trace = findings.iter().filter(|finding| finding.trace_id.is_some() && !is_across(finding));
     of_trace
         .map(|finding| format!("{} {} {:?}", finding.id, finding.rule.as_str(), finding.severity))
@@ -162,7 +166,7 @@ fn same(found: BTreeSet<String>, expected: BTreeSet<String>) {
 }
 
 /// Which services ask is learned, also from half a trace, and not unlearned.
-fn but_asking(lines: BTreeSet<String>) -> BTreeSet<String> {
+pub(super) fn but_asking(lines: BTreeSet<String>) -> BTreeSet<String> {
     lines.into_iter().filter(|line| !line.contains(WHEN_ASKING.as_str())).collect()
 }
 
