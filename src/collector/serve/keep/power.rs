@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::hop::Outcome;
-use hopseal_correlate::rule::Rule;
 use hopseal_correlate::sink::SpanId;
 use hopseal_tests::generator::otlp;
 use hopseal_tests::generator::span::{Attributes, Kind, Span, SpanId as SpanIdOf, TraceId as TraceIdOf};
@@ -269,14 +268,9 @@ impl History {
                 format!("{} {} {:?}", finding.id, finding.rule.as_str(), finding.severity)
             };
             let of_trace = || findings.iter().filter(|finding| finding.trace_id == Some(trace_id));
-            // Spans that come again when their trace is gone are judged by themselves: that they have no parent is said once more.
-            let is_of_part =
-                |finding: &FindingRecord| [Rule::AuditGap, Rule::BrokenContext].contains(&finding.rule);
             // Somebody may have said that it is mended, or stands again.
             let is_over = |finding: &&FindingRecord| finding.state == State::Retracted;
-            let stands = |finding: &&FindingRecord| {
-                !is_over(finding) && !is_of_part(finding) && !said.contains(&finding.id)
-            };
+            let stands = |finding: &&FindingRecord| !is_over(finding) && !said.contains(&finding.id);
             let all = but_asking(of_trace().map(line).collect());
             let standing = but_asking(of_trace().filter(stands).map(line).collect());
             let over = but_asking(of_trace().filter(is_over).map(line).collect());

@@ -7,6 +7,8 @@ use hopseal_correlate::catalogue::Shown;
 use hopseal_correlate::finding::{Finding, FindingId, Severity, Subject};
 use hopseal_correlate::record::Service;
 use hopseal_correlate::rule::Rule;
+use hopseal_correlate::sink::SpanId;
+use hopseal_identity::Assurance;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -109,7 +111,7 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
         caller: Some("gateway".to_owned()),
         ..HopQuery::any(2)
     })?;
-    some(HopQuery { assurance: Some(hopseal_identity::Assurance::Unknown), ..all() })?;
+    some(HopQuery { assurance: Some(Assurance::Unknown), ..all() })?;
     let minute = Interval { from: EPOCH + MINUTE, to: EPOCH + 2 * MINUTE };
     some(HopQuery { interval: minute, ..all() })?;
     some(HopQuery { operation: Some("GET /".to_owned()), service: Some("orders".to_owned()), ..all() })?;
@@ -318,7 +320,7 @@ fn what_comes_late_in_the_batch_of_its_trace_is_kept_once() {
         service: "orders",
         principal: "alice",
         issuer: "",
-        assurance: hopseal_identity::Assurance::Asserted,
+        assurance: Assurance::Asserted,
         start,
     };
     let mut late = super::Block::default();
@@ -383,6 +385,40 @@ fn what_was_shown_is_forgotten_in_time() {
         assert_eq!(learned.catalogue.shown(service, "GET /").unwrap_or_default().hops, hops, "{days}");
         assert_eq!(learned.catalogue.knows("broker"), days <= 30, "{days}");
         assert!(learned.validating.has(service));
+    }
+}
+
+/// Scenario: a span of a trace that was judged whole comes again, alone, is judged by itself, and seems to have lost its parent; then with one
+/// that is new.
+/// Guarantees: nothing is said of what was known better; of what is new all is said.
+#[test]
+fn what_comes_again_says_nothing_new() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for store in [sqlite(folder.path(), 1), Box::new(Model::default())] {
+        let commit = |version: u32, hops: u64, raised: Vec<Finding>| {
+            let mut batch = Batch { at: EPOCH, raised, ..Batch::default() };
+            let hop = |start| Sketch {
+                caller: "",
+                service: "orders",
+                principal: "ann",
+                issuer: "",
+                assurance: Assurance::Asserted,
+                start,
+            };
+            let hops: Vec<Sketch> = (0..hops).map(hop).collect();
+            add(batch.block_mut(), 1, version, &hops);
+            store.commit(&batch).expect("kept").opened.len()
+        };
+        let about = |span_id: SpanId| {
+            let subject = Subject::Span { trace_id: trace_id(1), span_id, server: true };
+            Finding::new(Rule::BrokenContext, subject, "").grouped()
+        };
+        // Those of the first and of the third hop, and of a span that is none.
+        let [first, third, other] =
+            [(1 << 16) | 1, (1 << 16) | 3, 7_u64].map(|id| about(SpanId(id.to_be_bytes())));
+        assert_eq!(commit(1, 2, Vec::new()), 0);
+        assert_eq!(commit(0, 1, vec![first.clone(), other]), 1);
+        assert_eq!(commit(0, 3, vec![first, third]), 2);
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod trail;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 use hopseal_correlate::catalogue::Catalogue;
 use hopseal_correlate::finding::{Finding, FindingId};
 use hopseal_correlate::rule::Rule;
-use hopseal_correlate::sink::TraceId;
+use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_correlate::suppress::Reason;
 use hopseal_correlate::validation::Services;
 
@@ -156,6 +156,39 @@ impl Batch {
         self.shown.merge(&other.shown);
         other.validating.iter().for_each(|service| self.validating.add(service));
         self.windows = other.windows.or(self.windows.take());
+    }
+}
+
+/// Spans of a batch that came again when their trace was gone, and are all there: a part of it judged by itself.
+#[derive(Debug, Default)]
+struct Again {
+    parts: HashMap<TraceId, HashSet<SpanId>>,
+    /// Traces of which the batch says something new.
+    new: HashSet<TraceId>,
+}
+
+impl Again {
+    /// Notes a part, and whether some of its hops are new.
+    fn add(&mut self, trace_id: TraceId, hops: &[Hop], is_new: bool) {
+        if is_new {
+            self.new.insert(trace_id);
+        } else if !hops.is_empty() {
+            self.parts.entry(trace_id).or_default().extend(hops.iter().map(|hop| hop.span_id));
+        }
+    }
+
+    /// Notes what is judged whole.
+    fn add_whole(&mut self, block: &Block) {
+        let whole = block.traces.iter().filter(|judged| judged.version > 0);
+        self.new.extend(whole.map(|judged| judged.trace_id));
+    }
+
+    /// Whether a finding says no more than that: more is known of these spans by their whole trace, and what it said of them stands.
+    fn explains(&self, finding: &Finding, is_known: bool) -> bool {
+        let is_of_part = |spans: &HashSet<SpanId>| finding.span_id.is_none_or(|id| spans.contains(&id));
+        let of_trace = finding.trace_id.filter(|trace_id| !self.new.contains(trace_id));
+        let spans = of_trace.and_then(|trace_id| self.parts.get(&trace_id));
+        spans.is_some_and(|spans| is_known || is_of_part(spans))
     }
 }
 

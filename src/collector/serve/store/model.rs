@@ -15,7 +15,7 @@ use super::query::{
     Change, Changes, CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval,
     OpenRow, Remembered, Said, State, TraceRecord, top,
 };
-use super::{Batch, Changed, Learned, MINUTE, Store, StoreError, Tended};
+use super::{Again, Batch, Changed, Learned, MINUTE, Store, StoreError, Tended};
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -106,9 +106,9 @@ fn said(body: &str, key: &str) -> String {
 impl Store for Model {
     fn commit(&self, batch: &Batch) -> Result<Changed, StoreError> {
         let mut changed = Changed::default();
-        let mut kept = self.kept();
+        let (mut kept, mut again) = (self.kept(), Again::default());
         for given in &batch.blocks {
-            for (judged, hops) in given.each() {
+            for (judged, all) in given.each() {
                 let is_known = kept.last(judged.trace_id).is_some_and(|last| last.version >= judged.version);
                 if judged.version > 0 && is_known {
                     continue;
@@ -120,14 +120,21 @@ impl Store for Model {
                     })
                 };
                 let hops: Vec<Hop> =
-                    hops.iter().filter(|hop| judged.version > 0 || !is_there(hop)).copied().collect();
+                    all.iter().filter(|hop| judged.version > 0 || !is_there(hop)).copied().collect();
+                if judged.version == 0 {
+                    again.add(judged.trace_id, all, !hops.is_empty());
+                }
                 if judged.version > 0 || !hops.is_empty() {
                     let judged = Judged { hops: hops.len() as u32, ..*judged };
                     kept.blocks.push(Block { texts: given.texts.clone(), traces: vec![judged], hops });
                 }
             }
         }
+        batch.blocks.iter().for_each(|block| again.add_whole(block));
         for finding in &batch.raised {
+            if again.explains(finding, kept.findings.contains_key(&finding.id)) {
+                continue;
+            }
             let new = FindingRecord {
                 id: finding.id,
                 rule: finding.rule,

@@ -7,7 +7,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter};
 
 use super::super::query::{FindingQuery, FindingRecord, OpenRow, Said, State};
-use super::super::{Batch, StoreError};
+use super::super::{Again, Batch, StoreError};
 use super::{int, uint};
 use crate::output;
 
@@ -21,7 +21,11 @@ fn state_number(state: State) -> u8 {
 }
 
 /// Notes findings that stand. Returns those that did not before.
-pub(super) fn raise(transaction: &Transaction<'_>, batch: &Batch) -> Result<Vec<FindingId>, StoreError> {
+pub(super) fn raise(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    again: &Again,
+) -> Result<Vec<FindingId>, StoreError> {
     let mut opened = Vec::new();
     if batch.raised.is_empty() {
         return Ok(opened);
@@ -35,6 +39,9 @@ pub(super) fn raise(transaction: &Transaction<'_>, batch: &Batch) -> Result<Vec<
     for finding in &batch.raised {
         let body = output::finding(finding).map_err(|_| StoreError::Broken("a finding"))?;
         let state: Option<u8> = before.query_row([finding.id.0], |row| row.get(0)).optional()?;
+        if again.explains(finding, state.is_some()) {
+            continue;
+        }
         if state.is_none_or(|state| state == state_number(State::Retracted)) {
             opened.push(finding.id);
         }

@@ -34,7 +34,7 @@ use super::query::{
     Remembered, Said, TraceRecord, top,
 };
 use super::segment::{Segment, Segments};
-use super::{Batch, Changed, Learned, Merged, Store, StoreError, StoreSettings, Tended};
+use super::{Again, Batch, Changed, Learned, Merged, Store, StoreError, StoreSettings, Tended};
 use crate::serve::disk::{Disk, FileSystem, create_folder};
 use crate::serve::pool::emptied;
 
@@ -238,9 +238,9 @@ impl SqliteStore {
     }
 
     /// The traces of blocks that are not there already in the same version or a later one, and of what came when the rest
-    /// of a trace was gone, spans that are not there already.
-    fn fresh(&self, blocks: &[Arc<Block>]) -> Result<Vec<Arc<Block>>, StoreError> {
-        let mut late = self.late(blocks)?;
+    /// of a trace was gone, spans that are not there already. Beside that, what came so and brings nothing new.
+    fn fresh(&self, blocks: &[Arc<Block>]) -> Result<(Vec<Arc<Block>>, Again), StoreError> {
+        let (mut late, mut again) = (self.late(blocks)?, Again::default());
         let mut all = Vec::with_capacity(blocks.len());
         for block in blocks {
             let known: Vec<Known> = {
@@ -268,6 +268,7 @@ impl SqliteStore {
                     Known::Late => {
                         let there = late.entry(judged.trace_id).or_default();
                         fresh.hops.extend(hops.iter().filter(|hop| there.insert(hop.span_id)));
+                        again.add(judged.trace_id, hops, fresh.hops.len() > from);
                     }
                 }
                 let hops = u32::try_from(fresh.hops.len() - from).unwrap_or(u32::MAX);
@@ -277,7 +278,8 @@ impl SqliteStore {
             }
             all.push(Arc::new(fresh));
         }
-        Ok(all)
+        blocks.iter().for_each(|block| again.add_whole(block));
+        Ok((all, again))
     }
 
     /// By each trace of which something came in these blocks when the rest was gone, the spans that are there, as far as they may be
@@ -357,7 +359,7 @@ fn joined(versions: Vec<Version<'_>>) -> Option<(Judged, Vec<HopRecord>)> {
 
 impl Store for SqliteStore {
     fn commit(&self, batch: &Batch) -> Result<Changed, StoreError> {
-        let blocks = self.fresh(&batch.blocks)?;
+        let (blocks, again) = self.fresh(&batch.blocks)?;
         let mut counts = counts::Counts::default();
         blocks.iter().for_each(|block| counts.add(block));
         self.take_replaced(&blocks, &mut counts)?;
@@ -375,7 +377,7 @@ impl Store for SqliteStore {
             kept.push((transaction.last_insert_rowid(), block));
         }
         counts.write(&transaction)?;
-        let opened = findings::raise(&transaction, batch)?;
+        let opened = findings::raise(&transaction, batch, &again)?;
         let retracted = findings::retract(&transaction, &batch.retracted, batch.at)?;
         learned::write(&transaction, batch)?;
         transaction.commit()?;
