@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -74,14 +75,14 @@ pub(crate) struct HopShape {
 /// Who acted at a hop.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PrincipalShape {
-    /// The id, or pseudonym, as the span says it.
+    /// The id, or pseudonym, as the span says it; empty for who may not see whose identity it was, as are ids of actors.
     pub(crate) id: String,
     /// `user`, `service` or `agent`.
     #[schema(value_type = String)]
     pub(crate) kind: &'static str,
     /// Who issued the credential.
     pub(crate) issuer: Option<String>,
-    /// The tenant.
+    /// The tenant; none for who may not see whose identity it was.
     pub(crate) tenant: Option<String>,
     /// Who acts for it, outermost first.
     pub(crate) actors: Vec<ActorShape>,
@@ -114,6 +115,31 @@ pub(crate) struct FindingShape {
     /// The finding as `hopseal check --format json` writes it.
     #[schema(value_type = Object)]
     pub(crate) finding: Box<RawValue>,
+}
+
+/// Facts of findings that name somebody, or a tenant.
+const NAMING: [&str; 5] =
+    ["resource", "source_address", "tenant_before", "tenant_here", "tenant_of_resource"];
+
+/// A finding as `output::finding` wrote it, without what names somebody. Of its principals the kind and the issuer stay.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn without_names(finding: &str) -> serde_json::Result<String> {
+    let mut finding: Value = serde_json::from_str(finding)?;
+    let principals = finding.get_mut("principals").and_then(Value::as_object_mut);
+    for who in principals.into_iter().flat_map(|both| both.values_mut()).filter_map(Value::as_object_mut) {
+        who.insert("id".to_owned(), Value::String(String::new()));
+        who.insert("tenant".to_owned(), Value::Null);
+        let actors = who.get_mut("actors").and_then(Value::as_array_mut);
+        for actor in actors.into_iter().flatten().filter_map(Value::as_object_mut) {
+            actor.insert("id".to_owned(), Value::String(String::new()));
+        }
+    }
+    if let Some(facts) = finding.get_mut("evidence").and_then(Value::as_object_mut) {
+        facts.retain(|name, _| !NAMING.contains(&name.as_str()));
+    }
+    serde_json::to_string(&finding)
 }
 
 /// A finding as `output::finding` wrote it, read back.

@@ -25,9 +25,9 @@ use crate::here::is_here;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
-    /// See services, traces, findings and coverage.
+    /// See services, traces, findings and coverage, but not whose identity it was.
     Reader,
-    /// Ask what one principal did.
+    /// See whose identity it was, and ask what one principal did.
     Auditor,
     /// Say what became of a finding.
     Admin,
@@ -88,9 +88,11 @@ impl Access {
 fn needed(method: &Method, path: &str, query: &str) -> Role {
     let is_of = |name: &str| query.split('&').any(|part| part.split('=').next() == Some(name));
     // A name may be written with escapes, too, and what it is then is for others to find out.
-    let names_somebody = is_of("principal") || is_of("user") || query.split('&').any(is_escaped);
+    let names_somebody =
+        ["principal", "user", "tenant"].into_iter().any(is_of) || query.split('&').any(is_escaped);
+    let lists_them = path.starts_with("/principals") || path == "/api/v1/touched";
     match method {
-        &Method::GET | &Method::HEAD if path.starts_with("/principals") || names_somebody => Role::Auditor,
+        &Method::GET | &Method::HEAD if lists_them || names_somebody => Role::Auditor,
         &Method::GET | &Method::HEAD
             if ["/api/traces", "/api/v3/traces", "/api/v3/trace-summaries"].contains(&path)
                 && jaeger::names_somebody(query) =>
@@ -175,6 +177,10 @@ mod tests {
             (Method::GET, "/api/v1/hops", "principal=alice", Role::Auditor),
             (Method::GET, "/api/v1/hops", "princip%61l=alice", Role::Auditor),
             (Method::GET, "/api/v1/hops", "service=user%3D", Role::Reader),
+            (Method::GET, "/api/v1/hops", "tenant=acme", Role::Auditor),
+            (Method::GET, "/api/v1/findings", "principal=alice", Role::Auditor),
+            (Method::GET, "/api/v1/touched", "service=a", Role::Auditor),
+            (Method::GET, "/api/traces", "service=*&tag=hopseal.tenant:acme", Role::Auditor),
             (Method::HEAD, "/principals", "", Role::Auditor),
             (
                 Method::GET,

@@ -10,7 +10,7 @@
 //! delivery, pool, ids, budget, clock, guard, again, metrics, reply -> refusal -> proof -> status, body, senders, admin
 //!   -> inflate -> receiver -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live, telemetry -> service -> run
 //!   -> background
-//! delivery, pool, ids, clock, guard, disk, people, again, metrics -> store -> tail -> keep, shape -> alerts, forward, api
+//! delivery, pool, ids, clock, guard, disk, people, again, metrics -> store -> tail -> keep, shape, identities -> alerts, forward, api
 //!   -> jaeger, pages, trail -> access
 //! ```
 
@@ -28,6 +28,7 @@ mod delivery;
 mod disk;
 mod forward;
 mod guard;
+mod identities;
 mod ids;
 mod inflate;
 mod jaeger;

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -81,6 +81,12 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asking<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let asked = Query::try_from_uri(&parts.uri).map_err(|wrong| Problem::Asked(wrong.body_text()))?;
         Ok(Self(asked.0))
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(wrong: PathRejection) -> Self {
+        Self::Refused(wrong.status(), wrong.body_text())
     }
 }
 

@@ -4,21 +4,22 @@
 
 mod answer;
 mod ask;
+mod describe;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
-use utoipa::OpenApi;
 
 pub(crate) use self::answer::{Problem, json};
 pub(crate) use self::ask::{FindingsAsk, HopsAsk, cursor, cursor_text, finding_id, saying, trace_id};
+pub(crate) use self::describe::description;
 
 use self::answer::Asking;
 use self::ask::EdgesAsk;
@@ -28,6 +29,7 @@ use crate::output::trail::{
 };
 use crate::serve::access::Asker;
 use crate::serve::clock::Clock;
+use crate::serve::identities::Identities;
 use crate::serve::people::People;
 use crate::serve::store::{FindingQuery, Store, StoreError};
 
@@ -37,23 +39,6 @@ pub(crate) struct Api {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) people: Option<People>,
-}
-
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "hopseal",
-        description = "Whose identity it was at every hop.",
-        license(name = "Apache-2.0")
-    ),
-    paths(trace, hops, findings, finding, set_state, edges, coverage)
-)]
-struct Description;
-
-/// What the API is, for machines.
-pub(crate) fn description() -> String {
-    // There is nothing in it that JSON cannot say.
-    Description::openapi().to_pretty_json().unwrap_or_default() + "\n"
 }
 
 /// The API. Who may ask what is for the caller to add.
@@ -93,12 +78,13 @@ pub(crate) async fn asked<T: Send + 'static>(
 )]
 async fn trace(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
+    identities: Identities,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let id = trace_id(&id)?;
+    let id = trace_id(&id?)?;
     let found = asked(&api, move |store| store.trace(id)).await?.ok_or(Problem::NotFound)?;
-    json(&headers, &TraceShape::try_from(found)?)
+    json(&headers, &TraceShape::try_from(identities.of_trace(found)?)?)
 }
 
 /// Hops of a principal, a service, an edge, over time: the newest first.
@@ -109,13 +95,15 @@ async fn trace(
 async fn hops(
     State(api): State<Api>,
     Asking(ask): Asking<HopsAsk>,
+    identities: Identities,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = ask.query(api.people.as_deref())?;
     let limit = query.limit;
     let found = asked(&api, move |store| store.hops(&query)).await?;
     let next = found.get(limit.saturating_sub(1)).map(|last| cursor_text(last.cursor()));
-    json(&headers, &HopsShape { hops: found.into_iter().map(HopShape::from).collect(), next })
+    let hops = identities.of_hops(found).into_iter().map(HopShape::from).collect();
+    json(&headers, &HopsShape { hops, next })
 }
 
 /// Findings by state, rule, severity and service: the newest first.
@@ -126,13 +114,15 @@ async fn hops(
 async fn findings(
     State(api): State<Api>,
     Asking(ask): Asking<FindingsAsk>,
+    identities: Identities,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query: FindingQuery = ask.query()?;
     let limit = query.limit;
     let found = asked(&api, move |store| store.findings(&query)).await?;
     let next = found.get(limit.saturating_sub(1)).map(|last| cursor_text(last.cursor()));
-    let findings = found.into_iter().map(FindingShape::try_from).collect::<Result<_, _>>()?;
+    let found = identities.of_findings(found)?.into_iter();
+    let findings = found.map(FindingShape::try_from).collect::<Result<_, _>>()?;
     json(&headers, &FindingsShape { findings, next })
 }
 
@@ -144,12 +134,14 @@ async fn findings(
 )]
 async fn finding(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
+    identities: Identities,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let id = finding_id(&id)?;
-    let found = asked(&api, move |store| Ok((store.finding(id)?, store.said(id, SAID)?))).await?;
-    let (Some(finding), said) = found else { return Err(Problem::NotFound) };
+    let id = finding_id(&id?)?;
+    let (found, said) = asked(&api, move |store| Ok((store.finding(id)?, store.said(id, SAID)?))).await?;
+    let found = identities.of_findings(found.into_iter().collect())?.pop();
+    let Some(finding) = found else { return Err(Problem::NotFound) };
     let said = said.into_iter().map(SaidShape::from).collect();
     json(&headers, &OneFindingShape { finding: FindingShape::try_from(finding)?, said })
 }
@@ -158,16 +150,17 @@ async fn finding(
 #[utoipa::path(
     patch, path = "/api/v1/findings/{id}", request_body = StateShape,
     params(("id" = String, Path, description = "32 hex digits")),
-    responses((status = 204), (status = 400, body = ProblemShape), (status = 404, body = ProblemShape))
+    responses((status = 204), (status = 400, body = ProblemShape), (status = 404, body = ProblemShape),
+              (status = 413, body = ProblemShape), (status = 415, body = ProblemShape), (status = 422, body = ProblemShape))
 )]
 async fn set_state(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     asker: Option<Extension<Asker>>,
     wanted: Result<axum::Json<StateShape>, JsonRejection>,
 ) -> Result<http::StatusCode, Problem> {
     let axum::Json(wanted) = wanted?;
-    let id = finding_id(&id)?;
+    let id = finding_id(&id?)?;
     let said = saying(&wanted.state, wanted.note, asker.as_deref(), api.clock.now())?;
     match asked(&api, move |store| store.set_state(id, &said)).await? {
         true => Ok(http::StatusCode::NO_CONTENT),
@@ -210,6 +203,10 @@ async fn coverage(
     json(&headers, &CoverageOverTimeShape { points: found.into_iter().map(CoverageShape::from).collect() })
 }
 
+/// This description.
+#[utoipa::path(
+    get, path = "/api/v1/openapi.json", responses((status = 200, body = Object, content_type = "application/json"))
+)]
 async fn openapi() -> ([(http::HeaderName, &'static str); 1], String) {
     ([(http::header::CONTENT_TYPE, "application/json")], description())
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tower_service::Service as _;
 
 use super::*;
+use crate::serve::access::Role;
 use crate::serve::clock::TestClock;
 use crate::serve::store::testing::{EPOCH, Sketch, add, trace_id};
 use crate::serve::store::{Batch, SqliteStore, StoreSettings};
@@ -38,11 +39,12 @@ fn api(folder: &std::path::Path) -> Router {
     batch.raised.push(finding);
     store.commit(&batch).expect("kept");
     let keys = Pseudonyms::new(key, []).expect("keys");
-    router(Api {
+    let api = router(Api {
         store: Arc::new(store),
         clock: TestClock::at(EPOCH),
         people: Some(Arc::new((keys, vec!["https://idp".to_owned()]))),
-    })
+    });
+    api.layer(Extension(Asker { role: Role::Admin, who: String::new() }))
 }
 
 fn ask(api: &mut Router, request: Request<Body>) -> (StatusCode, Option<String>, Value) {

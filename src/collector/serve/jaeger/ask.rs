@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hopseal_correlate::policy::Date;
 use hopseal_correlate::sink::TraceId;
+use hopseal_identity::attribute;
 
 use super::shape::{ACTORS, PRINCIPAL};
 use crate::hex;
@@ -41,8 +42,9 @@ pub(super) fn param<'p>(pairs: &'p Pairs, name: &str) -> Option<&'p str> {
 
 /// Whether tags that are searched for name a principal, or cannot be read.
 pub(crate) fn names_somebody(query: &str) -> bool {
-    let names =
-        |tags: BTreeMap<String, String>| [PRINCIPAL, ACTORS].iter().any(|key| tags.contains_key(*key));
+    let names = |tags: BTreeMap<String, String>| {
+        [PRINCIPAL, ACTORS, attribute::TENANT].iter().any(|key| tags.contains_key(*key))
+    };
     tags(&pairs(Some(query))).map_or(true, names)
 }
 

@@ -18,6 +18,7 @@ mod tests;
 mod v3;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -31,8 +32,9 @@ use self::answer::{Wrong, data, listed};
 use self::ask::{Search, pairs, param, period, trace_id};
 use self::search::Found;
 use super::api::{Api, Problem, asked};
+use super::identities::Identities;
 use super::people::spellings;
-use super::store::{Interval, StoreError};
+use super::store::{Interval, Store, StoreError};
 use crate::output::jaeger::{DependencyShape, ErrorShape, OperationShape, TraceShape};
 
 /// Kinds of spans that a hop may be.
@@ -57,7 +59,12 @@ async fn services(State(api): State<Api>, headers: HeaderMap) -> Answer {
     listed(&headers, asked(&api, |store| store.services()).await?)
 }
 
-async fn operations_of(State(api): State<Api>, Path(service): Path<String>, headers: HeaderMap) -> Answer {
+async fn operations_of(
+    State(api): State<Api>,
+    service: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Answer {
+    let Path(service) = service?;
     listed(&headers, asked(&api, move |store| store.operations(&service)).await?)
 }
 
@@ -73,15 +80,20 @@ async fn operations(State(api): State<Api>, RawQuery(query): RawQuery, headers: 
     listed(&headers, shapes.collect())
 }
 
-async fn search(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
+async fn search(
+    State(api): State<Api>,
+    RawQuery(query): RawQuery,
+    identities: Identities,
+    headers: HeaderMap,
+) -> Answer {
     let pairs = pairs(query.as_deref());
     let ids = pairs.iter().filter(|(name, _)| name == "traceID").map(|(_, id)| trace_id(id));
     let ids = ids.collect::<Result<Vec<TraceId>, Problem>>()?;
     if !ids.is_empty() {
-        return traces(&api, &headers, ids).await;
+        return traces(&api, identities, &headers, ids).await;
     }
     let search = Search::parse(&pairs, api.clock.now())?;
-    let Found { traces, is_whole, .. } = searched(&api, search).await?;
+    let Found { traces, is_whole, .. } = searched(&api, identities, search).await?;
     let traces = traces.into_iter().map(shape::trace).collect::<Result<_, _>>().map_err(not_read)?;
     let errors = (!is_whole).then(|| ErrorShape {
         code: None,
@@ -92,16 +104,19 @@ async fn search(State(api): State<Api>, RawQuery(query): RawQuery, headers: Head
 }
 
 /// Traces that have what is asked for.
-async fn searched(api: &Api, search: Search) -> Result<Found, Problem> {
+async fn searched(api: &Api, identities: Identities, search: Search) -> Result<Found, Problem> {
     let people = api.people.as_deref();
     let issuers = people.map(|(_, issuers)| issuers.as_slice()).unwrap_or_default();
     let keys = people.map(|(keys, _)| keys);
     let principals = search.principal().map(|name| spellings(name, issuers, keys));
-    asked(api, move |store| search::find(store, &search, principals.unwrap_or_default())).await
+    let find = move |store: &dyn Store| search::find(store, &search, principals.unwrap_or_default());
+    let found = asked(api, find).await?;
+    let traces = found.traces.into_iter().map(|trace| identities.of_trace(trace));
+    Ok(Found { traces: traces.collect::<Result<_, _>>()?, ..found })
 }
 
 /// Traces by their ids, and which of them there are not.
-async fn traces(api: &Api, headers: &HeaderMap, ids: Vec<TraceId>) -> Answer {
+async fn traces(api: &Api, identities: Identities, headers: &HeaderMap, ids: Vec<TraceId>) -> Answer {
     let wanted = ids.clone();
     let found = asked(api, move |store| store.traces(&wanted)).await?;
     let is_there = |id: &&TraceId| found.iter().any(|trace| trace.judged.trace_id == **id);
@@ -112,18 +127,25 @@ async fn traces(api: &Api, headers: &HeaderMap, ids: Vec<TraceId>) -> Answer {
         trace_id: Some(id.to_string()),
     });
     let errors = errors.collect();
-    let found = found.into_iter().map(shape::trace).collect::<Result<_, _>>().map_err(not_read)?;
+    let shown = |trace| shape::trace(identities.of_trace(trace)?);
+    let found = found.into_iter().map(shown).collect::<Result<_, _>>().map_err(not_read)?;
     data(headers, found, errors)
 }
 
-async fn trace(State(api): State<Api>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+async fn trace(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+    identities: Identities,
+    headers: HeaderMap,
+) -> Answer {
     // `start` and `end`, which some clients add, are where to look; here the id is enough.
-    let found = one(&api, trace_id(&id)?).await?.ok_or(Problem::NotFound)?;
+    let found = one(&api, identities, trace_id(&id?)?).await?.ok_or(Problem::NotFound)?;
     data(&headers, vec![found], Vec::new())
 }
 
-async fn one(api: &Api, id: TraceId) -> Result<Option<TraceShape>, Problem> {
-    asked(api, move |store| store.trace(id)?.map(shape::trace).transpose().map_err(not_read)).await
+async fn one(api: &Api, identities: Identities, id: TraceId) -> Result<Option<TraceShape>, Problem> {
+    let shown = move |trace| shape::trace(identities.of_trace(trace)?);
+    asked(api, move |store| store.trace(id)?.map(shown).transpose().map_err(not_read)).await
 }
 
 fn not_read(_: serde_json::Error) -> StoreError {

@@ -85,12 +85,14 @@ pub(super) fn tags(hop: &HopRecord, findings: &[&Found]) -> Vec<TagShape> {
     some(attribute::METHOD, hop.method.as_deref());
     some("hopseal.caller", hop.caller.as_deref());
     if let Some(who) = &hop.principal {
-        some(PRINCIPAL, Some(&who.id));
+        // It is empty where it may not be seen.
+        some(PRINCIPAL, Some(who.id.as_str()).filter(|id| !id.is_empty()));
         some(attribute::KIND, Some(who.kind.as_str()));
         some(attribute::ISS, who.issuer.as_deref());
         some(attribute::TENANT, who.tenant.as_deref());
+        let named = who.actors.iter().filter(|actor| !actor.id.is_empty());
         let actors: Vec<String> =
-            who.actors.iter().map(|actor| format!("{}:{}", actor.kind.as_str(), actor.id)).collect();
+            named.map(|actor| format!("{}:{}", actor.kind.as_str(), actor.id)).collect();
         some(ACTORS, (!actors.is_empty()).then(|| actors.join(" ")).as_deref());
     }
     let via = hop.via.join(" ");

@@ -16,6 +16,7 @@ use serde_json::Value;
 use tower_service::Service as _;
 
 use super::*;
+use crate::serve::access::{Asker, Role};
 use crate::serve::clock::TestClock;
 use crate::serve::store::testing::{EPOCH, Sketch, add, said, trace_id as id_of};
 use crate::serve::store::{Batch, MINUTE, SqliteStore, State as Said, Store, StoreSettings};
@@ -71,7 +72,8 @@ fn fixture() -> Fixture {
     store.commit(&batch).expect("kept");
     let people = Some(Arc::new((Pseudonyms::new(key, []).expect("keys"), vec!["https://idp".to_owned()])));
     let api = Api { store: store.clone(), clock: TestClock::at(EPOCH + 10 * MINUTE), people };
-    Fixture { router: router(api), store, dropped, _folder: folder }
+    let router = router(api).layer(axum::Extension(Asker { role: Role::Auditor, who: String::new() }));
+    Fixture { router, store, dropped, _folder: folder }
 }
 
 impl Fixture {

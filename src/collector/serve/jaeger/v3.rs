@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
@@ -20,6 +21,7 @@ use crate::output::otlp::{
     SpanShape, StatusShape, SummariesShape, SummaryShape, TracesShape, WrongShape,
 };
 use crate::serve::api::{Api, Problem, asked, cursor_text, json};
+use crate::serve::identities::Identities;
 use crate::serve::store::TraceRecord;
 
 /// Where Jaeger keeps warnings of a span, and its user interface looks for them.
@@ -95,23 +97,33 @@ async fn dependencies(State(api): State<Api>, RawQuery(query): RawQuery, headers
     answer(&headers, &DependenciesShape { dependencies: dependencies.collect() })
 }
 
-async fn search(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
-    let Found { traces, .. } = found(&api, query.as_deref(), Paged::No).await?;
+async fn search(
+    State(api): State<Api>,
+    RawQuery(query): RawQuery,
+    identities: Identities,
+    headers: HeaderMap,
+) -> Answer {
+    let Found { traces, .. } = found(&api, identities, query.as_deref(), Paged::No).await?;
     result(&headers, traces)
 }
 
-async fn found(api: &Api, query: Option<&str>, paged: Paged) -> Result<Found, Wrong> {
+async fn found(api: &Api, identities: Identities, query: Option<&str>, paged: Paged) -> Result<Found, Wrong> {
     let search = Search::parse_v3(&pairs(query), paged, api.clock.now())?;
     let is_first = search.after.is_none();
-    let found = searched(api, search).await?;
+    let found = searched(api, identities, search).await?;
     if found.traces.is_empty() && is_first { Err(Problem::NotFound.into()) } else { Ok(found) }
 }
 
-async fn trace(State(api): State<Api>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+async fn trace(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+    identities: Identities,
+    headers: HeaderMap,
+) -> Answer {
     // Where to look, which clients may add, is not needed.
-    let id = trace_id(&id)?;
+    let id = trace_id(&id?)?;
     let trace = asked(&api, move |store| store.trace(id)).await?.ok_or(Problem::NotFound)?;
-    result(&headers, vec![trace])
+    result(&headers, vec![identities.of_trace(trace)?])
 }
 
 fn result(headers: &HeaderMap, traces: Vec<TraceRecord>) -> Answer {
@@ -123,7 +135,8 @@ fn result(headers: &HeaderMap, traces: Vec<TraceRecord>) -> Answer {
 }
 
 async fn summaries(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
-    let Found { traces, next, .. } = found(&api, query.as_deref(), Paged::Yes).await?;
+    // Nobody is named in these.
+    let Found { traces, next, .. } = found(&api, Identities::Shown, query.as_deref(), Paged::Yes).await?;
     let summaries = traces.into_iter().map(summary).collect::<Result<_, _>>().map_err(not_read)?;
     answer(&headers, &SummariesShape { summaries, next_page_token: next.map(cursor_text) })
 }

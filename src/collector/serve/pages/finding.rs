@@ -1,6 +1,7 @@
 //! One finding, as every page shows it, and `/findings/{id}`, where it is said what becomes of it.
 
 use axum::Extension;
+use axum::extract::rejection::{FormRejection, PathRejection};
 use axum::extract::{Form, Path, State as Shared};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, Uri};
@@ -14,6 +15,7 @@ use super::{Answer, Pages};
 use crate::output::trail::ReadFinding;
 use crate::serve::access::{Asker, Role};
 use crate::serve::api::{Problem, SAID, asked, finding_id, saying};
+use crate::serve::identities::Identities;
 use crate::serve::store::{FindingRecord, Said, State, Store};
 
 /// A finding, and its body read back.
@@ -119,12 +121,15 @@ const CHOICES: [(State, &str); 4] = [
 /// `/findings/{id}`.
 pub(super) async fn page(
     Shared(pages): Shared<Pages>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
+    identities: Identities,
     asker: Option<Extension<Asker>>,
 ) -> Answer {
-    let id = finding_id(&id)?;
+    let id = finding_id(&id.map_err(Problem::from)?)?;
     let found = asked(&pages.api, move |store: &dyn Store| Ok((store.finding(id)?, store.said(id, SAID)?)));
-    let (Some(record), said) = found.await? else { return Err(Problem::NotFound.into()) };
+    let (found, said) = found.await?;
+    let found = identities.of_findings(found.into_iter().collect()).map_err(Problem::from)?.pop();
+    let Some(record) = found else { return Err(Problem::NotFound.into()) };
     let shown = Shown::try_from(record)?;
     let may_say = asker.is_some_and(|asker| asker.role >= Role::Admin);
     let content = html! {
@@ -180,17 +185,17 @@ pub(super) struct Saying {
 /// Takes what a form says, and leads back to the page.
 pub(super) async fn say(
     Shared(pages): Shared<Pages>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     asker: Option<Extension<Asker>>,
     uri: Uri,
-    form: Result<Form<Saying>, axum::extract::rejection::FormRejection>,
+    form: Result<Form<Saying>, FormRejection>,
 ) -> Result<Redirect, Wrong> {
     if !is_from_us(&headers, &uri) {
         return Err(Problem::OtherSite.into());
     }
     let Form(form) = form.map_err(|_| Problem::Asked("this form has no such field".to_owned()))?;
-    let id = finding_id(&id)?;
+    let id = finding_id(&id.map_err(Problem::from)?)?;
     let said = saying(&form.state, form.note, asker.as_deref(), pages.api.clock.now())?;
     match asked(&pages.api, move |store: &dyn Store| store.set_state(id, &said)).await? {
         true => Ok(Redirect::to(&format!("/findings/{id}"))),

@@ -12,6 +12,7 @@ use super::frame::Page;
 use super::parts::{SEVERITIES, link};
 use super::{Answer, Pages};
 use crate::serve::api::{FindingsAsk, Problem, asked, cursor_text};
+use crate::serve::identities::Identities;
 use crate::serve::store::{FindingQuery, State, Store, StoreError};
 
 /// Findings of one page.
@@ -104,7 +105,12 @@ struct Found {
     next: Option<(String, Option<&'static str>)>,
 }
 
-fn find(store: &dyn Store, query: &FindingQuery, severities: &[Severity]) -> Result<Found, StoreError> {
+fn find(
+    store: &dyn Store,
+    query: &FindingQuery,
+    severities: &[Severity],
+    identities: Identities,
+) -> Result<Found, StoreError> {
     let mut found = Vec::new();
     let mut query = FindingQuery { limit: PAGE + 1, ..query.clone() };
     match severities {
@@ -126,14 +132,21 @@ fn find(store: &dyn Store, query: &FindingQuery, severities: &[Severity]) -> Res
     let last = found.last().filter(|_| more);
     let under = |severity: Severity| (!severities.is_empty()).then(|| severity.as_str());
     let next = last.map(|last| (cursor_text(last.cursor()), under(last.severity)));
+    let broken = || StoreError::Broken("a finding");
+    let found = identities.of_findings(found).map_err(|_| broken())?;
     let findings = found.into_iter().map(Shown::try_from).collect::<Result<_, _>>();
-    Ok(Found { findings: findings.map_err(|_| StoreError::Broken("a finding"))?, next })
+    Ok(Found { findings: findings.map_err(|_| broken())?, next })
 }
 
 /// The page.
-pub(super) async fn page(Shared(pages): Shared<Pages>, Asked(ask): Asked<Ask>) -> Answer {
+pub(super) async fn page(
+    Shared(pages): Shared<Pages>,
+    Asked(ask): Asked<Ask>,
+    identities: Identities,
+) -> Answer {
     let (query, severities) = (ask.query()?, ask.severities()?);
-    let found = asked(&pages.api, move |store: &dyn Store| find(store, &query, &severities)).await?;
+    let find = move |store: &dyn Store| find(store, &query, &severities, identities);
+    let found = asked(&pages.api, find).await?;
     let content = html! { (content(&ask, &found)) (pages.links.dashboard("hopseal-findings")) };
     Ok(Page::new("/findings", "Findings", content))
 }

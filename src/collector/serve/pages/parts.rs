@@ -206,6 +206,11 @@ pub(super) fn read_principal(who: Option<&ReadPrincipal>) -> Markup {
     identity(id, kind, issuer.as_deref(), tenant.as_deref(), actors)
 }
 
+/// Somebody whom who asks may not see.
+fn withheld() -> Markup {
+    html! { span.muted title="Whose identity it was is shown to the roles auditor and admin." { "withheld" } }
+}
+
 fn identity<'a>(
     id: &str,
     kind: &str,
@@ -215,11 +220,11 @@ fn identity<'a>(
 ) -> Markup {
     let trail = link("/principals", &[("principal", id), ("issuer", issuer.unwrap_or_default())]);
     html! {
-        a.who href=(trail) { (name(id)) }
+        @if id.is_empty() { (withheld()) } @else { a.who href=(trail) { (name(id)) } }
         " " span.kind { (kind) }
         @if let Some(tenant) = tenant { " " span.muted { "of " (name(tenant)) } }
         @for (id, kind) in actors {
-            " " span.actor { "through " (name(id)) " " span.kind { (kind) } }
+            " " span.actor { "through " @if id.is_empty() { (withheld()) } @else { (name(id)) } " " span.kind { (kind) } }
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Receivers held to their protocols, with somebody in the keeper's place who does as the test says.
 
+mod answers;
 mod bounds;
 mod conformance;
 mod connections;
 mod grpc;
 mod http;
+mod roles;
 mod senders;
 mod service;
 mod zipkin;

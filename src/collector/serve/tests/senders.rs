@@ -12,7 +12,7 @@ use crate::serve::proof::{KnownBy, Peer, validator};
 use crate::serve::senders::Senders;
 
 /// Good for ten minutes from [`NOW`] on, of `alice`.
-const TOKEN: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOiJvcmRlcn\
+pub(super) const TOKEN: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOiJvcmRlcn\
                      MiLCJzdWIiOiJhbGljZSIsImNsaWVudF9pZCI6InNob3AiLCJqdGkiOiJqMSIsImlhdCI6MTgwMDAwMDAwMCwiZXhwIjoxO\
                      DAwMDAwNjAwLCJzY29wZSI6IndyaXRlIHJlYWQifQ.hm5_NiLL5-Kwr5MdNlBz3dOgXEohre6AYgxjWp964SbwkhmKbFCWu\
                      RL3B0gxwBTDKbLsFRHkSf656nRDwmAtDw";

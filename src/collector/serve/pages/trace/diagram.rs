@@ -145,6 +145,7 @@ impl Drawing<'_> {
         let who = match people.len() {
             0 if hop.uncovered => "no principal (uncovered)".to_owned(),
             0 => "no principal".to_owned(),
+            _ if people.contains("") => "principal withheld".to_owned(),
             _ => several(&people, "principals"),
         };
         let found: usize = node.hops.iter().filter_map(|hop| self.found.get(hop)).sum();

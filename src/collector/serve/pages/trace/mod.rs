@@ -5,6 +5,7 @@ mod steps;
 
 use std::collections::HashMap;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use hopseal_correlate::hop::{HopKind, Outcome};
@@ -19,6 +20,7 @@ use super::parts::{assurance, basis, caller, counted, duration, name, principal,
 use super::{Answer, Pages};
 use crate::output::iso;
 use crate::serve::api::{Problem, asked, trace_id};
+use crate::serve::identities::Identities;
 use crate::serve::store::{HopRecord, Store, TraceRecord};
 
 /// Findings that are open to be read; the others are folded.
@@ -54,15 +56,20 @@ pub(super) fn form() -> Markup {
 }
 
 /// The page.
-pub(super) async fn page(State(pages): State<Pages>, Path(id): Path<String>) -> Answer {
-    let id = trace_id(&id)?;
+pub(super) async fn page(
+    State(pages): State<Pages>,
+    id: Result<Path<String>, PathRejection>,
+    identities: Identities,
+) -> Answer {
+    let id = trace_id(&id.map_err(Problem::from)?)?;
     let found =
         asked(&pages.api, move |store: &dyn Store| store.trace(id)).await?.ok_or(Problem::NotFound)?;
-    let TraceRecord { judged, hops, findings } = found;
+    // What became of the identity is shown to all, whose it was is not.
+    let steps = steps(&found.hops);
+    let TraceRecord { judged, hops, findings } = identities.of_trace(found).map_err(Problem::from)?;
     let findings = findings.into_iter().map(Shown::try_from).collect::<Result<Vec<_>, _>>()?;
     let open = findings.iter().filter(|shown| shown.record.state.as_str() == "open").collect::<Vec<_>>();
     let id = judged.trace_id.to_string();
-    let steps = steps(&hops);
     let lost = steps.iter().filter(|step| step.change == Change::Lost).count();
     let begin = hops.iter().map(|hop| hop.start).min().unwrap_or(0);
     let end = hops.iter().map(|hop| hop.end).max().unwrap_or(begin);
