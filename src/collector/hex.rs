@@ -12,6 +12,18 @@ pub(crate) fn id<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
     Some(id)
 }
 
+/// So many bytes as digits, and back.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn bytes(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let byte = |pair: &[u8; 2]| id::<1>(std::str::from_utf8(pair).ok()?).map(|[byte]| byte);
+    rest.is_empty().then_some(())?;
+    pairs.iter().map(byte).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use hopseal_correlate::finding::FindingId;
@@ -34,6 +46,10 @@ mod tests {
         ] {
             assert_eq!(id(text), expected, "{text}");
         }
+        for some in [&b""[..], b"orders", b"\xff\x00"] {
+            assert_eq!(bytes(&text(some)).as_deref(), Some(some));
+        }
+        assert_eq!((bytes("0"), bytes("0g")), (None, None));
         // As a finding's id is written.
         let written = FindingId([0xab; 16]);
         assert_eq!(id(&written.to_string()).map(FindingId), Some(written));

@@ -1,5 +1,6 @@
 //! The trail as JSON: what the query API answers, and `hopseal trail --format json` prints.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// A trace as it was judged last.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct TraceShape {
     /// 32 hex digits.
     pub(crate) trace_id: String,
@@ -27,7 +28,7 @@ pub(crate) struct TraceShape {
 }
 
 /// One crossing into a service.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct HopShape {
     /// 32 hex digits.
     pub(crate) trace_id: String,
@@ -51,7 +52,7 @@ pub(crate) struct HopShape {
     pub(crate) operation: String,
     /// `rpc`, `messaging` or `entry`.
     #[schema(value_type = String)]
-    pub(crate) kind: &'static str,
+    pub(crate) kind: Cow<'static, str>,
     /// Proxies passed on the way.
     pub(crate) via: Vec<String>,
     /// Nanoseconds since the Unix epoch, as text.
@@ -60,10 +61,10 @@ pub(crate) struct HopShape {
     pub(crate) end_unix_nano: String,
     /// `verified`, `sealed`, `asserted`, `refused`, `anonymous` or `unknown`.
     #[schema(value_type = String)]
-    pub(crate) assurance: &'static str,
+    pub(crate) assurance: Cow<'static, str>,
     /// Why that is believed: `claimed`, `reverified` or `authenticated_sender`.
     #[schema(value_type = String)]
-    pub(crate) basis: &'static str,
+    pub(crate) basis: Cow<'static, str>,
     /// How it was established.
     pub(crate) method: Option<String>,
     /// Whether the service never shows an identity.
@@ -73,13 +74,13 @@ pub(crate) struct HopShape {
 }
 
 /// Who acted at a hop.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct PrincipalShape {
     /// The id, or pseudonym, as the span says it; empty for who may not see whose identity it was, as are ids of actors.
     pub(crate) id: String,
     /// `user`, `service` or `agent`.
     #[schema(value_type = String)]
-    pub(crate) kind: &'static str,
+    pub(crate) kind: Cow<'static, str>,
     /// Who issued the credential.
     pub(crate) issuer: Option<String>,
     /// The tenant; none for who may not see whose identity it was.
@@ -89,21 +90,21 @@ pub(crate) struct PrincipalShape {
 }
 
 /// Who acts for a principal.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ActorShape {
     /// The id.
     pub(crate) id: String,
     /// `user`, `service` or `agent`.
     #[schema(value_type = String)]
-    pub(crate) kind: &'static str,
+    pub(crate) kind: Cow<'static, str>,
 }
 
 /// A finding and what became of it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FindingShape {
     /// `open`, `acknowledged`, `resolved`, `retracted` or `suppressed`.
     #[schema(value_type = String)]
-    pub(crate) state: &'static str,
+    pub(crate) state: Cow<'static, str>,
     /// What was said when the state was set.
     pub(crate) note: String,
     /// When the hop began: nanoseconds since the Unix epoch, as text.
@@ -238,18 +239,20 @@ pub(crate) struct LiveShape<'a> {
 }
 
 /// Hops of one caller into one service.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct EdgeShape {
+    /// When its step begins, where `minutes` asks for steps: nanoseconds since the Unix epoch, as text.
+    pub(crate) at_unix_nano: Option<String>,
     /// The calling service; none for calls from outside.
     pub(crate) caller: Option<String>,
     /// The service called.
     pub(crate) service: String,
     /// How sure, as of a hop.
     #[schema(value_type = String)]
-    pub(crate) assurance: &'static str,
+    pub(crate) assurance: Cow<'static, str>,
     /// Why that is believed, as of a hop.
     #[schema(value_type = String)]
-    pub(crate) basis: &'static str,
+    pub(crate) basis: Cow<'static, str>,
     /// How many.
     pub(crate) hops: u64,
     /// Of them, those that failed or were turned away.
@@ -259,7 +262,7 @@ pub(crate) struct EdgeShape {
 }
 
 /// Coverage of some minutes.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct CoverageShape {
     /// When they begin: nanoseconds since the Unix epoch, as text.
     pub(crate) at_unix_nano: String,
@@ -274,7 +277,7 @@ pub(crate) struct CoverageShape {
 }
 
 /// Some hops.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct HopsShape {
     /// The newest first.
     pub(crate) hops: Vec<HopShape>,
@@ -283,7 +286,7 @@ pub(crate) struct HopsShape {
 }
 
 /// Some findings.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FindingsShape {
     /// The newest first.
     pub(crate) findings: Vec<FindingShape>,
@@ -292,17 +295,77 @@ pub(crate) struct FindingsShape {
 }
 
 /// Edges of an interval.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct EdgesShape {
-    /// By caller, service, assurance and basis.
+    /// By step, where there are any, caller, service, assurance and basis.
     pub(crate) edges: Vec<EdgeShape>,
+    /// To be given as `cursor` for those after them; none where there are no more.
+    pub(crate) next: Option<String>,
 }
 
 /// Coverage over time.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct CoverageOverTimeShape {
     /// In order of time; minutes without hops are left out.
     pub(crate) points: Vec<CoverageShape>,
+    /// To be given as `cursor` for those after them; none where there are no more.
+    pub(crate) next: Option<String>,
+}
+
+/// Some of those who touched a service.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct TouchedShape {
+    /// Who was there last comes first.
+    pub(crate) principals: Vec<TouchedByShape>,
+    /// To be given as `cursor` for those after them; none where there are no more. There may be more where a page has few.
+    pub(crate) next: Option<String>,
+}
+
+/// What one principal did at a service, of the time that is asked for.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct TouchedByShape {
+    /// Who. Its actors are said by `through`.
+    pub(crate) principal: PrincipalShape,
+    /// How many hops.
+    pub(crate) hops: u64,
+    /// Of them, those whose assurance somebody other than the span vouches for.
+    pub(crate) proven: u64,
+    /// When the first of them began: nanoseconds since the Unix epoch, as text.
+    pub(crate) first_unix_nano: String,
+    /// When the last of them began.
+    pub(crate) last_unix_nano: String,
+    /// Through what it came: by caller and actors, the most hops first, at most 100.
+    pub(crate) through: Vec<ThroughShape>,
+    /// Whether there are more ways than that.
+    pub(crate) more_ways: bool,
+    /// The last of them.
+    pub(crate) last: LastTouchShape,
+}
+
+/// A way on which a principal came to a service.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ThroughShape {
+    /// The calling service; none for calls from outside.
+    pub(crate) caller: Option<String>,
+    /// Who acted for the principal, outermost first.
+    pub(crate) actors: Vec<ActorShape>,
+    /// How many hops.
+    pub(crate) hops: u64,
+    /// When the first of them began: nanoseconds since the Unix epoch, as text.
+    pub(crate) first_unix_nano: String,
+    /// When the last of them began.
+    pub(crate) last_unix_nano: String,
+}
+
+/// A hop, and how it was come by.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct LastTouchShape {
+    /// 32 hex digits.
+    pub(crate) trace_id: String,
+    /// Its entry span: 16 hex digits.
+    pub(crate) span_id: String,
+    /// The services of its trace from the first one called to this one, as far as they are known.
+    pub(crate) chain: Vec<String>,
 }
 
 /// One finding, and what was said of it.
@@ -319,7 +382,7 @@ pub(crate) struct OneFindingShape {
 pub(crate) struct SaidShape {
     /// `open`, `acknowledged`, `resolved` or `suppressed`.
     #[schema(value_type = String)]
-    pub(crate) state: &'static str,
+    pub(crate) state: Cow<'static, str>,
     /// Why.
     pub(crate) note: String,
     /// Nanoseconds since the Unix epoch, as text.

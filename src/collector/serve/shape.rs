@@ -1,16 +1,20 @@
 //! From the store's records to the shapes of the outputs.
 
 use hopseal_correlate::finding::Who;
+use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_identity::Kind;
 use serde_json::value::RawValue;
 
 use crate::output::trail::{
-    ActorShape, CoverageShape, EdgeShape, FindingShape, HopShape, PrincipalShape, SaidShape, TraceShape,
+    ActorShape, CoverageShape, EdgeShape, FindingShape, HopShape, LastTouchShape, PrincipalShape, SaidShape,
+    ThroughShape, TouchedByShape, TraceShape,
 };
-use crate::serve::store::{CoveragePoint, EdgeRow, FindingRecord, HopRecord, Said, TraceRecord};
+use crate::serve::store::{
+    CoveragePoint, EdgeRow, FindingRecord, HopRecord, Said, TouchedBy, TraceRecord, Way,
+};
 
 fn principal(who: Who) -> PrincipalShape {
-    let kind = |kind: Kind| kind.as_str();
+    let kind = |kind: Kind| kind.as_str().into();
     PrincipalShape {
         id: who.id,
         kind: kind(who.kind),
@@ -37,12 +41,12 @@ impl From<HopRecord> for HopShape {
             namespace: hop.namespace,
             environment: hop.environment,
             operation: hop.operation,
-            kind: hop.kind.as_str(),
+            kind: hop.kind.as_str().into(),
             via: hop.via,
             start_unix_nano: hop.start.to_string(),
             end_unix_nano: hop.end.to_string(),
-            assurance: hop.assurance.as_str(),
-            basis: hop.basis.as_str(),
+            assurance: hop.assurance.as_str().into(),
+            basis: hop.basis.as_str().into(),
             method: hop.method,
             uncovered: hop.uncovered,
             principal: hop.principal.map(principal),
@@ -55,7 +59,7 @@ impl TryFrom<FindingRecord> for FindingShape {
 
     fn try_from(finding: FindingRecord) -> Result<Self, Self::Error> {
         Ok(Self {
-            state: finding.state.as_str(),
+            state: finding.state.as_str().into(),
             note: finding.note,
             at_unix_nano: finding.at.to_string(),
             raised_unix_nano: finding.raised.to_string(),
@@ -67,7 +71,12 @@ impl TryFrom<FindingRecord> for FindingShape {
 
 impl From<Said> for SaidShape {
     fn from(said: Said) -> Self {
-        Self { state: said.state.as_str(), note: said.note, at_unix_nano: said.at.to_string(), who: said.who }
+        Self {
+            state: said.state.as_str().into(),
+            note: said.note,
+            at_unix_nano: said.at.to_string(),
+            who: said.who,
+        }
     }
 }
 
@@ -91,14 +100,50 @@ impl TryFrom<TraceRecord> for TraceShape {
 impl From<EdgeRow> for EdgeShape {
     fn from(edge: EdgeRow) -> Self {
         Self {
+            at_unix_nano: (edge.at > 0).then(|| edge.at.to_string()),
             caller: (!edge.caller.is_empty()).then_some(edge.caller),
             service: edge.service,
-            assurance: edge.assurance.as_str(),
-            basis: edge.basis.as_str(),
+            assurance: edge.assurance.as_str().into(),
+            basis: edge.basis.as_str().into(),
             hops: edge.hops,
             failed: edge.failed,
             uncovered: edge.uncovered,
         }
+    }
+}
+
+impl From<Way> for ThroughShape {
+    fn from(way: Way) -> Self {
+        let actors = way.actors.into_iter();
+        Self {
+            caller: way.caller,
+            actors: actors
+                .map(|actor| ActorShape { id: actor.id, kind: actor.kind.as_str().into() })
+                .collect(),
+            hops: way.hops,
+            first_unix_nano: way.first.to_string(),
+            last_unix_nano: way.last.to_string(),
+        }
+    }
+}
+
+/// What somebody did, and the services by which they came there last.
+pub(crate) fn touched_by(by: TouchedBy, chain: Vec<String>) -> TouchedByShape {
+    let mut through: Vec<ThroughShape> = by.ways.into_iter().map(ThroughShape::from).collect();
+    through.sort_by_key(|way| std::cmp::Reverse(way.hops));
+    TouchedByShape {
+        principal: principal(by.who),
+        hops: by.hops,
+        proven: by.proven,
+        first_unix_nano: by.first.to_string(),
+        last_unix_nano: by.newest.at.to_string(),
+        through,
+        more_ways: by.more_ways,
+        last: LastTouchShape {
+            trace_id: TraceId(by.newest.id).to_string(),
+            span_id: SpanId(by.newest.span).to_string(),
+            chain,
+        },
     }
 }
 

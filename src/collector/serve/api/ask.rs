@@ -3,31 +3,37 @@
 use hopseal_correlate::finding::{FindingId, Severity};
 use hopseal_correlate::rule::Rule;
 use hopseal_correlate::sink::TraceId;
-use hopseal_identity::Assurance;
 use hopseal_identity::pseudonym::Pseudonyms;
-use serde::Deserialize;
+use hopseal_identity::{Assurance, Basis};
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use super::answer::Problem;
 use crate::hex;
 use crate::serve::access::Asker;
 use crate::serve::people::spellings;
-use crate::serve::store::{Cursor, FindingQuery, HopQuery, Interval, Said, State};
+use crate::serve::store::{
+    CoveragePoint, Cursor, DAY, EdgeCursor, EdgeQuery, FindingQuery, HopQuery, Interval, MINUTE, Said, State,
+};
 
 /// Answers of one page, and at most.
 const PAGE: usize = 100;
 const MOST: usize = 1000;
+/// Counts of one page, and at most: they are small, and a chart wants all of them.
+const COUNTS: usize = 10_000;
+/// How far back is looked for who touched a service, where nobody says.
+const BACK: u64 = DAY;
 /// Letters of a note.
 const NOTE: usize = 2000;
 
 /// Which hops.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HopsAsk {
-    /// The id of a principal as it stands on spans.
+    /// The id of a principal as it stands on spans. Takes the role `auditor`.
     pub(crate) principal: Option<String>,
-    /// A person by name: looked for as it is, and under its pseudonyms.
+    /// A person by name: looked for as it is, and under its pseudonyms. Takes the role `auditor`.
     pub(crate) user: Option<String>,
     /// The principal's issuer.
     pub(crate) issuer: Option<String>,
@@ -35,8 +41,16 @@ pub(crate) struct HopsAsk {
     pub(crate) service: Option<String>,
     /// The service that called.
     pub(crate) caller: Option<String>,
+    /// The operation called.
+    pub(crate) operation: Option<String>,
     /// `verified`, `sealed`, `asserted`, `refused`, `anonymous` or `unknown`.
     pub(crate) assurance: Option<String>,
+    /// `claimed`, `reverified` or `authenticated_sender`.
+    pub(crate) basis: Option<String>,
+    /// The principal's tenant. Takes the role `auditor`.
+    pub(crate) tenant: Option<String>,
+    /// A proxy passed on the way.
+    pub(crate) via: Option<String>,
     /// The first moment at which the hop may have begun, nanoseconds since the Unix epoch.
     pub(crate) from_unix_nano: Option<u64>,
     /// The first moment at which it may not.
@@ -48,7 +62,7 @@ pub(crate) struct HopsAsk {
 }
 
 /// Which findings.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FindingsAsk {
@@ -66,25 +80,86 @@ pub(crate) struct FindingsAsk {
     pub(crate) trace_id: Option<String>,
     /// Findings alike, by the `group_id` that they share: 32 hex digits.
     pub(crate) group_id: Option<String>,
+    /// The id of a principal before the hop or at it, as it stands on spans. Takes the role `auditor`.
+    pub(crate) principal: Option<String>,
+    /// A person by name: looked for as it is, and under its pseudonyms. Takes the role `auditor`.
+    pub(crate) user: Option<String>,
+    /// The first moment at which the hop may have begun, nanoseconds since the Unix epoch.
+    pub(crate) from_unix_nano: Option<u64>,
+    /// The first moment at which it may not.
+    pub(crate) to_unix_nano: Option<u64>,
     /// `next` of the answer before.
     pub(crate) cursor: Option<String>,
     /// Most findings in the answer: 1 to 1000. Default 100.
     pub(crate) limit: Option<usize>,
 }
 
-/// Which minutes.
-#[derive(Debug, Deserialize, IntoParams)]
+/// Whose hops into a service.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EdgesAsk {
-    /// The first moment at which a minute may begin, nanoseconds since the Unix epoch.
-    from_unix_nano: Option<u64>,
+pub(crate) struct TouchedAsk {
+    /// The service called.
+    pub(crate) service: String,
+    /// The operation called.
+    pub(crate) operation: Option<String>,
+    /// The service that called.
+    pub(crate) caller: Option<String>,
+    /// `verified`, `sealed` or `asserted`: others show nobody.
+    pub(crate) assurance: Option<String>,
+    /// `claimed`, `reverified` or `authenticated_sender`.
+    pub(crate) basis: Option<String>,
+    /// The principal's tenant.
+    pub(crate) tenant: Option<String>,
+    /// A proxy passed on the way.
+    pub(crate) via: Option<String>,
+    /// The first moment at which a hop may have begun, nanoseconds since the Unix epoch. Default: 24 hours ago. What it costs to
+    /// answer goes by how many hops there are from then on.
+    pub(crate) from_unix_nano: Option<u64>,
     /// The first moment at which it may not.
-    to_unix_nano: Option<u64>,
-    /// A service, called or calling; for coverage the one called.
-    pub(super) service: Option<String>,
+    pub(crate) to_unix_nano: Option<u64>,
+    /// `next` of the answer before.
+    pub(crate) cursor: Option<String>,
+    /// Most principals in the answer: 1 to 1000. Default 100.
+    pub(crate) limit: Option<usize>,
+}
+
+/// Which edges.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EdgesAsk {
+    /// The first moment at which a minute may begin, nanoseconds since the Unix epoch.
+    pub(crate) from_unix_nano: Option<u64>,
+    /// The first moment at which it may not.
+    pub(crate) to_unix_nano: Option<u64>,
+    /// A service, called or calling.
+    pub(crate) service: Option<String>,
+    /// Minutes of one step: edges are counted by the step, and say when it begins. Without, those of all minutes are counted together.
+    pub(crate) minutes: Option<u64>,
+    /// `next` of the answer before.
+    pub(crate) cursor: Option<String>,
+    /// Most edges in the answer: 1 to 10000. Default 10000.
+    pub(crate) limit: Option<usize>,
+}
+
+/// Which minutes.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CoverageAsk {
+    /// The first moment at which a minute may begin, nanoseconds since the Unix epoch.
+    pub(crate) from_unix_nano: Option<u64>,
+    /// The first moment at which it may not.
+    pub(crate) to_unix_nano: Option<u64>,
+    /// The service called.
+    pub(crate) service: Option<String>,
     /// Minutes of one point of coverage. Default 1.
-    pub(super) minutes: Option<u64>,
+    pub(crate) minutes: Option<u64>,
+    /// `next` of the answer before.
+    pub(crate) cursor: Option<String>,
+    /// Most points in the answer: 1 to 10000. Default 10000.
+    pub(crate) limit: Option<usize>,
 }
 
 fn interval(from: Option<u64>, to: Option<u64>) -> Result<Interval, Problem> {
@@ -96,10 +171,30 @@ fn interval(from: Option<u64>, to: Option<u64>) -> Result<Interval, Problem> {
 }
 
 fn limit(limit: Option<usize>) -> Result<usize, Problem> {
-    match limit.unwrap_or(PAGE) {
-        limit @ 1..=MOST => Ok(limit),
-        _ => Err(Problem::Asked(format!("`limit` is 1 to {MOST}"))),
+    limit_of(limit.unwrap_or(PAGE), MOST)
+}
+
+fn limit_of(limit: usize, most: usize) -> Result<usize, Problem> {
+    match (1..=most).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Problem::Asked(format!("`limit` is 1 to {most}"))),
     }
+}
+
+/// Ids that somebody asked for stands under: one id, or a person by name.
+fn principals(
+    principal: Option<String>,
+    user: Option<&str>,
+    issuer: Option<&String>,
+    people: Option<&(Pseudonyms, Vec<String>)>,
+) -> Vec<String> {
+    let mut principals: Vec<String> = principal.into_iter().collect();
+    if let Some(user) = user {
+        let known = || people.map(|(_, issuers)| issuers.clone()).unwrap_or_default();
+        let issuers = issuer.map_or_else(known, |issuer| vec![issuer.clone()]);
+        principals.extend(spellings(user, &issuers, people.map(|(keys, _)| keys)));
+    }
+    principals
 }
 
 /// One of a closed list of words.
@@ -114,21 +209,16 @@ fn word<T>(
 
 impl HopsAsk {
     pub(crate) fn query(self, people: Option<&(Pseudonyms, Vec<String>)>) -> Result<HopQuery, Problem> {
-        let mut principals: Vec<String> = self.principal.into_iter().collect();
-        if let Some(user) = &self.user {
-            let issuers = self.issuer.as_ref().map_or_else(
-                || people.map(|(_, issuers)| issuers.clone()).unwrap_or_default(),
-                |issuer| vec![issuer.clone()],
-            );
-            principals.extend(spellings(user, &issuers, people.map(|(keys, _)| keys)));
-        }
         Ok(HopQuery {
-            principals,
+            principals: principals(self.principal, self.user.as_deref(), self.issuer.as_ref(), people),
             issuer: self.issuer,
             service: self.service,
             caller: self.caller,
-            operation: None,
+            operation: self.operation,
             assurance: word("assurance", self.assurance.as_deref(), Assurance::parse)?,
+            basis: word("basis", self.basis.as_deref(), basis)?,
+            tenant: self.tenant,
+            via: self.via,
             interval: interval(self.from_unix_nano, self.to_unix_nano)?,
             lasting: Interval::ALWAYS,
             after: word("cursor", self.cursor.as_deref(), cursor)?,
@@ -138,8 +228,10 @@ impl HopsAsk {
 }
 
 impl FindingsAsk {
-    pub(crate) fn query(self) -> Result<FindingQuery, Problem> {
+    pub(crate) fn query(self, people: Option<&(Pseudonyms, Vec<String>)>) -> Result<FindingQuery, Problem> {
         Ok(FindingQuery {
+            principals: principals(self.principal, self.user.as_deref(), None, people),
+            interval: interval(self.from_unix_nano, self.to_unix_nano)?,
             state: word("state", self.state.as_deref(), State::parse)?,
             rule: word("rule", self.rule.as_deref(), Rule::parse)?,
             severity: word("severity", self.severity.as_deref(), Severity::parse)?,
@@ -153,9 +245,66 @@ impl FindingsAsk {
     }
 }
 
+impl TouchedAsk {
+    pub(crate) fn query(self, now: u64) -> Result<HopQuery, Problem> {
+        let hops = HopsAsk {
+            service: Some(self.service),
+            operation: self.operation,
+            caller: self.caller,
+            assurance: self.assurance,
+            basis: self.basis,
+            tenant: self.tenant,
+            via: self.via,
+            from_unix_nano: Some(self.from_unix_nano.unwrap_or(now.saturating_sub(BACK))),
+            to_unix_nano: self.to_unix_nano,
+            cursor: self.cursor,
+            limit: self.limit,
+            ..HopsAsk::default()
+        };
+        hops.query(None)
+    }
+}
+
 impl EdgesAsk {
-    pub(super) fn interval(&self) -> Result<Interval, Problem> {
-        interval(self.from_unix_nano, self.to_unix_nano)
+    pub(crate) fn query(self) -> Result<EdgeQuery, Problem> {
+        Ok(EdgeQuery {
+            interval: interval(self.from_unix_nano, self.to_unix_nano)?,
+            service: self.service,
+            minutes: self.minutes,
+            after: word("cursor", self.cursor.as_deref(), edge_cursor)?,
+            limit: limit_of(self.limit.unwrap_or(COUNTS), COUNTS)?,
+        })
+    }
+}
+
+/// Which points of coverage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CoverageQuery {
+    pub(crate) interval: Interval,
+    pub(crate) service: Option<String>,
+    pub(crate) minutes: u64,
+    pub(crate) limit: usize,
+}
+
+impl CoverageAsk {
+    pub(crate) fn query(self) -> Result<CoverageQuery, Problem> {
+        let mut interval = interval(self.from_unix_nano, self.to_unix_nano)?;
+        if let Some(next) = word("cursor", self.cursor.as_deref(), |text| text.parse().ok())? {
+            interval.from = interval.from.max(next);
+        }
+        let limit = limit_of(self.limit.unwrap_or(COUNTS), COUNTS)?;
+        Ok(CoverageQuery { interval, service: self.service, minutes: self.minutes.unwrap_or(1), limit })
+    }
+}
+
+impl CoverageQuery {
+    /// Where the page after these points begins; none where there is none.
+    pub(crate) fn next(&self, points: &[CoveragePoint]) -> Option<String> {
+        let last = points.get(self.limit.saturating_sub(1))?;
+        let step = self.minutes.max(1).saturating_mul(MINUTE);
+        Some(last.at.saturating_add(step))
+            .filter(|next| *next < self.interval.to)
+            .map(|next| next.to_string())
     }
 }
 
@@ -196,4 +345,26 @@ pub(crate) fn cursor(text: &str) -> Option<Cursor> {
     let (id, span) = (hex::id(own)?, hex::id(span)?);
     let cursor = Cursor { at: at.parse().ok()?, id, place: place.parse().ok()?, span };
     parts.next().is_none().then_some(cursor)
+}
+
+/// A basis by its word.
+pub(crate) fn basis(word: &str) -> Option<Basis> {
+    let all = [Basis::Claimed, Basis::Reverified, Basis::AuthenticatedSender];
+    all.into_iter().find(|basis| basis.as_str() == word)
+}
+
+pub(crate) fn edge_cursor_text(cursor: &EdgeCursor) -> String {
+    let EdgeCursor { at, caller, service, assurance, basis } = cursor;
+    let (caller, service) = (hex::text(caller.as_bytes()), hex::text(service.as_bytes()));
+    format!("{at}-{}-{}-{caller}-{service}", assurance.as_str(), basis.as_str())
+}
+
+/// Reads it back; `None` for any other text.
+pub(crate) fn edge_cursor(text: &str) -> Option<EdgeCursor> {
+    let mut parts = text.split('-');
+    let mut part = || parts.next();
+    let (at, assurance, basis) = (part()?.parse().ok()?, Assurance::parse(part()?)?, basis(part()?)?);
+    let name = |digits: &str| String::from_utf8(hex::bytes(digits)?).ok();
+    let (caller, service) = (name(part()?)?, name(part()?)?);
+    part().is_none().then_some(EdgeCursor { at, caller, service, assurance, basis })
 }

@@ -29,7 +29,7 @@ Lists come in pages: `next` of an answer is the `cursor` of the next question, a
 #[openapi(
     info(title = "hopseal", description = ABOUT, license(name = "Apache-2.0")),
     paths(
-        super::trace, super::hops, super::findings, super::finding, super::set_state, super::edges, super::coverage,
+        super::trace, super::hops, super::findings, super::finding, super::set_state, super::touched, super::edges, super::coverage,
         super::openapi
     ),
     modifiers(&Security, &Answers)

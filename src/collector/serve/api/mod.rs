@@ -7,6 +7,7 @@ mod ask;
 mod describe;
 #[cfg(test)]
 mod tests;
+mod touched;
 
 use std::sync::Arc;
 
@@ -18,20 +19,23 @@ use axum::routing::get;
 use axum::{Extension, Router};
 
 pub(crate) use self::answer::{Problem, json};
-pub(crate) use self::ask::{FindingsAsk, HopsAsk, cursor, cursor_text, finding_id, saying, trace_id};
+pub(crate) use self::ask::{
+    CoverageAsk, CoverageQuery, EdgesAsk, FindingsAsk, HopsAsk, TouchedAsk, basis, cursor, cursor_text,
+    edge_cursor, edge_cursor_text, finding_id, saying, trace_id,
+};
 pub(crate) use self::describe::description;
+pub(crate) use self::touched::touched as touched_of;
 
 use self::answer::Asking;
-use self::ask::EdgesAsk;
 use crate::output::trail::{
     CoverageOverTimeShape, CoverageShape, EdgeShape, EdgesShape, FindingShape, FindingsShape, HopShape,
-    HopsShape, OneFindingShape, ProblemShape, SaidShape, StateShape, TraceShape,
+    HopsShape, OneFindingShape, ProblemShape, SaidShape, StateShape, TouchedShape, TraceShape,
 };
 use crate::serve::access::Asker;
 use crate::serve::clock::Clock;
 use crate::serve::identities::Identities;
 use crate::serve::people::People;
-use crate::serve::store::{FindingQuery, Store, StoreError};
+use crate::serve::store::{EdgeQuery, FindingQuery, HopQuery, Store, StoreError};
 
 /// What the API answers from.
 #[derive(Clone)]
@@ -48,6 +52,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/hops", get(hops))
         .route("/api/v1/findings", get(findings))
         .route("/api/v1/findings/{id}", get(finding).patch(set_state))
+        .route("/api/v1/touched", get(touched))
         .route("/api/v1/edges", get(edges))
         .route("/api/v1/coverage", get(coverage))
         .route("/api/v1/openapi.json", get(openapi))
@@ -99,11 +104,18 @@ async fn hops(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = ask.query(api.people.as_deref())?;
-    let limit = query.limit;
-    let found = asked(&api, move |store| store.hops(&query)).await?;
-    let next = found.get(limit.saturating_sub(1)).map(|last| cursor_text(last.cursor()));
-    let hops = identities.of_hops(found).into_iter().map(HopShape::from).collect();
-    json(&headers, &HopsShape { hops, next })
+    json(&headers, &asked(&api, move |store| hops_of(store, &query, identities)).await?)
+}
+
+/// Hops, and where the page after them begins.
+pub(crate) fn hops_of(
+    store: &dyn Store,
+    query: &HopQuery,
+    identities: Identities,
+) -> Result<HopsShape, StoreError> {
+    let found = store.hops(query)?;
+    let next = found.get(query.limit.saturating_sub(1)).map(|last| cursor_text(last.cursor()));
+    Ok(HopsShape { hops: identities.of_hops(found).into_iter().map(HopShape::from).collect(), next })
 }
 
 /// Findings by state, rule, severity and service: the newest first.
@@ -117,13 +129,22 @@ async fn findings(
     identities: Identities,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let query: FindingQuery = ask.query()?;
-    let limit = query.limit;
-    let found = asked(&api, move |store| store.findings(&query)).await?;
-    let next = found.get(limit.saturating_sub(1)).map(|last| cursor_text(last.cursor()));
-    let found = identities.of_findings(found)?.into_iter();
-    let findings = found.map(FindingShape::try_from).collect::<Result<_, _>>()?;
-    json(&headers, &FindingsShape { findings, next })
+    let query = ask.query(api.people.as_deref())?;
+    json(&headers, &asked(&api, move |store| findings_of(store, &query, identities)).await?)
+}
+
+/// Findings, and where the page after them begins.
+pub(crate) fn findings_of(
+    store: &dyn Store,
+    query: &FindingQuery,
+    identities: Identities,
+) -> Result<FindingsShape, StoreError> {
+    let found = store.findings(query)?;
+    let next = found.get(query.limit.saturating_sub(1)).map(|last| cursor_text(last.cursor()));
+    let found = identities
+        .of_findings(found)
+        .and_then(|found| found.into_iter().map(FindingShape::try_from).collect::<Result<_, _>>());
+    Ok(FindingsShape { findings: found.map_err(|_| StoreError::Broken("a finding"))?, next })
 }
 
 /// A finding, and what was said of it.
@@ -168,6 +189,20 @@ async fn set_state(
     }
 }
 
+/// Who touched a service, and through what: each principal with its callers, actors, and how often, who was there last first.
+#[utoipa::path(
+    get, path = "/api/v1/touched", params(TouchedAsk),
+    responses((status = 200, body = TouchedShape), (status = 304), (status = 400, body = ProblemShape))
+)]
+async fn touched(
+    State(api): State<Api>,
+    Asking(ask): Asking<TouchedAsk>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let query = ask.query(api.clock.now())?;
+    json(&headers, &asked(&api, move |store| touched_of(store, &query)).await?)
+}
+
 /// Who called whom with what assurance: service by service.
 #[utoipa::path(
     get, path = "/api/v1/edges", params(EdgesAsk),
@@ -178,29 +213,40 @@ async fn edges(
     Asking(ask): Asking<EdgesAsk>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let interval = ask.interval()?;
-    let service = ask.service;
-    let found = asked(&api, move |store| store.edges(interval)).await?;
-    let is_asked = |edge: &EdgeShape| {
-        service.as_deref().is_none_or(|name| edge.service == name || edge.caller.as_deref() == Some(name))
-    };
-    json(&headers, &EdgesShape { edges: found.into_iter().map(EdgeShape::from).filter(is_asked).collect() })
+    let query = ask.query()?;
+    json(&headers, &asked(&api, move |store| edges_of(store, &query)).await?)
+}
+
+/// Edges, and where the page after them begins.
+pub(crate) fn edges_of(store: &dyn Store, query: &EdgeQuery) -> Result<EdgesShape, StoreError> {
+    let found = store.edges(query)?;
+    let next = found.get(query.limit.saturating_sub(1)).map(|last| edge_cursor_text(&last.cursor()));
+    Ok(EdgesShape { edges: found.into_iter().map(EdgeShape::from).collect(), next })
 }
 
 /// How many hops showed an identity, over time.
 #[utoipa::path(
-    get, path = "/api/v1/coverage", params(EdgesAsk),
+    get, path = "/api/v1/coverage", params(CoverageAsk),
     responses((status = 200, body = CoverageOverTimeShape), (status = 304), (status = 400, body = ProblemShape))
 )]
 async fn coverage(
     State(api): State<Api>,
-    Asking(ask): Asking<EdgesAsk>,
+    Asking(ask): Asking<CoverageAsk>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (interval, minutes) = (ask.interval()?, ask.minutes.unwrap_or(1));
-    let service = ask.service;
-    let found = asked(&api, move |store| store.coverage(interval, service.as_deref(), minutes)).await?;
-    json(&headers, &CoverageOverTimeShape { points: found.into_iter().map(CoverageShape::from).collect() })
+    let query = ask.query()?;
+    json(&headers, &asked(&api, move |store| coverage_of(store, &query)).await?)
+}
+
+/// Points of coverage, and where the page after them begins.
+pub(crate) fn coverage_of(
+    store: &dyn Store,
+    query: &CoverageQuery,
+) -> Result<CoverageOverTimeShape, StoreError> {
+    let CoverageQuery { interval, service, minutes, limit } = query;
+    let found = store.coverage(*interval, service.as_deref(), *minutes, *limit)?;
+    let next = query.next(&found);
+    Ok(CoverageOverTimeShape { points: found.into_iter().map(CoverageShape::from).collect(), next })
 }
 
 /// This description.

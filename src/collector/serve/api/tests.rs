@@ -226,3 +226,183 @@ fn what_is_said_of_a_finding_is_kept() {
     assert_eq!(one["said"], said);
     assert_eq!(get(&mut api, "/api/v1/findings/00000000000000000000000000000001").0, StatusCode::NOT_FOUND);
 }
+
+/// An API over hops that differ in more than most: see [`Sketch`].
+fn wide(folder: &std::path::Path) -> Router {
+    let store = SqliteStore::open(folder, StoreSettings::default()).expect("a store");
+    let mut batch = Batch { at: EPOCH, ..Batch::default() };
+    // Of acme, reverified; of acme, past a mesh, through a batch; past two proxies.
+    add(
+        batch.block_mut(),
+        1,
+        1,
+        &[sketch("", "gateway", "alice", 6), sketch("gateway", "orders", "alice", 7)],
+    );
+    add(
+        batch.block_mut(),
+        2,
+        1,
+        &[sketch("", "gateway", "bob", 60_000), sketch("gateway", "orders", "bob", 60_009)],
+    );
+    add(batch.block_mut(), 3, 1, &[sketch("batch", "orders", "alice", 3_600_000)]);
+    let span = |trace: u64, place: u64| Subject::Span {
+        trace_id: trace_id(trace),
+        span_id: hopseal_correlate::sink::SpanId(((trace << 16) | (place + 1)).to_be_bytes()),
+        server: true,
+    };
+    for (trace, who, at) in [(1, "alice", 7), (2, "bob", 60_009)] {
+        let mut finding =
+            Finding::new(Rule::IdentitySwapped, span(trace, 1), "").message("somebody else").grouped();
+        finding.at = EPOCH + at * 1_000_000;
+        finding.here = Some(hopseal_correlate::finding::Who {
+            id: who.to_owned(),
+            kind: hopseal_identity::Kind::User,
+            issuer: None,
+            tenant: None,
+            actors: Vec::new(),
+        });
+        batch.raised.push(finding);
+    }
+    store.commit(&batch).expect("kept");
+    let api =
+        router(Api { store: Arc::new(store), clock: TestClock::at(EPOCH + 3_700_000_000_000), people: None });
+    api.layer(Extension(Asker { role: Role::Auditor, who: String::new() }))
+}
+
+#[test]
+fn hops_and_findings_are_narrowed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut api = wide(folder.path());
+    let hop = |query: &str| format!("/api/v1/hops?{query}");
+    for (path, expected) in [
+        (hop("operation=POST%20/"), 1),
+        (hop("operation=GET"), 0),
+        (hop("basis=reverified"), 2),
+        (hop("basis=authenticated_sender"), 0),
+        (hop("tenant=acme"), 2),
+        (hop("tenant=acme&service=orders"), 1),
+        (hop("via=mesh"), 2),
+        (hop("via=edge-proxy"), 1),
+        (hop("via=edge"), 0),
+        ("/api/v1/findings".to_owned(), 2),
+        ("/api/v1/findings?principal=bob".to_owned(), 1),
+        ("/api/v1/findings?user=alice&state=open".to_owned(), 1),
+        ("/api/v1/findings?principal=carol".to_owned(), 0),
+        (format!("/api/v1/findings?from_unix_nano={}", EPOCH + 1_000_000_000), 1),
+        (format!("/api/v1/findings?to_unix_nano={}", EPOCH + 7_000_000), 0),
+        (format!("/api/v1/findings?principal=alice&from_unix_nano={}", EPOCH + 1_000_000_000), 0),
+    ] {
+        let (status, body) = get(&mut api, &path);
+        let found = body.get("hops").or(body.get("findings")).and_then(Value::as_array);
+        assert_eq!((status, found.map(Vec::len)), (StatusCode::OK, Some(expected)), "{path}: {body}");
+    }
+}
+
+/// Scenario: two people come to a service, one of them twice, by other ways; who was there is asked for, all at once and one by one.
+/// Guarantees: who was there last comes first, with how often, since when, through whom, and the chain of services it came by last;
+/// how far back is looked is 24 hours where nobody says.
+#[test]
+fn who_touched_a_service_and_through_what() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut api = wide(folder.path());
+    let (status, body) = get(&mut api, "/api/v1/touched?service=orders");
+    assert_eq!((status, &body["next"]), (StatusCode::OK, &Value::Null), "{body}");
+    let at = |millis: u64| (EPOCH + millis * 1_000_000).to_string();
+    let planner = json!({"id": "planner", "kind": "agent"});
+    let bob = json!({
+        "principal": {"id": "bob", "kind": "user", "issuer": null, "tenant": null, "actors": []},
+        "hops": 1, "proven": 1, "first_unix_nano": at(60_009), "last_unix_nano": at(60_009),
+        "through": [{
+            "caller": "gateway", "actors": [planner, {"id": "batch", "kind": "service"}], "hops": 1,
+            "first_unix_nano": at(60_009), "last_unix_nano": at(60_009),
+        }],
+        "more_ways": false,
+        "last": {"trace_id": trace_id(2).to_string(), "span_id": "0000000000020002", "chain": ["gateway", "orders"]},
+    });
+    let names = |body: &Value| -> Vec<(String, Value, Value)> {
+        let all = body["principals"].as_array().expect("principals").iter();
+        let name = |by: &Value| by["principal"]["id"].as_str().expect("an id").to_owned();
+        all.map(|by| (name(by), by["principal"]["tenant"].clone(), by["last"]["chain"].clone())).collect()
+    };
+    // Of two tenants are two.
+    let expected = [
+        ("alice".to_owned(), Value::Null, json!(["batch", "orders"])),
+        ("bob".to_owned(), Value::Null, json!(["gateway", "orders"])),
+        ("alice".to_owned(), json!("acme"), json!(["gateway", "orders"])),
+    ];
+    assert_eq!(names(&body), expected);
+    assert_eq!(body["principals"][1], bob);
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    for _ in 0..5 {
+        let (_, body) = get(&mut api, &format!("/api/v1/touched?service=orders&limit=1{cursor}"));
+        seen.extend(names(&body));
+        let Some(next) = body["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(seen, expected);
+    for (query, expected) in [
+        ("operation=GET%20/", 2),
+        ("caller=batch", 1),
+        ("tenant=acme", 1),
+        ("via=mesh", 2),
+        ("assurance=verified", 0),
+        ("to_unix_nano=1767225660000000000", 1),
+    ] {
+        let (_, body) = get(&mut api, &format!("/api/v1/touched?service=orders&{query}"));
+        assert_eq!(names(&body).len(), expected, "{query}: {body}");
+    }
+    assert_eq!(get(&mut api, "/api/v1/touched").0, StatusCode::BAD_REQUEST);
+    let store = SqliteStore::open(folder.path(), StoreSettings::default()).expect("a store");
+    let clock = TestClock::at(EPOCH + 90_000_000_000_000);
+    let mut later = router(Api { store: Arc::new(store), clock, people: None });
+    assert_eq!(names(&get(&mut later, "/api/v1/touched?service=orders").1).len(), 1);
+}
+
+/// Guarantees: edges and coverage come page by page, nothing twice and nothing left out; with `minutes` edges are counted by the
+/// step.
+#[test]
+fn counts_come_page_by_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut api = wide(folder.path());
+    for (what, list, pages) in [
+        ("edges?limit=1", "edges", 5),
+        ("edges?limit=2&minutes=1", "edges", 3),
+        ("edges?limit=1&minutes=60&service=orders", "edges", 3),
+        ("coverage?limit=1", "points", 3),
+        ("coverage?limit=2&minutes=60", "points", 1),
+        ("coverage?limit=1&service=orders&minutes=15", "points", 2),
+    ] {
+        let whole = what.split_once('?').map(|(name, query)| {
+            let rest: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("limit")).collect();
+            format!("/api/v1/{name}?{}", rest.join("&"))
+        });
+        let (status, all) = get(&mut api, &whole.expect("a query"));
+        assert_eq!((status, &all["next"]), (StatusCode::OK, &Value::Null), "{what}");
+        let (mut found, mut cursor, mut count) = (Vec::new(), String::new(), 0);
+        loop {
+            let (_, body) = get(&mut api, &format!("/api/v1/{what}{cursor}"));
+            count += usize::from(body[list] != json!([]));
+            found.extend(body[list].as_array().expect("a list").clone());
+            let Some(next) = body["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(Value::Array(found), all[list], "{what}");
+        assert_eq!(count, pages, "{what}: {all}");
+    }
+    let (_, body) = get(&mut api, "/api/v1/edges?service=orders&minutes=60");
+    let of = |edge: &Value| (edge["at_unix_nano"].clone(), edge["caller"].clone(), edge["hops"].clone());
+    let edges: Vec<_> = body["edges"].as_array().expect("edges").iter().map(of).collect();
+    let hour = |number: u64| json!((EPOCH + number * 3_600_000_000_000).to_string());
+    assert_eq!(
+        edges,
+        [
+            (hour(0), json!("gateway"), json!(1)),
+            (hour(0), json!("gateway"), json!(1)),
+            (hour(1), json!("batch"), json!(1)),
+        ]
+    );
+    assert_eq!(get(&mut api, "/api/v1/edges").1["edges"][0]["at_unix_nano"], Value::Null);
+    for path in ["edges?limit=0", "edges?cursor=1", "coverage?limit=10001", "coverage?cursor=x"] {
+        assert_eq!(get(&mut api, &format!("/api/v1/{path}")).0, StatusCode::BAD_REQUEST, "{path}");
+    }
+}

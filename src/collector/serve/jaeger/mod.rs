@@ -34,7 +34,7 @@ use self::search::Found;
 use super::api::{Api, Problem, asked};
 use super::identities::Identities;
 use super::people::spellings;
-use super::store::{Interval, Store, StoreError};
+use super::store::{EdgeQuery, Interval, Store, StoreError};
 use crate::output::jaeger::{DependencyShape, ErrorShape, OperationShape, TraceShape};
 
 /// Kinds of spans that a hop may be.
@@ -165,7 +165,7 @@ async fn calls(
     interval: Interval,
     service: Option<&str>,
 ) -> Result<Vec<DependencyShape>, Problem> {
-    let edges = asked(api, move |store| store.edges(interval)).await?;
+    let edges = asked(api, move |store| store.edges(&EdgeQuery::of(interval))).await?;
     let mut found: Vec<DependencyShape> = Vec::new();
     for edge in edges.into_iter().filter(|edge| !edge.caller.is_empty()) {
         if service.is_some_and(|service| edge.caller != service && edge.service != service) {

@@ -16,7 +16,7 @@ use super::settings::WindowSettings;
 use super::*;
 use crate::serve::clock::SystemClock;
 use crate::serve::delivery::{Encoding, Sender as From};
-use crate::serve::store::{HopQuery, StoreSettings};
+use crate::serve::store::{EdgeQuery, HopQuery, Interval, StoreSettings};
 
 /// Names the folder to the process that is to be killed.
 const FOLDER: &str = "HOPSEAL_CRASH_FOLDER";
@@ -141,7 +141,7 @@ fn a_kill_loses_nothing_that_was_answered_for() {
         .collect();
     assert!(lost.is_empty(), "lost of {}: {lost:?}", answered.len());
     let counted: u64 =
-        store.edges(crate::serve::store::Interval::ALWAYS).expect("edges").iter().map(|edge| edge.hops).sum();
+        store.edges(&EdgeQuery::of(Interval::ALWAYS)).expect("edges").iter().map(|edge| edge.hops).sum();
     assert_eq!(counted, hops.len() as u64);
     keeper.stop().expect("stopped");
 }

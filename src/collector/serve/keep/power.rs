@@ -23,7 +23,7 @@ use super::*;
 use crate::serve::clock::TestClock;
 use crate::serve::disk::faulty::{Faults, Faulty};
 use crate::serve::store::{
-    DAY, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, Said, State, StoreSettings,
+    DAY, EdgeQuery, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, Said, State, StoreSettings,
 };
 
 /// How many histories; each has [`LIVES`] processes.
@@ -213,7 +213,7 @@ impl History {
         let lost: Vec<_> = answered.iter().filter(|id| !found.contains_key(id)).collect();
         assert!(lost.is_empty(), "lost {} of {}, with seed {seed}: {lost:?}", lost.len(), answered.len());
         assert!(found.keys().all(|id| tried.contains(id)), "something that nobody sent");
-        assert_eq!(store.edges(Interval::ALWAYS).expect("edges"), edges(&hops), "counted with seed {seed}");
+        assert_eq!(store.edges(&EdgeQuery::of(Interval::ALWAYS)).expect("edges"), edges(&hops), "counted with seed {seed}");
         self.covers(&keeper, &hops, seed);
         let there: Vec<Span> =
             self.spans.iter().filter(|span| found.contains_key(&id(span))).cloned().collect();

@@ -79,7 +79,7 @@ impl Ask {
             limit: Some(PAGE),
             ..FindingsAsk::default()
         };
-        ask.query()
+        ask.query(None)
     }
 
     /// The severities to go through, each on its own, the gravest first; none for all at once.

@@ -13,7 +13,7 @@ use super::parts::{assurance, caller, counted, figure, link, name, number, perce
 use super::period::Period;
 use super::{Answer, Pages};
 use crate::serve::api::asked;
-use crate::serve::store::{EdgeRow, Store};
+use crate::serve::store::{EdgeQuery, EdgeRow, Store};
 
 /// Services on a side of the matrix, and edges in the table: what has most hops comes first.
 const SIDE: usize = 40;
@@ -48,7 +48,8 @@ type Cells<'a> = BTreeMap<(&'a str, &'a str), Cell>;
 /// The page.
 pub(super) async fn page(State(pages): State<Pages>, Asked(ask): Asked<PeriodAsk>) -> Answer {
     let (period, now) = (ask.period()?, pages.api.clock.now());
-    let rows = asked(&pages.api, move |store: &dyn Store| store.edges(period.interval(now))).await?;
+    let rows =
+        asked(&pages.api, move |store: &dyn Store| store.edges(&EdgeQuery::of(period.interval(now)))).await?;
     let mut cells = Cells::new();
     for row in &rows {
         cells.entry((&row.caller, &row.service)).or_default().add(row);
@@ -208,6 +209,7 @@ mod tests {
         let mut cells = Cells::new();
         for (name, hops) in names.iter().zip(1..) {
             let row = EdgeRow {
+                at: 0,
                 caller: String::new(),
                 service: name.clone(),
                 assurance: Assurance::Sealed,

@@ -32,6 +32,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 pub(crate) use self::elsewhere::Links;
+#[cfg(test)]
+pub(crate) use self::tests::hop;
 
 use self::frame::{Page, Wrong};
 use super::api::{Api, Problem};

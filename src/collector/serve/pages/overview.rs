@@ -34,7 +34,7 @@ impl Coverage {
         let interval = period.interval(now);
         let Some(minutes) = period.minutes() else {
             // By the day first, to see how far back it goes.
-            let rough = store.coverage(Interval::ALWAYS, None, 1440)?;
+            let rough = store.coverage(Interval::ALWAYS, None, 1440, usize::MAX)?;
             let first = rough.first().map_or(now, |point| point.at);
             let last = rough.last().map_or(now, |point| point.at.saturating_add(crate::serve::store::DAY));
             let minutes = minutes_between(first, last);

@@ -17,7 +17,7 @@ use crate::serve::store::testing::{EPOCH, Sketch, add, trace_id};
 use crate::serve::store::{Batch, Changed, HopRecord, MINUTE, SqliteStore, Store, StoreSettings};
 
 /// A hop as tests of drawings need it.
-pub(super) fn hop(place: u32, caller_place: Option<u32>, service: &str, principal: &str) -> HopRecord {
+pub(crate) fn hop(place: u32, caller_place: Option<u32>, service: &str, principal: &str) -> HopRecord {
     let who =
         Who { id: principal.to_owned(), kind: Kind::User, issuer: None, tenant: None, actors: Vec::new() };
     HopRecord {

@@ -4,18 +4,18 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
 use hopseal_correlate::catalogue::Shown;
-use hopseal_correlate::finding::{Finding, FindingId, Severity, Subject};
+use hopseal_correlate::finding::{Finding, FindingId, Severity, Subject, Who};
 use hopseal_correlate::record::Service;
 use hopseal_correlate::rule::Rule;
 use hopseal_correlate::sink::SpanId;
-use hopseal_identity::Assurance;
+use hopseal_identity::{Assurance, Basis, Kind};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::model::Model;
 use super::testing::{EPOCH, Sketch, add, said, sketch, trace_id};
 use super::{
-    Batch, Cursor, DAY, FindingQuery, HopQuery, Interval, MINUTE, Said, SqliteStore, State, Store,
+    Batch, Cursor, DAY, EdgeQuery, FindingQuery, HopQuery, Interval, MINUTE, Said, SqliteStore, State, Store,
     StoreSettings,
 };
 
@@ -83,6 +83,15 @@ fn finding(number: u64) -> Finding {
     finding.caller = (number > 1).then(|| "gateway".to_owned());
     finding.severity = if number == 3 { Severity::Low } else { finding.severity };
     finding.at = EPOCH + number / 2 * MINUTE;
+    let who = |id: &str| Who {
+        id: id.to_owned(),
+        kind: Kind::User,
+        issuer: None,
+        tenant: None,
+        actors: Vec::new(),
+    };
+    finding.before = (number > 0).then(|| who(if number > 2 { "bob" } else { "alice" }));
+    finding.here = (number % 3 == 1).then(|| who("bob"));
     finding
 }
 
@@ -119,6 +128,12 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
     some(HopQuery { lasting: Interval { from: 2_000_000, to: 3_000_000 }, ..all() })?;
     let middle = Cursor { at: EPOCH + 2 * MINUTE, id: trace_id(3).0, place: 1, span: [0; 8] };
     some(HopQuery { after: Some(middle), ..HopQuery::any(4) })?;
+    some(HopQuery { basis: Some(Basis::Reverified), ..all() })?;
+    some(HopQuery { tenant: Some("acme".to_owned()), service: Some("orders".to_owned()), ..all() })?;
+    some(HopQuery { tenant: Some("nobody's".to_owned()), ..all() })?;
+    some(HopQuery { via: Some("mesh".to_owned()), ..HopQuery::any(3) })?;
+    some(HopQuery { via: Some("edge-proxy\nmesh".to_owned()), ..all() })?;
+    touched_alike(store, model)?;
     for query in [
         FindingQuery { limit: 100, ..FindingQuery::default() },
         FindingQuery { state: Some(State::Open), limit: 2, ..FindingQuery::default() },
@@ -131,6 +146,19 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
         FindingQuery { service: Some("stock".to_owned()), limit: 9, ..FindingQuery::default() },
         FindingQuery { caller: Some("gateway".to_owned()), limit: 9, ..FindingQuery::default() },
         FindingQuery { caller: Some(String::new()), limit: 9, ..FindingQuery::default() },
+        FindingQuery { interval: minute, limit: 9, ..FindingQuery::default() },
+        FindingQuery {
+            principals: vec!["nobody".to_owned(), "alice".to_owned()],
+            limit: 9,
+            ..FindingQuery::default()
+        },
+        FindingQuery {
+            principals: vec!["bob".to_owned()],
+            state: Some(State::Open),
+            interval: Interval { from: EPOCH + MINUTE, to: u64::MAX },
+            limit: 1,
+            ..FindingQuery::default()
+        },
         FindingQuery {
             group: Some(finding(2).group_id),
             state: Some(State::Open),
@@ -155,13 +183,39 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
     }
     let from_then_on = Interval { from: EPOCH + MINUTE, to: u64::MAX };
     for interval in [Interval::ALWAYS, minute, from_then_on] {
-        prop_assert_eq!(store.edges(interval).expect("edges"), model.edges(interval).expect("edges"));
-        for (service, minutes) in [(None, 1), (Some("orders"), 3)] {
-            let (found, meant) = (
-                store.coverage(interval, service, minutes).expect("coverage"),
-                model.coverage(interval, service, minutes).expect("coverage"),
-            );
-            prop_assert_eq!(found, meant);
+        for (service, minutes) in [
+            (None, None),
+            (Some("orders"), None),
+            (Some("nobody"), None),
+            (None, Some(1)),
+            (Some("stock"), Some(3)),
+            (Some(""), Some(60)),
+        ] {
+            let query = EdgeQuery { service: service.map(str::to_owned), minutes, ..EdgeQuery::of(interval) };
+            let all = model.edges(&query).expect("edges");
+            // Page by page.
+            let mut found = Vec::new();
+            loop {
+                let after = found.last().map(super::EdgeRow::cursor);
+                let page = EdgeQuery { after, limit: 2, ..query.clone() };
+                let mut page = store.edges(&page).expect("edges");
+                let is_last = page.len() < 2;
+                found.append(&mut page);
+                if is_last {
+                    break;
+                }
+            }
+            prop_assert_eq!(&found, &all, "{:?}", query);
+            prop_assert_eq!(store.edges(&query).expect("edges"), all, "{:?}", query);
+        }
+        for (service, minutes) in [(None, 1), (Some("orders"), 3), (Some("stock"), 60)] {
+            for limit in [1, 2, 1000] {
+                let (found, meant) = (
+                    store.coverage(interval, service, minutes, limit).expect("coverage"),
+                    model.coverage(interval, service, minutes, limit).expect("coverage"),
+                );
+                prop_assert_eq!(found, meant);
+            }
         }
         for minutes in [1, 3, 60, 1440] {
             let (found, meant) = (
@@ -189,6 +243,37 @@ fn same(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
         }
     }
     prop_assert_eq!(store.open_findings().expect("counts"), model.open_findings().expect("counts"));
+    Ok(())
+}
+
+/// Asks both who touched services, page by page.
+fn touched_alike(store: &dyn Store, model: &dyn Store) -> Result<(), TestCaseError> {
+    let into = |service: &str| HopQuery { service: Some(service.to_owned()), ..HopQuery::any(1000) };
+    for query in [
+        into("orders"),
+        into("nobody"),
+        HopQuery::any(1000),
+        HopQuery { limit: 2, ..into("stock") },
+        HopQuery { limit: 1, ..HopQuery::any(1) },
+        HopQuery { basis: Some(Basis::Reverified), limit: 2, ..into("orders") },
+        HopQuery { caller: Some("gateway".to_owned()), via: Some("mesh".to_owned()), ..into("orders") },
+        HopQuery {
+            interval: Interval { from: EPOCH + MINUTE, to: EPOCH + 3 * MINUTE },
+            limit: 2,
+            ..HopQuery::any(2)
+        },
+    ] {
+        let mut after = None;
+        loop {
+            let page = HopQuery { after, ..query.clone() };
+            let found = store.touched(&page).expect("touched");
+            prop_assert_eq!(&found, &model.touched(&page).expect("touched"), "{:?}", page);
+            after = found.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -337,7 +422,7 @@ fn what_comes_late_in_the_batch_of_its_trace_is_kept_once() {
         for store in [&*store, &model as &dyn Store] {
             store.commit(&batch).expect("kept");
             assert_eq!(store.hops(&HopQuery::any(9)).expect("hops").len(), 3);
-            let edges = store.edges(Interval::ALWAYS).expect("edges");
+            let edges = store.edges(&EdgeQuery::of(Interval::ALWAYS)).expect("edges");
             assert_eq!(edges.iter().map(|edge| edge.hops).sum::<u64>(), 3);
         }
     }

@@ -15,6 +15,7 @@ mod settings;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
+mod touched;
 #[cfg(test)]
 mod trail;
 
@@ -34,11 +35,12 @@ pub(crate) use block::{Block, Hop, HopTexts, Judged, Text, Texts};
 #[cfg(test)]
 pub(crate) use model::Model;
 pub(crate) use query::{
-    Change, Changes, CoveragePoint, Cursor, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord,
-    Interval, OpenRow, Remembered, Said, State, TraceRecord,
+    Change, Changes, CoveragePoint, Cursor, EdgeCursor, EdgeQuery, EdgeRow, FindingQuery, FindingRecord,
+    HopQuery, HopRecord, Interval, OpenRow, Remembered, Said, State, TraceRecord,
 };
 pub(crate) use settings::StoreSettings;
 pub(crate) use sqlite::{Earlier, SqliteStore};
+pub(crate) use touched::{Touched, TouchedBy, Way};
 
 /// Something could not be kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -271,8 +273,13 @@ pub(crate) trait Store: Send + Sync {
     /// What was said of a finding, the last first, at most so much.
     fn said(&self, id: FindingId, limit: usize) -> Result<Vec<Said>, StoreError>;
 
-    /// Hops by caller, service, assurance and basis, in minutes that begin within the interval.
-    fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError>;
+    /// Whose the matching hops are, and through what they came, those who were there last first. `after` and `limit` are of principals:
+    /// at most so many, none of whom was there after the hop that `after` names. A page may have fewer though there are more.
+    fn touched(&self, query: &HopQuery) -> Result<Touched, StoreError>;
+
+    /// Hops by caller, service, assurance and basis, in minutes that begin within the interval; in order, at most as many as asked
+    /// for.
+    fn edges(&self, query: &EdgeQuery) -> Result<Vec<EdgeRow>, StoreError>;
 
     /// Names of services of which there are hops, in order.
     fn services(&self) -> Result<Vec<String>, StoreError>;
@@ -280,12 +287,13 @@ pub(crate) trait Store: Send + Sync {
     /// Operations that a service by that name has shown, in order. What was shown outlives the hops.
     fn operations(&self, service: &str) -> Result<Vec<String>, StoreError>;
 
-    /// Coverage in steps of so many minutes; steps without hops are left out.
+    /// Coverage in steps of so many minutes, in order, at most `limit` of them; steps without hops are left out.
     fn coverage(
         &self,
         interval: Interval,
         service: Option<&str>,
         minutes: u64,
+        limit: usize,
     ) -> Result<Vec<CoveragePoint>, StoreError>;
 
     /// The same for each service called, by its name.

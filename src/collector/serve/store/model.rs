@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hopseal_correlate::catalogue::Catalogue;
-use hopseal_correlate::finding::{FindingId, Severity};
+use hopseal_correlate::finding::{FindingId, Severity, Who};
 use hopseal_correlate::hop::Outcome;
 use hopseal_correlate::sink::TraceId;
 use hopseal_correlate::validation::Services;
 
 use super::block::{Block, Hop, Judged};
 use super::query::{
-    Change, Changes, CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval,
-    OpenRow, Remembered, Said, State, TraceRecord, top,
+    Change, Changes, CoveragePoint, Cursor, EdgeQuery, EdgeRow, FindingQuery, FindingRecord, HopQuery,
+    HopRecord, Interval, OpenRow, Remembered, Said, State, TraceRecord, top,
 };
+use super::touched::{Touched, TouchedBy, WAYS, Way};
 use super::{Again, Batch, Changed, Learned, MINUTE, Store, StoreError, Tended};
 
 #[derive(Debug, Default)]
@@ -38,6 +39,58 @@ pub(crate) struct Model(Mutex<Kept>);
 impl Model {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hops that match, whatever was given already.
+    fn matching(&self, query: &HopQuery) -> Vec<HopRecord> {
+        let kept = self.kept();
+        let all =
+            kept.hops().map(|(block, judged, hop, place)| HopRecord::of(&block.texts, judged, hop, place));
+        all.filter(|hop| {
+            let who = hop.principal.as_ref();
+            let is = |wanted: &Option<String>, name: Option<&str>| {
+                wanted.as_deref().is_none_or(|wanted| name == Some(wanted))
+            };
+            (query.principals.is_empty() || who.is_some_and(|who| query.principals.contains(&who.id)))
+                && is(&query.issuer, who.and_then(|who| who.issuer.as_deref()))
+                && is(&query.tenant, who.and_then(|who| who.tenant.as_deref()))
+                && is(&query.service, Some(&hop.service))
+                && is(&query.caller, hop.caller.as_deref())
+                && is(&query.operation, Some(&hop.operation))
+                && query.via.as_ref().is_none_or(|via| hop.via.contains(via))
+                && query.assurance.is_none_or(|assurance| assurance == hop.assurance)
+                && query.basis.is_none_or(|basis| basis == hop.basis)
+                && query.interval.has(hop.start)
+                && query.lasting.has(hop.end.saturating_sub(hop.start))
+        })
+        .collect()
+    }
+
+    /// The edges of some minutes.
+    fn edges_of(&self, interval: Interval, at: u64, edges: &mut Vec<EdgeRow>) {
+        let kept = self.kept();
+        let mut found: BTreeMap<(String, String, usize, usize), EdgeRow> = BTreeMap::new();
+        for (block, _, hop, _) in
+            kept.hops().filter(|(_, _, hop, _)| interval.has(hop.start / MINUTE * MINUTE))
+        {
+            let text = |text| block.texts.get(text).to_owned();
+            let (caller, service) = (text(hop.texts.caller), text(hop.texts.service));
+            let key = (caller.clone(), service.clone(), hop.assurance as usize, hop.basis as usize);
+            let edge = found.entry(key).or_insert_with(|| EdgeRow {
+                at,
+                caller,
+                service,
+                assurance: hop.assurance,
+                basis: hop.basis,
+                hops: 0,
+                failed: 0,
+                uncovered: 0,
+            });
+            edge.hops += 1;
+            edge.failed += u64::from(matches!(hop.outcome, Outcome::Failed | Outcome::Rejected));
+            edge.uncovered += u64::from(hop.uncovered);
+        }
+        edges.extend(found.into_values());
     }
 
     fn points(&self, interval: Interval, minutes: u64, of: impl Fn(&str) -> bool) -> Vec<CoveragePoint> {
@@ -101,6 +154,13 @@ fn taken_back(state: State) -> State {
 fn said(body: &str, key: &str) -> String {
     let body: serde_json::Value = serde_json::from_str(body).expect("a finding");
     body[key].as_str().unwrap_or_default().to_owned()
+}
+
+/// Whether it is about somebody of these.
+fn names(body: &str, ids: &[String]) -> bool {
+    let body: serde_json::Value = serde_json::from_str(body).expect("a finding");
+    let id = |at: &str| body["principals"][at]["id"].as_str().map(str::to_owned);
+    ["before", "here"].into_iter().filter_map(id).any(|id| ids.contains(&id))
 }
 
 impl Store for Model {
@@ -234,28 +294,62 @@ impl Store for Model {
     }
 
     fn hops(&self, query: &HopQuery) -> Result<Vec<HopRecord>, StoreError> {
-        let kept = self.kept();
-        let all =
-            kept.hops().map(|(block, judged, hop, place)| HopRecord::of(&block.texts, judged, hop, place));
-        let mut found: Vec<HopRecord> = all
-            .filter(|hop| {
-                let who = hop.principal.as_ref();
-                let is = |wanted: &Option<String>, name: Option<&str>| {
-                    wanted.as_deref().is_none_or(|wanted| name == Some(wanted))
-                };
-                (query.principals.is_empty() || who.is_some_and(|who| query.principals.contains(&who.id)))
-                    && is(&query.issuer, who.and_then(|who| who.issuer.as_deref()))
-                    && is(&query.service, Some(&hop.service))
-                    && is(&query.caller, hop.caller.as_deref())
-                    && is(&query.operation, Some(&hop.operation))
-                    && query.assurance.is_none_or(|assurance| assurance == hop.assurance)
-                    && query.interval.has(hop.start)
-                    && query.lasting.has(hop.end.saturating_sub(hop.start))
-                    && query.after.is_none_or(|after| hop.cursor() < after)
-            })
-            .collect();
+        let mut found = self.matching(query);
+        found.retain(|hop| query.after.is_none_or(|after| hop.cursor() < after));
         top(&mut found, query.limit);
         Ok(found)
+    }
+
+    fn touched(&self, query: &HopQuery) -> Result<Touched, StoreError> {
+        let mut all: Vec<(Who, Vec<HopRecord>)> = Vec::new();
+        for hop in self.matching(query) {
+            let Some(who) = hop.principal.clone() else { continue };
+            let who = Who { actors: Vec::new(), ..who };
+            match all.iter_mut().find(|(known, _)| *known == who) {
+                Some((_, hops)) => hops.push(hop),
+                None => all.push((who, vec![hop])),
+            }
+        }
+        let newest = |hops: &[HopRecord], before: Option<Cursor>| {
+            let places = hops.iter().map(HopRecord::cursor);
+            places.filter(|place| before.is_none_or(|before| *place < before)).max()
+        };
+        all.retain(|(_, hops)| newest(hops, query.after).is_some());
+        all.sort_by_key(|(_, hops)| Reverse(newest(hops, query.after)));
+        all.truncate(query.limit);
+        let last = all.get(query.limit.saturating_sub(1));
+        let next = last.and_then(|(_, hops)| newest(hops, query.after));
+        all.retain(|(_, hops)| newest(hops, None) == newest(hops, query.after));
+        let by = all.into_iter().map(|(who, hops)| {
+            let mut ways: Vec<Way> = Vec::new();
+            for hop in &hops {
+                let actors = hop.principal.as_ref().map(|who| who.actors.clone()).unwrap_or_default();
+                let (caller, first, last) = (hop.caller.clone(), hop.start, hop.start);
+                match ways.iter_mut().find(|way| (&way.caller, &way.actors) == (&caller, &actors)) {
+                    Some(way) => {
+                        way.hops += 1;
+                        (way.first, way.last) = (way.first.min(first), way.last.max(last));
+                    }
+                    None => ways.push(Way { caller, actors, hops: 1, first, last }),
+                }
+            }
+            let actors = |way: &Way| -> Vec<String> {
+                way.actors.iter().map(|actor| format!("{}:{}", actor.kind.as_str(), actor.id)).collect()
+            };
+            ways.sort_by_key(|way| (way.caller.clone(), actors(way)));
+            let more_ways = ways.len() > WAYS;
+            ways.truncate(WAYS);
+            TouchedBy {
+                who,
+                hops: hops.len() as u64,
+                proven: hops.iter().filter(|hop| hop.basis.is_proven()).count() as u64,
+                first: hops.iter().map(|hop| hop.start).min().expect("a hop"),
+                newest: newest(&hops, None).expect("a hop"),
+                ways,
+                more_ways,
+            }
+        });
+        Ok(Touched { by: by.collect(), next })
     }
 
     fn findings(&self, query: &FindingQuery) -> Result<Vec<FindingRecord>, StoreError> {
@@ -271,6 +365,8 @@ impl Store for Model {
                     && query.caller.as_ref().is_none_or(|caller| *caller == said(&finding.body, "caller"))
                     && query.trace_id.is_none_or(|trace_id| finding.trace_id == Some(trace_id))
                     && query.group.is_none_or(|group| group.to_string() == said(&finding.body, "group_id"))
+                    && (query.principals.is_empty() || names(&finding.body, &query.principals))
+                    && query.interval.has(finding.at)
                     && query.after.is_none_or(|after| finding.cursor() < after)
             })
             .cloned()
@@ -302,29 +398,31 @@ impl Store for Model {
         Ok(of.map(|(_, said)| said.clone()).take(limit).collect())
     }
 
-    fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError> {
-        let kept = self.kept();
-        let mut edges: BTreeMap<(String, String, usize, usize), EdgeRow> = BTreeMap::new();
-        for (block, _, hop, _) in
-            kept.hops().filter(|(_, _, hop, _)| interval.has(hop.start / MINUTE * MINUTE))
-        {
-            let text = |text| block.texts.get(text).to_owned();
-            let (caller, service) = (text(hop.texts.caller), text(hop.texts.service));
-            let key = (caller.clone(), service.clone(), hop.assurance as usize, hop.basis as usize);
-            let edge = edges.entry(key).or_insert_with(|| EdgeRow {
-                caller,
-                service,
-                assurance: hop.assurance,
-                basis: hop.basis,
-                hops: 0,
-                failed: 0,
-                uncovered: 0,
-            });
-            edge.hops += 1;
-            edge.failed += u64::from(matches!(hop.outcome, Outcome::Failed | Outcome::Rejected));
-            edge.uncovered += u64::from(hop.uncovered);
+    fn edges(&self, query: &EdgeQuery) -> Result<Vec<EdgeRow>, StoreError> {
+        let mut edges = Vec::new();
+        match query.minutes {
+            None => self.edges_of(query.interval, 0, &mut edges),
+            Some(minutes) => {
+                let step = minutes.max(1) * MINUTE;
+                let starts: BTreeSet<u64> = {
+                    let kept = self.kept();
+                    kept.hops().map(|(_, _, hop, _)| hop.start / step * step).collect()
+                };
+                for at in starts {
+                    let Interval { from, to } = query.interval;
+                    let interval = Interval { from: from.max(at), to: to.min(at + step) };
+                    self.edges_of(interval, at, &mut edges);
+                }
+            }
         }
-        Ok(edges.into_values().collect())
+        edges.retain(|edge| {
+            let is_asked =
+                |name: &String| edge.service == *name || (edge.caller == *name && !name.is_empty());
+            query.service.as_ref().is_none_or(is_asked)
+                && query.after.as_ref().is_none_or(|after| edge.cursor() > *after)
+        });
+        edges.truncate(query.limit);
+        Ok(edges)
     }
 
     fn services(&self) -> Result<Vec<String>, StoreError> {
@@ -346,8 +444,11 @@ impl Store for Model {
         interval: Interval,
         service: Option<&str>,
         minutes: u64,
+        limit: usize,
     ) -> Result<Vec<CoveragePoint>, StoreError> {
-        Ok(self.points(interval, minutes, |name| service.is_none_or(|wanted| wanted == name)))
+        let mut points = self.points(interval, minutes, |name| service.is_none_or(|wanted| wanted == name));
+        points.truncate(limit);
+        Ok(points)
     }
 
     fn coverage_by_service(

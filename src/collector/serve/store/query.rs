@@ -19,9 +19,20 @@ impl Interval {
     /// All of time.
     pub(crate) const ALWAYS: Self = Self { from: 0, to: u64::MAX };
 
+    /// Whether all of time lies in it.
+    pub(crate) const fn is_always(self) -> bool {
+        self.from == 0 && self.to == u64::MAX
+    }
+
     /// Whether a moment lies in it.
     pub(crate) const fn has(self, at: u64) -> bool {
         self.from <= at && at < self.to
+    }
+}
+
+impl Default for Interval {
+    fn default() -> Self {
+        Self::ALWAYS
     }
 }
 
@@ -50,6 +61,12 @@ pub(crate) struct HopQuery {
     pub(crate) operation: Option<String>,
     /// How sure.
     pub(crate) assurance: Option<Assurance>,
+    /// Why that is believed.
+    pub(crate) basis: Option<Basis>,
+    /// The principal's tenant.
+    pub(crate) tenant: Option<String>,
+    /// A proxy passed on the way.
+    pub(crate) via: Option<String>,
     /// When the hop began.
     pub(crate) interval: Interval,
     /// How long it took, in nanoseconds.
@@ -70,6 +87,9 @@ impl HopQuery {
             caller: None,
             operation: None,
             assurance: None,
+            basis: None,
+            tenant: None,
+            via: None,
             interval: Interval::ALWAYS,
             lasting: Interval::ALWAYS,
             after: None,
@@ -87,6 +107,13 @@ impl HopQuery {
         if principals.is_empty() && !self.principals.is_empty() {
             return None;
         }
+        let via: Option<Vec<Text>> = self.via.as_deref().map(|via| {
+            let numbered = texts.iter().zip(0..);
+            numbered.filter(|(text, _)| passes(text, via)).map(|(_, number)| Text(number)).collect()
+        });
+        if via.as_ref().is_some_and(Vec::is_empty) {
+            return None;
+        }
         Some(Wanted {
             query: self,
             principals,
@@ -94,6 +121,8 @@ impl HopQuery {
             service: number(&self.service)?,
             caller: number(&self.caller)?,
             operation: number(&self.operation)?,
+            tenant: number(&self.tenant)?,
+            via,
         })
     }
 
@@ -132,13 +161,21 @@ pub(super) struct Wanted<'q> {
     service: Option<Text>,
     caller: Option<Text>,
     operation: Option<Text>,
+    tenant: Option<Text>,
+    /// Texts of ways that pass the proxy.
+    via: Option<Vec<Text>>,
+}
+
+/// Whether that proxy is among these, one a line.
+pub(super) fn passes(proxies: &str, via: &str) -> bool {
+    proxies.lines().any(|proxy| proxy == via)
 }
 
 impl Wanted<'_> {
     /// Whether a hop is asked for.
     pub(super) fn is(&self, judged: &Judged, hop: &Hop, place: u32) -> bool {
         let is = |wanted: Option<Text>, text| wanted.is_none_or(|wanted| wanted == text);
-        let HopQuery { interval, lasting, assurance, after, .. } = self.query;
+        let HopQuery { interval, lasting, assurance, basis, after, .. } = self.query;
         interval.has(hop.start)
             && lasting.has(hop.end.saturating_sub(hop.start))
             && (self.principals.is_empty() || self.principals.contains(&hop.texts.principal))
@@ -146,6 +183,9 @@ impl Wanted<'_> {
             && is(self.service, hop.texts.service)
             && is(self.caller, hop.texts.caller)
             && is(self.operation, hop.texts.operation)
+            && is(self.tenant, hop.texts.tenant)
+            && self.via.as_ref().is_none_or(|via| via.contains(&hop.texts.via))
+            && basis.is_none_or(|basis| basis == hop.basis)
             && assurance.is_none_or(|assurance| assurance == hop.assurance)
             && after.is_none_or(|after| cursor(judged, hop, place) < after)
     }
@@ -158,7 +198,7 @@ pub(crate) fn top(found: &mut Vec<HopRecord>, limit: usize) {
     found.truncate(limit);
 }
 
-fn cursor(judged: &Judged, hop: &Hop, place: u32) -> Cursor {
+pub(super) fn cursor(judged: &Judged, hop: &Hop, place: u32) -> Cursor {
     let (place, _) = places(judged, hop, place);
     Cursor { at: hop.start, id: judged.trace_id.0, place, span: hop.span_id.0 }
 }
@@ -202,7 +242,6 @@ impl HopRecord {
         let texts = &hop.texts;
         let text = |text| all.get(text).to_owned();
         let named = |text| Some(all.get(text)).filter(|text| !text.is_empty()).map(str::to_owned);
-        let actors = || all.get(texts.actors).lines().map(actor).collect();
         let (place, caller_place) = places(judged, hop, place);
         Self {
             trace_id: judged.trace_id,
@@ -229,7 +268,7 @@ impl HopRecord {
                 kind: hop.principal_kind,
                 issuer: named(texts.issuer),
                 tenant: named(texts.tenant),
-                actors: actors(),
+                actors: actors_of(all.get(texts.actors)),
             }),
         }
     }
@@ -240,9 +279,13 @@ impl HopRecord {
     }
 }
 
-fn actor(line: &str) -> OwnedActor {
-    let Actor { kind, id } = Actor::parse(line);
-    OwnedActor { id: id.to_owned(), kind: kind.unwrap_or(Kind::Service) }
+/// Actors as `kind:id`, one a line.
+pub(super) fn actors_of(lines: &str) -> Vec<OwnedActor> {
+    let actor = |line| {
+        let Actor { kind, id } = Actor::parse(line);
+        OwnedActor { id: id.to_owned(), kind: kind.unwrap_or(Kind::Service) }
+    };
+    lines.lines().map(actor).collect()
 }
 
 /// One trace as it was judged last.
@@ -326,6 +369,10 @@ pub(crate) struct FindingQuery {
     pub(crate) trace_id: Option<TraceId>,
     /// Findings alike.
     pub(crate) group: Option<FindingId>,
+    /// Ids of one principal that it is about, before the hop or at it, in any of its spellings. Empty: any, or none.
+    pub(crate) principals: Vec<String>,
+    /// When the hop began.
+    pub(crate) interval: Interval,
     /// What was given already.
     pub(crate) after: Option<Cursor>,
     /// Most findings in the answer.
@@ -384,9 +431,44 @@ pub(crate) struct Changes {
     pub(crate) up_to: u64,
 }
 
+/// Which edges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EdgeQuery {
+    /// In which a minute has to begin.
+    pub(crate) interval: Interval,
+    /// The service called, or the one that called.
+    pub(crate) service: Option<String>,
+    /// Minutes of one step, each of which is counted on its own; none for all of the interval together.
+    pub(crate) minutes: Option<u64>,
+    /// What was given already.
+    pub(crate) after: Option<EdgeCursor>,
+    /// Most edges in the answer.
+    pub(crate) limit: usize,
+}
+
+impl EdgeQuery {
+    /// All of an interval together.
+    pub(crate) const fn of(interval: Interval) -> Self {
+        Self { interval, service: None, minutes: None, after: None, limit: usize::MAX }
+    }
+}
+
+/// A place in the order of edges: by step, caller, service, assurance and basis.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EdgeCursor {
+    /// When the step begins; 0 where there are none.
+    pub(crate) at: u64,
+    pub(crate) caller: String,
+    pub(crate) service: String,
+    pub(crate) assurance: Assurance,
+    pub(crate) basis: Basis,
+}
+
 /// Hops of one caller into one service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EdgeRow {
+    /// When its step begins, nanoseconds since the Unix epoch; 0 where there are none.
+    pub(crate) at: u64,
     /// Empty for calls from outside.
     pub(crate) caller: String,
     pub(crate) service: String,
@@ -397,6 +479,14 @@ pub(crate) struct EdgeRow {
     pub(crate) failed: u64,
     /// Hops of services that never show an identity.
     pub(crate) uncovered: u64,
+}
+
+impl EdgeRow {
+    /// Its place in the order of answers.
+    pub(crate) fn cursor(&self) -> EdgeCursor {
+        let Self { at, assurance, basis, .. } = *self;
+        EdgeCursor { at, caller: self.caller.clone(), service: self.service.clone(), assurance, basis }
+    }
 }
 
 /// Coverage of some minutes.

@@ -34,6 +34,8 @@ impl Sketch {
     fn add(&self, trace: u64, place: u32, block: &mut Block) {
         // Every fourth millisecond begins a slow write, so that hops differ.
         let (operation, took) = if self.start % 4 == 3 { ("POST /", 2_500_000) } else { ("GET /", 5) };
+        // Some differ in more.
+        let odd = self.start % 15;
         let texts = &mut block.texts;
         let texts = HopTexts {
             caller: texts.add(self.caller),
@@ -41,7 +43,21 @@ impl Sketch {
             operation: texts.add(operation),
             principal: texts.add(self.principal),
             issuer: texts.add(self.issuer),
-            actors: texts.add(if self.principal.is_empty() { "" } else { "agent:planner" }),
+            actors: texts.add(match (self.principal, odd) {
+                ("", _) => "",
+                (_, 7 | 9 | 13) => "agent:planner\nservice:batch",
+                _ => "agent:planner",
+            }),
+            tenant: texts.add(if self.principal != "" && matches!(odd, 6 | 7 | 11 | 13) {
+                "acme"
+            } else {
+                ""
+            }),
+            via: texts.add(match odd {
+                9 | 11 => "edge-proxy\nmesh",
+                7 | 14 => "mesh",
+                _ => "",
+            }),
             ..HopTexts::default()
         };
         block.hops.push(Hop {
@@ -53,7 +69,7 @@ impl Sketch {
             texts,
             kind: HopKind::Rpc,
             assurance: self.assurance,
-            basis: Basis::Claimed,
+            basis: if matches!(odd, 6 | 9) { Basis::Reverified } else { Basis::Claimed },
             outcome: Outcome::Succeeded,
             principal_kind: Kind::User,
             uncovered: self.assurance == Assurance::Unknown,

@@ -15,7 +15,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::block::{Hop, HopTexts, Judged, Text};
 use super::testing::EPOCH;
-use super::{Batch, Block, DAY, FindingQuery, HopQuery, Interval, SqliteStore, State, Store, StoreSettings};
+use super::{
+    Batch, Block, DAY, EdgeQuery, FindingQuery, HopQuery, Interval, SqliteStore, State, Store, StoreSettings,
+};
 
 /// How many hops.
 const HOPS: &str = "HOPSEAL_TRAIL_HOPS";
@@ -393,10 +395,14 @@ fn questions(shop: &mut Shop, store: &SqliteStore) -> Vec<bool> {
         ask("last 100 hops of nobody", QUESTIONS, Some(100), |at| of_user(u64::MAX - at as u64, 100)),
         ask("one trace", QUESTIONS, Some(50), |at| trace(traces[at])),
         ask("one trace that is not there", QUESTIONS, Some(50), |at| trace(TraceId([at as u8; 16]))),
-        ask("edges of the last day", 30, Some(100), |_| store.edges(last(1)).expect("edges").len()),
-        ask("edges of all days", 30, Some(100), |_| store.edges(Interval::ALWAYS).expect("edges").len()),
+        ask("edges of the last day", 30, Some(100), |_| {
+            store.edges(&EdgeQuery::of(last(1))).expect("edges").len()
+        }),
+        ask("edges of all days", 30, Some(100), |_| {
+            store.edges(&EdgeQuery::of(Interval::ALWAYS)).expect("edges").len()
+        }),
         ask("coverage of the last day by minute", 30, Some(100), |_| {
-            store.coverage(last(1), None, 1).expect("coverage").len()
+            store.coverage(last(1), None, 1, usize::MAX).expect("coverage").len()
         }),
         ask("coverage of a week by hour and service", 30, Some(100), |_| {
             store.coverage_by_service(last(7), 60).expect("coverage").len()
@@ -410,6 +416,14 @@ fn questions(shop: &mut Shop, store: &SqliteStore) -> Vec<bool> {
         ask("last 100 hops into a service", 30, None, |at| {
             let query = HopQuery { service: Some(service(at % SERVICES)), ..HopQuery::any(100) };
             store.hops(&query).expect("hops").len()
+        }),
+        ask("who touched a service in a day, the last 100", 30, None, |at| {
+            let query =
+                HopQuery { service: Some(service(at % SERVICES)), interval: last(1), ..HopQuery::any(100) };
+            store.touched(&query).expect("touched").by.len()
+        }),
+        ask("edges of the last day by the hour", 30, None, |_| {
+            store.edges(&EdgeQuery { minutes: Some(60), ..EdgeQuery::of(last(1)) }).expect("edges").len()
         }),
     ]
 }

@@ -12,6 +12,7 @@ mod foreign;
 mod index;
 mod merge;
 mod read;
+mod touched;
 mod write;
 
 use std::collections::HashMap;

@@ -20,7 +20,7 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 
 use super::super::StoreError;
 use super::super::block::{Block, Hop, HopTexts, Judged, Text, Texts};
-use super::super::query::{HopQuery, HopRecord, top};
+use super::super::query::{HopQuery, HopRecord, passes, top};
 use super::columns::{Column, TEXTS};
 use super::file::{Groups, Parquet, rows_of};
 use super::index::Index;
@@ -47,7 +47,7 @@ pub(in super::super) struct Segment {
 
 impl Segment {
     /// Its file. No file is removed while a process that keeps it may look at it: one that is missing is lost, and not empty.
-    fn file(&self) -> Result<File, StoreError> {
+    pub(super) fn file(&self) -> Result<File, StoreError> {
         File::open(&self.path).map_err(|source| StoreError::File { path: self.path.clone(), source })
     }
 
@@ -122,19 +122,10 @@ impl Segment {
         }
         let subjects: Vec<[u8; 16]> = query.principals.iter().map(|id| subject(id)).collect();
         let file = self.file()?;
-        let sought = match &self.index {
-            Some(index) if !subjects.is_empty() => {
-                let rows = usize::try_from(self.hops).unwrap_or(usize::MAX);
-                let sought = index
-                    .rows_of_subjects(&file, &subjects, rows)
-                    .map_err(|source| StoreError::File { path: self.path.clone(), source })?;
-                if sought.is_empty() {
-                    return Ok(());
-                }
-                Some(sought)
-            }
-            _ => None,
-        };
+        let sought = self.rows_of(&subjects, &file)?;
+        if sought.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(());
+        }
         let parquet = Parquet::of(&self.path, file, false)?;
         let read = parquet.each(|group, first| {
             let runs = match &sought {
@@ -175,6 +166,18 @@ impl Segment {
         read.map_err(|source| parquet.broken(source))
     }
 
+    /// Rows that may be of these subjects, if there are any and the index says so.
+    pub(super) fn rows_of(
+        &self,
+        subjects: &[[u8; 16]],
+        file: &File,
+    ) -> Result<Option<Vec<Range<usize>>>, StoreError> {
+        let Some(index) = self.index.filter(|_| !subjects.is_empty()) else { return Ok(None) };
+        let rows = usize::try_from(self.hops).unwrap_or(usize::MAX);
+        let sought = index.rows_of_subjects(file, subjects, rows);
+        sought.map(Some).map_err(|source| StoreError::File { path: self.path.clone(), source })
+    }
+
     /// Every trace, for a test.
     #[cfg(test)]
     pub(in super::super) fn whole(&self) -> Result<Block, StoreError> {
@@ -205,7 +208,7 @@ impl Segment {
     }
 }
 
-fn whole(group: &Groups<'_>) -> Vec<Range<usize>> {
+pub(super) fn whole(group: &Groups<'_>) -> Vec<Range<usize>> {
     std::iter::once(0..rows_of(group)).collect()
 }
 
@@ -217,7 +220,7 @@ pub(super) fn within(rows: &[Range<usize>], group: Range<usize>) -> Vec<Range<us
 }
 
 /// Neighbours among places, which come in order, as one run each.
-fn runs(places: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+pub(super) fn runs(places: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for place in places {
         match runs.last_mut() {
@@ -237,7 +240,7 @@ struct Promising {
 }
 
 /// Runs of rows that are skipped to, one by one. Tests have few rows, and see both ways.
-const FEW: usize = if SMALL { 2 } else { 1024 };
+pub(super) const FEW: usize = if SMALL { 2 } else { 1024 };
 
 /// Of some rows those that may be asked for, and did not begin before `since`. To read a whole row takes ten times as long.
 fn promising(
@@ -250,6 +253,24 @@ fn promising(
     if runs.iter().map(ExactSizeIterator::len).sum::<usize>() <= enough {
         return Ok(Promising { newest: runs.to_vec(), others: Vec::new() });
     }
+    let found = matching(group, runs, query, since)?;
+    let mut in_order: Vec<u64> = found.iter().map(|(_, start)| *start).collect();
+    let oldest = match in_order.len() > enough {
+        true => *in_order.select_nth_unstable_by_key(enough, |start| std::cmp::Reverse(*start)).1,
+        false => 0,
+    };
+    let (newest, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, start)| *start >= oldest);
+    let places = |of: Vec<(usize, u64)>| self::runs(of.into_iter().map(|(place, _)| place));
+    Ok(Promising { newest: places(newest), others: places(others) })
+}
+
+/// Of some rows those that have what is asked for, but for the principal, and did not begin before `since`; and when they began.
+pub(super) fn matching(
+    group: &Groups<'_>,
+    runs: &[Range<usize>],
+    query: &HopQuery,
+    since: u64,
+) -> Result<Vec<(usize, u64)>, ParquetError> {
     let reading = Reading { group, runs };
     let until = query.after.map_or(u64::MAX, |after| after.at);
     let starts: Vec<u64> =
@@ -262,7 +283,10 @@ fn promising(
         (Column::Caller, query.caller.as_deref()),
         (Column::Operation, query.operation.as_deref()),
         (Column::Issuer, query.issuer.as_deref()),
+        (Column::Tenant, query.tenant.as_deref()),
+        (Column::Via, query.via.as_deref()),
         (Column::Assurance, query.assurance.map(Assurance::as_str)),
+        (Column::Basis, query.basis.map(Basis::as_str)),
     ] {
         let Some(wanted) = wanted.filter(|_| !found.is_empty()) else { continue };
         // Mostly few are left, and the texts of the others need not be read; where there are many, to skip takes longer.
@@ -273,19 +297,15 @@ fn promising(
         found.retain(|(place, _)| {
             // No text is written as none.
             let value = values.find(|(other, _)| other == place);
-            value.is_some_and(|(_, value)| {
-                value.as_ref().map_or(&b""[..], ByteArray::data) == wanted.as_bytes()
+            let own = value.map(|(_, value)| value);
+            let own = own.as_ref().map(|own| own.as_ref().map_or(&b""[..], ByteArray::data));
+            own.is_some_and(|own| match column {
+                Column::Via => std::str::from_utf8(own).is_ok_and(|own| passes(own, wanted)),
+                _ => own == wanted.as_bytes(),
             })
         });
     }
-    let mut in_order: Vec<u64> = found.iter().map(|(_, start)| *start).collect();
-    let oldest = match in_order.len() > enough {
-        true => *in_order.select_nth_unstable_by_key(enough, |start| std::cmp::Reverse(*start)).1,
-        false => 0,
-    };
-    let (newest, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, start)| *start >= oldest);
-    let places = |of: Vec<(usize, u64)>| self::runs(of.into_iter().map(|(place, _)| place));
-    Ok(Promising { newest: places(newest), others: places(others) })
+    Ok(found)
 }
 
 /// The rows of some traces.
@@ -301,7 +321,10 @@ fn of_traces(group: &Groups<'_>, traces: &HashSet<TraceId>) -> Result<Vec<Range<
 }
 
 /// The rows of some subjects, which stand together.
-fn of_subjects(group: &Groups<'_>, subjects: &[[u8; 16]]) -> Result<Vec<Range<usize>>, ParquetError> {
+pub(super) fn of_subjects(
+    group: &Groups<'_>,
+    subjects: &[[u8; 16]],
+) -> Result<Vec<Range<usize>>, ParquetError> {
     let column = Column::Subject as usize;
     let statistics = group.metadata().column(column).statistics();
     let least = statistics.and_then(|statistics| statistics.min_bytes_opt());
@@ -399,7 +422,7 @@ impl Reading<'_, '_> {
         ids.iter().map(|id| id.data().first_chunk::<N>().copied().ok_or_else(broken)).collect()
     }
 
-    fn texts(&self, column: Column, texts: &mut Texts) -> Result<Vec<Text>, ParquetError> {
+    pub(super) fn texts(&self, column: Column, texts: &mut Texts) -> Result<Vec<Text>, ParquetError> {
         // Neighbours mostly have the same text.
         let (mut last, mut number) = (ByteArray::from(Vec::new()), Text::default());
         let values = self.column::<ByteArrayType>(column)?;
@@ -418,7 +441,7 @@ impl Reading<'_, '_> {
         Ok(numbers)
     }
 
-    fn words<W: Copy>(
+    pub(super) fn words<W: Copy>(
         &self,
         column: Column,
         all: &[W],

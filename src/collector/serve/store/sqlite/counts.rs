@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use rustc_hash::FxHashMap;
 
 use super::super::block::{Block, Hop, Texts, basis_number, basis_of};
-use super::super::query::{EdgeRow, Interval};
+use super::super::query::{EdgeCursor, EdgeQuery, EdgeRow, Interval};
 use super::super::{MINUTE, StoreError};
 use super::covered::Covered;
 use super::{int, uint};
@@ -118,26 +118,108 @@ fn name<'n>(
 }
 
 /// See [`Store::edges`](super::super::Store::edges).
-pub(super) fn edges(connection: &Connection, interval: Interval) -> Result<Vec<EdgeRow>, StoreError> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT c.text, s.text, assurance, basis, hops, failed, uncovered FROM (SELECT caller, service, assurance, basis, \
-         sum(hops) AS hops, sum(failed) AS failed, sum(uncovered) AS uncovered FROM {ROWS} GROUP BY 1, 2, 3, 4) \
-         JOIN name c ON c.id = caller JOIN name s ON s.id = service WHERE hops > 0 ORDER BY 1, 2, 3, 4",
-    ))?;
-    let mut rows = statement.query(rows(interval))?;
+pub(super) fn edges(connection: &Connection, query: &EdgeQuery) -> Result<Vec<EdgeRow>, StoreError> {
     let mut edges = Vec::new();
-    while let Some(row) = rows.next()? {
-        edges.push(EdgeRow {
-            caller: row.get(0)?,
-            service: row.get(1)?,
-            assurance: assurance_of(row.get(2)?)?,
-            basis: basis_of(row.get(3)?).ok_or(StoreError::Broken("a basis"))?,
-            hops: uint(row.get(4)?),
-            failed: uint(row.get(5)?),
-            uncovered: uint(row.get(6)?),
-        });
+    let service = match &query.service {
+        None => None,
+        Some(name) => {
+            let mut find = connection.prepare_cached("SELECT id FROM name WHERE text = ?1")?;
+            let Some(number) = find.query_row([name], |row| row.get::<_, i64>(0)).optional()? else {
+                return Ok(edges);
+            };
+            // The caller without a name is whoever is outside: nobody asks for that as a service.
+            Some((number, (!name.is_empty()).then_some(number)))
+        }
+    };
+    let Some(minutes) = query.minutes else {
+        let part = Part { interval: query.interval, at: 0, service, after: query.after.as_ref() };
+        part.edges(connection, query.limit, &mut edges)?;
+        return Ok(edges);
+    };
+    let step = minutes.max(1).saturating_mul(MINUTE);
+    let mut next =
+        connection.prepare_cached("SELECT min(minute) FROM edge WHERE minute >= ?1 AND minute < ?2")?;
+    let Interval { mut from, to } = query.interval;
+    if let Some(after) = &query.after {
+        from = from.max(after.at);
+    }
+    // One step after the other, to where there is enough.
+    while from < to && edges.len() < query.limit {
+        let [first, end] = [from, to].map(|at| int(at.div_ceil(MINUTE)));
+        let Some(minute) = next.query_row([first, end], |row| row.get::<_, Option<i64>>(0))? else { break };
+        let at = uint(minute).saturating_mul(MINUTE) / step * step;
+        let over = at.saturating_add(step);
+        let interval = Interval { from: from.max(at), to: to.min(over) };
+        let after = query.after.as_ref().filter(|after| after.at == at);
+        Part { interval, at, service, after }.edges(connection, query.limit, &mut edges)?;
+        from = over;
     }
     Ok(edges)
+}
+
+/// Minutes that are counted together.
+struct Part<'q> {
+    interval: Interval,
+    /// When they begin, as edges say it.
+    at: u64,
+    /// The number of a service that is called, and of the same if it may call.
+    service: Option<(i64, Option<i64>)>,
+    after: Option<&'q EdgeCursor>,
+}
+
+impl Part<'_> {
+    /// Adds its edges, until there are as many as `limit`.
+    fn edges(
+        &self,
+        connection: &Connection,
+        limit: usize,
+        edges: &mut Vec<EdgeRow>,
+    ) -> Result<(), StoreError> {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT c.text, s.text, assurance, basis, hops, failed, uncovered FROM (SELECT caller, service, assurance, basis, \
+             sum(hops) AS hops, sum(failed) AS failed, sum(uncovered) AS uncovered FROM {ROWS} \
+             WHERE ?7 IS NULL OR service = ?7 OR caller = ?8 GROUP BY 1, 2, 3, 4) \
+             JOIN name c ON c.id = caller JOIN name s ON s.id = service \
+             WHERE hops > 0 AND (c.text, s.text, assurance, basis) > (?9, ?10, ?11, ?12) ORDER BY 1, 2, 3, 4 LIMIT ?13",
+        ))?;
+        let [first, hour, day, day_end, hour_end, end] = rows(self.interval);
+        let (called, calling) = self.service.unzip();
+        let (caller, service, assurance, basis) = match self.after {
+            None => ("", "", -1, -1),
+            Some(EdgeCursor { caller, service, assurance, basis, .. }) => {
+                (caller.as_str(), service.as_str(), *assurance as i64, i64::from(basis_number(*basis)))
+            }
+        };
+        let left = i64::try_from(limit.saturating_sub(edges.len())).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![
+            first,
+            hour,
+            day,
+            day_end,
+            hour_end,
+            end,
+            called,
+            calling.flatten(),
+            caller,
+            service,
+            assurance,
+            basis,
+            left
+        ])?;
+        while let Some(row) = rows.next()? {
+            edges.push(EdgeRow {
+                at: self.at,
+                caller: row.get(0)?,
+                service: row.get(1)?,
+                assurance: assurance_of(row.get(2)?)?,
+                basis: basis_of(row.get(3)?).ok_or(StoreError::Broken("a basis"))?,
+                hops: uint(row.get(4)?),
+                failed: uint(row.get(5)?),
+                uncovered: uint(row.get(6)?),
+            });
+        }
+        Ok(())
+    }
 }
 
 /// See [`Store::services`](super::super::Store::services).

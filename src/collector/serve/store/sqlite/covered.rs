@@ -105,6 +105,12 @@ fn pieces(interval: Interval, step: u64) -> Vec<(i64, i64, i64)> {
 /// Points by service and step.
 type Points = BTreeMap<(i64, u64), CoveragePoint>;
 
+/// Whether there are as many steps with hops, and another one begins with this row.
+fn is_enough(points: &Points, row: &Row<'_>, step: u64, limit: usize) -> Result<bool, StoreError> {
+    let is_known = points.contains_key(&(row.get(0)?, uint(row.get(1)?) / step));
+    Ok(points.len() >= limit && !is_known && points.values().filter(|point| point.hops > 0).count() >= limit)
+}
+
 /// Adds a row of service, minute, assurance, basis, hops and uncovered.
 fn cover(points: &mut Points, row: &Row<'_>, step: u64) -> Result<(), StoreError> {
     let assurance: Assurance = assurance_of(row.get(2)?)?;
@@ -126,42 +132,48 @@ fn cover(points: &mut Points, row: &Row<'_>, step: u64) -> Result<(), StoreError
     Ok(())
 }
 
-/// Adds what was added up of one service.
+/// Adds what was added up of one service, to where there are `limit` steps. Whether that is so.
 fn look(
     connection: &Connection,
     (minutes, from, to): (i64, i64, i64),
     service: i64,
-    step: u64,
+    (step, limit): (u64, usize),
     points: &mut Points,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT service, minute, assurance, basis, hops, uncovered FROM covered \
          WHERE service = ?1 AND minutes = ?2 AND minute >= ?3 AND minute < ?4",
     )?;
     let mut rows = statement.query([service, minutes, from, to])?;
     while let Some(row) = rows.next()? {
+        if is_enough(points, row, step, limit)? {
+            return Ok(true);
+        }
         cover(points, row, step)?;
     }
-    Ok(())
+    Ok(false)
 }
 
-/// Adds single minutes of one service, or of each.
+/// Adds single minutes of one service, or of each, to where there are `limit` steps. Whether that is so.
 fn look_at_minutes(
     connection: &Connection,
     (_, from, to): (i64, i64, i64),
     service: Option<i64>,
-    step: u64,
+    (step, limit): (u64, usize),
     points: &mut Points,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT service, minute, assurance, basis, hops, uncovered FROM edge \
          WHERE minute >= ?1 AND minute < ?2 AND (?3 IS NULL OR service = ?3)",
     )?;
     let mut rows = statement.query(params![from, to, service])?;
     while let Some(row) = rows.next()? {
+        if is_enough(points, row, step, limit)? {
+            return Ok(true);
+        }
         cover(points, row, step)?;
     }
-    Ok(())
+    Ok(false)
 }
 
 /// See [`Store::coverage`](super::super::Store::coverage).
@@ -170,6 +182,7 @@ pub(super) fn coverage(
     interval: Interval,
     service: Option<&str>,
     step: u64,
+    limit: usize,
 ) -> Result<Vec<CoveragePoint>, StoreError> {
     let (step, mut points) = (step.max(1), Points::new());
     let number = match service {
@@ -183,9 +196,15 @@ pub(super) fn coverage(
         }
     };
     for piece in pieces(interval, step) {
-        match piece.0 {
-            1 if number != ALL => look_at_minutes(connection, piece, Some(number), step, &mut points)?,
-            _ => look(connection, piece, number, step, &mut points)?,
+        // They come in the order of time.
+        let is_enough = match piece.0 {
+            1 if number != ALL => {
+                look_at_minutes(connection, piece, Some(number), (step, limit), &mut points)?
+            }
+            _ => look(connection, piece, number, (step, limit), &mut points)?,
+        };
+        if is_enough {
+            break;
         }
     }
     Ok(points.into_values().filter(|point| point.hops > 0).collect())
@@ -201,9 +220,11 @@ pub(super) fn coverage_by_service(
     let services: Vec<i64> = services(connection)?.into_iter().filter(|service| *service != ALL).collect();
     for piece in pieces(interval, step) {
         match piece.0 {
-            1 => look_at_minutes(connection, piece, None, step, &mut points)?,
+            1 => _ = look_at_minutes(connection, piece, None, (step, usize::MAX), &mut points)?,
             _ => {
-                services.iter().try_for_each(|number| look(connection, piece, *number, step, &mut points))?
+                for number in &services {
+                    look(connection, piece, *number, (step, usize::MAX), &mut points)?;
+                }
             }
         }
     }

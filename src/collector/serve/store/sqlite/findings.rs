@@ -16,6 +16,10 @@ const MOST: usize = 100_000;
 /// What [`record`] reads.
 const COLUMNS: &str = "id, rule, severity, service, trace, at, state, note, raised, changed, body";
 
+/// Whom a finding is about, as its indices have them.
+const BEFORE: &str = "json_extract(body, '$.principals.before.id')";
+const HERE: &str = "json_extract(body, '$.principals.here.id')";
+
 fn state_number(state: State) -> u8 {
     State::ALL.iter().zip(0..).find(|(known, _)| **known == state).map_or(0, |(_, number)| number)
 }
@@ -119,14 +123,36 @@ pub(super) fn one(connection: &Connection, id: FindingId) -> Result<Option<Findi
 
 /// See [`Store::findings`](super::super::Store::findings).
 pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<FindingRecord>, StoreError> {
-    let mut text = format!("SELECT {COLUMNS} FROM finding WHERE 1");
-    let mut values: Vec<Value> = Vec::new();
+    let mut values: Vec<Value> = query.principals.iter().cloned().map(Value::Text).collect();
+    let mut text = match values.len() {
+        0 => format!("SELECT {COLUMNS} FROM finding WHERE 1"),
+        count => {
+            let ids = (1..=count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ");
+            // Theirs first, which are few: all findings in the order of time may be many.
+            format!(
+                "SELECT {COLUMNS} FROM (SELECT id AS own FROM finding WHERE {BEFORE} IN ({ids}) UNION \
+                 SELECT id FROM finding WHERE {HERE} IN ({ids})) CROSS JOIN finding ON id = own WHERE 1"
+            )
+        }
+    };
     let mut only = |condition: &str, value: Value| {
         values.push(value);
         text.push_str(" AND ");
         text.push_str(&condition.replace('?', &format!("?{}", values.len())));
     };
-    let FindingQuery { state, rule, severity, service, caller, trace_id, group, after, limit } = query;
+    let FindingQuery {
+        state,
+        rule,
+        severity,
+        service,
+        caller,
+        trace_id,
+        group,
+        principals: _,
+        interval,
+        after,
+        limit,
+    } = query;
     if let Some(state) = state {
         only("state = ?", Value::Integer(state_number(*state).into()));
     }
@@ -147,6 +173,10 @@ pub(super) fn find(connection: &Connection, query: &FindingQuery) -> Result<Vec<
     }
     if let Some(group) = group {
         only("json_extract(body, '$.group_id') = ?", Value::Text(group.to_string()));
+    }
+    if !interval.is_always() {
+        only("at >= ?", Value::Integer(int(interval.from)));
+        only("at < ?", Value::Integer(int(interval.to)));
     }
     if let Some(after) = after {
         only("at <= ?", Value::Integer(int(after.at)));

@@ -30,10 +30,11 @@ pub(crate) use self::earlier::Earlier;
 use self::recent::{Known, Recent};
 use super::block::{Block, Hop, Judged};
 use super::query::{
-    Changes, CoveragePoint, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, OpenRow,
-    Remembered, Said, TraceRecord, top,
+    Changes, CoveragePoint, EdgeQuery, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval,
+    OpenRow, Remembered, Said, TraceRecord, top,
 };
 use super::segment::{Segment, Segments};
+use super::touched::Touched;
 use super::{Again, Batch, Changed, Learned, Merged, Store, StoreError, StoreSettings, Tended};
 use crate::serve::disk::{Disk, FileSystem, create_folder};
 use crate::serve::pool::emptied;
@@ -452,6 +453,13 @@ impl Store for SqliteStore {
         })
     }
 
+    fn touched(&self, query: &HopQuery) -> Result<Touched, StoreError> {
+        self.steady(|| {
+            let snapshot = self.recent().snapshot();
+            snapshot.touched(query)
+        })
+    }
+
     fn findings(&self, query: &FindingQuery) -> Result<Vec<FindingRecord>, StoreError> {
         findings::find(&self.reader(), query)
     }
@@ -472,8 +480,8 @@ impl Store for SqliteStore {
         findings::said(&self.reader(), id, limit)
     }
 
-    fn edges(&self, interval: Interval) -> Result<Vec<EdgeRow>, StoreError> {
-        counts::edges(&self.reader(), interval)
+    fn edges(&self, query: &EdgeQuery) -> Result<Vec<EdgeRow>, StoreError> {
+        counts::edges(&self.reader(), query)
     }
 
     fn services(&self) -> Result<Vec<String>, StoreError> {
@@ -489,8 +497,9 @@ impl Store for SqliteStore {
         interval: Interval,
         service: Option<&str>,
         minutes: u64,
+        limit: usize,
     ) -> Result<Vec<CoveragePoint>, StoreError> {
-        covered::coverage(&self.reader(), interval, service, minutes)
+        covered::coverage(&self.reader(), interval, service, minutes, limit)
     }
 
     fn coverage_by_service(

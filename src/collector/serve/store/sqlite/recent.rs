@@ -14,6 +14,7 @@ use super::super::StoreError;
 use super::super::block::{Block, Judged};
 use super::super::query::{HopQuery, HopRecord, top};
 use super::super::segment::{Segment, Segments};
+use super::super::touched::{Latest, Step, Touched, of_block};
 use super::revised::{self, Revised};
 use super::{Version, listed, uint};
 use crate::serve::ids::IdMap;
@@ -246,8 +247,7 @@ impl Snapshot {
 
     /// Whether a judged trace is the last version of it, or what came when the rest was gone.
     pub(super) fn is_current(&self, judged: &Judged) -> bool {
-        let last = self.revised.get(&judged.trace_id);
-        judged.version == 0 || last.is_none_or(|last| *last == judged.version)
+        self.counts(judged.trace_id, judged.version)
     }
 
     pub(super) fn segments(&self) -> &Segments {
@@ -276,6 +276,34 @@ impl Snapshot {
             starts.iter().any(|start| (segment.first..=segment.last).contains(start))
         };
         self.segments.iter().filter(has).map(|segment| segment.traces(traces)).collect()
+    }
+
+    /// The same of a version by its number.
+    fn counts(&self, trace_id: TraceId, version: u32) -> bool {
+        version == 0 || self.revised.get(&trace_id).is_none_or(|last| *last == version)
+    }
+
+    /// Who touched what is asked for. See [`Store::touched`](super::super::Store::touched).
+    pub(super) fn touched(&self, query: &HopQuery) -> Result<Touched, StoreError> {
+        let mut latest = Latest::new(query.limit);
+        self.each(query, &mut latest)?;
+        let mut sums = latest.sums();
+        let principals = sums.ids();
+        if !principals.is_empty() {
+            self.each(&HopQuery { principals, after: None, ..query.clone() }, &mut sums)?;
+        }
+        Ok(sums.finish(query.after))
+    }
+
+    /// Has a step take the hops that match.
+    fn each(&self, query: &HopQuery, step: &mut dyn Step) -> Result<(), StoreError> {
+        for held in self.blocks.iter().rev() {
+            let found = of_block(query, &held.block, |judged| self.is_current(judged));
+            step.take(&held.block.texts, &found);
+        }
+        // Those with the latest hops first: what is not newer than all that was found is not opened.
+        let counts = |trace_id, version| self.counts(trace_id, version);
+        self.segments.iter().try_for_each(|segment| segment.touch(query, counts, step))
     }
 
     /// Adds what matches to `found`.

@@ -15,6 +15,8 @@ CREATE INDEX IF NOT EXISTS finding_by_rule ON finding (rule, state, at DESC, id 
 CREATE INDEX IF NOT EXISTS finding_by_service ON finding (service, state, at DESC, id DESC);
 CREATE INDEX IF NOT EXISTS finding_by_trace ON finding (trace) WHERE trace IS NOT NULL;
 CREATE INDEX IF NOT EXISTS finding_by_group ON finding (json_extract(body, '$.group_id'), state, at DESC, id DESC);
+CREATE INDEX IF NOT EXISTS finding_by_principal_before ON finding (json_extract(body, '$.principals.before.id'));
+CREATE INDEX IF NOT EXISTS finding_by_principal_here ON finding (json_extract(body, '$.principals.here.id'));
 -- What somebody said of findings, and who.
 CREATE TABLE IF NOT EXISTS said (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, finding BLOB NOT NULL, state INTEGER NOT NULL, note TEXT NOT NULL,
