@@ -50,7 +50,7 @@ enum Command {
     Top(TopArgs),
     /// Asks the trail that the service keeps.
     #[command(subcommand)]
-    Trail(TrailCommand),
+    Trail(Box<TrailCommand>),
 }
 
 /// Which traces are listed hop by hop.

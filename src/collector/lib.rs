@@ -3,7 +3,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! size, here, hex, seal_check -> check -> output -> policy -> serve -> demo, top -> cli
+//! size, here, hex, seal_check -> check -> output -> policy, client -> serve -> demo, top -> cli
 //! ```
 
 // Layouts of the futures of connections are asked for deeper than 128, by as much as features of others add to those of `hyper`.
@@ -11,6 +11,7 @@
 
 pub mod check;
 pub mod cli;
+mod client;
 mod demo;
 mod here;
 mod hex;

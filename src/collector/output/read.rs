@@ -4,6 +4,14 @@ use serde::Deserialize;
 
 use super::trail::ReadFinding;
 
+/// Why there is no answer.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct ReadProblem {
+    /// One sentence.
+    #[serde(default)]
+    pub(crate) error: String,
+}
+
 /// Some findings.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ReadFindings {

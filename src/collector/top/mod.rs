@@ -1,15 +1,13 @@
 //! `hopseal top`: what a service sees, as it comes, in a terminal; and once, where there is none.
 //!
 //! ```text
-//! ask (query API) -> seen -> view -> terminal, or lines
+//! client (query API) -> seen -> view -> terminal, or lines
 //! ```
 
-mod ask;
 mod seen;
 mod view;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::Duration;
 
@@ -21,14 +19,17 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget as _;
 
-use self::ask::{AskError, Asking};
 use self::seen::Seen;
 use self::view::View;
 use crate::check::Exit;
-use crate::serve::clock::{Clock as _, SystemClock};
+use crate::client::{AskError, Proofs, Service};
+use crate::output::read::{ReadCoverages, ReadEdges, ReadFindings};
+use crate::serve::clock::{Clock as _, SystemClock, nanos as nanos_of};
 
 /// How often it is looked whether there is an answer.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Findings that are asked for.
+const FINDINGS: &str = "50";
 /// Columns of what is written where there is no terminal.
 const COLUMNS: u16 = 120;
 
@@ -38,9 +39,8 @@ pub(crate) struct TopArgs {
     /// Where the API of the service is.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8317")]
     url: String,
-    /// A file with an access token, for a service that asks who asks it; not shown over plain http beyond this machine.
-    #[arg(long, value_name = "FILE")]
-    token: Option<PathBuf>,
+    #[command(flatten)]
+    proofs: Proofs,
     /// How far back is counted: 2m to 24h.
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = period)]
     period: Duration,
@@ -83,10 +83,8 @@ impl TopError {
     /// The exit status: an address or token that cannot be used, or what cannot be shown, is 2, a service that does not answer is 3.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
-            Self::Ask(AskError::Address | AskError::Token { .. } | AskError::Plain) | Self::Show(_) => {
-                Exit::Usage
-            }
-            Self::Ask(_) => Exit::Unreadable,
+            Self::Ask(error) => error.exit(),
+            Self::Show(_) => Exit::Usage,
         }
     }
 
@@ -101,24 +99,33 @@ impl TopError {
 /// # Errors
 /// [`TopError`].
 pub(crate) fn run(args: &TopArgs, out: &mut dyn Write) -> Result<(), TopError> {
-    let asking = Asking::new(&args.url, args.token.as_deref())?;
+    let service = Service::new(&args.url, &args.proofs)?;
     if args.once || !args.terminal {
-        let seen = asking.ask(SystemClock.now(), args.period)?;
+        let seen = ask(&service, SystemClock.now(), args.period)?;
         return write(&View::new(&args.url, args.period, &seen), out).map_err(TopError::Show);
     }
     let (tell, told) = sync_channel(0);
     let (period, every) = (args.period, args.every);
     // It ends once nobody hears it, or with the process: no key waits for an answer.
-    let ask = move || {
-        while tell.send(asking.ask(SystemClock.now(), period)).is_ok() {
+    let asking = move || {
+        while tell.send(ask(&service, SystemClock.now(), period)).is_ok() {
             std::thread::sleep(every);
         }
     };
-    std::thread::Builder::new().name("ask".to_owned()).spawn(ask).map_err(TopError::Show)?;
+    std::thread::Builder::new().name("ask".to_owned()).spawn(asking).map_err(TopError::Show)?;
     let mut terminal = ratatui::try_init().map_err(TopError::Show)?;
     let shown = show(&mut terminal, args, &told).map_err(TopError::Show);
     let restored = ratatui::try_restore().map_err(TopError::Show);
     shown.and(restored)
+}
+
+/// What there is of the last so much time.
+fn ask(service: &Service, now: u64, period: Duration) -> Result<Seen, AskError> {
+    let from = now.saturating_sub(nanos_of(period)).to_string();
+    let edges: ReadEdges = service.get("edges", &[("from_unix_nano", &from)])?;
+    let points: ReadCoverages = service.get("coverage", &[("from_unix_nano", &from)])?;
+    let findings: ReadFindings = service.get("findings", &[("state", "open"), ("limit", FINDINGS)])?;
+    Ok(Seen::of(edges.edges, &points.points, findings.findings, now, period))
 }
 
 /// Shows what is told, until somebody wants it to end.

@@ -48,7 +48,7 @@ impl Sketch {
                 (_, 7 | 9 | 13) => "agent:planner\nservice:batch",
                 _ => "agent:planner",
             }),
-            tenant: texts.add(if self.principal != "" && matches!(odd, 6 | 7 | 11 | 13) {
+            tenant: texts.add(if !self.principal.is_empty() && matches!(odd, 6 | 7 | 11 | 13) {
                 "acme"
             } else {
                 ""

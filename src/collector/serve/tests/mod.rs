@@ -2,6 +2,7 @@
 
 mod answers;
 mod bounds;
+mod clients;
 mod conformance;
 mod connections;
 mod grpc;

@@ -32,10 +32,10 @@ const POST: &str = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: applica
                     content-length: 2\r\n\r\n{}";
 
 /// An authority, and what it signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -43,7 +43,7 @@ impl Authority {
     }
 
     /// Writes the files of a collector that believes this authority. Returns its certificate.
-    fn certify(&self, folder: &Path) -> CertificateDer<'static> {
+    pub(super) fn certify(&self, folder: &Path) -> CertificateDer<'static> {
         let (certificate, key) = self.issue(vec![dns("collector")]);
         pem(&folder.join("server.pem"), "CERTIFICATE", &certificate);
         pem(&folder.join("server.key"), "PRIVATE KEY", key.secret_der());
@@ -51,7 +51,7 @@ impl Authority {
         certificate
     }
 
-    fn issue(&self, names: Vec<SanType>) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    pub(super) fn issue(&self, names: Vec<SanType>) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let mut params = CertificateParams::default();
         params.subject_alt_names = names;
         let key = KeyPair::generate().expect("a key");
@@ -61,7 +61,7 @@ impl Authority {
     }
 }
 
-fn dns(name: &str) -> SanType {
+pub(super) fn dns(name: &str) -> SanType {
     SanType::DnsName(name.try_into().expect("ASCII"))
 }
 
@@ -69,7 +69,7 @@ fn uri(name: &str) -> SanType {
     SanType::URI(name.try_into().expect("ASCII"))
 }
 
-fn pem(path: &Path, label: &str, der: &[u8]) {
+pub(super) fn pem(path: &Path, label: &str, der: &[u8]) {
     let text = STANDARD.encode(der);
     std::fs::write(path, format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n"))
         .expect("written");
@@ -102,33 +102,40 @@ async fn connect(
 }
 
 /// A service, running.
-struct Running {
+pub(super) struct Running {
     kept: Arc<Kept>,
     metrics: Arc<Metrics>,
     addresses: Vec<(Port, SocketAddr)>,
-    stop: watch::Sender<bool>,
+    pub(super) stop: watch::Sender<bool>,
     reload: Arc<Notify>,
-    running: JoinHandle<()>,
+    pub(super) running: JoinHandle<()>,
 }
 
 impl Running {
     async fn start(config: &Path) -> Self {
+        Self::start_with(config, shows_role()).await
+    }
+
+    /// The same with that API.
+    pub(super) async fn start_with(config: &Path, api: axum::Router) -> Self {
         let config = Config::load(Some(config)).expect("a configuration");
         let live = Live::load(&config).expect("files");
         let (kept, metrics, reload) =
             (Arc::<Kept>::default(), Arc::new(Metrics::new()), Arc::<Notify>::default());
         let (stop, stopped) = watch::channel(false);
-        let service =
-            Service::bind(config, live, Arc::clone(&kept), Arc::clone(&metrics), shows_role()).await;
+        let service = Service::bind(config, live, Arc::clone(&kept), Arc::clone(&metrics), api).await;
         let service = service.expect("ports");
         let addresses = service.addresses().collect();
         let running = tokio::spawn(service.run(stopped, Arc::clone(&reload)));
         Self { kept, metrics, addresses, stop, reload, running }
     }
 
+    pub(super) fn address(&self, port: Port) -> SocketAddr {
+        self.addresses.iter().find(|(bound, _)| *bound == port).expect("bound").1
+    }
+
     async fn tcp(&self, port: Port) -> TcpStream {
-        let (_, address) = self.addresses.iter().find(|(bound, _)| *bound == port).expect("bound");
-        TcpStream::connect(address).await.expect("connects")
+        TcpStream::connect(self.address(port)).await.expect("connects")
     }
 
     /// The names of senders so far.

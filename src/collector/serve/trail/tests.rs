@@ -1,9 +1,11 @@
+use std::path::Path;
+
 use clap::Parser;
 use hopseal_identity::Assurance;
 
 use super::*;
 use crate::serve::store::testing::{EPOCH, Sketch, add, trace_id};
-use crate::serve::store::{Batch, Store as _};
+use crate::serve::store::{Batch, SqliteStore, Store as _, StoreSettings};
 
 #[derive(Parser)]
 struct Line {
@@ -13,13 +15,14 @@ struct Line {
 
 /// What a command line prints a minute after the last hop, or why it does not.
 fn trail(folder: &Path, line: &str) -> Result<String, String> {
-    let words = line.split(' ').chain(["--data", folder.to_str().expect("text")]);
+    trail_of(&format!("{line} --data {}", folder.display()))
+}
+
+fn trail_of(line: &str) -> Result<String, String> {
+    let words = line.split(' ');
     let Line { command } = Line::try_parse_from(std::iter::once("trail").chain(words)).expect(line);
     let mut out = Vec::new();
-    let ran = match &command {
-        TrailCommand::Find(args) => find(args, EPOCH + 3_600_000_000_000, &mut out),
-        TrailCommand::Trace(args) => trace(args, &mut out),
-    };
+    let ran = answer(&command, EPOCH + 3_600_000_000_000, &mut out);
     ran.map(|()| String::from_utf8(out).expect("text")).map_err(|error| error.to_string())
 }
 
@@ -86,6 +89,50 @@ fn what_is_found_is_narrowed_and_goes_on() {
     assert_eq!(services(&format!("find --limit 1 --after {after}")), ["gateway"]);
     let second = trail(folder.path(), &format!("find --limit 2 --after {after}")).expect("an answer");
     assert!(!second.contains("there may be more"), "{second}");
+}
+
+/// Scenario: somebody stands under a pseudonym; the configuration of the service says where its data is, which keys pseudonyms are
+/// made with, and whose subjects.
+/// Guarantees: `--config` is enough to find them by name; keys on the command line go before it; without either they are not found.
+#[test]
+fn people_are_found_by_the_configuration_of_the_service() {
+    use hopseal_identity::pseudonym::PseudonymKey;
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc\n");
+    write("other", "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg\n");
+    let pseudonyms = "{keys: [{id: k1, file: key}], issuers: ['https://idp']}";
+    let pseudonym = PseudonymKey::new("k1", &[7; 32]).expect("a key").of("https://idp", "alice");
+    let hop = Sketch {
+        caller: "",
+        service: "gateway",
+        principal: Box::leak(pseudonym.into_boxed_str()),
+        issuer: "",
+        assurance: Assurance::Verified,
+        start: 0,
+    };
+    let data = folder.path().join("data");
+    let folder_of = format!("store: {{folder: '{}'}}", data.display());
+    write("hopseal.yaml", &format!("{folder_of}\naccess: {{pseudonyms: {pseudonyms}}}\n"));
+    let store = SqliteStore::open(&data, StoreSettings::default()).expect("a store");
+    let mut batch = Batch { at: EPOCH, ..Batch::default() };
+    add(batch.block_mut(), 1, 1, &[hop]);
+    store.commit(&batch).expect("kept");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let config = format!("--config {}", path("hopseal.yaml"));
+    let key = |name: &str| format!("--pseudonym-key k1={}", path(name));
+    for (more, is_found) in [
+        (config.clone(), true),
+        (format!("{config} {}", key("other")), false),
+        (format!("{config} --issuer https://other"), false),
+        (format!("--data {}", path("data")), false),
+        (format!("--data {} --issuer https://idp {}", path("data"), key("key")), true),
+    ] {
+        let found = trail_of(&format!("find --user alice {more}")).expect("an answer");
+        assert_eq!(found.contains("gateway"), is_found, "{more}: {found}");
+    }
+    let wrong = format!("find --user alice --data {} {}", path("data"), key("key"));
+    assert!(trail_of(&wrong).is_err_and(|error| error.contains("say which")));
 }
 
 #[test]
