@@ -275,3 +275,57 @@ impl Sums {
         Touched { by, next: self.least }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(texts: &mut Texts, principal: &str, caller: &str, at: u64) -> Touch {
+        let none = Text::default();
+        let (principal, caller) = (texts.add(principal), texts.add(caller));
+        let way = WayKey { principal, kind: Kind::User, issuer: none, tenant: none, caller, actors: none };
+        Touch { at: Cursor { at, id: [0; 16], place: 0, span: [0; 8] }, way, is_proven: false }
+    }
+
+    /// Scenario: somebody comes by more ways than are told apart, in whatever order they are read.
+    /// Guarantees: all of their hops count, the first ways in order are said whole, and that there are more.
+    #[test]
+    fn ways_are_bounded_and_the_same_in_any_order() {
+        let mut texts = Texts::default();
+        let one = |number: u64, texts: &mut Texts| {
+            touch(texts, "alice", &format!("service-{:03}", number % 150), number)
+        };
+        let mut all: Vec<Touch> = (1..=300).map(|number| one(number, &mut texts)).collect();
+        let mut answers = Vec::new();
+        for size in [300, 7] {
+            let mut latest = Latest::new(1);
+            all.chunks(size).for_each(|chunk| latest.take(&texts, chunk));
+            let mut sums = latest.sums();
+            assert_eq!(sums.ids(), ["alice"]);
+            all.chunks(size).for_each(|chunk| sums.take(&texts, chunk));
+            answers.push(sums.finish(None));
+            all.reverse();
+        }
+        let [by] = answers[0].by.as_slice() else { panic!("one") };
+        assert_eq!((by.hops, by.first, by.newest.at, by.more_ways), (300, 1, 300, true));
+        let named = |number: usize| by.ways[number].caller.as_deref();
+        assert_eq!((by.ways.len(), named(0), named(99)), (WAYS, Some("service-000"), Some("service-099")));
+        assert!(by.ways.iter().all(|way| way.hops == 2));
+        assert_eq!(answers[0], answers[1]);
+    }
+
+    /// Scenario: many come, some of whom come again after they fell out of those who were there last.
+    /// Guarantees: no more are held than are asked for, and they are those who were there last.
+    #[test]
+    fn who_was_there_last_is_found_in_bounded_memory() {
+        let mut texts = Texts::default();
+        let mut latest = Latest::new(3);
+        for (who, at) in [("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 5), ("a", 6), ("b", 2), ("", 9)] {
+            let touch = touch(&mut texts, who, "", at);
+            latest.take(&texts, &[touch]);
+            assert!(latest.newest.len() <= 3, "{who}");
+        }
+        assert_eq!(latest.since(), 4);
+        assert_eq!(latest.sums().ids(), ["a", "d", "e"]);
+    }
+}
