@@ -197,8 +197,13 @@ async fn set_state(
 async fn touched(
     State(api): State<Api>,
     Asking(ask): Asking<TouchedAsk>,
+    identities: Identities,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    // Without them there is no answer.
+    if identities == Identities::Withheld {
+        return Err(Problem::Forbidden);
+    }
     let query = ask.query(api.clock.now())?;
     json(&headers, &asked(&api, move |store| touched_of(store, &query)).await?)
 }
