@@ -355,6 +355,7 @@ fn edges(hops: &[HopRecord]) -> Vec<EdgeRow> {
         let edge = match edges.iter_mut().find(is_same) {
             Some(edge) => edge,
             None => edges.push_mut(EdgeRow {
+                at: 0,
                 caller,
                 service,
                 assurance,

@@ -32,7 +32,7 @@ fn all(keeper: &Keeper) -> BTreeSet<String> {
     let store = keeper.store();
     let learned = store.learned(NOW).expect("learned");
     let hops = store.hops(&HopQuery::any(1_000_000)).expect("hops");
-    let edges = store.edges(Interval::ALWAYS).expect("edges");
+    let edges = store.edges(&EdgeQuery::of(Interval::ALWAYS)).expect("edges");
     assert!(!learned.windows.is_empty());
     let lines = hops.iter().map(|hop| format!("{hop:?}"));
     let lines = lines.chain(edges.iter().map(|edge| format!("{edge:?}"))).chain(kept(keeper));

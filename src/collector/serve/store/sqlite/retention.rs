@@ -225,7 +225,7 @@ mod tests {
             let store = open(folder.path(), days, bytes);
             (0..4).for_each(|day| keep(&store, day, EPOCH + day * DAY));
             assert_eq!(store.hops(&HopQuery::any(9)).expect("hops").len(), left, "{days:?} {bytes:?}");
-            let edges = store.edges(Interval::ALWAYS).expect("edges");
+            let edges = store.edges(&EdgeQuery::of(Interval::ALWAYS)).expect("edges");
             assert_eq!(edges.iter().map(|edge| edge.hops).sum::<u64>(), counted, "{days:?} {bytes:?}");
         }
     }
