@@ -1,6 +1,7 @@
 //! What a check prints. The shapes of all JSON are here and nowhere else.
 
 pub(crate) mod alert;
+pub(crate) mod health;
 pub(crate) mod jaeger;
 mod json;
 mod junit;

@@ -54,7 +54,7 @@ impl Background {
         self.address(Port::Api)
     }
 
-    fn address(&self, of: Port) -> Option<SocketAddr> {
+    pub(super) fn address(&self, of: Port) -> Option<SocketAddr> {
         self.addresses.iter().find(|(port, _)| *port == of).map(|(_, address)| *address)
     }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use prometheus_client::metrics::gauge::Gauge;
+
 use super::pool::{Buffer, Pool};
 
 /// So many bytes for all requests together.
@@ -10,13 +12,21 @@ use super::pool::{Buffer, Pool};
 pub(crate) struct Budget {
     total: usize,
     taken: AtomicUsize,
+    /// Shows what is taken.
+    gauge: Gauge,
     /// Buffers for what is received.
     pool: Arc<Pool>,
 }
 
 impl Budget {
+    #[cfg(test)]
     pub(crate) fn new(total: usize) -> Arc<Self> {
-        Arc::new(Self { total, taken: AtomicUsize::new(0), pool: Arc::default() })
+        Self::counted(total, Gauge::default())
+    }
+
+    /// So many bytes, and what shows how many of them are taken.
+    pub(crate) fn counted(total: usize, gauge: Gauge) -> Arc<Self> {
+        Arc::new(Self { total, taken: AtomicUsize::new(0), gauge, pool: Arc::default() })
     }
 
     /// Takes bytes, if there are so many. Nobody waits: who does not get any is to come again.
@@ -31,6 +41,7 @@ impl Budget {
     }
 
     /// Bytes that are taken.
+    #[cfg(test)]
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
@@ -53,6 +64,7 @@ impl Share {
         };
         let changed = self.budget.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).is_ok();
         if changed {
+            self.budget.gauge.inc_by(signed(bytes).saturating_sub(signed(self.bytes)));
             self.bytes = bytes;
         }
         changed
@@ -62,7 +74,12 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.gauge.dec_by(signed(self.bytes));
     }
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -71,7 +88,8 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_bounded_and_comes_back() {
-        let budget = Budget::new(100);
+        let shown = Gauge::default();
+        let budget = Budget::counted(100, shown.clone());
         let mut first = budget.take(60).expect("room");
         assert!(budget.take(41).is_none());
         assert!(!first.resize(101));
@@ -79,10 +97,10 @@ mod tests {
         assert!(budget.take(1).is_none());
         assert!(first.resize(10));
         let second = budget.take(90).expect("room");
-        assert_eq!(budget.taken(), 100);
+        assert_eq!((budget.taken(), shown.get()), (100, 100));
         drop(first);
-        assert_eq!(budget.taken(), 90);
+        assert_eq!((budget.taken(), shown.get()), (90, 90));
         drop(second);
-        assert_eq!((budget.taken(), budget.take(usize::MAX).is_none()), (0, true));
+        assert_eq!((budget.taken(), shown.get(), budget.take(usize::MAX).is_none()), (0, 0, true));
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::health::Unready;
+
 /// How the spans of a delivery are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -107,6 +109,9 @@ pub(crate) enum Refused {
 pub(crate) trait Accept: Send + Sync + 'static {
     /// Takes a delivery, all of it or nothing.
     fn accept(&self, delivery: Delivery) -> impl Future<Output = Result<Accepted, Refused>> + Send;
+
+    /// Why no delivery would be taken now, whatever is in it. Empty where there is no reason.
+    fn unready(&self) -> Vec<Unready>;
 }
 
 #[cfg(test)]

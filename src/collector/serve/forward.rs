@@ -19,6 +19,7 @@ use reqwest::redirect::Policy;
 use super::again::{Ending, TRIES, trying};
 use super::delivery::{Accept, Accepted, Delivery, Encoding, Refused};
 use super::guard::guarded;
+use super::health::Unready;
 use super::metrics::Metrics;
 
 /// How long is waited for an answer.
@@ -176,6 +177,10 @@ impl<A: Accept> Accept for Forwarding<A> {
         queue.offer(encoding, &body);
         Ok(accepted)
     }
+
+    fn unready(&self) -> Vec<Unready> {
+        self.inner.unready()
+    }
 }
 
 #[cfg(test)]
@@ -197,6 +202,10 @@ mod tests {
     impl Accept for Keeps {
         async fn accept(&self, delivery: Delivery) -> Result<Accepted, Refused> {
             if delivery.body.is_empty() { Err(Refused::Failed) } else { Ok(Accepted::default()) }
+        }
+
+        fn unready(&self) -> Vec<Unready> {
+            Vec::new()
         }
     }
 

@@ -235,7 +235,10 @@ impl<A: Accept> Server<A> {
                     Ok(response) => response.map(|body| Either::Right(Held { body, _busy: busy })),
                 }
             }
-            Port::Admin => self.admin.answer(&request.into_parts().0).map(Either::Left),
+            Port::Admin => {
+                let unready = || self.receiver.unready();
+                self.admin.answer(&request.into_parts().0, unready).map(Either::Left)
+            }
         }
     }
 }

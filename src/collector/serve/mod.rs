@@ -7,7 +7,7 @@
 //! Each module names only those to its left:
 //!
 //! ```text
-//! delivery, pool, ids, budget, clock, guard, again, metrics, reply -> refusal -> proof -> status, body, senders, admin
+//! health -> delivery, pool, ids, budget, clock, guard, again, metrics, reply -> refusal -> proof -> status, body, senders, admin
 //!   -> inflate -> receiver -> otlp_http, otlp_grpc, zipkin -> tls, listen, rules -> config -> live, telemetry -> service -> run
 //!   -> background
 //! delivery, pool, ids, clock, guard, disk, people, again, metrics -> store -> tail -> keep, shape, identities -> alerts, forward, api
@@ -28,6 +28,7 @@ mod delivery;
 mod disk;
 mod forward;
 mod guard;
+mod health;
 mod identities;
 mod ids;
 mod inflate;

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use super::body::{Charged, Reader};
 use super::budget::Budget;
 use super::delivery::{Accept, Accepted, Delivery, Encoding, Sender};
+use super::health::Unready;
 use super::inflate::{Coding, Inflater};
-use super::metrics::{By, Ended, Metrics};
+use super::metrics::{Alone, By, Ended, Metrics};
 use super::proof::Peer;
 use super::refusal::Refusal;
 use super::reply::{Reply, set};
@@ -114,6 +115,11 @@ impl<A: Accept> Receiver<A> {
         }
     }
 
+    /// Why nothing would be taken now.
+    pub(super) fn unready(&self) -> Vec<Unready> {
+        self.accept.unready()
+    }
+
     /// Who sends it. Asked before anything is read.
     pub(super) async fn sender(&self, head: &Head, peer: &Peer) -> Result<Sender, Refusal> {
         self.senders.load_full().identify(&head.headers, peer).await
@@ -158,7 +164,7 @@ impl<A: Accept> Receiver<A> {
         let began = Instant::now();
         let delivery = Delivery { encoding, body, sender };
         let accepted = self.accept.accept(delivery).await;
-        self.metrics.accepting.observe(began.elapsed().as_secs_f64());
+        self.metrics.accepting.observe(&Alone, began.elapsed());
         Ok(accepted?)
     }
 

@@ -19,7 +19,7 @@ use super::config::Config;
 use super::delivery::Accept;
 use super::listen::{Port, Server};
 use super::live::Live;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, counted};
 use super::receiver::{Parts, Receiver};
 
 /// How often files are looked at.
@@ -59,21 +59,24 @@ impl<A: Accept> Service<A> {
         metrics: Arc<Metrics>,
         api: Router,
     ) -> Result<Self, BindError> {
-        let budget = Budget::new(config.memory);
+        let budget = Budget::counted(config.memory, metrics.in_flight.clone());
         metrics.memory.set(i64::try_from(config.memory).unwrap_or(i64::MAX));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let server = Arc::new(Server {
             receiver: Receiver::new(Parts {
                 accept,
                 limits: config.requests,
-                budget: Arc::clone(&budget),
+                budget,
                 inflating: cores,
                 metrics: Arc::clone(&metrics),
                 senders: Arc::clone(&live.senders),
             }),
             // Nobody is answered who may not be, whatever is behind it.
-            api: api.layer(from_fn_with_state(Arc::clone(&live.access), gate)),
-            admin: Admin::new(Arc::clone(&metrics), budget),
+            api: api
+                .layer(from_fn_with_state(Arc::clone(&live.access), gate))
+                // Those that are turned away count, too.
+                .layer(from_fn_with_state(Arc::clone(&metrics), counted)),
+            admin: Admin::new(Arc::clone(&metrics)),
             metrics: Arc::clone(&metrics),
             limits: config.connections,
             places: Arc::new(Semaphore::new(config.connections.open.min(Semaphore::MAX_PERMITS))),

@@ -10,6 +10,7 @@
 mod answer;
 #[cfg(test)]
 mod crash;
+mod health;
 mod journal;
 mod judging;
 mod links;
@@ -62,6 +63,7 @@ use crate::serve::clock::{Clock, nanos};
 use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
 use crate::serve::disk::{Disk, FileSystem, create_folder};
 use crate::serve::guard::guarded;
+use crate::serve::health::Unready;
 use crate::serve::metrics::Metrics;
 use crate::serve::rules::Rules;
 use crate::serve::store::{Batch, Judged, Remembered, SqliteStore, Store, StoreError};
@@ -159,6 +161,10 @@ pub(crate) struct Keeper {
     unclosed: AtomicUsize,
     stopping: AtomicBool,
     full: AtomicBool,
+    /// Whether the journal cannot be written.
+    failing: Arc<AtomicBool>,
+    /// Whether a thread beside its own was lost.
+    lost: AtomicBool,
     turn: Mutex<Unsaved>,
     tail: Tail,
     metrics: Arc<Metrics>,
@@ -230,6 +236,7 @@ impl Keeper {
         recover(&mut left, &shares, &shards, &rules.load().dialects)?;
         let runs = Arc::new(AtomicU64::new(left.next()));
         let (journal, writer) = left.start()?;
+        let failing = journal.failing();
         let journal = (settings.durability == Durability::Disk).then_some(journal);
         let held: Arc<AtomicUsize> = Arc::default();
         // Without a journal it has ended by now.
@@ -270,6 +277,8 @@ impl Keeper {
             unclosed: AtomicUsize::new(unclosed),
             stopping: AtomicBool::new(false),
             full: AtomicBool::new(false),
+            failing,
+            lost: AtomicBool::new(false),
             turn: Mutex::new(Unsaved { baseline, over_time, ..Unsaved::default() }),
             tail: Tail::default(),
             metrics,
@@ -402,6 +411,10 @@ impl Keeper {
         self.metrics.open(&self.store.open_findings()?);
         let tended = self.store.tend(now);
         self.count_unclosed();
+        match &tended {
+            Ok(tended) => self.metrics.tended(*tended),
+            Err(_) => _ = self.metrics.failed_tending.inc(),
+        }
         tended.map(drop)
     }
 
@@ -464,12 +477,6 @@ impl Keeper {
         counts.free = disk.f_bavail.saturating_mul(disk.f_frsize);
         counts.alarm = counts.free < self.settings.store.alarm_under;
         self.full.store(counts.free < self.settings.store.refuse_under, Ordering::Release);
-    }
-
-    /// Whether all of its threads run: one that panicked leaves nobody to take spans, and what it had is in the journal.
-    pub(crate) fn is_whole(&self) -> bool {
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        threads.iter().all(|thread| !thread.is_finished())
     }
 
     /// What was counted, as of the last turn.
@@ -573,9 +580,7 @@ impl Accept for Keeper {
         if self.full.load(Ordering::Acquire) {
             return Err(Refused::DiskFull { retry_after: WHEN_FULL });
         }
-        // The store is slow or fails: what is taken on would wait in memory, judged, for as long as that lasts.
-        let held = self.held.load(Ordering::Relaxed).saturating_add(self.unclosed.load(Ordering::Relaxed));
-        if held > self.settings.held_hops.saturating_mul(self.shards.len()) {
+        if self.is_behind() {
             return Err(Refused::Overloaded { retry_after: WHEN_BEHIND });
         }
         let bytes = delivery.body.len();
@@ -591,5 +596,9 @@ impl Accept for Keeper {
             let _ = shard.send(ToShard::Delivery(delivery.clone(), part));
         }
         from.await.unwrap_or(Err(Refused::Failed))
+    }
+
+    fn unready(&self) -> Vec<Unready> {
+        self.reasons()
     }
 }

@@ -1,12 +1,14 @@
 //! What metrics are told apart by: words of closed sets.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::hash::Hash;
 
 use hopseal_correlate::finding::Severity;
 use hopseal_correlate::rule::Rule;
 use opentelemetry::KeyValue;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+
+use crate::serve::health::Unready;
 
 /// Protocols by their words.
 const PROTOCOLS: [&str; 5] = ["otlp_grpc", "otlp_http", "zipkin", "api", "admin"];
@@ -111,17 +113,108 @@ pub(crate) struct Seen {
     pub(super) trace_id: String,
 }
 
-/// Labels of which every set that there can be is known.
-pub(super) trait Closed: EncodeLabelSet + Clone + Eq + Hash + Debug + Send + Sync + 'static {
-    fn all() -> Vec<Self>;
+/// No labels at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Alone;
+
+impl EncodeLabelSet for Alone {
+    fn encode(&self, _: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// What was asked of the API, of Jaeger's, or for a page. By the template of the route: the path may name somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Route {
+    /// Such as `/api/v1/traces/{trace_id}`; `none` where there is nothing.
+    pub(super) route: String,
+}
+
+/// What became of that.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Asked {
+    /// As for [`Route`].
+    pub(super) route: String,
+    /// `1xx` to `5xx`.
+    pub(super) status: &'static str,
+}
+
+/// Why nothing is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Refusing {
+    /// A word of [`Unready`].
+    pub(super) reason: &'static str,
+}
+
+/// Why not all of a trace was there when it was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Lost {
+    /// `lost`: it never came, or was dropped by who sent it. `early`: it was judged before all of it had time to come, which is a bound
+    /// of ours.
+    pub(super) cause: &'static str,
+}
+
+/// Labels as OpenTelemetry has them.
+pub(crate) trait Attributes:
+    EncodeLabelSet + Clone + Eq + Hash + Debug + Send + Sync + 'static
+{
     fn attributes(&self) -> Vec<KeyValue>;
+}
+
+/// Labels of which every set that there can be is known.
+pub(super) trait Closed: Attributes {
+    fn all() -> Vec<Self>;
+}
+
+impl Attributes for Alone {
+    fn attributes(&self) -> Vec<KeyValue> {
+        Vec::new()
+    }
+}
+
+impl Attributes for Route {
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("route", self.route.clone())]
+    }
+}
+
+impl Attributes for Asked {
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("route", self.route.clone()), KeyValue::new("status", self.status)]
+    }
+}
+
+impl Closed for Refusing {
+    fn all() -> Vec<Self> {
+        Unready::ALL.map(|unready| Self { reason: unready.as_str() }).to_vec()
+    }
+}
+
+impl Attributes for Refusing {
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("reason", self.reason)]
+    }
+}
+
+impl Closed for Lost {
+    fn all() -> Vec<Self> {
+        ["lost", "early"].map(|cause| Self { cause }).to_vec()
+    }
+}
+
+impl Attributes for Lost {
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("cause", self.cause)]
+    }
 }
 
 impl Closed for By {
     fn all() -> Vec<Self> {
         PROTOCOLS.map(|protocol| Self { protocol }).to_vec()
     }
+}
 
+impl Attributes for By {
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("protocol", self.protocol)]
     }
@@ -132,7 +225,9 @@ impl Closed for Ended {
         let of = |protocol| RESULTS.map(|result| Self { protocol, result });
         PROTOCOLS.into_iter().flat_map(of).collect()
     }
+}
 
+impl Attributes for Ended {
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("protocol", self.protocol), KeyValue::new("result", self.result)]
     }
@@ -142,7 +237,9 @@ impl Closed for Forwarded {
     fn all() -> Vec<Self> {
         ["sent", "failed", "left_out"].map(|result| Self { result }).to_vec()
     }
+}
 
+impl Attributes for Forwarded {
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("result", self.result)]
     }
@@ -153,7 +250,9 @@ impl Closed for Alerted {
         let of = |to| ["sent", "refused", "failed", "missed"].map(|result| Self { to, result });
         ["alertmanager", "webhook"].into_iter().flat_map(of).collect()
     }
+}
 
+impl Attributes for Alerted {
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("to", self.to), KeyValue::new("result", self.result)]
     }
@@ -163,7 +262,9 @@ impl Closed for Judged {
     fn all() -> Vec<Self> {
         WINDOWS.map(|what| Self { what }).to_vec()
     }
+}
 
+impl Attributes for Judged {
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("what", self.what)]
     }
@@ -176,7 +277,9 @@ impl Closed for Kind {
         };
         Rule::ALL.iter().copied().flat_map(of).collect()
     }
+}
 
+impl Attributes for Kind {
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("rule", self.rule), KeyValue::new("severity", self.severity)]
     }
@@ -186,7 +289,9 @@ impl Closed for Open {
     fn all() -> Vec<Self> {
         Severity::ALL.map(|severity| Self { severity: severity.as_str() }).to_vec()
     }
+}
 
+impl Attributes for Open {
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("severity", self.severity)]
     }
@@ -197,7 +302,9 @@ impl Closed for Reloaded {
         let of = |what| ["ok", "failed"].map(|result| Self { what, result });
         ["certificates", "senders", "access", "rules"].into_iter().flat_map(of).collect()
     }
+}
 
+impl Attributes for Reloaded {
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("what", self.what), KeyValue::new("result", self.result)]
     }

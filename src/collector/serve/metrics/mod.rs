@@ -1,9 +1,12 @@
 //! Every metric of `hopseal serve`, with its help and unit. Labels are words of closed sets, and names of services, which senders
 //! choose, of so many edges and no more. No identity is among them.
 
+mod asked;
 mod edges;
+mod gaps;
 mod labels;
 mod names;
+mod recorded;
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -16,19 +19,24 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::CounterWithExemplar;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 use rustc_hash::FxHashMap;
 
+pub(crate) use self::asked::counted;
 #[cfg(test)]
 pub(super) use self::labels::RESULTS;
-pub(crate) use self::labels::{By, Ended, Reloaded};
+pub(crate) use self::labels::{Alone, By, Ended, Reloaded};
 
 use self::edges::{Edge, Edges, short};
-use self::labels::{Alerted, Closed as _, Forwarded, Judged, Kind, Open, Seen, WINDOWS};
+use self::gaps::Gaps;
+use self::labels::{
+    Alerted, Asked, Closed as _, Forwarded, Judged, Kind, Lost, Open, Refusing, Route, Seen, WINDOWS,
+};
 use self::names::Names;
+use self::recorded::{Counted, Times};
+use super::health::Unready;
 use super::keep::{Counts, KeepCounts};
-use super::store::{Batch, Changed, Merged, OpenRow};
+use super::store::{Batch, Changed, Merged, OpenRow, Tended};
 
 /// The media type of what [`Metrics::text`] writes.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -40,6 +48,9 @@ pub(crate) struct Metrics {
     hops: Edges,
     findings: Family<Kind, CounterWithExemplar<Seen>>,
     retracted: Counter,
+    gaps: Family<Lost, Counter>,
+    /// What is known of those.
+    early: Gaps,
     open_findings: Family<Open, Gauge>,
     /// Findings that could not be sent out.
     pub(crate) unsent: Counter,
@@ -56,7 +67,10 @@ pub(crate) struct Metrics {
     /// Bytes of bodies once inflated.
     pub(crate) inflated: Family<By, Counter>,
     /// From a body that is here to its being durable.
-    pub(crate) accepting: Histogram,
+    pub(crate) accepting: Times<Alone>,
+    asked: Counted<Asked>,
+    asked_seconds: Times<Route>,
+    unready: Family<Refusing, Gauge>,
     /// Memory taken by what is being received.
     pub(crate) in_flight: Gauge,
     /// What there is of that.
@@ -76,6 +90,9 @@ pub(crate) struct Metrics {
     disk_low: Gauge,
     unclosed: Gauge,
     segments: Gauge,
+    removed: Counter,
+    /// Times that files of hops could not be closed, or removed once they were old.
+    pub(crate) failed_tending: Counter,
     merged: Counter,
     merged_hops: Counter,
     /// Times that segments could not be merged.
@@ -91,6 +108,15 @@ impl Default for Metrics {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut all = Names::default();
+        all.info(
+            "build",
+            "Which program this is",
+            &[
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("os", std::env::consts::OS),
+                ("arch", std::env::consts::ARCH),
+            ],
+        );
         let metrics = Self {
             open_findings: all.gauges(
                 "open_findings",
@@ -102,6 +128,12 @@ impl Metrics {
             forwarded: all.counter("forwarded_requests", "Requests with spans that were to be sent on", None),
             alerts: all.counter("alerts", "What was told of findings to those who are woken by them", None),
             retracted: all.one("findings_retracted", "Findings that were taken back"),
+            gaps: all.counter(
+                "audit_gaps",
+                "Traces of which not all was there, by whether it is lost or was only not there yet when it was judged early",
+                None,
+            ),
+            early: Gaps::default(),
             requests: all.counter("receive_requests", "Requests with spans that ended, by result", None),
             spans: all.counter("receive_spans", "Spans received and durable", None),
             rejected: all.counter(
@@ -119,11 +151,13 @@ impl Metrics {
                 "Bodies of requests after decompression",
                 Some(Unit::Bytes),
             ),
-            accepting: all.histogram(
-                "receive_accept",
-                "From a body that is here to its spans being durable",
-                Unit::Seconds,
+            accepting: all.times("receive_accept", "From a body that is here to its spans being durable"),
+            asked: all.counted(
+                "api_requests",
+                "Requests for the API, Jaeger's API and pages, by route and class of status",
             ),
+            asked_seconds: all.times("api_request", "From such a request to the beginning of its answer"),
+            unready: all.gauges("unready", "1 where nothing is taken, by reason; /readyz says the same"),
             in_flight: all.gauge(
                 "receive_in_flight",
                 "Memory taken by what is being received",
@@ -162,6 +196,14 @@ impl Metrics {
             disk_low: all.gauge("disk_low", "1 where that is less than `store.alarm_under`", None),
             unclosed: all.gauge("store_unclosed_hops", "Hops that are in no file of hops yet", None),
             segments: all.gauge("store_segments", "Files that hops are in", None),
+            removed: all.one(
+                "store_removed_segments",
+                "Files of hops that were removed as they were too old, or took too much room",
+            ),
+            failed_tending: all.one(
+                "store_failed_tending",
+                "Times that files of hops could not be closed, or removed once they were old",
+            ),
             merged: all.one("store_merged_segments", "Files of hops that became larger ones"),
             merged_hops: all.one("store_merged_hops", "Hops that were written again when files were merged"),
             failed_merges: all.one("store_failed_merges", "Times that files of hops could not be merged"),
@@ -172,6 +214,11 @@ impl Metrics {
             let kind = Kind { rule: rule.as_str(), severity: rule.spec().severity.as_str() };
             drop(metrics.findings.get_or_create(&kind));
         }
+        for lost in Lost::all() {
+            drop(metrics.gaps.get_or_create(&lost));
+        }
+        metrics.unready(&[]);
+        metrics.accepting.begin(&Alone);
         for result in Forwarded::all() {
             drop(metrics.forwarded.get_or_create(&result));
         }
@@ -217,6 +264,19 @@ impl Metrics {
         set(&self.disk_low, counts.alarm.into());
     }
 
+    /// Says why nothing is taken, if so.
+    pub(crate) fn unready(&self, now: &[Unready]) {
+        for unready in Unready::ALL {
+            let gauge = self.unready.get_or_create(&Refusing { reason: unready.as_str() });
+            gauge.set(now.contains(&unready).into());
+        }
+    }
+
+    /// Counts what was done to the files.
+    pub(crate) fn tended(&self, tended: Tended) {
+        self.removed.inc_by(tended.removed);
+    }
+
     /// Says how many hops wait to be closed.
     pub(crate) fn unclosed(&self, hops: u64) {
         self.unclosed.set(i64::try_from(hops).unwrap_or(i64::MAX));
@@ -255,6 +315,7 @@ impl Metrics {
             }
         }
         self.retracted.inc_by(changed.retracted.len() as u64);
+        self.early.tell(batch, changed, |cause| _ = self.gaps.get_or_create(&Lost { cause }).inc());
     }
 
     /// Counts what somebody was told of findings. `to`, `result`: words of [`Alerted`].
@@ -275,7 +336,7 @@ impl Metrics {
         text
     }
 
-    /// Lets a meter have them too, but for the histogram.
+    /// Lets a meter have them too.
     pub(crate) fn export(&self, meter: &Meter) {
         self.names.exports.iter().for_each(|export| export(meter));
     }

@@ -1,6 +1,7 @@
 //! What metrics are called, for those who ask and for those who are told.
 
 use std::fmt::{self, Debug, Formatter};
+use std::sync::Arc;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
@@ -8,14 +9,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::CounterWithExemplar;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::edges::Edges;
-use super::labels::{Closed, Kind, Seen};
-
-/// Upper bounds of the histogram of times, in seconds.
-const SECONDS: [f64; 10] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0];
+use super::labels::{Attributes, Closed, Kind, Seen};
+use super::recorded::{Counted, SECONDS, Times};
 
 type Export = Box<dyn Fn(&Meter) + Send + Sync>;
 
@@ -45,6 +44,22 @@ impl Names {
             None => self.registry.register(name, help, metric.clone()),
             Some(unit) => self.registry.register_with_unit(name, help, unit.clone(), metric.clone()),
         }
+    }
+
+    /// Facts that stay as they are: `hopseal_<name>_info`, which is always 1.
+    pub(super) fn info(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        facts: &[(&'static str, &'static str)],
+    ) {
+        self.registry.register(format!("hopseal_{name}"), help, Info::new(facts.to_vec()));
+        let attributes: Vec<_> = facts.iter().map(|(key, value)| KeyValue::new(*key, *value)).collect();
+        self.exports.push(Box::new(move |meter| {
+            let attributes = attributes.clone();
+            let gauge = meter.i64_observable_gauge(dotted(name) + ".info").with_description(help);
+            let _ = gauge.with_callback(move |to| to.observe(1, &attributes)).build();
+        }));
     }
 
     pub(super) fn counter<L: Closed>(
@@ -157,10 +172,28 @@ impl Names {
         gauge
     }
 
-    pub(super) fn histogram(&mut self, name: &'static str, help: &'static str, unit: Unit) -> Histogram {
-        let histogram = Histogram::new(SECONDS);
-        self.register(name, help, Some(&unit), &histogram);
-        histogram
+    /// Counted as it happens: for labels of which nobody has a list.
+    pub(super) fn counted<L: Attributes>(&mut self, name: &'static str, help: &'static str) -> Counted<L> {
+        let counted = Counted::default();
+        self.register(name, help, None, &counted.family);
+        let sent = Arc::clone(&counted.sent);
+        self.exports.push(Box::new(move |meter| {
+            let _ = sent.set(meter.u64_counter(dotted(name)).with_description(help).build());
+        }));
+        counted
+    }
+
+    /// Lengths of time.
+    pub(super) fn times<L: Attributes>(&mut self, name: &'static str, help: &'static str) -> Times<L> {
+        let times = Times::default();
+        self.register(name, help, Some(&Unit::Seconds), &times.family);
+        let sent = Arc::clone(&times.sent);
+        self.exports.push(Box::new(move |meter| {
+            let histogram = meter.f64_histogram(dotted(name)).with_description(help);
+            let unit = word(Some(&Unit::Seconds));
+            let _ = sent.set(histogram.with_unit(unit).with_boundaries(SECONDS.to_vec()).build());
+        }));
+        times
     }
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use hopseal_correlate::finding::{Finding, Subject};
 use hopseal_identity::Assurance;
 use opentelemetry::metrics::MeterProvider as _;
@@ -19,16 +21,31 @@ fn what_is_exported_is_what_is_shown() {
     }
     metrics.memory.set(5);
     metrics.connections.get_or_create(&By { protocol: "admin" }).set(3);
+    metrics.accepting.observe(&Alone, Duration::from_millis(3));
+    for (route, status) in [("/", "2xx"), ("/", "5xx"), ("none", "4xx")] {
+        metrics.asked.add(&Asked { route: route.to_owned(), status }, 1);
+        metrics.asked_seconds.observe(&Route { route: route.to_owned() }, Duration::from_secs(1));
+    }
     provider.force_flush().expect("flushed");
     let exported = exporter.get_finished_metrics().expect("metrics");
     let found: Vec<_> = exported[0].scope_metrics().flat_map(|scope| scope.metrics()).collect();
     let points = |name: &str| match found.iter().find(|metric| metric.name() == name)?.data() {
         AggregatedMetrics::U64(MetricData::Sum(sum)) => Some(sum.data_points().count()),
         AggregatedMetrics::I64(MetricData::Gauge(gauge)) => Some(gauge.data_points().count()),
+        AggregatedMetrics::F64(MetricData::Histogram(times)) => {
+            let points: Vec<_> = times.data_points().collect();
+            // The same bounds as are shown.
+            assert!(points.iter().all(|point| point.bounds().eq(recorded::SECONDS)), "{points:?}");
+            Some(points.len())
+        }
         _ => None,
     };
     assert_eq!(points("hopseal.receive.requests"), Some(RESULTS.len()));
     assert_eq!(points("hopseal.connections"), Some(1));
+    assert_eq!(points("hopseal.receive.accept"), Some(1));
+    assert_eq!(points("hopseal.api.requests"), Some(3));
+    assert_eq!(points("hopseal.api.request"), Some(2));
+    assert_eq!(points("hopseal.build.info"), Some(1));
     let memory = found.iter().find(|metric| metric.name() == "hopseal.receive.memory.limit");
     assert_eq!(memory.map(|metric| metric.unit()), Some("By"));
 }
@@ -93,7 +110,11 @@ fn every_metric_has_help_and_bytes_and_seconds_are_units() {
     for counter in counters.into_iter().chain([&metrics.turned_away]) {
         counter.get_or_create(&by).inc_by(7);
     }
-    metrics.accepting.observe(0.003);
+    metrics.accepting.observe(&Alone, Duration::from_millis(3));
+    metrics.asked.add(&Asked { route: "/".to_owned(), status: "2xx" }, 1);
+    metrics.asked_seconds.observe(&Route { route: "/".to_owned() }, Duration::from_millis(3));
+    metrics.tended(Tended { sealed: 1, removed: 4 });
+    metrics.unready(&[Unready::DiskFull]);
     metrics.reloads.get_or_create(&Reloaded { what: "rules", result: "ok" }).inc();
     metrics.hops.add(Edge { caller: String::new(), service: "a".to_owned(), assurance: "sealed" }, 1);
     metrics.open(&[OpenRow { severity: Severity::High, service: "a".to_owned(), count: 2 }]);
@@ -111,13 +132,17 @@ fn every_metric_has_help_and_bytes_and_seconds_are_units() {
         }
         described += 1;
     }
-    assert_eq!(described, 30);
+    assert_eq!(described, 37);
     for line in [
         "hopseal_receive_requests_total{protocol=\"otlp_http\",result=\"accepted\"} 1",
         "hopseal_receive_body_bytes_total{protocol=\"otlp_http\"} 7",
         "hopseal_receive_accept_seconds_bucket{le=\"0.005\"} 1",
         "hopseal_windows_total{what=\"crowded\"} 3",
         "hopseal_disk_low 1",
+        "hopseal_store_removed_segments_total 4",
+        "hopseal_unready{reason=\"disk_full\"} 1",
+        "hopseal_unready{reason=\"store_behind\"} 0",
+        "hopseal_audit_gaps_total{cause=\"lost\"} 0",
         "hopseal_store_unclosed_hops 5",
         "hopseal_open_findings{severity=\"high\"} 2",
         "hopseal_open_findings{severity=\"low\"} 0",

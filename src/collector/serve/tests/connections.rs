@@ -40,7 +40,7 @@ fn connect_to(port: Port, api: axum::Router) -> Connected {
     let server = Arc::new(Server {
         receiver: lab.receiver,
         api,
-        admin: Admin::new(Arc::clone(&lab.metrics), lab.budget),
+        admin: Admin::new(Arc::clone(&lab.metrics)),
         metrics: lab.metrics,
         limits,
         places: Arc::new(Semaphore::new(1)),

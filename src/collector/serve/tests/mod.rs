@@ -6,6 +6,7 @@ mod clients;
 mod conformance;
 mod connections;
 mod grpc;
+mod health;
 mod http;
 mod roles;
 mod senders;
@@ -28,6 +29,7 @@ use tokio::sync::Notify;
 
 use super::budget::Budget;
 use super::delivery::{Accept, Accepted, Delivery, Refused};
+use super::health::Unready;
 use super::metrics::Metrics;
 use super::proof::Peer;
 use super::receiver::{Parts, Protocol, Receiver, RequestLimits};
@@ -40,6 +42,8 @@ pub(super) struct Kept {
     answers: Mutex<VecDeque<Result<Accepted, Refused>>>,
     /// Without this it keeps nothing more.
     pub(super) wait_for: Mutex<Option<Arc<Notify>>>,
+    /// Why it would keep nothing.
+    pub(super) unready: Mutex<Vec<Unready>>,
 }
 
 impl Accept for Kept {
@@ -51,6 +55,10 @@ impl Accept for Kept {
         }
         let told = self.answers.lock().expect("held").pop_front();
         told.unwrap_or_else(|| Ok(Accepted { spans: 1, ..Accepted::default() }))
+    }
+
+    fn unready(&self) -> Vec<Unready> {
+        self.unready.lock().expect("held").clone()
     }
 }
 

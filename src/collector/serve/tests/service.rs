@@ -28,7 +28,7 @@ use crate::serve::metrics::Metrics;
 use crate::serve::receiver::Protocol;
 use crate::serve::service::Service;
 
-const POST: &str = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n\
+pub(super) const POST: &str = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n\
                     content-length: 2\r\n\r\n{}";
 
 /// An authority, and what it signs.
@@ -103,7 +103,7 @@ async fn connect(
 
 /// A service, running.
 pub(super) struct Running {
-    kept: Arc<Kept>,
+    pub(super) kept: Arc<Kept>,
     metrics: Arc<Metrics>,
     addresses: Vec<(Port, SocketAddr)>,
     pub(super) stop: watch::Sender<bool>,
@@ -112,7 +112,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    async fn start(config: &Path) -> Self {
+    pub(super) async fn start(config: &Path) -> Self {
         Self::start_with(config, shows_role()).await
     }
 
@@ -134,12 +134,12 @@ impl Running {
         self.addresses.iter().find(|(bound, _)| *bound == port).expect("bound").1
     }
 
-    async fn tcp(&self, port: Port) -> TcpStream {
+    pub(super) async fn tcp(&self, port: Port) -> TcpStream {
         TcpStream::connect(self.address(port)).await.expect("connects")
     }
 
     /// The names of senders so far.
-    fn senders(&self) -> Vec<Option<String>> {
+    pub(super) fn senders(&self) -> Vec<Option<String>> {
         let deliveries = self.kept.deliveries.lock().expect("held");
         let name = |sender: &Sender| match sender {
             Sender::Authenticated(id) => Some(id.name.clone()),
@@ -157,7 +157,7 @@ impl Running {
     }
 }
 
-async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> String {
+pub(super) async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.expect("written");
     let mut answer = String::new();
     // A peer may close without saying so when it has said all.
@@ -165,7 +165,7 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> 
     answer
 }
 
-const HTTP: Port = Port::Spans(Protocol::OtlpHttp);
+pub(super) const HTTP: Port = Port::Spans(Protocol::OtlpHttp);
 
 /// Scenario: spans, health and metrics on ports of their own; then the signal to stop.
 /// Guarantees: each answers, what is counted shows, and after the end nobody does.

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -88,6 +88,7 @@ enum ToWriter {
 pub(crate) struct Journal {
     to: SyncSender<ToWriter>,
     failures: Arc<AtomicU64>,
+    failing: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for ToWriter {
@@ -197,7 +198,7 @@ impl Left {
     /// Starts the writer.
     pub(crate) fn start(self) -> Result<(Journal, JoinHandle<()>), JournalError> {
         let (sender, receiver) = sync_channel(WAITING);
-        let failures = Arc::<AtomicU64>::default();
+        let (failures, failing) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
         let last = self.files.back().and_then(|file| file.path.file_stem()?.to_str()?.parse().ok());
         let writer = Writer {
             disk: self.disk,
@@ -208,6 +209,7 @@ impl Left {
             frames: Vec::new(),
             doubtful: None,
             failures: Arc::clone(&failures),
+            failing: Arc::clone(&failing),
             needed: 0,
             gone: Vec::new(),
         };
@@ -215,7 +217,7 @@ impl Left {
             .name("journal".to_owned())
             .spawn(move || writer.run(&receiver))
             .map_err(JournalError::Thread)?;
-        Ok((Journal { to: sender, failures }, thread))
+        Ok((Journal { to: sender, failures, failing }, thread))
     }
 }
 
@@ -234,6 +236,11 @@ impl Journal {
     /// How often something could not be written, or removed.
     pub(crate) fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Whether what was written last did not come to the disk. It is tried again whenever something is to be [forgotten](Self::forget).
+    pub(crate) fn failing(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.failing)
     }
 }
 
@@ -258,6 +265,7 @@ struct Writer {
     /// A file that was removed, and may come back all the same: none behind it is removed before that is settled.
     doubtful: Option<PathBuf>,
     failures: Arc<AtomicU64>,
+    failing: Arc<AtomicBool>,
     needed: u64,
     /// Traces of which it is not yet written that they were let go.
     gone: Vec<Gone>,
@@ -284,6 +292,7 @@ impl Writer {
                 next = if bytes < COMMIT_BYTES { from.try_recv().ok() } else { None };
             }
             let written = self.commit(&gathered);
+            self.failing.store(written.is_err(), Ordering::Relaxed);
             for answer in gathered.drain(..).flat_map(|run| run.answers) {
                 match &written {
                     Ok(()) => answer.durable(),
@@ -304,7 +313,9 @@ impl Writer {
             // Nothing is left that a trace could come back from.
             self.gone.clear();
         }
-        if runs.is_empty() && self.gone.is_empty() {
+        // While it fails, so that it is seen to be well again though nobody sends to one that says it is not.
+        let is_asked = self.failing.load(Ordering::Relaxed);
+        if runs.is_empty() && self.gone.is_empty() && !is_asked {
             return Ok(());
         }
         let mut open = match self.open.take() {

@@ -30,6 +30,7 @@ fn while_nothing_can_be_kept_no_more_is_taken_than_there_is_room_for() {
     keeper.turn().expect_err("the catalog is taken");
     let more = || send(&keeper, delivery(otlp::encode(&corpus(4, 1))));
     assert!(matches!(more(), Err(Refused::Overloaded { .. })));
+    assert_eq!(keeper.unready(), [Unready::StoreBehind]);
     other.execute_batch("ROLLBACK").expect("let go");
     keeper.turn().expect("kept");
     assert_eq!(keeper.held.load(Ordering::Relaxed), 0);
@@ -37,6 +38,7 @@ fn while_nothing_can_be_kept_no_more_is_taken_than_there_is_room_for() {
     assert!(matches!(more(), Err(Refused::Overloaded { .. })));
     lab.clock.advance(Duration::from_secs(3600));
     keeper.turn().expect("kept");
+    assert_eq!(keeper.unready(), []);
     more().expect("taken");
     keeper.stop().expect("stopped");
 }
@@ -83,6 +85,7 @@ fn a_disk_that_is_nearly_full_takes_nothing() {
     let keeper = lab.start();
     let refused = send(&keeper, delivery(otlp::encode(&corpus(7, 1))));
     assert!(matches!(refused, Err(Refused::DiskFull { .. })));
+    assert_eq!(keeper.unready(), [Unready::DiskFull]);
     assert!(keeper.counts().free > 0);
     keeper.stop().expect("stopped");
 }

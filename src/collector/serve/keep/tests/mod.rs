@@ -1,5 +1,6 @@
 mod bounds;
 mod broken;
+mod health;
 mod same;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -275,6 +276,7 @@ fn what_a_lost_thread_had_is_read_back() {
     while keeper.is_whole() {
         std::thread::yield_now();
     }
+    assert_eq!(keeper.unready(), [Unready::ThreadLost]);
     lab.settle(&keeper);
     assert!(kept(&keeper).len() < lines(&findings).len());
     lab.clock.advance(lab.window.late + Duration::from_secs(60));
