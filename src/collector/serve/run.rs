@@ -18,6 +18,7 @@ use super::alerts::{self, AlertError, Alerts};
 use super::api::{self, Api};
 use super::clock::{Clock, SystemClock};
 use super::config::{self, Config, ConfigError};
+use super::delivery::Accept as _;
 use super::forward::{self, ForwardError, Forwarding};
 use super::jaeger;
 use super::keep::{KeepError, Keeper, PublishError};
@@ -28,8 +29,9 @@ use super::pages::{self, Pages};
 use super::people::{self, People};
 use super::service::{BindError, Service};
 use super::store::StoreError;
-use super::telemetry;
+use super::telemetry::Telemetry;
 use crate::check::{self, Exit};
+use crate::output::clean;
 
 /// How often what is due is judged, and what was found is kept.
 const TURN: Duration = Duration::from_secs(1);
@@ -62,8 +64,8 @@ pub(crate) enum ServeError {
     /// The result cannot be written.
     #[error("cannot write the result")]
     Output(#[source] io::Error),
-    /// Metrics cannot be sent.
-    #[error("cannot send metrics")]
+    /// What the service says of itself cannot be sent.
+    #[error("cannot send metrics or the log")]
     Export(#[from] ExporterBuildError),
     /// Findings cannot be sent.
     #[error(transparent)]
@@ -162,10 +164,17 @@ fn ready(config: &Config) -> Result<(), ServeError> {
         stream.take(READY_BYTES).read_to_end(&mut answer)?;
         match answer.starts_with(b"HTTP/1.1 200 ") {
             true => Ok(()),
-            false => Err(io::Error::other("it says that it is not")),
+            false => Err(io::Error::other(format!("it says that it is not{}", reasons(&answer)))),
         }
     };
     asked().map_err(not_ready)
+}
+
+/// What an answer says besides its head, for people.
+fn reasons(answer: &[u8]) -> String {
+    let text = String::from_utf8_lossy(answer);
+    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body.trim());
+    if body.is_empty() { String::new() } else { format!(": {}", clean(body)) }
 }
 
 fn catalogue(config: &Config) -> Result<Option<Catalogue>, ConfigError> {
@@ -187,14 +196,14 @@ pub(super) fn serve<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    telemetry::log(config.log);
+    let mut telemetry = Telemetry::start(&config)?;
     // What may be wrong with files is found before anything is started.
     let live = Live::load(&config)?;
     let (catalogue, people) = (catalogue(&config)?, people(&config)?);
     alerts::check(&config.alerts)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::new());
-    let _exporting = telemetry::export(&config, &metrics)?;
+    telemetry.export(&config, &metrics)?;
     let (queue, _forwarder) =
         config.forward.as_ref().map(|forward| forward::start(forward, &metrics)).transpose()?.unzip();
     let rules = Arc::clone(&live.rules);
@@ -224,6 +233,7 @@ where
             tokio::select! {
                 () = &mut run => {}
                 () = until_not(&are_whole) => {
+                    keeper.lose();
                     tracing::error!("a thread ended by a fault of ours: the service ends, and reads back at its next start what it took");
                     let _ = stop.send(true);
                     run.await;
@@ -279,6 +289,7 @@ impl Repeating {
                 tracing::error!(error = chain(&error), "what was found is not kept yet");
             }
             metrics.keep(&keeper.counts());
+            metrics.unready(&keeper.unready());
         })
     }
 

@@ -407,6 +407,8 @@ pub(crate) struct TelemetryFile {
     /// Where each finding is sent by OTLP over HTTP, as an event among log records, with the trace and span that it is about, such as
     /// `http://127.0.0.1:14318`; not at all when left out. May be the same.
     pub(crate) finding_events_endpoint: Option<At<String>>,
+    /// Where warnings and errors of the log are sent by OTLP over HTTP, such as `http://127.0.0.1:14318`; not at all when left out.
+    pub(crate) log_endpoint: Option<At<String>>,
     /// How often metrics are sent. Default 60s.
     pub(crate) otlp_interval: At<String>,
 }
@@ -418,6 +420,7 @@ impl Default for TelemetryFile {
             otlp_endpoint: None,
             findings_endpoint: None,
             finding_events_endpoint: None,
+            log_endpoint: None,
             otlp_interval: at("60s"),
         }
     }

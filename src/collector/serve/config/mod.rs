@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) log: LogLevel,
     /// Where metrics are sent, and how often.
     pub(crate) otlp: Option<(String, Duration)>,
+    /// Where warnings and errors of our own log are sent.
+    pub(crate) own_log: Option<String>,
     /// Where what comes is sent on.
     pub(crate) forward: Option<ForwardSettings>,
     pub(crate) alerts: AlertSettings,

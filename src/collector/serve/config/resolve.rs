@@ -107,6 +107,7 @@ pub(super) fn resolve(file: &ConfigFile, beside: &Path) -> Result<Config, Policy
         },
         log: file.telemetry.log,
         otlp: otlp(&file.telemetry)?,
+        own_log: endpoint(file.telemetry.log_endpoint.as_ref(), "/v1/logs")?,
         findings: PublishSettings {
             spans: endpoint(file.telemetry.findings_endpoint.as_ref(), "/v1/traces")?,
             logs: endpoint(file.telemetry.finding_events_endpoint.as_ref(), "/v1/logs")?,

@@ -170,6 +170,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         ("access: {pseudonyms: {keys: [{id: k, file: a}]}}", "`a`: nobody's pseudonyms are looked for"),
         ("telemetry: {otlp_endpoint: localhost}", "`localhost`: no address to send to"),
+        ("telemetry: {log_endpoint: localhost}", "`localhost`: no address to send to"),
         ("telemetry: {findings_endpoint: localhost}", "`localhost`: no address to send to"),
         ("alerts: {receivers: [{name: '', webhook: 'http://b'}]}", "no name; write 1 to 64 letters"),
         ("alerts: {receivers: [{name: \"a\\0\", webhook: 'http://b'}]}", "no name; write 1 to 64 letters"),
