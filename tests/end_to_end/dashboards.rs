@@ -11,8 +11,8 @@ use crate::alerts::{Started, port, until};
 use crate::program::hopseal;
 use crate::serve::{EXAMPLE, Serving};
 
-/// Panels that show nothing as long as nothing goes wrong.
-const MAY_BE_EMPTY: [&str; 1] = ["Alerts"];
+/// Panels that show nothing as long as nothing goes wrong, or nobody asks.
+const MAY_BE_EMPTY: [&str; 3] = ["Alerts", "Answers a second, by class of status", "Time until they begin"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards")
@@ -156,6 +156,7 @@ fn shown(text: &str) -> BTreeSet<String> {
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).filter_map(|line| line.split_once(' '));
     let names = types.flat_map(|(name, kind)| match kind {
         "counter" => vec![format!("{name}_total")],
+        "info" => vec![format!("{name}_info")],
         "histogram" => ["bucket", "sum", "count"].map(|end| format!("{name}_{end}")).to_vec(),
         _ => vec![name.to_owned()],
     });
