@@ -82,15 +82,28 @@ impl Packer {
         self.forget();
     }
 
-    /// Begins another run.
-    fn forget(&mut self) {
-        for word in self.words.drain(..) {
+    /// Where what was noted so far ends.
+    #[must_use]
+    pub fn mark(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Forgets the texts of what was noted since that [`mark`](Self::mark): none of its records is packed.
+    pub fn roll_back(&mut self, mark: usize) {
+        for word in self.words.drain(mark.min(self.words.len())..) {
             if let Some(has) = self.has_word.get_mut(word.0 as usize) {
                 *has = false;
             }
         }
+        // The next record of the same maker has to note its texts anew.
+        self.maker = 0;
+    }
+
+    /// Begins another run.
+    fn forget(&mut self) {
+        self.roll_back(0);
         self.keys.clear();
-        (self.fields, self.maker) = (0, 0);
+        self.fields = 0;
     }
 
     fn texts(&mut self, texts: &[u8]) {
@@ -333,6 +346,44 @@ gw SERVER GET /orders user.id=alice http.response.status_code=200 %user.id=carol
         }
         // By then all are words.
         assert_eq!(lengths[2..4], lengths[4..6]);
+    }
+
+    /// Guarantees: of what was rolled back no text is packed, and what comes after it of the same resource can be read.
+    #[test]
+    fn what_was_rolled_back_is_not_packed() {
+        let dialects = Dialects::built_in().expect("shipped map");
+        let (mut words, others) = (Words::default(), Words::default());
+        let mut intake = Intake::new(&dialects, &mut words, Last::default());
+        // After the first rounds all are words.
+        for round in 0..8 {
+            intake.resource();
+            intake.resource_attribute("service.name", Value::Str("orders"));
+            intake.resource_attribute("user.name", Value::Str("carol"));
+            let mut mark = 0;
+            // The resource is noted before what is rolled back, or with it.
+            let users = ["bob", "mallory", "alice"];
+            for user in users.into_iter().skip(round % 2) {
+                match user {
+                    "mallory" => mark = intake.get_mut().1.mark(),
+                    "alice" => intake.get_mut().1.roll_back(mark),
+                    _ => {}
+                }
+                intake.span_start();
+                intake.attribute("user.id", Value::Str(user));
+                intake.span_end(&SpanHead { name: user, ..head() });
+            }
+            let Last(record, mut packer) = std::mem::take(intake.get_mut());
+            let mut packed = Vec::new();
+            packer.pack(&record, intake.words(), &dialects, &mut packed);
+            intake.get_mut().1 = packer;
+            assert!(!packed.windows(7).any(|part| part == b"mallory"), "{round}");
+            unpack(&packed, &dialects, |_, record| {
+                let (_, span) = Span::read(record, &others).expect("a record");
+                let said = [span.service.name, span.name, span.get(Field::UserName).unwrap_or("")];
+                assert_eq!(said, ["orders", "alice", "carol"], "{round}");
+            })
+            .expect("whole");
+        }
     }
 
     #[test]

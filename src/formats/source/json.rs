@@ -314,7 +314,7 @@ fn hand_on<S: Sink + ?Sized>(
 ) -> Option<Format> {
     match kind.or_else(|| meaning_of(json)) {
         Some(Meaning::Otlp) if kind.is_some() => otlp::json::resource_spans(json, at, sink),
-        Some(Meaning::Otlp | Meaning::Wrapper) => otlp::json::message(json, at, sink),
+        Some(Meaning::Otlp | Meaning::Wrapper) => _ = otlp::json::message(json, at, sink),
         Some(Meaning::Jaeger) => {
             jaeger::element(json, at, sink);
             return Some(Format::JaegerJson);

@@ -205,7 +205,7 @@ impl Keeper {
     }
 
     /// The same on any disk.
-    fn start_on(
+    pub(super) fn start_on(
         disk: Arc<dyn Disk>,
         settings: KeepSettings,
         rules: Arc<ArcSwap<Rules>>,

@@ -7,6 +7,7 @@ use hopseal_correlate::intake::{Intake, Records};
 use hopseal_correlate::record::packed::Packer;
 use hopseal_correlate::record::{Record, Speaker, spoken_by};
 use hopseal_correlate::sink::{Link, Position, Sink, SpanHead, SpanId, TraceId, Value};
+use hopseal_formats::otlp::Framing;
 use hopseal_formats::{Limits, otlp, zipkin};
 
 use super::own::{self, OwnKey};
@@ -96,6 +97,31 @@ impl Stage {
     }
 }
 
+/// How far a stage was filled.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    records: usize,
+    links: usize,
+    noted: usize,
+}
+
+impl Stage {
+    fn mark(&self) -> Mark {
+        let noted = self.packer.as_ref().map_or(0, Packer::mark);
+        Mark { records: self.records.len(), links: self.links.len(), noted }
+    }
+
+    /// Takes back what was made since.
+    fn roll_back(&mut self, mark: Mark) {
+        self.records.truncate(mark.records);
+        self.links.truncate(mark.links);
+        if let Some(packer) = &mut self.packer {
+            packer.roll_back(mark.noted);
+        }
+        self.spans = 0;
+    }
+}
+
 impl Records for Stage {
     fn record(&mut self, record: &Record<'_>) {
         let trace_id = record.trace_id();
@@ -131,11 +157,11 @@ impl Records for Stage {
 pub(crate) struct Read {
     /// Spans of this shard.
     pub(crate) spans: u64,
-    /// Spans of any shard that could not be read, and what else was refused outside of any.
+    /// Spans of any shard that could not be read.
     pub(crate) rejected: u64,
     /// Why, of the first thing refused: a span, or a part of one that was taken without it.
     pub(crate) reason: Option<String>,
-    /// Whether nothing in it was a span.
+    /// Whether it is not what its encoding says, so that nobody knows how many spans it holds. Nothing of it is in the stage.
     pub(crate) malformed: bool,
 }
 
@@ -147,6 +173,7 @@ pub(crate) fn read(delivery: &Delivery, own: &OwnKey, intake: &mut Intake<'_, St
         Sender::Authenticated(sender) => Some(&**sender),
     };
     let stage = intake.get_mut();
+    let mark = stage.mark();
     (stage.spans, stage.refused, stage.speaker) = (0, Refusals::default(), Speaker::Nobody);
     if let Some(sender) = sender {
         stage.sender.clone_from(&sender.name);
@@ -166,33 +193,31 @@ pub(crate) fn read(delivery: &Delivery, own: &OwnKey, intake: &mut Intake<'_, St
         in_spans: 0,
     };
     let start = Position::Byte(0);
-    let failed = match delivery.encoding {
-        Encoding::OtlpProtobuf => {
-            otlp::protobuf::message(&delivery.body, start, &mut gate);
-            None
-        }
-        Encoding::OtlpJson => {
-            otlp::json::message(&delivery.body, start, &mut gate);
-            None
-        }
+    let (mut framing, mut failed) = (Framing::Whole, None);
+    match delivery.encoding {
+        Encoding::OtlpProtobuf => framing = otlp::protobuf::message(&delivery.body, start, &mut gate),
+        Encoding::OtlpJson => framing = otlp::json::message(&delivery.body, start, &mut gate),
         Encoding::ZipkinJson => {
             let read = hopseal_formats::read(&*delivery.body, &Limits::default(), &mut gate, &mut |_| {});
-            read.err().map(|error| error.to_string())
+            failed = read.err().map(|error| error.to_string());
         }
-        Encoding::ZipkinProtobuf => {
-            zipkin::v2::protobuf::message(&delivery.body, start, &mut gate);
-            None
-        }
-    };
+        Encoding::ZipkinProtobuf => zipkin::v2::protobuf::message(&delivery.body, start, &mut gate),
+    }
     let Gate { began, aborted, in_spans, .. } = gate;
     let stage = intake.get_mut();
     let refused = std::mem::take(&mut stage.refused);
-    // What was refused inside a span that was taken did not cost that span.
+    if let Framing::Broken { at, reason } = framing {
+        stage.roll_back(mark);
+        return Read { spans: 0, rejected: 0, reason: Some(format!("{at}: {reason}")), malformed: true };
+    }
+    // What was refused inside a span that was taken did not cost that span. Zipkin's are refused before they begin; of OTLP whatever
+    // else is refused is a part of what was taken.
     let outside = refused.count.saturating_sub(in_spans);
+    let is_zipkin = matches!(delivery.encoding, Encoding::ZipkinJson | Encoding::ZipkinProtobuf);
     Read {
         spans: stage.spans,
-        rejected: aborted.max(outside),
-        malformed: began == 0 && (outside > 0 || failed.is_some()) && !delivery.body.is_empty(),
+        rejected: if is_zipkin { aborted.max(outside) } else { aborted },
+        malformed: is_zipkin && began == 0 && (outside > 0 || failed.is_some()) && !delivery.body.is_empty(),
         reason: refused.first.or(failed),
     }
 }

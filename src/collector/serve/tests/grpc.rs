@@ -17,7 +17,7 @@ use crate::serve::status::{Delay, Response, RetryInfo, Status};
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 /// A message with its prefix.
-fn framed(compressed: bool, message: &[u8]) -> Vec<u8> {
+pub(super) fn framed(compressed: bool, message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("short").to_be_bytes();
     [&[u8::from(compressed)][..], &length, message].concat()
 }
@@ -34,7 +34,7 @@ async fn send(lab: &Lab, request: Request<Pieces>) -> Answer {
 }
 
 /// The code of a response that says no, and its status, which must agree.
-fn refused(answer: &Answer) -> (i32, Status) {
+pub(super) fn refused(answer: &Answer) -> (i32, Status) {
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some("application/grpc")));
     assert_eq!(answer.body.len(), 0);
     let details = STANDARD_NO_PAD.decode(answer.header("grpc-status-details-bin").expect("details"));

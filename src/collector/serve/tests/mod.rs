@@ -5,12 +5,14 @@ mod bounds;
 mod clients;
 mod conformance;
 mod connections;
+mod decoding;
 mod grpc;
 mod health;
 mod http;
 mod roles;
 mod senders;
 mod service;
+mod whole;
 mod zipkin;
 
 use std::collections::VecDeque;
@@ -33,7 +35,6 @@ use super::health::Unready;
 use super::metrics::Metrics;
 use super::proof::Peer;
 use super::receiver::{Parts, Protocol, Receiver, RequestLimits};
-use super::reply::Reply;
 
 /// Keeps what it is given, and answers with what it was told, or else that all is well.
 #[derive(Debug, Default)]
@@ -119,9 +120,12 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) async fn of(response: Response<Reply>) -> Self {
+    pub(super) async fn of<B>(response: Response<B>) -> Self
+    where
+        B: Body<Data = Bytes, Error: std::fmt::Debug>,
+    {
         let (head, body) = response.into_parts();
-        let collected = body.collect().await.expect("a reply cannot fail");
+        let collected = body.collect().await.expect("a whole reply");
         let trailers = collected.trailers().cloned().unwrap_or_default();
         Self { status: head.status, headers: head.headers, body: collected.to_bytes(), trailers }
     }

@@ -18,6 +18,7 @@ use std::borrow::Cow;
 use hopseal_correlate::sink::{Position, Sink};
 
 use self::reader::{Fault, Reader, Reason};
+use super::Framing;
 use crate::place;
 
 /// How deep objects may stand in each other around the list of `ResourceSpans`.
@@ -51,13 +52,13 @@ const NOT_TEXT: Reason = "not UTF-8: read with U+FFFD in place of the bytes that
 /// hopseal_formats::otlp::json::message(request, Position::Byte(0), &mut names);
 /// assert_eq!(names.0, ["hello"]);
 /// ```
-pub fn message<S: Sink + ?Sized>(json: &[u8], at: Position, sink: &mut S) {
-    read(json, at, sink, |pass, reader| pass.message(reader, WRAPPERS));
+pub fn message<S: Sink + ?Sized>(json: &[u8], at: Position, sink: &mut S) -> Framing {
+    read(json, at, sink, |pass, reader| pass.message(reader, WRAPPERS))
 }
 
 /// Reads one `ResourceSpans` that starts at `at`, or as much of it as there is.
 pub(crate) fn resource_spans<S: Sink + ?Sized>(json: &[u8], at: Position, sink: &mut S) {
-    read(json, at, sink, |pass, reader| pass.resource_spans(reader));
+    let _as_far_as_it_goes = read(json, at, sink, |pass, reader| pass.resource_spans(reader));
 }
 
 fn read<'s, S: Sink + ?Sized>(
@@ -65,8 +66,8 @@ fn read<'s, S: Sink + ?Sized>(
     at: Position,
     sink: &'s mut S,
     read: impl FnOnce(&mut Pass<'s, S>, &mut Reader<'_>) -> Result<(), Fault>,
-) {
-    let mut pass = Pass { at, sink };
+) -> Framing {
+    let mut pass = Pass { at, sink, framing: Framing::Whole };
     let json = match str::from_utf8(json) {
         Ok(text) => Cow::Borrowed(text),
         Err(error) => {
@@ -75,11 +76,15 @@ fn read<'s, S: Sink + ?Sized>(
         }
     };
     let mut reader = Reader::new(&json);
-    if let Err(fault) = read(&mut pass, &mut reader) {
+    let fault = match read(&mut pass, &mut reader) {
+        Err(fault) => Some(fault),
+        Ok(()) => reader.peek().map(|_| reader.fault("something follows the JSON value")),
+    };
+    if let Some(fault) = fault {
+        pass.broken(fault);
         pass.reject(fault);
-    } else if reader.peek().is_some() {
-        pass.reject(reader.fault("something follows the JSON value"));
     }
+    pass.framing
 }
 
 /// Whose attribute it is.
@@ -96,12 +101,15 @@ enum Whose {
 struct Pass<'s, S: ?Sized> {
     at: Position,
     sink: &'s mut S,
+    framing: Framing,
 }
 
 impl<S: Sink + ?Sized> Pass<'_, S> {
     fn message(&mut self, reader: &mut Reader<'_>, depth: u32) -> Result<(), Fault> {
         reader.object(|reader, member| match member {
-            "resourceSpans" | "resource_spans" | "batches" => self.each(reader, Self::resource_spans),
+            "resourceSpans" | "resource_spans" | "batches" => {
+                self.each(reader, |pass, reader| pass.framed(reader, Self::resource_spans))
+            }
             "result" | "trace" if depth > 0 => self.message(reader, depth - 1),
             _ => reader.skip(),
         })
@@ -119,7 +127,7 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
                 if let Some(ahead) = ahead.take() {
                     self.producer_ahead(Whose::Resource, &["resource"], ahead);
                 }
-                self.each(reader, Self::scope_spans)
+                self.each(reader, |pass, reader| pass.framed(reader, Self::scope_spans))
             }
             _ => reader.skip(),
         })
@@ -146,11 +154,29 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
     /// Reads what is said of all that an object holds: its resource or scope.
     fn producer(&mut self, whose: Whose, reader: &mut Reader<'_>) -> Result<(), Fault> {
         self.or_skip(reader, |pass, reader| {
-            reader.object(|reader, member| match member {
-                "attributes" => pass.attributes(whose, reader),
-                _ => reader.skip(),
+            pass.framed(reader, |pass, reader| {
+                reader.object(|reader, member| match member {
+                    "attributes" => pass.attributes(whose, reader),
+                    _ => reader.skip(),
+                })
             })
         })
+    }
+
+    /// Has `read` read something that is no span and no part of one: where that fails, nobody knows what was in it.
+    fn framed<'a>(
+        &mut self,
+        reader: &mut Reader<'a>,
+        read: impl FnOnce(&mut Self, &mut Reader<'a>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        read(self, reader).inspect_err(|fault| self.broken(*fault))
+    }
+
+    #[cold]
+    fn broken(&mut self, fault: Fault) {
+        if self.framing == Framing::Whole {
+            self.framing = Framing::Broken { at: place(self.at, fault.at), reason: fault.reason };
+        }
     }
 
     /// The same, where it stands behind the spans, under one of `names`. What is wrong around it is found again, and said, when

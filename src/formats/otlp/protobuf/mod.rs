@@ -17,6 +17,7 @@ mod value;
 
 use hopseal_correlate::sink::{Position, Sink};
 
+use super::Framing;
 use crate::place;
 use crate::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
 
@@ -44,13 +45,15 @@ use crate::wire::{CUT, Fields, Reason, WIRE_TYPE, Wire};
 /// hopseal_formats::otlp::protobuf::message(request, Position::Byte(0), &mut names);
 /// assert_eq!(names.0, ["hello"]);
 /// ```
-pub fn message<S: Sink + ?Sized>(bytes: &[u8], at: Position, sink: &mut S) {
-    Pass { whole: bytes, at, sink, cut: false }.message(bytes);
+pub fn message<S: Sink + ?Sized>(bytes: &[u8], at: Position, sink: &mut S) -> Framing {
+    let mut pass = Pass { whole: bytes, at, sink, cut: false, framing: Framing::Whole };
+    pass.message(bytes);
+    pass.framing
 }
 
 /// As [`message`], of a message that goes on where there is no more of it: that is reported once.
 pub(crate) fn message_cut_short<S: Sink + ?Sized>(bytes: &[u8], at: Position, sink: &mut S) {
-    let mut pass = Pass { whole: bytes, at, sink, cut: false };
+    let mut pass = Pass { whole: bytes, at, sink, cut: false, framing: Framing::Whole };
     pass.message(bytes);
     if !pass.cut {
         pass.reject(bytes.get(bytes.len()..).unwrap_or_default(), CUT);
@@ -91,6 +94,7 @@ struct Pass<'p, S: ?Sized> {
     sink: &'p mut S,
     /// Whether what was read last was cut short, and that was said.
     cut: bool,
+    framing: Framing,
 }
 
 impl<S: Sink + ?Sized> Pass<'_, S> {
@@ -114,12 +118,19 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
     fn producer(&mut self, whose: Whose, number: u32, bytes: &[u8]) {
         let mut fields = Fields::of(bytes);
         // What is wrong with the message is found again, and said, by the pass over what it holds.
+        let mut here = bytes;
         while let Ok(Some(field)) = fields.next() {
-            if let (1, Wire::Bytes(producer)) = field
-                && let Err(reason) = self.attributes(whose, number, producer)
-            {
-                self.reject(producer, reason);
+            match field {
+                (1, Wire::Bytes(producer)) => {
+                    if let Err(reason) = self.attributes(whose, number, producer) {
+                        self.broken(producer, reason);
+                    }
+                }
+                (_, Wire::Cut(_)) => {}
+                (1, _) => self.broken(here, WIRE_TYPE),
+                _other => {}
             }
+            here = fields.rest();
         }
     }
 
@@ -139,15 +150,15 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
                         read(self, part);
                     }
                     if !self.cut {
-                        self.reject(here, CUT);
+                        self.broken(here, CUT);
                     }
                     self.cut = true;
                     return;
                 }
-                Ok(Some((number, _))) if number == wanted => self.reject(here, WIRE_TYPE),
+                Ok(Some((number, _))) if number == wanted => self.broken(here, WIRE_TYPE),
                 Ok(Some(_other)) => {}
                 Err(reason) => {
-                    self.reject(here, reason);
+                    self.broken(here, reason);
                     self.cut = true;
                     return;
                 }
@@ -158,7 +169,20 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
     /// Refuses `part`, which is somewhere in the whole.
     #[cold]
     fn reject(&mut self, part: &[u8], reason: Reason) {
-        let inside = part.as_ptr().addr().wrapping_sub(self.whole.as_ptr().addr());
-        self.sink.reject(place(self.at, inside), reason);
+        let at = self.place(part);
+        self.sink.reject(at, reason);
+    }
+
+    /// The same, where it takes with it what nobody knows of.
+    #[cold]
+    fn broken(&mut self, part: &[u8], reason: Reason) {
+        if self.framing == Framing::Whole {
+            self.framing = Framing::Broken { at: self.place(part), reason };
+        }
+        self.reject(part, reason);
+    }
+
+    fn place(&self, part: &[u8]) -> Position {
+        place(self.at, part.as_ptr().addr().wrapping_sub(self.whole.as_ptr().addr()))
     }
 }

@@ -152,14 +152,14 @@ impl<S: Sink + ?Sized> Pass<'_, S> {
         self.attributes(Whose::Link, 4, link)
     }
 
-    /// Hands on the attributes of a message that was looked through once, and so is known to be whole.
+    /// Hands on the attributes of a message.
     pub(super) fn attributes(&mut self, whose: Whose, number: u32, message: &[u8]) -> Result<(), Reason> {
         let mut fields = Fields::of(message);
         while let Some(field) = fields.next()? {
-            if let (found, Wire::Bytes(pair)) = field
-                && found == number
-            {
-                self.attribute(whose, pair);
+            match field {
+                (_, Wire::Cut(_)) => return Err(CUT),
+                (found, Wire::Bytes(pair)) if found == number => self.attribute(whose, pair),
+                _other => {}
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use hopseal_correlate::sink::Position;
 use prost::encoding::encode_varint;
 
 use super::{read_json, read_protobuf};
-use crate::otlp::json;
+use crate::otlp::{Framing, json, protobuf};
 use crate::testing::Record;
 
 /// A length-delimited field.
@@ -247,11 +247,7 @@ fn enormous_strings() {
     let text = vec![b'a'; 100 << 20];
     let attribute = field(9, &pair(b"k", &field(1, &text)));
     let record = crate::testing::count(|sink| {
-        crate::otlp::protobuf::message(
-            &between_good_spans(&[&[ids(), attribute].concat()]),
-            Position::Byte(0),
-            sink,
-        );
+        protobuf::message(&between_good_spans(&[&[ids(), attribute].concat()]), Position::Byte(0), sink);
     });
     assert_eq!((record.spans, record.rejected), (3, 0));
     let ids = r#""traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174""#;
@@ -259,8 +255,78 @@ fn enormous_strings() {
     let json = format!(
         r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{{ids},"attributes":[{{"key":"k","value":{{"stringValue":"{text}"}}}}]}}]}}]}}]}}"#
     );
-    let record = crate::testing::count(|sink| json::message(json.as_bytes(), Position::Byte(0), sink));
+    let record = crate::testing::count(|sink| _ = json::message(json.as_bytes(), Position::Byte(0), sink));
     assert_eq!((record.spans, record.rejected), (1, 0));
+}
+
+/// What is wrong with the framing, if anything is.
+fn broken(framing: Framing) -> Option<&'static str> {
+    match framing {
+        Framing::Whole => None,
+        Framing::Broken { reason, .. } => Some(reason),
+    }
+}
+
+/// Whoever counts spans learns of every message of which nobody can say how many it holds, and of no other.
+#[test]
+fn protobuf_whose_spans_cannot_be_told_apart() {
+    const CUT: &str = "cut short: a length runs past the end of what holds it";
+    const TYPE: &str = "a field has the wrong wire type";
+    let framing = |bytes: &[u8]| protobuf::message(bytes, Position::Byte(0), &mut Record::default());
+    let good = between_good_spans(&[]);
+    for (message, expected) in [
+        (good.clone(), None),
+        (between_good_spans(&[&[7]]), None),
+        (between_good_spans(&[&[ids(), vec![0x4a, 0x7f, 0x01]].concat()]), None),
+        ([field(15, b"new"), good.clone()].concat(), None),
+        (field(1, &[field(1, &field(1, b"\x0a\x01\xff")), field(9, b"new")].concat()), None),
+        (field(1, &field(1, b"\x0a\x09a")), Some(CUT)),
+        (field(1, &field(2, &field(1, b"\x1a\x09a"))), Some(CUT)),
+        (field(1, b"\x08\x01"), Some(TYPE)),
+        (field(1, &field(2, b"\x10\x01")), Some(TYPE)),
+        ([b"\x08\x01", &good[..]].concat(), Some(TYPE)),
+        (
+            [&good[..], b"\x0f"].concat(),
+            Some("not protobuf: a field number or wire type that does not exist"),
+        ),
+        (field(1, &field(2, b"\x12\x05\x0a")), Some(CUT)),
+    ] {
+        assert_eq!(broken(framing(&message)), expected, "{}", message.escape_ascii());
+    }
+    for end in 1..good.len() {
+        assert!(broken(framing(&good[..end])).is_some(), "{end}");
+    }
+}
+
+#[test]
+fn json_whose_spans_cannot_be_told_apart() {
+    let framing = |json: &[u8]| json::message(json, Position::Byte(0), &mut Record::default());
+    let span = r#"{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174"}"#;
+    let of_spans = |spans: &str| format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":{spans}}}]}}]}}"#);
+    let good = of_spans(&format!("[{span},{span}]"));
+    for (json, expected) in [
+        ("{}".to_owned(), None),
+        (good.clone(), None),
+        (of_spans("[{},7,[]]"), None),
+        (of_spans(r#"[{"traceId" 7}]"#), None),
+        (r#"{"resourceSpans":[{"resource":{"attributes":[7]},"new":1}]}"#.to_owned(), None),
+        (r#"{"resourceSpans":[{"resource":{"attributes":7}}]}"#.to_owned(), Some("not a list")),
+        (r#"{"resourceSpans":[{"resource":7}]}"#.to_owned(), Some("not an object")),
+        (r#"{"resourceSpans":[7]}"#.to_owned(), Some("not an object")),
+        (r#"{"resourceSpans":[{"scopeSpans":[7]}]}"#.to_owned(), Some("not an object")),
+        (of_spans("7"), Some("not a list")),
+        (of_spans(&format!("[{span} {span}]")), Some("not JSON")),
+        (format!("{good}{good}"), Some("something follows the JSON value")),
+        ("[]".to_owned(), Some("not an object")),
+    ] {
+        assert_eq!(broken(framing(json.as_bytes())), expected, "{json}");
+    }
+    for end in 0..good.len() {
+        assert!(broken(framing(&good.as_bytes()[..end])).is_some(), "{end}");
+    }
+    let text = of_spans(&format!("[{span}]")).replace("eee1", "\u{e9}");
+    let latin: Vec<u8> = text.chars().map(|character| character as u8).collect();
+    assert_eq!(broken(framing(&latin)), None);
 }
 
 /// Half a number is no number, though it reads like one.

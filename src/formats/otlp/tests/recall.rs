@@ -122,11 +122,11 @@ fn read(message: impl Fn(&mut dyn Sink), recalls: bool) -> (Said, Vec<String>, [
 }
 
 pub(super) fn in_protobuf(bytes: &[u8], recalls: bool) -> (Said, Vec<String>, [usize; 2]) {
-    read(|sink| protobuf::message(bytes, Position::Byte(0), sink), recalls)
+    read(|sink| _ = protobuf::message(bytes, Position::Byte(0), sink), recalls)
 }
 
 pub(super) fn in_json(text: &str, recalls: bool) -> (Said, Vec<String>, [usize; 2]) {
-    read(|sink| json::message(text.as_bytes(), Position::Byte(0), sink), recalls)
+    read(|sink| _ = json::message(text.as_bytes(), Position::Byte(0), sink), recalls)
 }
 
 fn same((said, rejected, _): (Said, Vec<String>, [usize; 2]), others: (Said, Vec<String>, [usize; 2])) {

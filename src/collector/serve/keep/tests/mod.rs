@@ -1,6 +1,7 @@
 mod bounds;
 mod broken;
 mod health;
+mod cut;
 mod same;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
