@@ -97,7 +97,10 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::MediaType | Self::Coding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoRoom | Self::Given(Refused::Overloaded { .. }) => StatusCode::TOO_MANY_REQUESTS,
+            // A full disk is one too: room comes back, and until then less should be sent.
+            Self::NoRoom | Self::Given(Refused::Overloaded { .. } | Refused::DiskFull { .. }) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Cut | Self::Damaged(_) | Self::Framing(_) | Self::Given(Refused::Malformed(_)) => {
                 StatusCode::BAD_REQUEST
             }
@@ -106,9 +109,7 @@ impl Refusal {
             Self::TooSlow
             | Self::Undecided
             | Self::Lost
-            | Self::Given(Refused::DiskFull { .. } | Refused::Stopping | Refused::Failed) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            | Self::Given(Refused::Stopping | Refused::Failed) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 pub(crate) mod faulty;
+#[cfg(test)]
+pub(crate) mod told;
 
 use std::ffi::CStr;
 use std::fmt::Debug;
@@ -28,6 +30,12 @@ pub(crate) trait Disk: Debug + Send + Sync {
 
     /// Has the names in a folder last.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Free bytes of what a folder is on.
+    fn free(&self, path: &Path) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(path)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
 
     /// What SQLite knows it by, where that is not as it does by itself.
     fn vfs(&self) -> Option<&'static CStr> {

@@ -149,6 +149,7 @@ pub(crate) struct Keeper {
     /// None where answers do not wait for the disk, and once it is stopped.
     journal: Mutex<Option<Journal>>,
     store: Arc<SqliteStore>,
+    disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     settings: KeepSettings,
     rules: Arc<ArcSwap<Rules>>,
@@ -224,7 +225,7 @@ impl Keeper {
         let own = Arc::new(own);
         let store = Arc::new(SqliteStore::open_on(Arc::clone(&disk), folder, settings.store)?);
         let learned = store.learned(clock.now())?;
-        let mut left = Left::open(disk, &folder.join("journal"))?;
+        let mut left = Left::open(Arc::clone(&disk), &folder.join("journal"))?;
         let given = catalogue.clone();
         let baseline = learned.catalogue.clone();
         let over_time = OverTime::recall(&learned.windows, clock.now());
@@ -268,6 +269,7 @@ impl Keeper {
             threads: Mutex::new(threads),
             journal: Mutex::new(journal),
             store,
+            disk,
             clock,
             settings,
             rules,
@@ -473,8 +475,8 @@ impl Keeper {
     /// Refuses before the disk is full: what was taken still has to be written, and deleting takes room too.
     fn look_at_disk(&self, counts: &mut KeepCounts) {
         // Where it cannot be told, writing fails in time and says so.
-        let Ok(disk) = rustix::fs::statvfs(&self.settings.folder) else { return };
-        counts.free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let Ok(free) = self.disk.free(&self.settings.folder) else { return };
+        counts.free = free;
         counts.alarm = counts.free < self.settings.store.alarm_under;
         self.full.store(counts.free < self.settings.store.refuse_under, Ordering::Release);
     }

@@ -128,7 +128,7 @@ async fn every_error_must_have_a_status_in_the_encoding_of_the_request() {
     for (refused, status, code, retry_after, delayed) in [
         (malformed(), 400, 3, None, None),
         (Refused::Overloaded { retry_after: delay }, 429, 8, Some("2"), Some("1.500000000s")),
-        (Refused::DiskFull { retry_after: delay }, 503, 14, Some("2"), Some("1.500000000s")),
+        (Refused::DiskFull { retry_after: delay }, 429, 14, Some("2"), Some("1.500000000s")),
         (Refused::Stopping, 503, 14, Some("1"), Some("1s")),
         (Refused::Failed, 503, 14, None, None),
     ] {

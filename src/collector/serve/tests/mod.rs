@@ -6,6 +6,7 @@ mod clients;
 mod conformance;
 mod connections;
 mod decoding;
+mod full_disk;
 mod grpc;
 mod health;
 mod http;

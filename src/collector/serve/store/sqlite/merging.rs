@@ -165,8 +165,7 @@ impl SqliteStore {
 
     /// Free bytes of the disk, where that can be told.
     fn free(&self) -> Option<u64> {
-        let disk = rustix::fs::statvfs(&self.folder).ok()?;
-        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+        self.disk.free(&self.folder).ok()
     }
 }
 
