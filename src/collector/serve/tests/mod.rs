@@ -11,6 +11,7 @@ mod grpc;
 mod health;
 mod http;
 mod roles;
+mod overload;
 mod senders;
 mod service;
 mod whole;
