@@ -14,6 +14,7 @@ mod roles;
 mod overload;
 mod senders;
 mod service;
+mod tokens;
 mod whole;
 mod zipkin;
 

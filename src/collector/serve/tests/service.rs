@@ -205,6 +205,41 @@ async fn a_service_from_its_start_to_its_end() {
     assert!(TcpStream::connect(address).await.is_err());
 }
 
+/// Scenario: the signal to stop comes while one request is not here whole, and never will be, and another is never answered.
+/// Guarantees: neither holds the end up for longer than the configuration says, though both might take much longer else.
+#[tokio::test]
+async fn what_never_ends_does_not_hold_the_end_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("hopseal.yaml");
+    let text =
+        "listen: {otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: null, admin: 127.0.0.1:0}
+limits: {drain: 700ms, receive: 10m}
+";
+    std::fs::write(&config, text).expect("written");
+    for half in [POST.strip_suffix('}').expect("a body"), POST] {
+        let running = Running::start(&config).await;
+        *running.kept.wait_for.lock().expect("held") = Some(Arc::<Notify>::default());
+        let mut stream = running.tcp(HTTP).await;
+        stream.write_all(half.as_bytes()).await.expect("written");
+        let is_here = || match half == POST {
+            true => !running.senders().is_empty(),
+            false => running.metrics.text().contains("hopseal_connections{protocol=\"otlp_http\"} 1"),
+        };
+        while !is_here() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        running.stop.send_replace(true);
+        let began = tokio::time::Instant::now();
+        let ended = tokio::time::timeout(Duration::from_secs(20), running.running).await;
+        ended.expect("in time").expect("ends well");
+        assert!(began.elapsed() >= Duration::from_millis(700), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        assert_eq!(answer, "", "nobody is told that it was kept");
+    }
+}
+
 /// Scenario: mTLS; senders by SPIFFE ID and by DNS name, a stranger, and a client without a certificate.
 /// Guarantees: who is known is named with the delivery, and nobody else gets in.
 #[tokio::test]
