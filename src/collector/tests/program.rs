@@ -80,6 +80,81 @@ store: {folder: data, alarm_under: '1', refuse_under: '1'}
         assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
     }
 
+    /// Scenario: configurations that cannot be used, each for another reason, are checked; then one that can.
+    /// Guarantees: status 2, nothing on standard output, and on the other what to mend and where it stands; status 0 for the good one.
+    /// Nothing is begun by either.
+    #[test]
+    fn a_configuration_is_checked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+        for (name, text) in [
+            ("policy.yaml", ""),
+            ("bad.yaml", "thresholds:\n  min_requests: many\n"),
+            ("trust.yaml", "issuers: []"),
+            ("empty", ""),
+            ("broken.json", "{\"version\": 1"),
+        ] {
+            write(name, text);
+        }
+        let check = |config: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_hopseal"));
+            command.args(["serve", "--check-config", "--config", config]).current_dir(folder.path());
+            let output = command.output().expect("started");
+            let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+            (output.status.code(), text(output.stdout), text(output.stderr))
+        };
+        let tokens = "tokens: [{issuer: staff, subject: s}]";
+        for (config, said) in [
+            ("listen: [", &["hopseal.yaml", "line 1"][..]),
+            ("listne: {}", &["hopseal.yaml", "line 1, column 1", "`listne`", "did you mean `listen`"]),
+            ("listen: {otlp_grpc: 4317}", &["line 1, column 21", "no address to listen at"]),
+            ("listen: {otlp_grpc: 'localhost:4317'}", &["line 1, column 21", "no address to listen at"]),
+            ("listen: {otlp_grpc: '0.0.0.0:4317'}", &["line 1, column 21", "spans would come without TLS"]),
+            ("limits:\n  drain: 30", &["line 2, column 10", "no length of time"]),
+            ("store: {threads: 65}", &["line 1, column 18", "a number from 1 to 64"]),
+            ("tls: {certificate: none.pem, key: none.key}", &["TLS", "cannot use `none.pem`"]),
+            ("tls: {certificate: empty, key: empty}", &["TLS", "`empty`"]),
+            ("judging: {policy: none.yaml}", &["cannot read policy", "none.yaml"]),
+            ("judging: {policy: bad.yaml}", &["policy", "bad.yaml", "line 2, column 17"]),
+            ("judging: {keys: none.json, trust_domain: a.example}", &["none.json"]),
+            ("judging: {catalogue: none.json}", &["catalogue", "none.json"]),
+            ("judging: {catalogue: broken.json}", &["catalogue", "broken.json"]),
+            ("senders: {registry: none.yaml}", &["cannot read trust registry", "none.yaml"]),
+            ("senders: {registry: bad.yaml}", &["trust registry", "bad.yaml"]),
+            (
+                &format!("senders: {{registry: trust.yaml, known: [{{name: a, services: [b], {tokens}}}]}}"),
+                &["trust.yaml", "has no issuer `staff`"],
+            ),
+            (
+                &format!("access: {{registry: trust.yaml, known: [{{role: reader, {tokens}}}]}}"),
+                &["trust.yaml", "has no issuer `staff`"],
+            ),
+            (
+                "access: {pseudonyms: {keys: [{id: k1, file: none.key}], issuers: ['https://id.example']}}",
+                &["none.key"],
+            ),
+            (
+                "alerts: {receivers: [{name: a, webhook: 'https://127.0.0.1:9', token: none}]}",
+                &["`a`", "none"],
+            ),
+        ] {
+            write("hopseal.yaml", config);
+            let (status, out, err) = check("hopseal.yaml");
+            assert_eq!((status, out.as_str()), (Some(2), ""), "{config}: {err}");
+            for part in said {
+                assert!(err.contains(part), "{config}: `{part}` is not in {err}");
+            }
+        }
+        let (status, out, err) = check("missing.yaml");
+        assert_eq!((status, out.as_str()), (Some(2), ""));
+        assert!(err.contains("cannot read configuration `missing.yaml`"), "{err}");
+
+        write("hopseal.yaml", "judging: {policy: policy.yaml}\nstore: {folder: data}\n");
+        let good = (Some(0), "hopseal.yaml: can be used\n".to_owned(), String::new());
+        assert_eq!(check("hopseal.yaml"), good);
+        assert!(!folder.path().join("data").exists());
+    }
+
     /// Scenario: whoever reads the log of a service is gone; then the same happens.
     /// Guarantees: it does what it is told to, and ends well.
     #[test]
