@@ -8,8 +8,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use clap::Parser;
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
@@ -38,6 +41,12 @@ struct Args {
     /// Batches a second; as many as are taken, unless it is said.
     #[arg(long)]
     rate: Option<f64>,
+    /// Sends each batch once, when it is due, whatever became of those before, and says of each how it was answered.
+    #[arg(long, requires = "rate", num_args = 0..=1, default_missing_value = "true", default_value_t = false)]
+    open: bool,
+    /// Seconds after which no more are sent.
+    #[arg(long)]
+    seconds: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -47,10 +56,22 @@ enum Protocol {
 }
 
 /// How a batch was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 enum Answer {
     Taken,
-    /// To come again after a while.
+    /// To come again after a while that was told.
     Later,
+    /// To come again, and not as it is to be said; and where each is sent once, no answer at all.
+    Wrong,
+}
+
+/// A batch that was due `at` seconds after the begin, answered after `took` milliseconds.
+#[derive(Debug, serde::Serialize)]
+struct Answered {
+    at: f64,
+    took: f64,
+    said: Answer,
 }
 
 /// What was sent and how it was answered.
@@ -65,6 +86,8 @@ struct Report {
     /// From a batch that is sent to its answer, in milliseconds.
     p50: f64,
     p99: f64,
+    /// Each, where each is sent once.
+    answers: Vec<Answered>,
 }
 
 struct Load {
@@ -73,12 +96,16 @@ struct Load {
     protocol: Protocol,
     waiting: Mutex<Waiting>,
     began: Instant,
+    seconds: Option<f64>,
 }
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
 impl Load {
     fn next(&self) -> Result<Option<(Bytes, Duration)>, AnyError> {
+        if self.seconds.is_some_and(|seconds| self.began.elapsed().as_secs_f64() >= seconds) {
+            return Ok(None);
+        }
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
 
@@ -98,8 +125,14 @@ impl Load {
             (Protocol::Http, StatusCode::OK, _) | (Protocol::Grpc, StatusCode::OK, Some(b"0")) => {
                 Ok(Answer::Taken)
             }
+            (Protocol::Http, StatusCode::TOO_MANY_REQUESTS, _) if parts.headers.contains_key(RETRY_AFTER) => {
+                Ok(Answer::Later)
+            }
+            (Protocol::Grpc, StatusCode::OK, Some(b"8" | b"14")) if has_retry_info(&parts.headers) => {
+                Ok(Answer::Later)
+            }
             (Protocol::Http, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, _)
-            | (Protocol::Grpc, StatusCode::OK, Some(b"8" | b"14")) => Ok(Answer::Later),
+            | (Protocol::Grpc, StatusCode::OK, Some(b"8" | b"14")) => Ok(Answer::Wrong),
             (_, status, grpc) => Err(format!("answered with {status}, {grpc:?}").into()),
         }
     }
@@ -111,7 +144,7 @@ impl Load {
             tokio::time::sleep_until((self.began + at).into()).await;
             // From when it was to be sent: what waits because others do counts too.
             let sent = if at.is_zero() { Instant::now() } else { self.began + at };
-            while let Answer::Later = self.send(body.clone()).await? {
+            while self.send(body.clone()).await? != Answer::Taken {
                 refused += 1;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -119,6 +152,26 @@ impl Load {
         }
         Ok((took, refused))
     }
+
+    /// Sends each when it is due, and once.
+    async fn work_open(&self) -> Result<Vec<Answered>, AnyError> {
+        let mut answers = Vec::new();
+        while let Some((body, at)) = self.next()? {
+            let due = self.began + at;
+            tokio::time::sleep_until(due.into()).await;
+            let said = self.send(body).await.unwrap_or(Answer::Wrong);
+            let took = due.elapsed().as_secs_f64() * 1e3;
+            answers.push(Answered { at: at.as_secs_f64(), took, said });
+        }
+        Ok(answers)
+    }
+}
+
+/// Whether a status in gRPC says when to come again.
+fn has_retry_info(headers: &HeaderMap) -> bool {
+    let details = headers.get("grpc-status-details-bin").map(|details| STANDARD_NO_PAD.decode(details));
+    let name = b"google.rpc.RetryInfo";
+    details.is_some_and(|read| read.is_ok_and(|read| read.windows(name.len()).any(|part| part == name)))
 }
 
 /// Batches that wait to be sent.
@@ -196,7 +249,11 @@ async fn send(args: &Args) -> Result<Report, AnyError> {
         protocol: args.protocol,
         waiting: Mutex::new(Waiting::of(args)?),
         began: Instant::now(),
+        seconds: args.seconds,
     });
+    if args.open {
+        return send_open(args, &load).await;
+    }
     let workers = (0..args.at_once).map(|_| {
         let load = Arc::clone(&load);
         tokio::spawn(async move { load.work().await })
@@ -214,7 +271,23 @@ async fn send(args: &Args) -> Result<Report, AnyError> {
         took.get(at).map_or(0.0, |took| took.as_secs_f64() * 1e3)
     };
     let seconds = load.began.elapsed().as_secs_f64();
-    Ok(Report { taken: took.len(), refused, seconds, p50: share(0.5), p99: share(0.99) })
+    let (p50, p99) = (share(0.5), share(0.99));
+    Ok(Report { taken: took.len(), refused, seconds, p50, p99, answers: Vec::new() })
+}
+
+async fn send_open(args: &Args, load: &Arc<Load>) -> Result<Report, AnyError> {
+    let workers = (0..args.at_once).map(|_| {
+        let load = Arc::clone(load);
+        tokio::spawn(async move { load.work_open().await })
+    });
+    let workers: Vec<_> = workers.collect();
+    let mut answers = Vec::new();
+    for worker in workers {
+        answers.append(&mut worker.await??);
+    }
+    let taken = answers.iter().filter(|answer| answer.said == Answer::Taken).count();
+    let seconds = load.began.elapsed().as_secs_f64();
+    Ok(Report { taken, refused: answers.len() - taken, seconds, answers, ..Report::default() })
 }
 
 fn main() -> Result<(), AnyError> {

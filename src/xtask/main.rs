@@ -8,6 +8,7 @@ mod exec;
 mod fuzz;
 mod metadata;
 mod optimize;
+mod overload;
 mod soak;
 mod task;
 mod test;
@@ -37,14 +38,22 @@ enum Task {
     Fuzz(fuzz::Args),
     Bench(bench::Args),
     Soak(soak::Args),
+    /// Keeps a core busy until its standard input ends: for `soak --overload`.
+    #[command(hide = true)]
+    Busy,
     Optimize(optimize::Args),
     Accuracy(accuracy::Accuracy),
     Generate(accuracy::Generate),
 }
 
 fn run(task: &Task, out: &mut dyn Write) -> Result<(), TaskError> {
+    // Started by another task, not by cargo.
+    if matches!(task, Task::Busy) {
+        return overload::busy();
+    }
     let repository = Repository::find()?;
     match task {
+        Task::Busy => overload::busy(),
         Task::Test(args) => test::run(args, &repository, out),
         Task::E2e(args) => e2e::run(args, &repository, out),
         Task::Tidy => tidy::run(&repository, out),

@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::bench::built;
 use crate::bench::bulk::{self, BLOCK, Encoding};
@@ -15,12 +16,16 @@ use crate::bench::measure::ticks;
 use crate::bench::serve::{Ports, build_load, counted, pinned, ports, resident, settled, silent, size};
 use crate::exec;
 use crate::metadata::Metadata;
+use crate::overload::{self, Overload};
 use crate::task::{Repository, TaskError};
 
 /// Has a service take a steady load for a long time, half of what it can, and fails if its memory grows.
 ///
 /// Spans are as of `cargo xtask bench`, in batches of 1000 over HTTP, each trace new; the service runs on one core by its default
 /// configuration, but for the room of the store. Each minute it prints what it took.
+///
+/// With `--overload` it is offered five times what it takes instead, by an open loop, and then half of it. Fails unless all that was not
+/// taken was told when to come again, all that was taken is stored, memory stays within what is configured, and all is soon as before.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(long, default_value_t = 30)]
@@ -40,7 +45,19 @@ pub(crate) struct Args {
     room: String,
     /// The core to run on.
     #[arg(long, default_value_t = 0)]
-    core: usize,
+    pub(crate) core: usize,
+    /// Offers more than it takes.
+    #[arg(long, conflicts_with_all = ["minutes", "warm_up", "slope", "rate"])]
+    pub(crate) overload: bool,
+    /// Seconds for which it is offered five times as much, and then half.
+    #[arg(long, default_value_t = 60, requires = "overload", value_parser = clap::value_parser!(u32).range(20..))]
+    pub(crate) seconds: u32,
+    /// Busy threads on the service's core, so that another core can send five times what it takes.
+    #[arg(long, default_value_t = 6, requires = "overload")]
+    pub(crate) busy: usize,
+    /// Sends by gRPC instead of HTTP.
+    #[arg(long, requires = "overload")]
+    pub(crate) grpc: bool,
     /// `hopseal`, built before; else it is built.
     #[arg(long)]
     program: Option<PathBuf>,
@@ -86,30 +103,51 @@ pub(crate) fn run(args: &Args, repository: &Repository, out: &mut dyn Write) -> 
         _ => fs::create_dir_all(&folder)?,
     }
     let (config, store) = (folder.join("serve.yaml"), folder.join("store"));
-    let text = format!(
-        "listen: {{otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: null, admin: 127.0.0.1:0}}\n\
-         store: {{folder: '{}', room: '{}'}}\n",
-        store.display(),
-        args.room
-    );
-    fs::write(&config, text)?;
+    let settings = match args.overload {
+        true => overload::settings(args.grpc),
+        false => {
+            "listen: {otlp_grpc: null, otlp_http: 127.0.0.1:0, zipkin: null, api: null, admin: 127.0.0.1:0}\n"
+                .to_owned()
+        }
+    };
+    fs::write(
+        &config,
+        format!("{settings}store: {{folder: '{}', room: '{}'}}\n", store.display(), args.room),
+    )?;
     let mut serve = pinned(args.core, &program);
     serve.args(["serve", "--config"]).arg(&config).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut process =
         serve.spawn().map_err(|source| TaskError::Start { command: exec::shown(&serve), source })?;
-    let soaked = Soak { args, target: &target, folder: &folder, store: &store }.soak(&mut process, out);
+    let (target, folder) = (target.as_path(), folder.as_path());
+    let soaked = match args.overload {
+        true => Overload { args, target, folder }.run(&mut process, out).map(Soaked::Missed),
+        false => Soak { args, target, folder, store: &store }.soak(&mut process, out).map(Soaked::Minutes),
+    };
     // Whatever came of it, nothing is left running.
     let stopped = Command::new("kill").arg(process.id().to_string()).status();
     let status = process.wait()?;
-    let (samples, warm_up) = soaked?;
+    let soaked = soaked?;
     stopped?;
     if !status.success() {
         return Err(TaskError::Failed { command: exec::shown(&serve), status });
     }
-    fs::remove_dir_all(&folder)?;
+    fs::remove_dir_all(folder)?;
+    let (samples, warm_up) = match soaked {
+        Soaked::Missed(0) => return Ok(()),
+        Soaked::Missed(limits) => return Err(TaskError::OverLimit(limits)),
+        Soaked::Minutes(minutes) => minutes,
+    };
     let slope = slope(samples.get(warm_up as usize + 1..).unwrap_or_default());
     writeln!(out, "memory: {slope:+.2} MiB a minute after the first {warm_up} (limit {:.2})", args.slope)?;
     if slope <= args.slope { Ok(()) } else { Err(TaskError::Grows(slope)) }
+}
+
+/// What came of it.
+enum Soaked {
+    /// A sample at the start and after each minute, and how many minutes are not held against it.
+    Minutes((Vec<Sample>, u32)),
+    /// Limits that were missed.
+    Missed(usize),
 }
 
 struct Soak<'s> {
@@ -190,10 +228,10 @@ impl Soak<'_> {
     }
 }
 
-type Feeding = (Child, std::thread::JoinHandle<io::Result<()>>);
+pub(crate) type Feeding = (Child, std::thread::JoinHandle<io::Result<()>>);
 
 /// Gives the program that sends so many batches, none of which was there before.
-fn feed(mut load: Child, before: u64, batches: u64) -> Feeding {
+pub(crate) fn feed(mut load: Child, before: u64, batches: u64) -> Feeding {
     let to = load.stdin.take();
     let feeding = std::thread::spawn(move || match to {
         Some(to) => {
@@ -204,7 +242,7 @@ fn feed(mut load: Child, before: u64, batches: u64) -> Feeding {
     (load, feeding)
 }
 
-fn ended((load, feeding): Feeding) -> Result<Report, TaskError> {
+pub(crate) fn ended<R: DeserializeOwned>((load, feeding): Feeding) -> Result<R, TaskError> {
     let output = load.wait_with_output()?;
     // What could not be given to it is its own fault, of which it says more.
     let fed = feeding.join();

@@ -240,7 +240,7 @@ const PARTS: [(&str, &str); 6] = [
 /// Bytes that a span may take while its trace is open, and those that the service takes besides.
 const OPEN_BYTES: f64 = 120.0;
 const BASE: f64 = 128.0 * MIB;
-const MIB: f64 = 1_048_576.0;
+pub(crate) const MIB: f64 = 1_048_576.0;
 
 /// What one run cost.
 pub(super) struct Cost {
@@ -473,12 +473,26 @@ pub(crate) fn silent() -> TaskError {
 
 /// A number of the service's metrics.
 pub(crate) fn counted(admin: &str, metric: &str) -> Result<Option<u64>, TaskError> {
+    let answer = metrics(admin)?;
+    let line = answer.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
+    Ok(line.and_then(|count| count.trim().parse().ok()))
+}
+
+/// All of those that begin so, added up.
+pub(crate) fn sum(admin: &str, begin: &str) -> Result<u64, TaskError> {
+    let answer = metrics(admin)?;
+    let lines = answer.lines().filter(|line| line.starts_with(begin));
+    // Behind the number there may be an exemplar.
+    let numbers = lines.filter_map(|line| line.split_once("} ")?.1.split(' ').next()?.parse::<u64>().ok());
+    Ok(numbers.sum())
+}
+
+fn metrics(admin: &str) -> Result<String, TaskError> {
     let mut stream = TcpStream::connect(admin)?;
     write!(stream, "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let line = answer.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
-    Ok(line.and_then(|count| count.trim().parse().ok()))
+    Ok(answer)
 }
 
 /// The bytes of all files under a folder.
