@@ -169,6 +169,8 @@ fields! {
     DbQuery = "db_query";
     /// Bucket of an object store.
     Bucket = "bucket";
+    /// `service.version`.
+    Version = "version";
     /// `user_agent.original`.
     UserAgent = "user_agent";
     /// `user_agent.synthetic.type`.

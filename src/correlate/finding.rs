@@ -170,6 +170,8 @@ pub struct Finding {
     pub fix: String,
     /// Nanoseconds since the Unix epoch at which the hop began; 0 when not known.
     pub at: u64,
+    /// What it has in common with those of other windows that are of the same thing; `None` where windows are none of its business.
+    pub series: Option<FindingId>,
 }
 
 /// What a finding is about: two findings of one rule on one subject with one discriminator are one.
@@ -227,6 +229,24 @@ impl Subject<'_> {
     }
 }
 
+impl Subject<'_> {
+    /// The id of what stays the same from window to window.
+    fn series(&self, rule: Rule, discriminator: &str) -> Option<FindingId> {
+        match self {
+            Self::Operation { window: 0, .. } | Self::Span { .. } | Self::Trace(_) => None,
+            Self::Operation { service, operation, .. } => Some(FindingId::over(&[
+                rule.as_str().as_bytes(),
+                b"series",
+                service.namespace.as_bytes(),
+                service.name.as_bytes(),
+                service.environment.as_bytes(),
+                operation.as_bytes(),
+                discriminator.as_bytes(),
+            ])),
+        }
+    }
+}
+
 impl Finding {
     /// A finding of `rule` about `subject` with the rule's own severity, certain until told otherwise.
     #[must_use]
@@ -255,6 +275,7 @@ impl Finding {
             evidence: BTreeMap::new(),
             fix: spec.fix.to_owned(),
             at: 0,
+            series: subject.series(rule, discriminator),
         }
     }
 

@@ -81,7 +81,11 @@ pub const WHEN_ASKING: Rule = Rule::NoValidationEdge;
 
 /// Spans that some other trace links to, at most [`Linked::MAX`] of them: those with the lowest ids.
 #[derive(Debug, Clone, Default)]
-pub struct Linked(BTreeMap<(TraceId, SpanId), Option<Sent>>);
+pub struct Linked {
+    spans: BTreeMap<(TraceId, SpanId), Option<Sent>>,
+    /// Bytes of texts that senders made up.
+    bytes: usize,
+}
 
 /// What was acting where a linked span was made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -95,6 +99,16 @@ pub struct Sent {
 }
 
 impl Sent {
+    /// Bytes of its texts.
+    fn bytes(&self) -> usize {
+        let of_who = |who: &Who| {
+            let texts = [Some(&who.id), who.issuer.as_ref(), who.tenant.as_ref()];
+            let texts = texts.into_iter().flatten().chain(who.actors.iter().map(|actor| &actor.id));
+            texts.map(String::len).sum()
+        };
+        self.service.len() + self.principal.as_ref().map_or(0, of_who)
+    }
+
     /// Whether the spans of whoever sent it name one user and no other.
     #[must_use]
     pub const fn names_one(&self) -> bool {
@@ -161,11 +175,12 @@ impl Linked {
 
     /// A span of another trace links to this one. Says whether it is the first that does.
     pub fn expect(&mut self, trace_id: TraceId, span_id: SpanId) -> bool {
-        let before = self.0.len();
-        self.0.entry((trace_id, span_id)).or_default();
-        let is_new = self.0.len() > before;
-        if self.0.len() > Self::MAX {
-            self.0.pop_last();
+        let before = self.spans.len();
+        self.spans.entry((trace_id, span_id)).or_default();
+        let is_new = self.spans.len() > before;
+        if self.spans.len() > Self::MAX {
+            let last = self.spans.pop_last();
+            self.bytes -= last.and_then(|(_, sent)| sent).map_or(0, |sent| sent.bytes());
         }
         is_new
     }
@@ -173,47 +188,48 @@ impl Linked {
     /// Whether no trace links to another.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.spans.is_empty()
     }
 
     /// Whether there were more link targets than are kept.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.0.len() >= Self::MAX
+        self.spans.len() >= Self::MAX
+    }
+
+    /// Bytes of texts in what is known: who sends them chooses how long they are.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// What is known of a linked span.
     #[must_use]
     pub fn sent(&self, trace_id: TraceId, span_id: SpanId) -> Option<&Sent> {
-        self.0.get(&(trace_id, span_id))?.as_ref()
-    }
-
-    /// What is known of the linked spans of a trace.
-    pub fn known(&self, trace_id: TraceId) -> impl Iterator<Item = (SpanId, &Sent)> {
-        let spans = self.0.range(of_trace(trace_id));
-        spans.filter_map(|((_, span_id), sent)| Some((*span_id, sent.as_ref()?)))
+        self.spans.get(&(trace_id, span_id))?.as_ref()
     }
 
     /// Takes over what was found out elsewhere of a linked span.
     pub fn learn(&mut self, trace_id: TraceId, span_id: SpanId, sent: Sent) {
         self.expect(trace_id, span_id);
-        if let Some(known) = self.0.get_mut(&(trace_id, span_id)) {
-            *known = Some(sent);
+        if let Some(known) = self.spans.get_mut(&(trace_id, span_id)) {
+            put(sent, known, &mut self.bytes);
         }
     }
 
     /// Lets go of a linked span.
     pub fn forget(&mut self, trace_id: TraceId, span_id: SpanId) {
-        self.0.remove(&(trace_id, span_id));
+        let known = self.spans.remove(&(trace_id, span_id)).flatten();
+        self.bytes -= known.map_or(0, |sent| sent.bytes());
     }
 
-    /// Takes note of the linked spans that a trace holds. Returns whether that is news of any of them.
-    pub fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) -> bool {
-        let mut is_news = false;
-        if self.0.is_empty() {
-            return is_news;
+    /// Takes note of the linked spans that a trace holds. Returns those of which that is news.
+    pub fn observe(&mut self, trace: &Trace<'_>, hops: &Hops<'_>) -> Vec<SpanId> {
+        let mut news = Vec::new();
+        if self.spans.is_empty() {
+            return news;
         }
-        for ((_, span_id), sent) in self.0.range_mut(of_trace(trace.id)) {
+        for ((_, span_id), sent) in self.spans.range_mut(of_trace(trace.id)) {
             let Some(ix) = trace.find(*span_id) else { continue };
             let Some(hop) = hops.of_span(ix).map(|hop| hops.get(hop)) else { continue };
             // A piece that came when the rest was gone knows less than the whole.
@@ -221,18 +237,20 @@ impl Linked {
                 continue;
             }
             let principal = hop.identity.principal.as_ref();
-            let now = Some(Sent {
+            let now = Sent {
                 service: hop.service.name.to_owned(),
                 at: trace.span(ix).start,
                 principal: principal.map(Who::from),
                 expires_at: principal.and_then(|principal| principal.expires_at),
                 whole: trace.grade.is_complete(),
                 names_one: named::is_one(hops.frame(hop.ix).iter().map(|ix| trace.span(*ix))),
-            });
-            is_news |= *sent != now;
-            *sent = now;
+            };
+            if sent.as_ref() != Some(&now) {
+                news.push(*span_id);
+                put(now, sent, &mut self.bytes);
+            }
         }
-        is_news
+        news
     }
 
     /// Who made the span that a hop links to; `None` when that span was not seen.
@@ -248,7 +266,7 @@ impl Linked {
                 whole: trace.grade.is_complete(),
             });
         }
-        let sent = self.0.get(&(link.trace_id, link.span_id))?.as_ref()?;
+        let sent = self.spans.get(&(link.trace_id, link.span_id))?.as_ref()?;
         Some(Sender {
             service: &sent.service,
             at: sent.at,
@@ -257,6 +275,13 @@ impl Linked {
             whole: sent.whole,
         })
     }
+}
+
+/// Puts what is known of a span in place of what was, and counts its bytes.
+fn put(sent: Sent, known: &mut Option<Sent>, bytes: &mut usize) {
+    *bytes += sent.bytes();
+    let before = known.replace(sent);
+    *bytes -= before.map_or(0, |before| before.bytes());
 }
 
 /// Every span of a trace.
@@ -380,13 +405,17 @@ billing CONSUMER process orders @link=7/1 @link=7/9 @trace=3";
             assert!(linked.expect(trace_id(trace), span_id(span)));
             assert!(!linked.expect(trace_id(trace), span_id(span)));
         }
-        assert_eq!(linked.known(trace_id(2)).count(), 0);
+        let known = |linked: &Linked, span| linked.sent(trace_id(2), span_id(span)).is_some();
+        assert!(!known(&linked, 0));
         for (trace, span) in spans.into_iter().filter(|(_, span)| *span != 7) {
-            linked.learn(trace_id(trace), span_id(span), Sent::default());
+            let sent = |service: &str| Sent { service: service.to_owned(), ..Sent::default() };
+            linked.learn(trace_id(trace), span_id(span), sent("a long name"));
+            linked.learn(trace_id(trace), span_id(span), sent("name"));
         }
-        let known: Vec<_> = linked.known(trace_id(2)).map(|(span, _)| span).collect();
-        assert_eq!(known, [span_id(0), span_id(u64::MAX)]);
+        assert_eq!([0, 7, u64::MAX].map(|span| known(&linked, span)), [true, false, true]);
+        assert_eq!(linked.bytes(), 4 * "name".len());
         linked.forget(trace_id(2), span_id(0));
+        assert_eq!(linked.bytes(), 3 * "name".len());
         assert!(linked.expect(trace_id(2), span_id(0)));
     }
 }

@@ -1,7 +1,5 @@
 //! Whose machine and program a request came from, as far as a root span tells.
 
-use std::collections::BTreeMap;
-
 use super::bounded::{Key, key};
 use super::stored::{Stored, stored};
 use crate::field::Field;
@@ -30,9 +28,9 @@ impl Family {
     }
 }
 
-/// When each client was first and last seen.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Clients(BTreeMap<Family, (u64, u64)>);
+/// When each client was first and last seen, in order: mostly there is one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Clients(Vec<(Family, (u64, u64))>);
 
 stored!(Family { address, program });
 
@@ -48,30 +46,41 @@ impl Stored for Clients {
 
 impl Clients {
     pub(super) fn observe(&mut self, span: &Span<'_>) {
-        let Some(family) = Family::of(span) else { return };
-        let (first, last) = self.0.entry(family).or_insert((span.start, span.start));
-        (*first, *last) = ((*first).min(span.start), (*last).max(span.start));
-        if self.0.len() > MAX_FAMILIES {
-            self.0.pop_last();
+        if let Some(family) = Family::of(span) {
+            self.add(family, (span.start, span.start));
+        }
+    }
+
+    fn add(&mut self, family: Family, (first, last): (u64, u64)) {
+        match self.0.binary_search_by_key(&family, |(family, _)| *family) {
+            Ok(place) => {
+                if let Some((_, known)) = self.0.get_mut(place) {
+                    *known = (known.0.min(first), known.1.max(last));
+                }
+            }
+            Err(place) if place < MAX_FAMILIES => {
+                self.0.insert(place, (family, (first, last)));
+                self.0.truncate(MAX_FAMILIES);
+            }
+            Err(_) => {}
         }
     }
 
     /// Adds those of another.
     pub(super) fn merge(&mut self, other: Self) {
-        for (family, (first, last)) in other.0 {
-            let known = self.0.entry(family).or_insert((first, last));
-            *known = (known.0.min(first), known.1.max(last));
-        }
-        while self.0.len() > MAX_FAMILIES {
-            self.0.pop_last();
-        }
+        other.0.into_iter().for_each(|(family, time)| self.add(family, time));
+    }
+
+    /// When any of them was last seen.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.0.iter().map(|(_, (_, last))| *last).max()
     }
 
     /// Clients that differ in address and program and were at work at the same time; 0 when there are no two.
     pub(crate) fn at_once(&self) -> usize {
         let apart = |a: &Family, b: &Family| a.address != b.address && a.program != b.program;
         let overlap = |a: &(u64, u64), b: &(u64, u64)| a.0 < b.1 && b.0 < a.1;
-        let concurrent = |(family, time): &(&Family, &(u64, u64))| {
+        let concurrent = |(family, time): &&(Family, (u64, u64))| {
             self.0.iter().any(|(other, at)| apart(family, other) && overlap(time, at))
         };
         self.0.iter().filter(concurrent).count()

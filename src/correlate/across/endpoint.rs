@@ -19,6 +19,8 @@ use crate::suppress::{self, Quieted};
 const MAX_ENDPOINTS: usize = 100_000;
 /// Callers named of one operation.
 const MAX_CALLERS: usize = 8;
+/// Versions told apart of one operation: the first by spelling.
+const MAX_VERSIONS: usize = 8;
 /// What makes an endpoint open on purpose.
 const OPEN: &[Quiet] = &[Quiet::Static, Quiet::Health, Quiet::Public, Quiet::Retry, Quiet::Incomplete];
 
@@ -54,6 +56,18 @@ pub(crate) struct Endpoint {
     pub(crate) callers: BTreeMap<String, u64>,
     /// The first call without one.
     pub(crate) example: Option<Example>,
+    /// By version of the service, where spans name it, in order of the names.
+    versions: Vec<Version>,
+}
+
+/// What one version of a service showed.
+#[derive(Debug, Clone)]
+pub(crate) struct Version {
+    pub(crate) name: String,
+    /// When its first hop began.
+    first: u64,
+    pub(crate) hops: u64,
+    pub(crate) identified: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -81,7 +95,9 @@ stored!(Endpoint {
     capability,
     callers,
     example,
+    versions,
 });
+stored!(Version { name, first, hops, identified });
 
 impl Default for Endpoints {
     fn default() -> Self {
@@ -106,6 +122,9 @@ impl Endpoints {
         row.capability = row.capability.min(cx.capability(hop));
         let identified = hop.identity.assurance.is_identified();
         row.identified += u64::from(identified);
+        if let Some(version) = cx.entry(hop).get(Field::Version) {
+            row.version(version, cx.entry(hop).start, 1, u64::from(identified));
+        }
         let began_itself = hop.caller.is_none() && is_own_work(cx.entry(hop));
         if hop.kind == HopKind::Messaging || began_itself || !hop.outcome.may_have_succeeded() {
             return;
@@ -130,6 +149,13 @@ impl Endpoints {
     }
 }
 
+impl Version {
+    /// Hops with an identity, and all.
+    pub(crate) const fn shown(&self) -> (u64, u64) {
+        (self.identified, self.hops)
+    }
+}
+
 impl Endpoint {
     fn new(hop: &Hop<'_>, window: u64) -> Self {
         Self {
@@ -150,7 +176,33 @@ impl Endpoint {
             capability: Capability::Never,
             callers: BTreeMap::new(),
             example: None,
+            versions: Vec::new(),
         }
+    }
+
+    /// Counts hops of a version.
+    fn version(&mut self, name: &str, first: u64, hops: u64, identified: u64) {
+        match self.versions.binary_search_by(|version| version.name.as_str().cmp(name)) {
+            Ok(place) => {
+                if let Some(version) = self.versions.get_mut(place) {
+                    version.first = version.first.min(first);
+                    version.hops += hops;
+                    version.identified += identified;
+                }
+            }
+            Err(place) if place < MAX_VERSIONS => {
+                self.versions.insert(place, Version { name: name.to_owned(), first, hops, identified });
+                self.versions.truncate(MAX_VERSIONS);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Versions of the service in the order in which they were first seen.
+    pub(crate) fn versions(&self) -> Vec<&Version> {
+        let mut versions: Vec<&Version> = self.versions.iter().collect();
+        versions.sort_by_key(|version| version.first);
+        versions
     }
 
     fn merge(&mut self, other: Self) {
@@ -172,6 +224,9 @@ impl Endpoint {
         self.capability = self.capability.min(other.capability);
         add_counts(&mut self.callers, other.callers, MAX_CALLERS);
         self.example = self.example.into_iter().chain(other.example).min();
+        for Version { name, first, hops, identified } in other.versions {
+            self.version(&name, first, hops, identified);
+        }
     }
 
     fn served_without(&mut self, cx: &Cx<'_>, hop: &Hop<'_>, nobody_above: bool) {

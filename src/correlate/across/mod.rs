@@ -7,7 +7,7 @@
 //! Gathering is done once for all rules; a rule over many traces is a pure function of the [`View`] and stands
 //! with the others in [`rule`](crate::rule). Windows are of event time: a hop counts where its entry span begins.
 //!
-//! Kept are 100 000 endpoints, sessions and credentials each, 20 000 services and 10 000 credentials in resources, over
+//! Kept are 100 000 endpoints, sessions and credentials each, 20 000 services and edges each, and 10 000 credentials in resources, over
 //! all windows together. Past a bound the ones with the lowest hashes are kept, counted whole, and every finding says
 //! in `counted_in_part` what was not counted in full.
 
@@ -16,15 +16,19 @@ mod client;
 mod endpoint;
 mod once;
 mod reach;
+mod recent;
 mod resource;
 mod session;
 mod stored;
+mod wire;
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use once::{Kind as OnceKind, Seen};
 pub(crate) use reach::{Reach, Unverified, Way};
+pub use recent::{News, Recent};
 pub(crate) use resource::{OwnedService, ResourceLeak};
 pub(crate) use session::Session;
+pub(crate) use wire::Wire;
 
 use stored::{Stored, stored};
 
@@ -45,6 +49,7 @@ pub struct Across {
     reaches: reach::Reaches,
     resource_leaks: resource::ResourceLeaks,
     sessions: session::Sessions,
+    wires: wire::Wires,
 }
 
 /// What was gathered, in a fixed order.
@@ -58,6 +63,7 @@ pub(crate) struct View<'a> {
     pub(crate) resource_leaks: Vec<ResourceLeak>,
     pub(crate) seen: Vec<Seen>,
     pub(crate) sessions: Vec<Session>,
+    pub(crate) wires: Vec<Wire>,
 }
 
 /// One hop to show for many: the first.
@@ -69,10 +75,10 @@ pub(crate) struct Example {
 }
 
 stored!(Example { at, trace_id, span_id });
-stored!(Across { endpoints, sightings, reaches, resource_leaks, sessions });
+stored!(Across { endpoints, sightings, reaches, resource_leaks, sessions, wires });
 
 /// What [`Across::write`] writes.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 impl Across {
     /// Appends what was gathered as bytes, for [`read`](Self::read) alone.
@@ -100,6 +106,7 @@ impl Across {
         }
         self.sightings.observe(cx);
         self.reaches.observe(cx, |at| window_of(at, cx.policy));
+        self.wires.observe(cx, |at| window_of(at, cx.policy));
         let leaking = cx.trace.spans().iter().filter(|span| span.has(Field::Leak));
         leaking.for_each(|span| self.resource_leaks.observe(span));
     }
@@ -111,16 +118,18 @@ impl Across {
         self.reaches.merge(other.reaches);
         self.resource_leaks.merge(other.resource_leaks);
         self.sessions.merge(other.sessions);
+        self.wires.merge(other.wires);
     }
 
-    /// The same as [`finish`](Self::finish) for one window alone: that which begins at `window`. Credentials that were seen
-    /// again are told of whenever they were.
+    /// The same as [`finish`](Self::finish) for one window alone: that which begins at `window`. What is of no window is told of
+    /// with any; who asks of one window after the other takes it out before ([`Recent`]).
     #[must_use]
     pub fn finish_window(self, window: u64, policy: &Policy, baseline: Option<&Catalogue>) -> Verdict {
         self.ask(policy, baseline, |view| {
             view.endpoints.retain(|endpoint| endpoint.window == window);
             view.reaches.retain(|reach| reach.window == window);
             view.sessions.retain(|session| session.window == window);
+            view.wires.retain(|wire| wire.window == window);
         })
     }
 
@@ -137,35 +146,42 @@ impl Across {
         let (reaches, reaches_full) = self.reaches.finish();
         let (seen, seen_full) = self.sightings.finish();
         let (sessions, sessions_full) = self.sessions.finish();
+        let (wires, wires_full) = self.wires.finish();
         let full = [
             ("credentials and transactions", seen_full),
+            ("edges", wires_full),
             ("endpoints", endpoints_full),
             ("resource credentials", leaks_full),
             ("services", reaches_full),
             ("sessions", sessions_full),
         ];
         let full: Vec<&str> = full.iter().filter(|(_, full)| *full).map(|(what, _)| *what).collect();
-        let mut view = View { policy, baseline, endpoints, reaches, resource_leaks, seen, sessions };
+        let mut view = View { policy, baseline, endpoints, reaches, resource_leaks, seen, sessions, wires };
         only(&mut view);
-        let mut found = Vec::new();
-        for rule in Rule::ALL.iter().filter(|rule| !policy.is_off(**rule)) {
-            if let Check::Across(check) | Check::Both(_, check) = rule.spec().check {
-                check(&view, &mut found);
-            }
-        }
-        let mut verdict = Verdict::default();
-        for (mut finding, quieted) in found {
-            finding.severity = policy.severity(finding.rule, finding.severity);
-            if !full.is_empty() {
-                finding = finding.evidence("counted_in_part", full.join(", "));
-            }
-            let mut finding = finding.grouped();
-            let notes = &mut verdict.unevaluated;
-            let quieted = quieted.or_else(|| suppress::declared(policy, None, &mut finding, notes));
-            verdict.add(finding, quieted);
-        }
-        verdict.in_order()
+        judged(&view, &full)
     }
+}
+
+/// Asks every rule over many traces. `full`: what was not counted in full.
+fn judged(view: &View<'_>, full: &[&str]) -> Verdict {
+    let mut found = Vec::new();
+    for rule in Rule::ALL.iter().filter(|rule| !view.policy.is_off(**rule)) {
+        if let Check::Across(check) | Check::Both(_, check) = rule.spec().check {
+            check(view, &mut found);
+        }
+    }
+    let mut verdict = Verdict::default();
+    for (mut finding, quieted) in found {
+        finding.severity = view.policy.severity(finding.rule, finding.severity);
+        if !full.is_empty() {
+            finding = finding.evidence("counted_in_part", full.join(", "));
+        }
+        let mut finding = finding.grouped();
+        let notes = &mut verdict.unevaluated;
+        let quieted = quieted.or_else(|| suppress::declared(view.policy, None, &mut finding, notes));
+        verdict.add(finding, quieted);
+    }
+    verdict.in_order()
 }
 
 /// By hop, whether its caller or one further up is missing; empty where none is.

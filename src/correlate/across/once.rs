@@ -1,13 +1,16 @@
 //! Credentials and transactions that were seen in more than one trace.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::bounded::{Bounded, key};
+use rustc_hash::FxHashMap;
+
+use super::bounded::{Bounded, Key, key};
 use super::client::Clients;
 use super::stored::{Stored, read_word, stored, write_word};
 use super::{Example, OwnedService};
 use crate::field::Field;
 use crate::hop::{Hop, HopKind, HopLink};
+use crate::record::Service;
 use crate::rule::Cx;
 use crate::sink::{SpanId, TraceId};
 
@@ -17,6 +20,8 @@ const MAX_IDS: usize = 100_000;
 const MAX_TRACES: usize = 8;
 /// Traces that one trace links to, as kept.
 const MAX_LINKS: usize = 8;
+/// Operations that are remembered to name each once.
+const MAX_PLACES: usize = 1 << 10;
 
 /// What sort of id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +35,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    pub(super) const ALL: [Self; 3] = [Self::OneTime, Self::Transaction, Self::Bearer];
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::OneTime => "one_time_credential",
@@ -39,22 +46,29 @@ impl Kind {
     }
 }
 
-/// An id and where it was accepted.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    pub(crate) kind: Kind,
-    /// Where it was accepted first.
-    pub(crate) first: Example,
+/// An operation that accepted an id.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place {
     pub(crate) service: OwnedService,
     pub(crate) operation: String,
+}
+
+/// An id and where it was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) kind: Kind,
     /// Tells the id from others without saying it.
-    pub(crate) digest: String,
-    traces: BTreeMap<TraceId, Sighting>,
+    pub(crate) key: Key,
+    /// Where it was accepted first.
+    pub(crate) first: Example,
+    pub(crate) place: Arc<Place>,
+    /// In order of their ids.
+    traces: Vec<(TraceId, Sighting)>,
     pub(crate) clients: Clients,
 }
 
 /// A trace in which an id was accepted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Sighting {
     /// When.
     at: u64,
@@ -76,20 +90,41 @@ pub(crate) struct Group {
 }
 
 impl Seen {
-    fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         if other.first < self.first {
-            (self.first, self.service, self.operation) = (other.first, other.service, other.operation);
+            (self.first, self.place) = (other.first, other.place);
         }
         for (trace_id, sighting) in other.traces {
-            match self.traces.get_mut(&trace_id) {
-                Some(known) => known.at = known.at.min(sighting.at),
-                None => _ = self.traces.insert(trace_id, sighting),
-            }
-        }
-        while self.traces.len() > MAX_TRACES {
-            self.traces.pop_last();
+            self.sighted(trace_id, sighting.at, || sighting);
         }
         self.clients.merge(other.clients);
+    }
+
+    /// Adds a trace that accepted it `at` some time; `new` where it was not known.
+    fn sighted(&mut self, trace_id: TraceId, at: u64, new: impl FnOnce() -> Sighting) {
+        match self.traces.binary_search_by_key(&trace_id, |(id, _)| *id) {
+            Ok(place) => {
+                if let Some((_, known)) = self.traces.get_mut(place) {
+                    known.at = known.at.min(at);
+                }
+            }
+            Err(place) if place < MAX_TRACES => {
+                self.traces.insert(place, (trace_id, new()));
+                self.traces.truncate(MAX_TRACES);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// When it was last accepted.
+    pub(super) fn last(&self) -> u64 {
+        let traces = self.traces.iter().map(|(_, sighting)| sighting.at);
+        traces.chain(self.clients.last()).max().unwrap_or(self.first.at)
+    }
+
+    /// Whether a rule may have something to say of it.
+    pub(super) fn is_again(&self) -> bool {
+        self.traces.len() > 1 || self.clients.at_once() > 1
     }
 
     /// Traces that have nothing to do with one another by links, one for each group, in order of time.
@@ -118,36 +153,39 @@ impl Seen {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Sightings(Bounded<Seen>);
+pub(super) struct Sightings {
+    kept: Bounded<Seen>,
+    /// Operations named of late.
+    places: FxHashMap<Key, Arc<Place>>,
+}
 
-stored!(Seen { kind, first, service, operation, digest, traces, clients });
+stored!(Seen { kind, key, first, place, traces, clients });
+stored!(Place { service, operation });
 stored!(Sighting { at, links, torn });
-
-const KINDS: [Kind; 3] = [Kind::OneTime, Kind::Transaction, Kind::Bearer];
 
 impl Stored for Kind {
     fn write(&self, to: &mut Vec<u8>) {
-        write_word(&KINDS, self, to);
+        write_word(&Kind::ALL, self, to);
     }
 
     fn read(at: &mut &[u8]) -> Option<Self> {
-        read_word(&KINDS, at)
+        read_word(&Kind::ALL, at)
     }
 }
 
 impl Stored for Sightings {
     fn write(&self, to: &mut Vec<u8>) {
-        self.0.write(to);
+        self.kept.write(to);
     }
 
     fn read(at: &mut &[u8]) -> Option<Self> {
-        Stored::read(at).map(Self)
+        Some(Self { kept: Stored::read(at)?, places: FxHashMap::default() })
     }
 }
 
 impl Default for Sightings {
     fn default() -> Self {
-        Self(Bounded::new(MAX_IDS))
+        Self { kept: Bounded::new(MAX_IDS), places: FxHashMap::default() }
     }
 }
 
@@ -177,42 +215,47 @@ impl Sightings {
         let entry = cx.entry(hop);
         let here = Example { at: entry.start, trace_id: cx.trace.id, span_id: entry.id };
         let key = key(&[kind.as_str().as_bytes(), id.as_bytes()]);
+        let places = &mut self.places;
         let new = || Seen {
             kind,
+            key,
             first: here,
-            service: hop.service.into(),
-            operation: hop.operation.clone().into_owned(),
-            digest: format!("{key:032x}"),
-            traces: BTreeMap::new(),
+            place: place(places, hop),
+            traces: Vec::new(),
             clients: Clients::default(),
         };
-        let Some(seen) = self.0.entry(key, new) else { return };
+        let Some(seen) = self.kept.entry(key, new) else { return };
         if here < seen.first {
-            seen.first = here;
-            seen.service = hop.service.into();
-            seen.operation = hop.operation.clone().into_owned();
+            (seen.first, seen.place) = (here, place(places, hop));
         }
         if kind == Kind::Bearer {
             return seen.clients.observe(entry);
         }
-        let new = || {
+        seen.sighted(here.trace_id, here.at, || {
             let (links, torn) = links(cx);
             Sighting { at: here.at, links, torn }
-        };
-        let sighting = seen.traces.entry(here.trace_id).or_insert_with(new);
-        sighting.at = sighting.at.min(here.at);
-        if seen.traces.len() > MAX_TRACES {
-            seen.traces.pop_last();
-        }
+        });
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        self.0.merge(other.0, Seen::merge);
+        self.kept.merge(other.kept, Seen::merge);
     }
 
     pub(super) fn finish(self) -> (Vec<Seen>, bool) {
-        self.0.into_sorted()
+        self.kept.into_sorted()
     }
+}
+
+/// The operation of a hop, the same one for hops alike.
+fn place(places: &mut FxHashMap<Key, Arc<Place>>, hop: &Hop<'_>) -> Arc<Place> {
+    // Names are the senders' choice.
+    if places.len() > MAX_PLACES {
+        places.clear();
+    }
+    let Service { name, namespace, environment } = hop.service;
+    let parts = [name, namespace, environment, &hop.operation].map(str::as_bytes);
+    let new = || Place { service: hop.service.into(), operation: hop.operation.clone().into_owned() };
+    Arc::clone(places.entry(key(&parts)).or_insert_with(|| Arc::new(new())))
 }
 
 /// Whether the policy lets the client be used from many places.

@@ -1,6 +1,6 @@
 //! Credentials in resource attributes: each once, however many spans carry it.
 
-use super::bounded::{Bounded, key};
+use super::bounded::{Bounded, Key, key};
 use super::stored::{Stored, stored};
 use crate::credential::{Leak, Origin};
 use crate::field::Field;
@@ -34,13 +34,31 @@ impl From<Service<'_>> for OwnedService {
 }
 
 /// A credential in a resource of a service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ResourceLeak {
     pub(crate) service: OwnedService,
     /// As [`Leak::read`] reads it; of several the first by spelling.
     pub(crate) text: String,
     /// Start of the first span that carries it.
     pub(crate) at: u64,
+}
+
+impl ResourceLeak {
+    fn key(&self) -> Key {
+        Leak::read(&self.text).map_or_else(|| key(&[]), |leak| key_of(self.service.as_service(), &leak))
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.at = self.at.min(other.at);
+        if other.text < self.text {
+            self.text = other.text;
+        }
+    }
+}
+
+fn key_of(service: Service<'_>, leak: &Leak<'_>) -> Key {
+    let Service { name, namespace, environment } = service;
+    key(&[namespace, name, environment, leak.class, leak.key].map(str::as_bytes))
 }
 
 #[derive(Debug, Clone)]
@@ -71,14 +89,7 @@ impl ResourceLeaks {
             let Some(leak) = Leak::read(text).filter(|leak| leak.origin == Origin::Resource) else {
                 continue;
             };
-            let Service { name, namespace, environment } = span.service;
-            let key = key(&[
-                namespace.as_bytes(),
-                name.as_bytes(),
-                environment.as_bytes(),
-                leak.class.as_bytes(),
-                leak.key.as_bytes(),
-            ]);
+            let key = key_of(span.service, &leak);
             let new = || ResourceLeak { service: span.service.into(), text: text.to_owned(), at: span.start };
             let Some(known) = self.0.entry(key, new) else { continue };
             known.at = known.at.min(span.start);
@@ -89,12 +100,27 @@ impl ResourceLeaks {
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        self.0.merge(other.0, |leak, other| {
-            leak.at = leak.at.min(other.at);
-            if other.text < leak.text {
-                leak.text = other.text;
+        self.0.merge(other.0, ResourceLeak::merge);
+    }
+
+    /// Adds those of another. Returns what there was of each and what there is now, where these differ.
+    pub(super) fn add(&mut self, other: Self) -> [Vec<ResourceLeak>; 2] {
+        let [mut before, mut after] = [Vec::new(), Vec::new()];
+        for leak in other.finish().0 {
+            let mut is_new = false;
+            let new = || {
+                is_new = true;
+                leak.clone()
+            };
+            let Some(known) = self.0.entry(leak.key(), new) else { continue };
+            let was = known.clone();
+            known.merge(leak);
+            if is_new || *known != was {
+                after.push(known.clone());
+                before.extend(Some(was).filter(|_| !is_new));
             }
-        });
+        }
+        [before, after]
     }
 
     pub(super) fn finish(self) -> (Vec<ResourceLeak>, bool) {

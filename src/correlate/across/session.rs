@@ -7,6 +7,7 @@ use super::client::Clients;
 use super::stored::{Stored, stored};
 use super::{Example, OwnedService};
 use crate::field::Field;
+use crate::finding::FindingId;
 use crate::hop::{Hop, HopKind};
 use crate::rule::{Cx, sign_in};
 use crate::who::is_nobody;
@@ -28,6 +29,8 @@ pub(crate) struct Session {
     pub(crate) operation: String,
     /// Tells the session from others without saying its id.
     pub(crate) digest: String,
+    /// The same in whatever window.
+    pub(crate) series: FindingId,
     /// By who names them (service, attribute key, issuer), then id: when first and last seen.
     principals: BTreeMap<(Key, Key), (u64, u64)>,
     /// When somebody logged in or out.
@@ -86,7 +89,7 @@ impl Session {
 #[derive(Debug, Clone)]
 pub(super) struct Sessions(Bounded<Session>);
 
-stored!(Session { window, first, service, operation, digest, principals, switches, clients });
+stored!(Session { window, first, service, operation, digest, series, principals, switches, clients });
 
 impl Stored for Sessions {
     fn write(&self, to: &mut Vec<u8>) {
@@ -122,6 +125,7 @@ impl Sessions {
             service: hop.service.into(),
             operation: hop.operation.clone().into_owned(),
             digest: format!("{key_of:032x}"),
+            series: FindingId::over(&[b"session", id.as_bytes()]),
             principals: BTreeMap::new(),
             switches: Vec::new(),
             clients: Clients::default(),

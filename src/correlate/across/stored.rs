@@ -4,8 +4,10 @@
 //! wrote is not read, and gathering begins anew.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::catalogue::Capability;
+use crate::finding::FindingId;
 use crate::policy::Date;
 use crate::sink::{SpanId, TraceId};
 use crate::suppress::{Quieted, Reason};
@@ -129,7 +131,40 @@ impl<A: Stored, B: Stored> Stored for (A, B) {
     }
 }
 
+impl<A: Stored, B: Stored, C: Stored> Stored for (A, B, C) {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.0.write(to);
+        self.1.write(to);
+        self.2.write(to);
+    }
+
+    fn read(at: &mut &[u8]) -> Option<Self> {
+        Some((A::read(at)?, B::read(at)?, C::read(at)?))
+    }
+}
+
+/// What several share is written for each.
+impl<T: Stored> Stored for Arc<T> {
+    fn write(&self, to: &mut Vec<u8>) {
+        T::write(self, to);
+    }
+
+    fn read(at: &mut &[u8]) -> Option<Self> {
+        T::read(at).map(Self::new)
+    }
+}
+
 impl Stored for TraceId {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.0);
+    }
+
+    fn read(at: &mut &[u8]) -> Option<Self> {
+        take(at).map(Self)
+    }
+}
+
+impl Stored for FindingId {
     fn write(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.0);
     }

@@ -6,6 +6,7 @@ use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::record::Span;
 use crate::sink::{SpanKind, Status};
+use crate::suppress::unless_busy;
 use crate::trace::{SpanIx, Trace};
 
 pub(super) const SPEC: Spec = Spec {
@@ -30,7 +31,7 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
     }
     for (ix, host) in unanswered_calls(cx.trace) {
         if !is_known(cx.catalogue, host) && !is_seen(cx.trace, host) {
-            found.push(finding(cx, ix, host));
+            found.push(unless_busy(cx, finding(cx, ix, host)));
         }
     }
 }

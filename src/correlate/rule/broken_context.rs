@@ -9,6 +9,7 @@ use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::{Hop, HopKind};
 use crate::record::Span;
 use crate::sink::{SpanId, SpanKind};
+use crate::suppress::unless_busy;
 use crate::trace::{Parent, SpanIx};
 
 pub(super) const SPEC: Spec = Spec {
@@ -39,7 +40,7 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
     }
     for hop in roots().take(MOST) {
         if let Some(exit) = unanswered_call(cx, hop) {
-            found.push(pair(cx, hop, exit));
+            found.push(unless_busy(cx, pair(cx, hop, exit)));
         }
     }
 }
@@ -59,16 +60,16 @@ fn missing_parents(cx: &Cx<'_>, found: &mut Vec<Finding>) {
         }
     }
     for (parent, (hop, count)) in orphans {
-        found.push(
-            cx.finding(Rule::BrokenContext, hop)
-                .evidence("missing_parent", parent.to_string())
-                .evidence("hops_under_it", count.to_string())
-                .unsure(
-                    Confidence::Hint,
-                    "the parent may be lost, late, or a client's that sends its spans elsewhere",
-                )
-                .message(format!("`{}` was called under a parent that never arrived", hop.service.name)),
-        );
+        let finding = cx
+            .finding(Rule::BrokenContext, hop)
+            .evidence("missing_parent", parent.to_string())
+            .evidence("hops_under_it", count.to_string())
+            .unsure(
+                Confidence::Hint,
+                "the parent may be lost, late, or a client's that sends its spans elsewhere",
+            )
+            .message(format!("`{}` was called under a parent that never arrived", hop.service.name));
+        found.push(unless_busy(cx, finding));
     }
 }
 

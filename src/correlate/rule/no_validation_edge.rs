@@ -7,6 +7,7 @@ use super::{Check, Cx, Needs, Quiet, Rule, Spec, sign_in};
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::hop::{Hop, HopKind};
+use crate::suppress::unless_busy;
 use crate::validation;
 
 pub(super) const SPEC: Spec = Spec {
@@ -64,7 +65,7 @@ fn check(cx: &Cx<'_>, hop: &Hop<'_>, found: &mut Vec<Finding>) {
         finding =
             finding.unsure(Confidence::Hint, "a token validated offline, or from a cache, leaves no span");
     }
-    found.push(finding);
+    found.push(unless_busy(cx, finding));
 }
 
 /// Whether the crate or a framework had its say in the frame.

@@ -42,7 +42,7 @@ fn replayed(seen: &Seen) -> Option<Finding> {
         .evidence("gap_ms", ((last.at - first.at) / 1_000_000).to_string())
         .message(format!(
             "`{}` and others accepted {what} in {} traces",
-            seen.service.as_service().name,
+            seen.place.service.as_service().name,
             traces.len()
         ));
     Some(match seen.kind {
@@ -65,19 +65,19 @@ fn shared(seen: &Seen) -> Option<Finding> {
             .unsure(Confidence::Likely, "one person may use two programs with one token, from two networks")
             .message(format!(
                 "`{}` accepted one bearer credential from {clients} clients at the same time",
-                seen.service.as_service().name
+                seen.place.service.as_service().name
             ))
     })
 }
 
 fn describe(seen: &Seen) -> Finding {
-    let service = seen.service.as_service();
-    let subject = Subject::Operation { service, operation: &seen.operation, window: 0 };
-    let mut finding = Finding::new(Rule::ReplayAcrossTraces, subject, &seen.digest)
+    let service = seen.place.service.as_service();
+    let subject = Subject::Operation { service, operation: &seen.place.operation, window: 0 };
+    let mut finding = Finding::new(Rule::ReplayAcrossTraces, subject, &format!("{:032x}", seen.key))
         .evidence("what", seen.kind.as_str())
         .evidence("example_span", seen.first.span_id.to_string());
     service.name.clone_into(&mut finding.service);
-    finding.operation.clone_from(&seen.operation);
+    finding.operation.clone_from(&seen.place.operation);
     finding.at = seen.first.at;
     finding
 }

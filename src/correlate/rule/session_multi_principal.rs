@@ -58,6 +58,7 @@ fn describe(session: &Session) -> Finding {
     service.name.clone_into(&mut finding.service);
     finding.operation.clone_from(&session.operation);
     finding.at = session.first.at;
+    finding.series = Some(session.series);
     finding
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Check, Cx, Needs, Rule, Spec};
+use crate::across::{Found, View};
 use crate::field::Field;
-use crate::finding::{Confidence, Finding, Severity};
+use crate::finding::{Confidence, Finding, Severity, Subject};
 use crate::hop::{Hop, HopKind};
 use crate::record::{Service, Span};
 
@@ -13,14 +14,15 @@ pub(super) const SPEC: Spec = Spec {
     severity: Severity::High,
     needs: Needs::Mesh,
     meaning: "The certificate of the peer names another workload than the calling service's own, by its spans or by the \
-              policy; or one call of an edge came in plain text while others of the same trace came by mutual TLS.",
+              policy; or a call of an edge came in plain text while others of the same trace, or nearly all of the edge \
+              within a window, came by mutual TLS.",
     fix: "Find out who holds that certificate, and let the callee accept named callers only; enforce strict mutual \
           TLS on the edge.",
     quieting: "Give each service an identity of its own; services that share one are not told apart. Where a service does \
                not say which workload it is, or may be several, declare that under `workloads`.",
     maps: &["CWE-290", "CWE-295", "CWE-319", "NIST SP 800-204A"],
     quiet: &[],
-    check: Check::Trace(check),
+    check: Check::Both(check, plain_for_once),
 };
 
 const PEER: u128 = Field::PeerWorkload.bit() | Field::SourcePrincipal.bit();
@@ -103,6 +105,40 @@ fn plain<'a>(cx: &Cx<'a>, hop: &Hop<'_>, encrypted: &mut Option<Edges<'a>>, foun
     }
 }
 
+/// Calls from which on mutual TLS is the usual way of an edge, at this share.
+const ENOUGH: u64 = 20;
+const USUAL: f64 = 0.9;
+
+fn plain_for_once(view: &View<'_>, found: &mut Vec<Found>) {
+    for wire in &view.wires {
+        let all = wire.mutual + wire.plain;
+        let Some(example) =
+            wire.example.filter(|_| all >= ENOUGH && wire.mutual as f64 >= USUAL * all as f64)
+        else {
+            continue;
+        };
+        let (caller, service) = (wire.caller.as_service(), wire.service.as_service());
+        let subject = Subject::Operation { service, operation: "", window: wire.window };
+        // Of services by one name, the one that called.
+        let caller_key = [caller.namespace, caller.name, caller.environment].join("\n");
+        let mut finding = Finding::new(Rule::WorkloadMismatch, subject, &caller_key)
+            .evidence("by_mutual_tls", wire.mutual.to_string())
+            .evidence("in_plain_text", wire.plain.to_string())
+            .evidence("example_trace", example.trace_id.to_string())
+            .evidence("example_span", example.span_id.to_string())
+            .unsure(Confidence::Likely, "a probe, or a job without a sidecar, looks the same")
+            .message(format!(
+                "`{}` calls `{}` by mutual TLS, and did so in plain text",
+                caller.name, service.name
+            ));
+        service.name.clone_into(&mut finding.service);
+        finding.operation.clone_from(&wire.operation);
+        finding.caller = Some(caller.name.to_owned());
+        finding.at = example.at;
+        found.push((finding, None));
+    }
+}
+
 fn edge_of<'a>(cx: &Cx<'a>, hop: &Hop<'_>) -> Option<(Service<'a>, Service<'a>)> {
     Some((cx.caller(hop)?.service, cx.entry(hop).service))
 }
@@ -110,7 +146,7 @@ fn edge_of<'a>(cx: &Cx<'a>, hop: &Hop<'_>) -> Option<(Service<'a>, Service<'a>)>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{found, found_by};
+    use crate::testing::{found, found_across, found_by, traces};
 
     #[test]
     fn table() {
@@ -196,5 +232,41 @@ mod tests {
             let trace = format!("a SERVER /\n{}{}", calls[0], calls[1]);
             assert_eq!(found(Rule::WorkloadMismatch, &trace), expected, "{calls:?}");
         }
+    }
+
+    #[test]
+    fn plain_text_where_mutual_tls_is_usual() {
+        let call = |times: u64, security: &str, from: u64| {
+            let security = if security.is_empty() {
+                String::new()
+            } else {
+                format!("connection.security_policy={security}")
+            };
+            let text = format!("a SERVER GET /\n  a CLIENT GET\n    b SERVER GET /b {security}");
+            traces(times, &text).replace("@trace=", &format!("@trace={from}"))
+        };
+        let other = call(40, "none", 9).replace("    b SERVER", "    c SERVER");
+        for (name, text, expected) in [
+            ("once", call(30, "mutual__tls", 1) + &call(1, "none", 2), &["GET /b: high likely"][..]),
+            ("as often as not", call(20, "mutual__tls", 1) + &call(20, "none", 2), &[]),
+            ("too few to say", call(10, "mutual__tls", 1) + &call(1, "none", 2), &[]),
+            ("never", call(30, "mutual__tls", 1), &[]),
+            ("it is not known how", call(30, "mutual__tls", 1) + &call(1, "", 2), &[]),
+            ("another edge", call(30, "mutual__tls", 1) + &other, &[]),
+        ] {
+            assert_eq!(found_across(Rule::WorkloadMismatch, &text), expected, "{name}");
+        }
+    }
+
+    /// What the trace itself shows is told of once.
+    #[test]
+    fn plain_text_beside_mutual_tls_is_found_in_its_trace_alone() {
+        let both = "a SERVER GET / @trace=700\n  a CLIENT GET @trace=700\n    b SERVER GET /b connection.security_policy=none @trace=700\n  \
+                    a CLIENT GET @trace=700\n    b SERVER GET /b connection.security_policy=mutual__tls @trace=700\n";
+        let usual = traces(
+            30,
+            "a SERVER GET /\n  a CLIENT GET\n    b SERVER GET /b connection.security_policy=mutual__tls",
+        );
+        assert_eq!(found_across(Rule::WorkloadMismatch, &(usual + both)), ["GET /b: high certain"]);
     }
 }

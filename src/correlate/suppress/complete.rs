@@ -1,6 +1,7 @@
 //! What a lost span would have changed. Our own gaps must never look like gaps of identity.
 
 use crate::field::Field;
+use crate::finding::{Confidence, Finding};
 use crate::hop::{Hop, HopIx, HopKind};
 use crate::rule::Cx;
 
@@ -31,6 +32,14 @@ pub(super) fn may_be_elsewhere(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
         && strays(cx, hop).any(|stray| stray.identity.assurance.is_identified())
 }
 
+/// Why a trace that is never quiet may not show what there was.
+const BUSY: &str = "the trace was judged while more of it may have been on the way";
+
+/// A finding that rests on spans that are not there, as sure as can be of a trace that may go on.
+pub(crate) fn unless_busy(cx: &Cx<'_>, finding: Finding) -> Finding {
+    if cx.trace.grade.closed_early { finding.unsure(Confidence::Likely, BUSY) } else { finding }
+}
+
 /// What is in doubt of the hop that was asked about last: findings of one hop follow each other, and may be many.
 #[derive(Debug, Default)]
 pub(crate) struct Doubt(Option<(HopIx, Option<String>)>);
@@ -55,7 +64,7 @@ fn doubt(cx: &Cx<'_>, hop: &Hop<'_>) -> Option<String> {
     }
     // Senders can keep a trace from ever being quiet: that hides nothing.
     if cx.trace.grade.closed_early && cx.frame(hop).all(|span| !span.has(Field::Assurance)) {
-        return Some("the trace was judged while more of it may have been on the way".to_owned());
+        return Some(BUSY.to_owned());
     }
     if cx.trace.grade.conflicts > 0 && cx.frame(hop).all(|span| !span.has(Field::Assurance)) {
         return Some("spans arrived with different contents under one id".to_owned());

@@ -16,7 +16,7 @@ use crate::hop::{Hop, Outcome};
 use crate::policy::{Allowance, Date, Policy, Unevaluated};
 use crate::rule::{Cx, DECLARED, EXPLAINED, Quiet};
 
-pub(crate) use complete::Doubt;
+pub(crate) use complete::{Doubt, unless_busy};
 
 /// Why a finding was quieted: the closed list of the outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -15,9 +15,11 @@ use hopseal_correlate::survey::{Linked, Sent};
 
 use super::reading::LinkAway;
 
-/// Linked spans that a shard keeps. In [`Linked`] and in the order each takes some 300 bytes, and the texts of who sent it, as long
-/// as senders make them: with names of usual length 60 MiB together.
+/// Linked spans that a shard keeps. In [`Linked`] and in the order each takes some 300 bytes, and the texts of who sent it: with names
+/// of usual length 60 MiB together.
 const MOST: usize = 1 << 17;
+/// Bytes of those texts, which are as long as senders make them. One alone may be more.
+const MOST_BYTES: usize = if cfg!(test) { 1 << 20 } else { 32 << 20 };
 const _: () = assert!(MOST < Linked::MAX, "nothing but the oldest goes");
 /// Traces that wait for the sender of a span, once for each span: half as many at least are kept. Each takes some 70 bytes, which is
 /// 18 MiB together.
@@ -46,7 +48,9 @@ impl Waiter {
 #[derive(Debug)]
 pub(super) struct Links {
     most: usize,
+    most_bytes: usize,
     most_waiting: usize,
+    let_go: u64,
     /// Just those that [`Linked`] has, each once, the oldest first.
     order: VecDeque<Key>,
     /// Those that wait. Once the young are half of the most, they are the old, and the old before them are let go.
@@ -56,13 +60,21 @@ pub(super) struct Links {
 
 impl Default for Links {
     fn default() -> Self {
-        Self::new(MOST, MOST_WAITING)
+        Self { most_bytes: MOST_BYTES, ..Self::new(MOST, MOST_WAITING) }
     }
 }
 
 impl Links {
     const fn new(most: usize, most_waiting: usize) -> Self {
-        Self { most, most_waiting, order: VecDeque::new(), young: BTreeSet::new(), old: BTreeSet::new() }
+        Self {
+            most,
+            most_bytes: usize::MAX,
+            most_waiting,
+            let_go: 0,
+            order: VecDeque::new(),
+            young: BTreeSet::new(),
+            old: BTreeSet::new(),
+        }
     }
 
     /// A trace of that shard wants to know who sent a span of this one. Returns who is to be told, should it be known.
@@ -81,18 +93,45 @@ impl Links {
     pub(super) fn learn(&mut self, link: LinkAway, sent: Sent, linked: &mut Linked) {
         self.keep((link.to, link.span_id), linked);
         linked.learn(link.to, link.span_id, sent);
+        self.trim(linked);
     }
 
-    /// Those that asked for spans of a trace of which the sender is known. They are told again should it come to be known otherwise: a
-    /// trace that was judged early is judged again with the rest of it.
-    pub(super) fn answer_all<'l>(&self, trace_id: TraceId, linked: &'l Linked) -> Vec<(Waiter, &'l Sent)> {
+    /// Those that asked for spans of a trace of which there is news, and what that is. They are told again should it come to be known
+    /// otherwise: a trace that was judged early is judged again with the rest of it.
+    pub(super) fn answer<'l>(
+        &self,
+        trace_id: TraceId,
+        news: &[SpanId],
+        linked: &'l Linked,
+    ) -> Vec<(Waiter, &'l Sent)> {
         let mut told = Vec::new();
-        for (span_id, sent) in linked.known(trace_id) {
-            let asked = of_span((trace_id, span_id));
+        for span_id in news {
+            let Some(sent) = linked.sent(trace_id, *span_id) else { continue };
+            let asked = of_span((trace_id, *span_id));
             let waiters = self.old.range(asked.clone()).chain(self.young.range(asked));
             told.extend(waiters.map(|waiter| (*waiter, sent)));
         }
         told
+    }
+
+    /// Spans that are kept, and how many were let go for others: a trace that is judged again with such a link does not know who sent it.
+    pub(super) fn counts(&self) -> (usize, u64) {
+        (self.order.len(), self.let_go)
+    }
+
+    /// Lets go of the oldest while the texts of all are too long.
+    pub(super) fn trim(&mut self, linked: &mut Linked) {
+        while linked.bytes() > self.most_bytes && self.order.len() > 1 {
+            self.let_oldest_go(linked);
+        }
+    }
+
+    fn let_oldest_go(&mut self, linked: &mut Linked) {
+        if let Some(oldest) = self.order.pop_front() {
+            self.let_go += 1;
+            linked.forget(oldest.0, oldest.1);
+            self.forget(oldest);
+        }
     }
 
     /// Has a span among those that are kept; the oldest makes room for a new one.
@@ -100,11 +139,8 @@ impl Links {
         if !linked.expect(to, span_id) {
             return;
         }
-        if self.order.len() >= self.most
-            && let Some(oldest) = self.order.pop_front()
-        {
-            linked.forget(oldest.0, oldest.1);
-            self.forget(oldest);
+        if self.order.len() >= self.most {
+            self.let_oldest_go(linked);
         }
         self.order.push_back((to, span_id));
     }
@@ -179,10 +215,10 @@ mod tests {
         for number in 1..100 * MOST as u128 {
             let next = link(number + 1_000_000, number, 1);
             links.ask(next, 3, &mut linked);
-            assert_eq!(links.answer_all(next.to, &linked), []);
+            assert_eq!(links.answer(next.to, &[next.span_id], &linked), []);
             if number % 2 == 0 {
                 observe(&mut linked, next);
-                let told = links.answer_all(next.to, &linked);
+                let told = links.answer(next.to, &[next.span_id], &linked);
                 assert!(matches!(told[..], [(waiter, _)] if (waiter.link(), waiter.shard) == (next, 3)));
             }
             adds_up(&links, &linked);
@@ -232,11 +268,12 @@ mod tests {
         let next = link(3, 600, 1);
         links.ask(next, 0, &mut linked);
         observe(&mut linked, next);
-        assert_eq!(links.answer_all(next.to, &linked).len(), 1);
+        assert_eq!(links.answer(next.to, &[next.span_id], &linked).len(), 1);
         assert!(linked.sent(known.to, known.span_id).is_some());
         // Half as many as may wait at least, the last ones, hear of it should it come after all.
         observe(&mut linked, link(0, 7, 1));
-        let told = askers(&links.answer_all(link(0, 7, 1).to, &linked));
+        let vain = link(0, 7, 1);
+        let told = askers(&links.answer(vain.to, &[vain.span_id], &linked));
         assert!((MOST..=2 * MOST).contains(&told.len()), "{}", told.len());
         let all = 1..100 * MOST as u128;
         let last = all.skip(100 * MOST - 1 - told.len()).map(|number| link(number, 0, 0).from);
@@ -244,7 +281,7 @@ mod tests {
     }
 
     /// Scenario: a trace is judged before all of it came.
-    /// Guarantees: who links to what comes later is told then, and who was told is told again.
+    /// Guarantees: who links to what comes later is told then, and nobody of what stayed the same.
     #[test]
     fn who_was_not_told_goes_on_waiting() {
         let (mut links, mut linked) = (Links::new(MOST, 2 * MOST), Linked::default());
@@ -252,9 +289,9 @@ mod tests {
         for asked in [early, late] {
             links.ask(asked, 0, &mut linked);
         }
-        for (come, told) in [(early, &[early.from][..]), (late, &[early.from, late.from])] {
+        for come in [early, late] {
             observe(&mut linked, come);
-            assert_eq!(askers(&links.answer_all(come.to, &linked)), told);
+            assert_eq!(askers(&links.answer(come.to, &[come.span_id], &linked)), [come.from]);
         }
     }
 
@@ -306,9 +343,10 @@ mod tests {
                     Step::Judge(_) => {
                         observe(&mut linked, link);
                         known.extend(order.contains(&key).then_some(key));
-                        let told = links.answer_all(link.to, &linked).into_iter().map(|(waiter, _)| waiter);
+                        let told = links.answer(link.to, &[link.span_id], &linked);
+                        let told = told.into_iter().map(|(waiter, _)| waiter);
                         let is_told =
-                            |waiter: &Waiter| waiter.to == link.to && known.contains(&(waiter.to, waiter.span_id));
+                            |waiter: &Waiter| (waiter.to, waiter.span_id) == key && known.contains(&key);
                         prop_assert!(told.eq(waiting.iter().copied().filter(is_told)));
                     }
                 }
@@ -327,12 +365,12 @@ mod tests {
                     Step::Ask(link, shard) => {
                         let waiter = links.ask(link, shard, &mut linked);
                         observe(&mut linked, link);
-                        let told = links.answer_all(link.to, &linked);
+                        let told = links.answer(link.to, &[link.span_id], &linked);
                         prop_assert!(told.iter().any(|(told, _)| *told == waiter));
                         links.ask(link, shard, &mut linked);
                     }
                     Step::Learn(link) => links.learn(link, Sent::default(), &mut linked),
-                    Step::Judge(link) => _ = links.answer_all(link.to, &linked),
+                    Step::Judge(link) => _ = links.answer(link.to, &[link.span_id], &linked),
                 }
                 adds_up(&links, &linked);
             }

@@ -14,6 +14,7 @@ mod health;
 mod journal;
 mod judging;
 mod links;
+mod many;
 mod over_time;
 pub(crate) mod own;
 #[cfg(test)]
@@ -132,6 +133,10 @@ pub(crate) struct KeepCounts {
     /// Traces, and windows of many, that were let go as judging them panicked.
     pub(crate) broken: u64,
     pub(crate) broken_windows: u64,
+    /// Spans linked to that are remembered, and how many were let go for others.
+    pub(crate) linked: (usize, u64),
+    /// Credentials and transactions that are remembered, and how many were let go for others.
+    pub(crate) used: (usize, u64),
     /// Turns that the store failed to keep; what was found in them is kept with the next that succeeds.
     pub(crate) failed_turns: u64,
     /// How often the journal could not be written, or a file of it not removed.
@@ -228,7 +233,7 @@ impl Keeper {
         let mut left = Left::open(Arc::clone(&disk), &folder.join("journal"))?;
         let given = catalogue.clone();
         let baseline = learned.catalogue.clone();
-        let over_time = OverTime::recall(&learned.windows, clock.now());
+        let over_time = OverTime::recall(&learned.windows, clock.now(), &rules.load().policy);
         let mut survey = Survey { catalogue: catalogue.unwrap_or(learned.catalogue), ..Survey::default() };
         learned.validating.iter().for_each(|service| survey.validating.add(service));
         let count = settings.shards.get().min(64);
@@ -362,6 +367,7 @@ impl Keeper {
         self.look_at_disk(&mut unsaved.counts);
         let counts = &mut unsaved.counts;
         (counts.open, counts.open_bytes, counts.windows, counts.broken) = (0, 0, Counts::default(), 0);
+        counts.linked = (0, 0);
         let mut needed = u64::MAX;
         for found in found {
             let counts = &mut unsaved.counts;
@@ -369,6 +375,8 @@ impl Keeper {
             counts.open_bytes += found.open.1;
             counts.windows.add(found.counts);
             counts.broken += found.broken;
+            counts.linked.0 += found.linked.0;
+            counts.linked.1 += found.linked.1;
             needed = needed.min(found.needed);
             if self.given.is_none() && !found.batch.shown.is_empty() {
                 let shown = Arc::new(found.batch.shown.clone());
@@ -376,13 +384,12 @@ impl Keeper {
             }
             unsaved.batch.append(found.batch);
             unsaved.gone.push(found.gone);
-            for (begin, across) in found.across {
-                unsaved.over_time.add(begin, across, now);
-            }
+            self.gather(found.across, &mut unsaved, now);
         }
         self.judge_windows(&mut unsaved, now)?;
-        let windows = unsaved.over_time.save(now, self.stopping.load(Ordering::Acquire));
-        unsaved.batch.windows = windows.or(unsaved.batch.windows.take());
+        unsaved.counts.used = unsaved.over_time.remembered();
+        let gathered = unsaved.over_time.save();
+        unsaved.batch.gathered.append(gathered);
         unsaved.batch.at = now;
         if !unsaved.batch.is_empty() {
             match self.store.commit(&unsaved.batch) {
@@ -395,6 +402,7 @@ impl Keeper {
                 }
                 Err(error) => {
                     unsaved.counts.failed_turns += 1;
+                    unsaved.over_time.failed();
                     return Err(error);
                 }
             }
@@ -439,36 +447,6 @@ impl Keeper {
                 break;
             }
         }
-        Ok(())
-    }
-
-    /// Judges windows of many traces that are over.
-    fn judge_windows(&self, unsaved: &mut Unsaved, now: u64) -> Result<(), StoreError> {
-        let window = self.settings.window;
-        let grace = nanos(window.settle + window.max_age);
-        let Unsaved { over_time, baseline, batch, counts, .. } = unsaved;
-        let baseline_of_all = self.given.as_ref().unwrap_or(baseline);
-        let rules = self.rules.load();
-        // A window counts as judged before it is: one that panics is not tried again.
-        let verdicts = guarded(|| over_time.judge(now, grace, &rules.policy, Some(baseline_of_all)));
-        let verdicts = verdicts.unwrap_or_else(|panicked| {
-            counts.broken_windows += 1;
-            tracing::error!(place = %panicked, "an hour of traces cannot be judged by a fault of ours, and is left out");
-            Vec::new()
-        });
-        if verdicts.is_empty() {
-            return Ok(());
-        }
-        let before = batch.room();
-        for mut verdict in verdicts {
-            batch.raised.append(&mut verdict.findings);
-            for suppressed in verdict.suppressed {
-                let key = (suppressed.finding.rule, suppressed.reason, suppressed.finding.service);
-                *batch.quieted.entry(key).or_default() += 1;
-            }
-        }
-        self.held.fetch_add(batch.room().saturating_sub(before), Ordering::Relaxed);
-        *baseline = self.store.learned(now)?.catalogue;
         Ok(())
     }
 

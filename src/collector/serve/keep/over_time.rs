@@ -4,17 +4,28 @@
 //! a while; it is judged together with the one before, where traces may have begun that reach into it. It is kept until the
 //! next one is over, so that what comes late is counted still. Times are the senders': what says that it begins after the next window
 //! counts in none, else a clock that is ahead would keep windows that are never over.
+//!
+//! What is of no window, a credential that was used before, is told of as it comes ([`Recent`]).
+//!
+//! What was added is kept with the batch that it came with, and all of it anew once that makes half of what is kept: so a process
+//! that is killed forgets nothing, and what is written stays in proportion to what comes.
 
 use std::collections::BTreeMap;
 
-use hopseal_correlate::across::{Across, window_of};
+use hopseal_correlate::across::{Across, News, Recent, window_of};
 use hopseal_correlate::catalogue::Catalogue;
 use hopseal_correlate::judge::Verdict;
 use hopseal_correlate::policy::Policy;
 use hopseal_correlate::rule::Cx;
 
+use crate::serve::store::Gathered;
+
 /// Windows kept. Times are the senders' choice: what would make one more counts in the oldest.
-const MAX_WINDOWS: usize = 32;
+const MAX_WINDOWS: usize = 8;
+/// Where in what is kept [`Recent`] stands: no window begins then.
+const RECENT: u64 = i64::MAX.cast_unsigned();
+/// Bytes added before all is written anew, at least.
+const FEW: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 struct Window {
@@ -28,15 +39,14 @@ struct Window {
 #[derive(Debug, Default)]
 pub(crate) struct OverTime {
     windows: BTreeMap<u64, Window>,
-    /// Whether there is something to save, when it was last saved, and in how many bytes.
-    changed: bool,
-    saved: (u64, usize),
+    recent: Recent,
+    /// What was added and is not kept yet.
+    added: Vec<(u64, Vec<u8>)>,
+    /// Bytes kept: of all at once, and of what was added since.
+    kept: (usize, usize),
+    /// Whether all is to be kept anew: some of what is kept is over, or may be kept twice.
+    is_stale: bool,
 }
-
-/// State of more bytes than this is not saved with each turn, but only this often, in nanoseconds: a process that is killed
-/// forgets what was counted since.
-const OFTEN: usize = 1 << 20;
-const SELDOM: u64 = 30_000_000_000;
 
 /// Counts a trace. Returns whether it counts: not where it begins too far ahead.
 pub(crate) fn observe(windows: &mut BTreeMap<u64, Across>, cx: &Cx<'_>, now: u64) -> bool {
@@ -68,40 +78,76 @@ fn window<T: Default>(windows: &mut BTreeMap<u64, T>, begin: u64) -> &mut T {
 }
 
 impl OverTime {
-    /// Adds what was gathered of traces that begin in the window that begins then.
-    pub(crate) fn add(&mut self, begin: u64, across: Across, now: u64) {
+    /// Adds what was gathered of traces that begin in the window that begins then. Returns what is found or no more found at once.
+    pub(crate) fn add(&mut self, begin: u64, across: Across, now: u64, policy: &Policy) -> News {
+        let mut bytes = Vec::new();
+        across.write(&mut bytes);
+        self.kept.1 += bytes.len();
+        self.added.push((begin, bytes));
+        self.put(begin, across, now, policy)
+    }
+
+    fn put(&mut self, begin: u64, mut across: Across, now: u64, policy: &Policy) -> News {
+        let news = self.recent.take(&mut across, policy);
         let window = window(&mut self.windows, begin);
         window.across.merge(across);
         (window.touched, window.judged) = (now, false);
-        self.changed = true;
+        news
     }
 
     /// What an earlier process had gathered. What another version wrote is left out.
-    pub(crate) fn recall(kept: &[(u64, Vec<u8>)], now: u64) -> Self {
-        let mut windows = Self::default();
-        for (begin, bytes) in kept {
+    pub(crate) fn recall(kept: &[(u64, Vec<u8>)], now: u64, policy: &Policy) -> Self {
+        let mut all = Self::default();
+        for (_, bytes) in kept.iter().filter(|(begin, _)| *begin == RECENT) {
+            all.recent = Recent::read(bytes).unwrap_or_default();
+        }
+        for (begin, bytes) in kept.iter().filter(|(begin, _)| *begin != RECENT) {
             if let Some(across) = Across::read(bytes) {
-                windows.add(*begin, across, now);
+                // It was told of then.
+                let _ = all.put(*begin, across, now, policy);
             }
         }
-        windows
+        all.kept.1 = kept.iter().map(|(_, bytes)| bytes.len()).sum();
+        all
     }
 
-    /// All that was gathered, if it is time to save it: `is_last`, as nobody asks again.
-    pub(crate) fn save(&mut self, now: u64, is_last: bool) -> Option<Vec<(u64, Vec<u8>)>> {
-        let (at, bytes) = self.saved;
-        if !self.changed || (!is_last && bytes > OFTEN && now < at.saturating_add(SELDOM)) {
-            return None;
+    /// What is to be kept: what was added, or all of it.
+    pub(crate) fn save(&mut self) -> Gathered {
+        let (all, since) = self.kept;
+        let added = std::mem::take(&mut self.added);
+        if !self.is_stale && since <= FEW.max(all) {
+            return Gathered { whole: false, parts: added };
         }
-        let write = |(begin, window): (&u64, &Window)| {
+        let mut bytes = Vec::new();
+        self.recent.write(&mut bytes);
+        let mut parts = vec![(RECENT, bytes)];
+        for (begin, window) in &self.windows {
             let mut bytes = Vec::new();
             window.across.write(&mut bytes);
-            (*begin, bytes)
-        };
-        let all: Vec<(u64, Vec<u8>)> = self.windows.iter().map(write).collect();
-        self.changed = false;
-        self.saved = (now, all.iter().map(|(_, bytes)| bytes.len()).sum());
-        Some(all)
+            parts.push((*begin, bytes));
+        }
+        self.kept = (parts.iter().map(|(_, bytes)| bytes.len()).sum(), 0);
+        self.is_stale = false;
+        Gathered { whole: true, parts }
+    }
+
+    /// What was to be kept may be or not.
+    pub(crate) const fn failed(&mut self) {
+        self.is_stale = true;
+    }
+
+    /// Credentials and transactions that are remembered, and how many were forgotten for want of room.
+    pub(crate) fn remembered(&self) -> (usize, u64) {
+        self.recent.counts()
+    }
+
+    /// What was gathered of the window that begins then.
+    #[cfg(test)]
+    pub(crate) fn of_window(&self, begin: u64) -> Option<Vec<u8>> {
+        let window = self.windows.get(&begin)?;
+        let mut bytes = Vec::new();
+        window.across.write(&mut bytes);
+        Some(bytes)
     }
 
     /// Judges the windows that are over. `grace`: how long after its end, and after the last addition.
@@ -125,7 +171,7 @@ impl OverTime {
             .map(|(begin, _)| *begin)
             .collect();
         let mut verdicts = Vec::new();
-        self.changed |= !over.is_empty();
+        self.is_stale |= !over.is_empty();
         for begin in over {
             let before = begin.checked_sub(length).and_then(|before| self.windows.get(&before));
             let mut whole = before.map(|before| before.across.clone()).unwrap_or_default();
@@ -150,8 +196,8 @@ mod tests {
     #[test]
     fn a_window_is_over_when_its_time_has_passed_and_nothing_comes() {
         let (policy, mut windows) = (Policy::default(), OverTime::default());
-        windows.add(10 * HOUR, Across::default(), 10 * HOUR + 5);
-        windows.add(11 * HOUR, Across::default(), 11 * HOUR + 5);
+        windows.add(10 * HOUR, Across::default(), 10 * HOUR + 5, &policy);
+        windows.add(11 * HOUR, Across::default(), 11 * HOUR + 5, &policy);
         for (now, judged, kept) in [
             (11 * HOUR, 0, 2),
             (11 * HOUR + 9, 0, 2),
@@ -164,32 +210,47 @@ mod tests {
             assert_eq!(windows.windows.len(), kept, "{now}");
         }
         // Late, and counted again.
-        windows.add(11 * HOUR, Across::default(), 20 * HOUR);
+        windows.add(11 * HOUR, Across::default(), 20 * HOUR, &policy);
         assert_eq!(windows.judge(20 * HOUR + 9, 10, &policy, None).len(), 0);
         assert_eq!(windows.judge(20 * HOUR + 10, 10, &policy, None).len(), 1);
     }
 
     #[test]
-    fn what_is_large_is_saved_less_often() {
+    fn what_was_added_is_kept_and_all_of_it_now_and_then() {
+        let policy = Policy::default();
         let mut windows = OverTime::default();
-        assert_eq!(windows.save(0, true), None);
-        windows.add(HOUR, Across::default(), 0);
-        let saved = windows.save(0, false).expect("changed");
-        assert_eq!(windows.save(1, true), None);
-        assert_eq!(OverTime::recall(&saved, 5).save(5, false), Some(saved));
-        for (now, is_last, is_saved) in
-            [(SELDOM - 1, false, false), (SELDOM - 1, true, true), (2 * SELDOM, false, true)]
-        {
-            windows.saved.1 = OFTEN + 1;
-            windows.add(HOUR, Across::default(), 1);
-            assert_eq!(windows.save(now, is_last).is_some(), is_saved, "{now} {is_last}");
+        assert_eq!(windows.save(), Gathered::default());
+        let mut kept = Gathered::default();
+        for number in 0..3 {
+            windows.add(number % 2 * HOUR, Across::default(), 0, &policy);
+            let added = windows.save();
+            assert!(!added.whole && added.parts.len() == 1);
+            kept.append(added);
         }
+        // Nothing is kept twice, and what cannot have been kept is kept anew.
+        assert_eq!(windows.save(), Gathered::default());
+        windows.failed();
+        let all = windows.save();
+        assert!(all.whole && all.parts.len() == 3, "{all:?}");
+        let mut again = OverTime::recall(&kept.parts, 5, &policy);
+        again.failed();
+        assert_eq!(again.save(), all);
+        // What was added is as much as all.
+        windows.kept = (FEW + 1, FEW + 1);
+        windows.add(HOUR, Across::default(), 0, &policy);
+        assert!(windows.save().whole);
+        windows.kept.1 = FEW - 1000;
+        windows.add(HOUR, Across::default(), 0, &policy);
+        assert!(!windows.save().whole);
+        // So that what is over is forgotten.
+        assert!(!windows.judge(9 * HOUR, 1, &policy, None).is_empty());
+        assert!(windows.save().whole);
     }
 
     #[test]
     fn nobody_makes_windows_without_end() {
-        let mut windows = OverTime::default();
-        (0..100).for_each(|number| windows.add(number * HOUR, Across::default(), 0));
+        let (policy, mut windows) = (Policy::default(), OverTime::default());
+        (0..100).for_each(|number| _ = windows.add(number * HOUR, Across::default(), 0, &policy));
         assert_eq!(windows.windows.len(), MAX_WINDOWS);
     }
 }

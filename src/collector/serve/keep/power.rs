@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::hop::Outcome;
+use hopseal_correlate::policy::Policy;
 use hopseal_correlate::sink::SpanId;
 use hopseal_tests::generator::otlp;
 use hopseal_tests::generator::span::{Attributes, Kind, Span, SpanId as SpanIdOf, TraceId as TraceIdOf};
@@ -23,7 +24,8 @@ use super::*;
 use crate::serve::clock::TestClock;
 use crate::serve::disk::faulty::{Faults, Faulty};
 use crate::serve::store::{
-    DAY, EdgeQuery, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, Said, State, StoreSettings,
+    DAY, EdgeQuery, EdgeRow, FindingQuery, FindingRecord, HopQuery, HopRecord, Interval, Said, State,
+    StoreSettings,
 };
 
 /// How many histories; each has [`LIVES`] processes.
@@ -213,7 +215,11 @@ impl History {
         let lost: Vec<_> = answered.iter().filter(|id| !found.contains_key(id)).collect();
         assert!(lost.is_empty(), "lost {} of {}, with seed {seed}: {lost:?}", lost.len(), answered.len());
         assert!(found.keys().all(|id| tried.contains(id)), "something that nobody sent");
-        assert_eq!(store.edges(&EdgeQuery::of(Interval::ALWAYS)).expect("edges"), edges(&hops), "counted with seed {seed}");
+        assert_eq!(
+            store.edges(&EdgeQuery::of(Interval::ALWAYS)).expect("edges"),
+            edges(&hops),
+            "counted with seed {seed}"
+        );
         self.covers(&keeper, &hops, seed);
         let there: Vec<Span> =
             self.spans.iter().filter(|span| found.contains_key(&id(span))).cloned().collect();
@@ -322,7 +328,7 @@ impl History {
     fn gathers(&self, keeper: &Keeper, there: &[Span], seed: u64) -> usize {
         let whole = |keeper: &Keeper| {
             let windows = keeper.store.learned(NOW).expect("learned").windows;
-            windows.into_iter().find(|(begin, _)| *begin == NOW + HOUR).map(|(_, bytes)| bytes)
+            OverTime::recall(&windows, NOW, &Policy::default()).of_window(NOW + HOUR)
         };
         let folder = tempfile::tempdir().expect("a folder");
         let twin = self.start_in(folder.path(), Arc::new(FileSystem)).expect("a keeper");

@@ -129,6 +129,8 @@ pub(crate) struct Found {
     pub(crate) broken: u64,
     /// Open traces, and the bytes of their spans.
     pub(crate) open: (usize, usize),
+    /// Linked spans that are known of, and how many were let go for others.
+    pub(crate) linked: (usize, u64),
 }
 
 /// What a shard is made of.
@@ -436,9 +438,10 @@ impl Shard {
     }
 
     /// Says who sent the spans of a trace that others link to.
-    fn answer(&mut self, trace_id: TraceId) {
-        let told = self.links.answer_all(trace_id, &self.parts.survey.linked);
+    fn answer(&mut self, trace_id: TraceId, news: &[SpanId]) {
+        let told = self.links.answer(trace_id, news, &self.parts.survey.linked);
         tell(&told, &self.parts, &mut self.windows);
+        self.links.trim(&mut self.parts.survey.linked);
     }
 
     /// Notes what the hops of the last block show, before another follows it.
@@ -467,8 +470,8 @@ impl Shard {
         self.held = 0;
         let (batch, counts) = (self.batch.take(), self.windows.counts);
         let across = std::mem::take(&mut self.across);
-        let (broken, open) = (self.broken_count, self.windows.open());
-        let _ = to.send(Found { batch, across, gone, needed, counts, broken, open });
+        let (broken, open, linked) = (self.broken_count, self.windows.open(), self.links.counts());
+        let _ = to.send(Found { batch, across, gone, needed, counts, broken, open, linked });
     }
 }
 

@@ -69,6 +69,16 @@ pub(crate) struct Judged {
     pub(crate) what: &'static str,
 }
 
+/// What is remembered of traces for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Of {
+    /// One of [`OF`].
+    pub(crate) of: &'static str,
+}
+
+/// Spans that were linked to; credentials and transactions that were used.
+pub(super) const OF: [&str; 2] = ["linked_spans", "credentials"];
+
 /// Judged early for want of memory; judged while spans still came; opened again by late spans; spans whose trace was gone;
 /// spans beyond what is judged of one trace; begun so far ahead, by its own time, that no rule over time counts it; let go, as a fault
 /// of the service keeps it from being judged.
@@ -267,6 +277,18 @@ impl Closed for Judged {
 impl Attributes for Judged {
     fn attributes(&self) -> Vec<KeyValue> {
         vec![KeyValue::new("what", self.what)]
+    }
+}
+
+impl Closed for Of {
+    fn all() -> Vec<Self> {
+        OF.map(|of| Self { of }).to_vec()
+    }
+}
+
+impl Attributes for Of {
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("of", self.of)]
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) use self::labels::{Alone, By, Ended, Reloaded};
 use self::edges::{Edge, Edges, short};
 use self::gaps::Gaps;
 use self::labels::{
-    Alerted, Asked, Closed as _, Forwarded, Judged, Kind, Lost, Open, Refusing, Route, Seen, WINDOWS,
+    Alerted, Asked, Closed as _, Forwarded, Judged, Kind, Lost, OF, Of, Open, Refusing, Route, Seen, WINDOWS,
 };
 use self::names::Names;
 use self::recorded::{Counted, Times};
@@ -82,6 +82,8 @@ pub(crate) struct Metrics {
     /// Files that were read again.
     pub(crate) reloads: Family<Reloaded, Counter>,
     windows: Family<Judged, Counter>,
+    remembered: Family<Of, Gauge>,
+    forgotten: Family<Of, Counter>,
     open_traces: Gauge,
     open: Gauge,
     failed_turns: Gauge,
@@ -180,6 +182,11 @@ impl Metrics {
                 "Traces, and spans of traces, that were not judged once and whole",
                 None,
             ),
+            remembered: all.gauges(
+                "remembered",
+                "Linked spans, and credentials and transactions, that later traces are held against",
+            ),
+            forgotten: all.counter("forgotten", "Of these, the oldest ones that made room for others", None),
             open_traces: all.gauge("open_traces", "Traces that are not judged yet", None),
             open: all.gauge("open", "Memory of spans of traces that are not judged yet", Some(Unit::Bytes)),
             failed_turns: all.gauge(
@@ -254,6 +261,11 @@ impl Metrics {
         let all = [crowded, old, reopened, stragglers, left_out, ahead, broken];
         for (what, count) in WINDOWS.into_iter().zip(all) {
             self.windows.get_or_create(&Judged { what }).inner().store(count, Ordering::Relaxed);
+        }
+        for (of, (kept, forgotten)) in OF.into_iter().zip([counts.linked, counts.used]) {
+            let kept = i64::try_from(kept).unwrap_or(i64::MAX);
+            self.remembered.get_or_create(&Of { of }).set(kept);
+            self.forgotten.get_or_create(&Of { of }).inner().store(forgotten, Ordering::Relaxed);
         }
         let set = |gauge: &Gauge, value: u64| _ = gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         set(&self.open_traces, counts.open as u64);

@@ -119,7 +119,7 @@ fn every_metric_has_help_and_bytes_and_seconds_are_units() {
     metrics.hops.add(Edge { caller: String::new(), service: "a".to_owned(), assurance: "sealed" }, 1);
     metrics.open(&[OpenRow { severity: Severity::High, service: "a".to_owned(), count: 2 }]);
     let windows = Counts { crowded: 3, ..Counts::default() };
-    metrics.keep(&KeepCounts { windows, alarm: true, ..KeepCounts::default() });
+    metrics.keep(&KeepCounts { windows, alarm: true, used: (7, 2), ..KeepCounts::default() });
     metrics.unclosed(5);
     let text = metrics.text();
     let mut described = 0;
@@ -132,13 +132,15 @@ fn every_metric_has_help_and_bytes_and_seconds_are_units() {
         }
         described += 1;
     }
-    assert_eq!(described, 37);
+    assert_eq!(described, 39);
     for line in [
         "hopseal_receive_requests_total{protocol=\"otlp_http\",result=\"accepted\"} 1",
         "hopseal_receive_body_bytes_total{protocol=\"otlp_http\"} 7",
         "hopseal_receive_accept_seconds_bucket{le=\"0.005\"} 1",
         "hopseal_windows_total{what=\"crowded\"} 3",
         "hopseal_disk_low 1",
+        "hopseal_remembered{of=\"credentials\"} 7",
+        "hopseal_forgotten_total{of=\"credentials\"} 2",
         "hopseal_store_removed_segments_total 4",
         "hopseal_unready{reason=\"disk_full\"} 1",
         "hopseal_unready{reason=\"store_behind\"} 0",

@@ -76,8 +76,22 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn finding(number: u64) -> Finding {
-    let subject = Subject::Trace(trace_id(number));
-    let rule = if number.is_multiple_of(2) { Rule::AuditGap } else { Rule::IdentityDropped };
+    // The last two are of one series.
+    let subject = match number.checked_sub(TRACES - 2) {
+        Some(window) => Subject::Operation {
+            service: Service { name: "orders", ..Service::default() },
+            operation: "GET /",
+            window: window + 1,
+        },
+        None => Subject::Trace(trace_id(number)),
+    };
+    let rule = if number >= TRACES - 2 {
+        Rule::UnauthenticatedEndpoint
+    } else if number.is_multiple_of(2) {
+        Rule::AuditGap
+    } else {
+        Rule::IdentityDropped
+    };
     let mut finding = Finding::new(rule, subject, "").message("found").grouped();
     finding.service = "orders".to_owned();
     finding.caller = (number > 1).then(|| "gateway".to_owned());
@@ -460,9 +474,10 @@ fn what_was_shown_is_forgotten_in_time() {
     later.shown.add(service, "GET /", Shown { hops: 1, identified: 0 });
     store.commit(&later).expect("kept");
     for (days, expected, hops) in [
-        (0, Capability::Operation, 3),
-        (30, Capability::Operation, 3),
-        (31, Capability::Never, 3),
+        // Of the two, one counts no more.
+        (0, Capability::Operation, 2),
+        (30, Capability::Operation, 2),
+        (31, Capability::Never, 2),
         (51, Capability::Never, 0),
     ] {
         let learned = store.learned(EPOCH + days * DAY).expect("learned");
@@ -504,6 +519,55 @@ fn what_comes_again_says_nothing_new() {
         assert_eq!(commit(1, 2, Vec::new()), 0);
         assert_eq!(commit(0, 1, vec![first.clone(), other]), 1);
         assert_eq!(commit(0, 3, vec![first, third]), 2);
+    }
+}
+
+/// What somebody said of something that goes on from window to window holds for the next, and for nothing else; that it was mended
+/// does not.
+#[test]
+fn what_was_said_of_a_series_holds_on() {
+    let of = |operation: &str, window: u64| {
+        let service = Service { name: "orders", ..Service::default() };
+        let subject = Subject::Operation { service, operation, window };
+        Finding { at: EPOCH + window, ..Finding::new(Rule::OptionalAuthEndpoint, subject, "") }
+    };
+    for (state, holds) in [
+        (State::Acknowledged, true),
+        (State::Suppressed, true),
+        (State::Open, false),
+        (State::Resolved, false),
+        (State::Retracted, false),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        for store in [sqlite(folder.path(), 1), Box::new(Model::default())] {
+            let raise = |finding: &Finding, at| {
+                let raised = vec![finding.clone()];
+                store.commit(&Batch { at, raised, ..Batch::default() }).expect("kept").opened
+            };
+            let (first, other) = (of("GET /", 1), of("POST /", 2));
+            assert_eq!(raise(&first, EPOCH), [first.id]);
+            assert!(store.set_state(first.id, &said(state, "known", EPOCH + 1)).expect("set"));
+            assert_eq!(raise(&other, EPOCH + 2), [other.id]);
+            let mut expected = if holds { state } else { State::Open };
+            // From one to the next, and to the one after.
+            for window in [2, 3] {
+                let next = of("GET /", window);
+                assert_eq!(raise(&next, EPOCH + window).is_empty(), holds, "{state:?}");
+                let kept = store.finding(next.id).expect("asked").expect("there");
+                assert_eq!(kept.state, expected);
+                let said = store.said(next.id, 9).expect("asked");
+                let told: Vec<_> = said.iter().map(|said| (said.state, &*said.note, &*said.who)).collect();
+                assert_eq!(told, if holds { vec![(state, "known", "ann")] } else { vec![] });
+            }
+            // Until somebody says otherwise. What comes late of an earlier window is nobody's answer.
+            store.set_state(of("GET /", 3).id, &said(State::Resolved, "", EPOCH + 4)).expect("set");
+            expected = State::Open;
+            for window in [4, 0] {
+                raise(&of("GET /", window), EPOCH + 5);
+                let kept = store.finding(of("GET /", window).id).expect("asked").expect("there");
+                assert_eq!(kept.state, expected);
+            }
+        }
     }
 }
 

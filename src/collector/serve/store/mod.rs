@@ -106,8 +106,31 @@ pub(crate) struct Batch {
     pub(crate) shown: Catalogue,
     /// Services that were seen to have credentials validated.
     pub(crate) validating: Services,
-    /// What rules over many traces rest on, by when the window begins: all of it, in place of what was kept before.
-    pub(crate) windows: Option<Vec<(u64, Vec<u8>)>>,
+    /// What rules over many traces rest on.
+    pub(crate) gathered: Gathered,
+}
+
+/// What rules over many traces rest on, in parts by when their window begins. What a process that starts has is all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Gathered {
+    /// Whether these are in place of all that were kept before.
+    pub(crate) whole: bool,
+    pub(crate) parts: Vec<(u64, Vec<u8>)>,
+}
+
+impl Gathered {
+    /// Adds what came after.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        if other.whole {
+            *self = other;
+        } else {
+            self.parts.append(&mut other.parts);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.whole && self.parts.is_empty()
+    }
 }
 
 impl Batch {
@@ -125,7 +148,7 @@ impl Batch {
             && self.quieted.is_empty()
             && self.shown.is_empty()
             && self.validating.is_empty()
-            && self.windows.is_none()
+            && self.gathered.is_empty()
     }
 
     /// The block that the next trace goes into. Blocks are of a bounded size, so that whatever is done with one needs little
@@ -157,7 +180,7 @@ impl Batch {
         }
         self.shown.merge(&other.shown);
         other.validating.iter().for_each(|service| self.validating.add(service));
-        self.windows = other.windows.or(self.windows.take());
+        self.gathered.append(other.gathered);
     }
 }
 
@@ -210,7 +233,7 @@ pub(crate) struct Learned {
     pub(crate) catalogue: Catalogue,
     /// Services that were seen to have credentials validated.
     pub(crate) validating: Services,
-    /// What rules over many traces rest on, by when the window begins.
+    /// What rules over many traces rest on: parts by when their window begins, of one window as they came.
     pub(crate) windows: Vec<(u64, Vec<u8>)>,
 }
 

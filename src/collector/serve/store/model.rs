@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hopseal_correlate::catalogue::Catalogue;
-use hopseal_correlate::finding::{FindingId, Severity, Who};
+use hopseal_correlate::finding::{Finding, FindingId, Severity, Who};
 use hopseal_correlate::hop::Outcome;
 use hopseal_correlate::sink::TraceId;
 use hopseal_correlate::validation::Services;
@@ -26,6 +26,8 @@ struct Kept {
     validating: Services,
     windows: Vec<(u64, Vec<u8>)>,
     said: Vec<(FindingId, Said)>,
+    /// The last finding of each series, and when it was.
+    series: BTreeMap<FindingId, (FindingId, u64)>,
     /// By name: the last change that they know.
     receivers: BTreeMap<String, u64>,
     /// When, whose and what; the first is number 1.
@@ -128,6 +130,15 @@ impl Kept {
             .copied()
     }
 
+    /// What was said of the finding before of a series, where that holds for the next.
+    fn said_before(&self, finding: &Finding) -> Option<Said> {
+        let (before, at) = self.series.get(&finding.series?)?;
+        let state = self.findings.get(before)?.state;
+        let holds = *at <= finding.at && [State::Acknowledged, State::Suppressed].contains(&state);
+        let last = self.said.iter().rev().find(|(id, _)| id == before).filter(|_| holds);
+        last.map(|(_, said)| said.clone())
+    }
+
     /// Hops of the last version of each trace, and what came when it was gone.
     fn hops(&self) -> impl Iterator<Item = (&Block, &Judged, &Hop, u32)> {
         self.blocks
@@ -195,6 +206,8 @@ impl Store for Model {
             if again.explains(finding, kept.findings.contains_key(&finding.id)) {
                 continue;
             }
+            let is_new = !kept.findings.contains_key(&finding.id);
+            let said = kept.said_before(finding).filter(|_| is_new);
             let new = FindingRecord {
                 id: finding.id,
                 rule: finding.rule,
@@ -202,16 +215,26 @@ impl Store for Model {
                 service: finding.service.clone(),
                 trace_id: finding.trace_id,
                 at: finding.at,
-                state: State::Open,
-                note: String::new(),
+                state: said.as_ref().map_or(State::Open, |said| said.state),
+                note: said.as_ref().map_or(String::new(), |said| said.note.clone()),
                 raised: batch.at,
                 changed: batch.at,
                 body: crate::output::finding(finding).expect("a finding"),
             };
             let before = kept.findings.get(&finding.id).map(|known| known.state);
             if [None, Some(State::Retracted)].contains(&before) {
-                changed.opened.push(finding.id);
-                kept.note(batch.at, finding.id, State::Open);
+                changed.opened.extend(Some(finding.id).filter(|_| said.is_none()));
+                kept.note(batch.at, finding.id, new.state);
+            }
+            if let Some(said) = said {
+                kept.said.push((finding.id, Said { at: batch.at, ..said }));
+            }
+            if let Some(series) = finding.series {
+                let now = (finding.id, finding.at);
+                let last = kept.series.entry(series).or_insert(now);
+                if last.1 <= finding.at {
+                    *last = now;
+                }
             }
             let known = kept.findings.entry(finding.id).or_insert_with(|| new.clone());
             if raised_again(known.state) != known.state {
@@ -231,9 +254,11 @@ impl Store for Model {
         }
         kept.shown.merge(&batch.shown);
         batch.validating.iter().for_each(|service| kept.validating.add(service));
-        if let Some(windows) = &batch.windows {
-            kept.windows.clone_from(windows);
+        if batch.gathered.whole {
+            kept.windows.clear();
         }
+        kept.windows.extend(batch.gathered.parts.iter().cloned());
+        kept.windows.sort_by_key(|(begin, _)| *begin);
         Ok(changed)
     }
 

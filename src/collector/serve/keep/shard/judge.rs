@@ -9,7 +9,7 @@ use hopseal_correlate::hop::HopKind;
 use hopseal_correlate::intake::Intake;
 use hopseal_correlate::judge::Verdict;
 use hopseal_correlate::record::{Service, bodies};
-use hopseal_correlate::sink::TraceId;
+use hopseal_correlate::sink::{SpanId, TraceId};
 use hopseal_correlate::survey::{unasked, unlearned};
 use hopseal_correlate::trace::Trace;
 
@@ -35,8 +35,8 @@ struct Examined {
     /// What this trace has more to say of, should it come to be known.
     asked_by: Vec<OwnedService>,
     lessons: Vec<u64>,
-    /// Whether it is news who sent a span that others link to.
-    is_news: bool,
+    /// Spans that others link to and of which it is news who sent them.
+    news: Vec<SpanId>,
 }
 
 impl Shard {
@@ -102,7 +102,7 @@ impl Shard {
                 found.origins.extend(origins.map(|origin| origin.service.name.to_owned()));
             }
             let survey = &mut self.parts.survey;
-            found.is_news = survey.linked.observe(&trace, &hops);
+            found.news = survey.linked.observe(&trace, &hops);
             survey.validating.observe(&trace, &hops);
             found.asked_by.extend(unasked(&hops, &survey.validating).map(OwnedService::from));
             if self.parts.learns {
@@ -178,8 +178,8 @@ impl Shard {
         if has_copies {
             self.windows.without_copies(trace_id);
         }
-        if found.is_news {
-            self.answer(trace_id);
+        if !found.news.is_empty() {
+            self.answer(trace_id, &found.news);
         }
         found.asked_by.into_iter().for_each(|service| self.unasked.add(service, trace_id));
         found.lessons.into_iter().for_each(|lesson| self.unlearned.add(lesson, trace_id));

@@ -141,3 +141,26 @@ fn a_trace_that_is_never_quiet_is_judged_all_the_same() {
     assert!(!judged.closed_early && judged.version > 1);
     keeper.stop().expect("stopped");
 }
+
+/// Scenario: services with very long names send messages that consumers link to.
+/// Guarantees: what is remembered of who sent them takes bounded room, and that some was let go for it is counted.
+#[test]
+fn who_sent_what_is_linked_to_takes_bounded_room() {
+    for (length, forgets) in [(10, false), (8 << 10, true)] {
+        let mut spans = corpus(13, 1_000);
+        for span in &mut spans {
+            let long = "n".repeat(length);
+            Arc::make_mut(&mut span.resource).service += &long;
+        }
+        let lab = Lab { shards: 1, ..Lab::new() };
+        let keeper = lab.start();
+        send(&keeper, delivery(otlp::encode(&spans))).expect("taken");
+        lab.settle(&keeper);
+        let (kept, let_go) = keeper.counts().linked;
+        assert!(kept > 0);
+        assert_eq!(let_go > 0, forgets, "{kept} {let_go}");
+        // Of which 1 MiB of texts are kept here, and the last in any case.
+        assert!(!forgets || kept * length <= 2 << 20, "{kept}");
+        keeper.stop().expect("stopped");
+    }
+}

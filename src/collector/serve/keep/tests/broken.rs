@@ -4,7 +4,7 @@ use hopseal_tests::generator::span::{Attributes, SpanId as SpanIdOf, TraceId as 
 
 use super::*;
 use crate::serve::keep::shard::faults;
-use crate::serve::store::Interval;
+use crate::serve::store::{EdgeQuery, Interval};
 
 /// A trace of two hops; the name of the second is `name`.
 fn bad(number: u8, name: &str) -> Vec<Span> {

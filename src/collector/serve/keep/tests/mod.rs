@@ -1,7 +1,7 @@
 mod bounds;
 mod broken;
-mod health;
 mod cut;
+mod health;
 mod same;
 
 use std::collections::{BTreeSet, HashMap, HashSet};

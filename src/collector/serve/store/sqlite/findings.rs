@@ -1,6 +1,6 @@
 //! Findings and what became of them.
 
-use hopseal_correlate::finding::{FindingId, Severity};
+use hopseal_correlate::finding::{Finding, FindingId, Severity};
 use hopseal_correlate::rule::Rule;
 use hopseal_correlate::sink::TraceId;
 use rusqlite::types::Value;
@@ -35,8 +35,13 @@ pub(super) fn raise(
         return Ok(opened);
     }
     let mut before = transaction.prepare_cached("SELECT state FROM finding WHERE id = ?1")?;
+    let mut say = transaction
+        .prepare_cached("INSERT INTO said (finding, state, note, at, who) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut last = transaction.prepare_cached(
+        "INSERT INTO series VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET finding = ?2, at = ?3 WHERE at <= ?3",
+    )?;
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO finding VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?7, '', ?8) ON CONFLICT DO UPDATE SET \
+        "INSERT INTO finding VALUES (?1, ?2, ?3, ?9, ?4, ?5, ?6, ?7, ?7, ?10, ?8) ON CONFLICT DO UPDATE SET \
          severity = ?3, at = ?6, body = ?8, changed = CASE state WHEN 3 THEN ?7 ELSE changed END, \
          state = CASE state WHEN 3 THEN 0 ELSE state END",
     )?;
@@ -46,9 +51,11 @@ pub(super) fn raise(
         if again.explains(finding, state.is_some()) {
             continue;
         }
-        if state.is_none_or(|state| state == state_number(State::Retracted)) {
+        let said = if state.is_none() { said_before(transaction, finding)? } else { None };
+        if said.is_none() && state.is_none_or(|state| state == state_number(State::Retracted)) {
             opened.push(finding.id);
         }
+        let (state, note) = said.as_ref().map_or((0, ""), |said| (state_number(said.state), &said.note));
         insert.execute(params![
             finding.id.0,
             finding.rule.as_str(),
@@ -58,9 +65,31 @@ pub(super) fn raise(
             int(finding.at),
             int(batch.at),
             body,
+            state,
+            note,
         ])?;
+        if let Some(Said { state, note, who, .. }) = &said {
+            say.execute(params![finding.id.0, state_number(*state), note, int(batch.at), who])?;
+        }
+        if let Some(series) = finding.series {
+            last.execute(params![series.0, finding.id.0, int(finding.at)])?;
+        }
     }
     Ok(opened)
+}
+
+/// What somebody said of the same thing in the window before, where that holds for the next: who knows of it need not be told
+/// each time.
+fn said_before(transaction: &Transaction<'_>, finding: &Finding) -> Result<Option<Said>, StoreError> {
+    let Some(series) = finding.series else { return Ok(None) };
+    let mut before = transaction.prepare_cached(
+        "SELECT finding.id FROM series JOIN finding ON finding.id = series.finding \
+         WHERE series.series = ?1 AND series.at <= ?2 AND finding.state IN (1, 4)",
+    )?;
+    let before: Option<[u8; 16]> =
+        before.query_row(params![series.0, int(finding.at)], |row| row.get(0)).optional()?;
+    let Some(before) = before else { return Ok(None) };
+    Ok(said(transaction, FindingId(before), 1)?.pop())
 }
 
 /// Notes that findings stand no more. Returns those that did before.

@@ -11,9 +11,12 @@ use super::{int, uint};
 /// Adds what a batch says.
 pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
     let day = int(batch.at / DAY);
+    // With each day a tenth of what was counted counts no more, or what was shown long ago would always outweigh what is.
     let mut shown = transaction.prepare_cached(
         "INSERT INTO shown VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, CASE WHEN ?6 > 0 THEN ?7 ELSE 0 END) ON CONFLICT DO UPDATE SET \
-         hops = hops + ?5, identified = identified + ?6, seen = ?7, shown = CASE WHEN ?6 > 0 THEN ?7 ELSE shown END",
+         hops = hops - hops * MAX(0, MIN(9, ?7 - seen)) / 10 + ?5, \
+         identified = identified - identified * MAX(0, MIN(9, ?7 - seen)) / 10 + ?6, \
+         seen = MAX(seen, ?7), shown = CASE WHEN ?6 > 0 THEN MAX(shown, ?7) ELSE shown END",
     )?;
     for (Service { name, namespace, environment }, operations) in batch.shown.services() {
         for (operation, Shown { hops, identified }) in operations {
@@ -44,12 +47,12 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
     for ((rule, reason, service), count) in &batch.quieted {
         quieted.execute(params![day, rule.as_str(), reason.as_str(), service, int(*count)])?;
     }
-    if let Some(windows) = &batch.windows {
-        transaction.execute("DELETE FROM over_time", [])?;
-        let mut insert = transaction.prepare_cached("INSERT INTO over_time VALUES (?1, ?2)")?;
-        for (begin, body) in windows {
-            insert.execute(params![int(*begin), lz4_flex::compress_prepend_size(body)])?;
-        }
+    if batch.gathered.whole {
+        transaction.execute("DELETE FROM gathered", [])?;
+    }
+    let mut insert = transaction.prepare_cached("INSERT INTO gathered (begin, body) VALUES (?1, ?2)")?;
+    for (begin, body) in &batch.gathered.parts {
+        insert.execute(params![int(*begin), lz4_flex::compress_prepend_size(body)])?;
     }
     Ok(())
 }
@@ -97,7 +100,7 @@ pub(super) fn read(connection: &Connection, now: u64, days: u32) -> Result<Learn
         validating.add(Service { name: &name, namespace: &namespace, environment: &environment });
     }
     let mut windows = Vec::new();
-    let mut statement = connection.prepare_cached("SELECT begin, body FROM over_time ORDER BY begin")?;
+    let mut statement = connection.prepare_cached("SELECT begin, body FROM gathered ORDER BY begin, seq")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let body = lz4_flex::decompress_size_prepended(&row.get::<_, Vec<u8>>(1)?);

@@ -155,7 +155,7 @@ mod tests {
     use hopseal_identity::Assurance;
 
     use super::super::super::testing::{EPOCH, Sketch, add};
-    use super::super::super::{Batch, HopQuery, Interval, Store as _, StoreSettings};
+    use super::super::super::{Batch, EdgeQuery, HopQuery, Interval, Store as _, StoreSettings};
     use super::*;
 
     const HOP: Sketch = Sketch {

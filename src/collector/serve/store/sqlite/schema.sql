@@ -17,6 +17,12 @@ CREATE INDEX IF NOT EXISTS finding_by_trace ON finding (trace) WHERE trace IS NO
 CREATE INDEX IF NOT EXISTS finding_by_group ON finding (json_extract(body, '$.group_id'), state, at DESC, id DESC);
 CREATE INDEX IF NOT EXISTS finding_by_principal_before ON finding (json_extract(body, '$.principals.before.id'));
 CREATE INDEX IF NOT EXISTS finding_by_principal_here ON finding (json_extract(body, '$.principals.here.id'));
+-- The last finding of each that goes on from window to window.
+CREATE TABLE IF NOT EXISTS series (series BLOB PRIMARY KEY, finding BLOB NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS series_by_finding ON series (finding);
+CREATE TRIGGER IF NOT EXISTS series_gone AFTER DELETE ON finding BEGIN
+    DELETE FROM series WHERE finding = old.id;
+END;
 -- What somebody said of findings, and who.
 CREATE TABLE IF NOT EXISTS said (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, finding BLOB NOT NULL, state INTEGER NOT NULL, note TEXT NOT NULL,
@@ -87,7 +93,9 @@ CREATE TABLE IF NOT EXISTS quieted (
     day INTEGER NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL, service TEXT NOT NULL, count INTEGER NOT NULL,
     PRIMARY KEY (day, rule, reason, service)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS over_time (begin INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+-- What rules over many traces rest on, by when the window begins.
+CREATE TABLE IF NOT EXISTS gathered (seq INTEGER PRIMARY KEY, begin INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+DROP TABLE IF EXISTS over_time;
 -- Closed segments: visible once they are here.
 CREATE TABLE IF NOT EXISTS segment (
     name TEXT PRIMARY KEY, day INTEGER NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL, hops INTEGER NOT NULL,
