@@ -40,8 +40,12 @@ impl Disk for Told {
         FileSystem.remove(path)
     }
 
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        FileSystem.create_folder(path)
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        FileSystem.make_folder(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        FileSystem.remove_folder(path)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {

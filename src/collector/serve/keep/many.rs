@@ -9,7 +9,7 @@ use hopseal_correlate::judge::Verdict;
 use super::{Keeper, Unsaved};
 use crate::serve::clock::nanos;
 use crate::serve::guard::guarded;
-use crate::serve::store::{Batch, StoreError};
+use crate::serve::store::{Batch, Store as _, StoreError};
 
 impl Keeper {
     /// Adds what a shard gathered, by window, and what it shows at once.

@@ -60,10 +60,9 @@ use self::shard::{Found, Parts, Recalled, ToShard};
 pub(crate) use self::windows::Counts;
 
 use self::windows::Last;
-use crate::serve::clock::{Clock, nanos};
+use crate::serve::clock::Clock;
 use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
 use crate::serve::disk::{Disk, FileSystem, create_folder};
-use crate::serve::guard::guarded;
 use crate::serve::health::Unready;
 use crate::serve::metrics::Metrics;
 use crate::serve::rules::Rules;

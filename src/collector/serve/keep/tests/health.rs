@@ -26,8 +26,12 @@ impl Disk for Fails {
         FileSystem.remove(path)
     }
 
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        FileSystem.create_folder(path)
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        FileSystem.make_folder(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        FileSystem.remove_folder(path)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {

@@ -190,6 +190,7 @@ fn trail() -> [Block; 4] {
 fn users_questions_are_answered() {
     let folder = tempfile::tempdir().expect("a folder");
     let hops = folder.path().join("hopseal-data/hops");
+    std::fs::create_dir(folder.path().join("hopseal-data")).expect("made");
     let path = |name: &str| hops.join(format!("day=2026-01-0{name}.parquet"));
     let names = [
         "1/000000000001-000000000002",

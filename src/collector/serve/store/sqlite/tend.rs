@@ -110,7 +110,7 @@ pub(super) fn mend(folder: &Path, known: &Arc<Segments>) -> Result<(), StoreErro
 mod tests {
     use super::super::super::block::{Block, Hop, Text, Texts};
     use super::super::super::testing::{EPOCH, Sketch, add, block, sketch};
-    use super::super::super::{Batch, EdgeQuery, HopQuery, Store as _, StoreSettings};
+    use super::super::super::{Batch, HopQuery, Store as _, StoreSettings};
     use super::*;
     use crate::serve::disk::FileSystem;
     use hopseal_correlate::hop::{HopKind, Outcome};
