@@ -33,8 +33,9 @@ fn digest(joined: &[u8]) -> Key {
 
 /// Keys of the parts asked for of late, which mostly are those asked for next. Parts are the senders' choice: those that
 /// are chosen to take each other's place gain that the digest is made anew.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Keys {
+    /// None before the first is asked for: most are only merged.
     recent: Box<[Group]>,
 }
 
@@ -46,16 +47,13 @@ const WAYS: usize = 4;
 /// Groups of places; a power of two.
 const GROUPS: usize = 1 << 10;
 
-impl Default for Keys {
-    fn default() -> Self {
-        let empty = [(); WAYS].map(|()| (Vec::new(), digest(&[])));
-        Self { recent: vec![empty; GROUPS].into_boxed_slice() }
-    }
-}
-
 impl Keys {
     /// The same as [`key`].
     pub(crate) fn of(&mut self, parts: &[&[u8]]) -> Key {
+        if self.recent.is_empty() {
+            let empty = [(); WAYS].map(|()| (Vec::new(), digest(&[])));
+            self.recent = vec![empty; GROUPS].into_boxed_slice();
+        }
         let mut hasher = FxHasher::default();
         parts.iter().for_each(|part| hasher.write(part));
         let hash = hasher.finish();
@@ -123,15 +121,19 @@ impl<V> Bounded<V> {
 
     /// Adds everything of another, `join` where both have a key. What was dropped on either side is dropped.
     pub(crate) fn merge(&mut self, other: Self, join: impl Fn(&mut V, V)) {
-        self.highest = self.highest.min(other.highest);
+        if other.highest < self.highest {
+            self.highest = other.highest;
+            self.kept.retain(|key, _| *key <= other.highest);
+        }
         for (key, value) in other.kept {
+            if key > self.highest {
+                continue;
+            }
             match self.kept.get_mut(&key) {
                 Some(known) => join(known, value),
                 None => _ = self.kept.insert(key, value),
             }
         }
-        let highest = self.highest;
-        self.kept.retain(|key, _| *key <= highest);
         if self.kept.len() > self.limit {
             self.shrink();
         }

@@ -71,9 +71,8 @@ impl Clients {
         other.0.into_iter().for_each(|(family, time)| self.add(family, time));
     }
 
-    /// When any of them was last seen.
-    pub(super) fn last(&self) -> Option<u64> {
-        self.0.iter().map(|(_, (_, last))| *last).max()
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&self.0[..])
     }
 
     /// Clients that differ in address and program and were at work at the same time; 0 when there are no two.

@@ -116,10 +116,11 @@ impl Seen {
         }
     }
 
-    /// When it was last accepted.
-    pub(super) fn last(&self) -> u64 {
-        let traces = self.traces.iter().map(|(_, sighting)| sighting.at);
-        traces.chain(self.clients.last()).max().unwrap_or(self.first.at)
+    /// Bytes of all that has no fixed size, as if it shared nothing.
+    pub(super) fn bytes(&self) -> usize {
+        let links: usize = self.traces.iter().map(|(_, sighting)| size_of_val(&sighting.links[..])).sum();
+        let traces = size_of_val(&self.traces[..]) + links;
+        traces + self.clients.bytes() + self.place.service.bytes() + self.place.operation.len()
     }
 
     /// Whether a rule may have something to say of it.

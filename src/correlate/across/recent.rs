@@ -7,15 +7,17 @@ use rustc_hash::FxHashMap;
 
 use super::bounded::Key;
 use super::once::{Kind, Seen};
-use super::resource::ResourceLeaks;
+use super::resource::ResourceLeak;
 use super::stored::Stored;
 use super::{Across, View, judged};
 use crate::finding::{Finding, FindingId};
 use crate::judge::Verdict;
 use crate::policy::Policy;
 
-/// Ids kept of each kind: those that were accepted last.
-const MAX_IDS: usize = 1 << 17;
+/// What is kept of each kind at most: that which came last.
+const MOST: Limits = Limits { count: 1 << 17, bytes: 32 << 20 };
+/// After so long, in nanoseconds, what still is there is told of again, in case that was forgotten: a day.
+const AGAIN: u64 = 86_400_000_000_000;
 
 /// What became of findings when something was added.
 #[derive(Debug, Default)]
@@ -29,13 +31,13 @@ pub struct News {
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Recent {
-    ids: [Latest; Kind::ALL.len()],
-    leaks: ResourceLeaks,
+    ids: [Latest<Seen>; Kind::ALL.len()],
+    leaks: Latest<ResourceLeak>,
 }
 
 impl Default for Recent {
     fn default() -> Self {
-        Self { ids: Kind::ALL.map(|_| Latest::new(MAX_IDS)), leaks: ResourceLeaks::default() }
+        Self { ids: Kind::ALL.map(|_| Latest::new(MOST)), leaks: Latest::new(MOST) }
     }
 }
 
@@ -48,9 +50,13 @@ impl Recent {
             before.seen.extend(known.filter(Seen::is_again));
             after.seen.extend(now.filter(Seen::is_again));
         }
-        let [known, now] = self.leaks.add(std::mem::take(&mut from.resource_leaks));
-        before.resource_leaks = known;
-        after.resource_leaks = now;
+        for leak in std::mem::take(&mut from.resource_leaks).finish().0 {
+            let [known, now] = self.leaks.add(leak);
+            // The finding is the same, but may have been forgotten.
+            let is_old = |known: &ResourceLeak| now.as_ref().is_some_and(|now| now.last != known.last);
+            before.resource_leaks.extend(known.filter(|known| !is_old(known)));
+            after.resource_leaks.extend(now);
+        }
         if after.seen.is_empty() && after.resource_leaks.is_empty() {
             return News::default();
         }
@@ -69,38 +75,40 @@ impl Recent {
     /// not seen.
     #[must_use]
     pub fn counts(&self) -> (usize, u64) {
-        let kept = self.ids.iter().map(|latest| latest.kept.len()).sum();
-        (kept, self.ids.iter().map(|latest| latest.forgotten).sum())
+        let kept: usize = self.ids.iter().map(|latest| latest.kept.len()).sum();
+        let forgotten: u64 = self.ids.iter().map(|latest| latest.forgotten).sum();
+        (kept + self.leaks.kept.len(), forgotten + self.leaks.forgotten)
     }
 
-    /// Appends it as bytes, for [`read`](Self::read) alone.
-    pub fn write(&self, to: &mut Vec<u8>) {
-        super::FORM.write(to);
-        let all = self.ids.iter().map(|latest| latest.kept.len() as u64).sum::<u64>();
-        all.write(to);
-        for latest in &self.ids {
-            // In order, so that the same is written of the same.
-            let mut seen: Vec<&Seen> = latest.kept.values().map(Box::as_ref).collect();
-            seen.sort_unstable_by_key(|seen| seen.key);
-            seen.into_iter().for_each(|seen| seen.write(to));
-        }
-        self.leaks.write(to);
-    }
-
-    /// Reads what [`write`](Self::write) wrote; `None` for anything else, what another version wrote included.
+    /// All of it as bytes in parts of about so many, for [`read`](Self::read) alone.
     #[must_use]
-    pub fn read(mut bytes: &[u8]) -> Option<Self> {
-        (u32::read(&mut bytes)? == super::FORM).then_some(())?;
-        let mut recent = Self::default();
-        for _ in 0..u64::read(&mut bytes)? {
-            let seen = Seen::read(&mut bytes)?;
-            recent.latest(seen.kind).add(seen);
+    pub fn write(&self, part: usize) -> Vec<Vec<u8>> {
+        let mut parts = Vec::new();
+        for latest in &self.ids {
+            latest.write(false, part, &mut parts);
         }
-        recent.leaks = Stored::read(&mut bytes)?;
-        bytes.is_empty().then_some(recent)
+        self.leaks.write(true, part, &mut parts);
+        parts
     }
 
-    fn latest(&mut self, kind: Kind) -> &mut Latest {
+    /// Adds a part that [`write`](Self::write) wrote; `None` for anything else, what another version wrote included.
+    #[must_use]
+    pub fn read(&mut self, mut bytes: &[u8]) -> Option<()> {
+        (u32::read(&mut bytes)? == super::FORM).then_some(())?;
+        let are_leaks = bool::read(&mut bytes)?;
+        while !bytes.is_empty() {
+            let came = u64::read(&mut bytes)?;
+            if are_leaks {
+                self.leaks.put(ResourceLeak::read(&mut bytes)?, came);
+            } else {
+                let seen = Seen::read(&mut bytes)?;
+                self.latest(seen.kind).put(seen, came);
+            }
+        }
+        Some(())
+    }
+
+    fn latest(&mut self, kind: Kind) -> &mut Latest<Seen> {
         let [one_time, transaction, bearer] = &mut self.ids;
         match kind {
             Kind::OneTime => one_time,
@@ -124,44 +132,141 @@ fn view(policy: &Policy) -> View<'_> {
     }
 }
 
-/// Those that were accepted last.
+/// What there may be.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    count: usize,
+    /// Texts are as long as senders make them.
+    bytes: usize,
+}
+
+/// What is remembered by a key.
+trait Remembered: Clone + PartialEq + Stored {
+    fn key(&self) -> Key;
+    fn merge(&mut self, other: Self);
+    /// Bytes of all that has no fixed size.
+    fn bytes(&self) -> usize;
+    /// Whether it is worth to look at, when it is new.
+    fn is_news(&self) -> bool;
+}
+
+impl Remembered for Seen {
+    fn key(&self) -> Key {
+        self.key
+    }
+
+    fn merge(&mut self, other: Self) {
+        Self::merge(self, other);
+    }
+
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
+    }
+
+    fn is_news(&self) -> bool {
+        self.is_again()
+    }
+}
+
+impl Remembered for ResourceLeak {
+    fn key(&self) -> Key {
+        Self::key(self)
+    }
+
+    /// The last time only where it is much later, or each would be news.
+    fn merge(&mut self, other: Self) {
+        let last = if other.last >= self.last.saturating_add(AGAIN) { other.last } else { self.last };
+        Self::merge(self, other);
+        self.last = last;
+    }
+
+    fn bytes(&self) -> usize {
+        self.text.len() + self.service.bytes()
+    }
+
+    fn is_news(&self) -> bool {
+        true
+    }
+}
+
+/// What came last.
 #[derive(Debug)]
-struct Latest {
-    kept: FxHashMap<Key, Box<Seen>>,
-    limit: usize,
+struct Latest<T> {
+    /// With the number of what came when it last came.
+    kept: FxHashMap<Key, (u64, Box<T>)>,
+    came: u64,
+    bytes: usize,
+    limits: Limits,
     forgotten: u64,
 }
 
-impl Latest {
-    fn new(limit: usize) -> Self {
-        Self { kept: FxHashMap::default(), limit, forgotten: 0 }
+impl<T: Remembered> Latest<T> {
+    fn new(limits: Limits) -> Self {
+        Self { kept: FxHashMap::default(), came: 0, bytes: 0, limits, forgotten: 0 }
     }
 
-    /// Adds what was seen. Returns what there was of it and what there is now, where these differ.
-    fn add(&mut self, seen: Seen) -> [Option<Seen>; 2] {
-        let key = seen.key;
-        let Some(known) = self.kept.get_mut(&key) else {
-            self.make_room();
+    /// Adds what came. Returns what there was of it and what there is now, where these differ.
+    fn add(&mut self, new: T) -> [Option<T>; 2] {
+        self.came += 1;
+        let Some((came, known)) = self.kept.get_mut(&new.key()) else {
             // Of one delivery alone it may be enough.
-            let now = seen.is_again().then(|| seen.clone());
-            self.kept.insert(key, Box::new(seen));
+            let now = new.is_news().then(|| new.clone());
+            let came = self.came;
+            self.put(new, came);
             return [None, now];
         };
+        *came = self.came;
         let before = (**known).clone();
-        known.merge(seen);
+        known.merge(new);
+        self.bytes = self.bytes.saturating_add(known.bytes()).saturating_sub(before.bytes());
         if **known == before { [None, None] } else { [Some(before), Some((**known).clone())] }
     }
 
-    /// Forgets the oldest, many at once, so that the cost is spread.
-    fn make_room(&mut self) {
-        if self.kept.len() < self.limit {
-            return;
+    /// Puts in what is not there.
+    fn put(&mut self, new: T, came: u64) {
+        self.came = self.came.max(came);
+        self.bytes += new.bytes();
+        self.kept.insert(new.key(), (came, Box::new(new)));
+        if self.kept.len() > self.limits.count || self.bytes > self.limits.bytes {
+            self.make_room();
         }
-        let mut times: Vec<(u64, Key)> = self.kept.values().map(|seen| (seen.last(), seen.key)).collect();
-        let (_, last, _) = times.select_nth_unstable(self.limit / 4);
-        let last = *last;
-        self.kept.retain(|_, seen| (seen.last(), seen.key) > last);
-        self.forgotten += (times.len() - self.kept.len()) as u64;
+    }
+
+    /// Forgets a quarter at least: the oldest, and many at once, so that the cost is spread.
+    fn make_room(&mut self) {
+        let mut oldest: Vec<(u64, Key, usize)> =
+            self.kept.values().map(|(came, known)| (*came, known.key(), known.bytes())).collect();
+        oldest.sort_unstable();
+        let count = self.limits.count - self.limits.count / 4;
+        let bytes = self.limits.bytes - self.limits.bytes / 4;
+        for (_, key, size) in oldest {
+            if self.kept.len() <= count && self.bytes <= bytes {
+                break;
+            }
+            self.kept.remove(&key);
+            self.bytes -= size;
+            self.forgotten += 1;
+        }
+    }
+
+    /// Writes it in parts of about so many bytes.
+    fn write(&self, are_leaks: bool, part: usize, parts: &mut Vec<Vec<u8>>) {
+        // In order, so that the same is written of the same.
+        let mut sorted: Vec<(&Key, &(u64, Box<T>))> = self.kept.iter().collect();
+        sorted.sort_unstable_by_key(|(key, _)| **key);
+        let mut bytes: Vec<u8> = Vec::new();
+        for (_, (came, known)) in sorted {
+            if bytes.is_empty() {
+                super::FORM.write(&mut bytes);
+                are_leaks.write(&mut bytes);
+            }
+            came.write(&mut bytes);
+            known.write(&mut bytes);
+            if bytes.len() >= part {
+                parts.push(std::mem::take(&mut bytes));
+            }
+        }
+        parts.extend(Some(bytes).filter(|bytes| !bytes.is_empty()));
     }
 }
 
@@ -171,17 +276,19 @@ mod tests {
     use crate::testing::{each, traces};
 
     const ONCE: &str = "gw SERVER GET / hopseal.sub=a hopseal.assurance=verified hopseal.one_time=true";
+    const DAY: u64 = 86_400_000;
 
-    /// What is told of traces, one after the other.
-    fn told(recent: &mut Recent, text: &str) -> Vec<String> {
+    /// What is told of traces, one after the other: an id, and what of it.
+    fn told(recent: &mut Recent, text: &str) -> Vec<(String, String)> {
         let policy = Policy::default();
         let mut told = Vec::new();
         each(text, &policy, |_, cx| {
             let mut across = Across::default();
             across.observe(cx);
             let News { verdict, retracted } = recent.take(&mut across, &policy);
-            let again = verdict.findings.iter().map(|finding| format!("{} {}", finding.id, finding.message));
-            told.extend(again.chain(retracted.iter().map(|id| format!("{id} retracted"))));
+            let found =
+                verdict.findings.iter().map(|finding| (finding.id.to_string(), finding.message.clone()));
+            told.extend(found.chain(retracted.iter().map(|id| (id.to_string(), "retracted".to_owned()))));
             assert!(across.sightings.finish().0.is_empty());
         });
         told
@@ -191,27 +298,37 @@ mod tests {
         format!("{ONCE} hopseal.token_fingerprint={id} @trace={trace} @start={start}\n")
     }
 
+    /// As the next process has it.
+    fn again(recent: &Recent, part: usize) -> Recent {
+        let mut again = Recent::default();
+        for bytes in recent.write(part) {
+            again.read(&bytes).expect("as written");
+        }
+        again
+    }
+
     #[test]
     fn a_second_use_is_told_of_at_once_and_whenever_it_comes() {
-        const DAYS: u64 = 3 * 86_400_000;
         let mut recent = Recent::default();
-        assert_eq!(told(&mut recent, &once("f", 1, DAYS)), [""; 0]);
-        let mut bytes = Vec::new();
-        recent.write(&mut bytes);
-        for len in (0..bytes.len()).step_by(7) {
-            assert!(Recent::read(&bytes[..len]).is_none(), "{len}");
+        assert_eq!(told(&mut recent, &once("f", 1, 3 * DAY)), []);
+        let [bytes] = &recent.write(1 << 20)[..] else { panic!("one part") };
+        for len in (1..bytes.len()).step_by(7).filter(|len| *len != 5) {
+            assert!(Recent::default().read(bytes.get(..len).expect("shorter")).is_none(), "{len}");
         }
-        let mut recent = Recent::read(&bytes).expect("as written");
+        let mut recent = again(&recent, 1 << 20);
         assert_eq!(recent.counts(), (1, 0));
         // Others are none of its business, and the same again is no news.
-        assert_eq!(told(&mut recent, &once("g", 2, DAYS)), [""; 0]);
-        assert_eq!(told(&mut recent, &once("f", 1, DAYS)), [""; 0]);
-        let second = told(&mut recent, &once("f", 3, 2 * DAYS));
-        assert!(second.len() == 1 && second[0].contains("in 2 traces"), "{second:?}");
-        assert_eq!(told(&mut recent, &once("f", 3, 2 * DAYS)), [""; 0]);
-        let third = told(&mut recent, &once("f", 4, 2 * DAYS));
-        assert!(third.len() == 1 && third[0].contains("in 3 traces"), "{third:?}");
-        assert_eq!(second[0][..32], third[0][..32]);
+        assert_eq!(told(&mut recent, &once("g", 2, 3 * DAY)), []);
+        assert_eq!(told(&mut recent, &once("f", 1, 3 * DAY)), []);
+        // In parts of one each.
+        let mut recent = again(&recent, 1);
+        assert_eq!(recent.counts(), (2, 0));
+        let second = told(&mut recent, &once("f", 3, 6 * DAY));
+        assert!(second.len() == 1 && second[0].1.contains("in 2 traces"), "{second:?}");
+        assert_eq!(told(&mut recent, &once("f", 3, 6 * DAY)), []);
+        let third = told(&mut recent, &once("f", 4, 6 * DAY));
+        assert!(third.len() == 1 && third[0].1.contains("in 3 traces"), "{third:?}");
+        assert_eq!(second[0].0, third[0].0);
     }
 
     #[test]
@@ -223,34 +340,52 @@ mod tests {
         let other = told(&mut recent, &elsewhere);
         let [found] = &two[..] else { panic!("{two:?}") };
         let [again, retracted] = &other[..] else { panic!("{other:?}") };
-        assert!(again.contains("in 3 traces") && again[..32] != found[..32], "{other:?}");
-        assert_eq!(*retracted, format!("{} retracted", &found[..32]));
+        assert!(again.1.contains("in 3 traces") && again.0 != found.0, "{other:?}");
+        assert_eq!(*retracted, (found.0.clone(), "retracted".to_owned()));
     }
 
+    /// Guarantees: past either bound what came last is kept, whatever times senders say.
     #[test]
-    fn the_oldest_are_forgotten_first() {
-        let mut latest = Latest::new(8);
-        let mut recent = Recent::default();
+    fn what_came_first_is_forgotten_first() {
         let ids: Vec<String> = (0..20).map(|id| once(&format!("f{id}"), 100 + id, 1 + id * 7 % 20)).collect();
+        let mut recent = Recent::default();
         told(&mut recent, &ids.concat());
-        let mut all: Vec<Seen> =
-            recent.latest(Kind::OneTime).kept.values().map(|seen| (**seen).clone()).collect();
-        all.sort_by_key(|seen| seen.last());
-        for seen in all.iter().cloned() {
-            latest.add(seen);
-            assert!(latest.kept.len() <= 8);
+        let mut all: Vec<(u64, Seen)> =
+            recent.latest(Kind::OneTime).kept.values().map(|(at, seen)| (*at, (**seen).clone())).collect();
+        all.sort_by_key(|(at, _)| *at);
+        let each = all[0].1.bytes();
+        for limits in [
+            Limits { count: 8, bytes: usize::MAX },
+            Limits { count: usize::MAX / 2, bytes: 8 * each + each / 2 },
+        ] {
+            let mut latest = Latest::new(limits);
+            for (_, seen) in all.iter().cloned() {
+                latest.add(seen);
+                assert!(
+                    latest.kept.len() <= 8
+                        && latest.bytes == latest.kept.values().map(|(_, seen)| seen.bytes()).sum::<usize>()
+                );
+            }
+            assert_eq!(latest.kept.len() as u64 + latest.forgotten, 20);
+            assert!(latest.kept.len() >= 5);
+            assert!(
+                all[20 - latest.kept.len()..].iter().all(|(_, seen)| latest.kept.contains_key(&seen.key))
+            );
         }
-        assert_eq!(latest.kept.len() as u64 + latest.forgotten, 20);
-        let kept = all.iter().filter(|seen| latest.kept.contains_key(&seen.key)).count();
-        assert!(all[20 - kept..].iter().all(|seen| latest.kept.contains_key(&seen.key)));
     }
 
     #[test]
-    fn a_credential_of_a_resource_is_told_of_once() {
+    fn a_credential_of_a_resource_is_told_of_once_a_day() {
         let mut recent = Recent::default();
-        let text = traces(3, "gw SERVER GET / %app.password=hunter2");
-        assert_eq!(told(&mut recent, &text).len(), 1);
-        assert_eq!(told(&mut recent, &text), [""; 0]);
-        assert_eq!(told(&mut recent, &text.replace("gw ", "shop ")).len(), 1);
+        let of_day =
+            |day: u64| traces(3, &format!("gw SERVER GET / %app.password=hunter2 @start={}", day * DAY));
+        let first = told(&mut recent, &of_day(1));
+        assert_eq!(first.len(), 1);
+        assert_eq!(told(&mut recent, &of_day(1)), []);
+        let mut recent = again(&recent, 1);
+        assert_eq!(told(&mut recent, &of_day(1)), []);
+        assert_eq!(told(&mut recent, &of_day(2)), first);
+        assert_eq!(told(&mut recent, &of_day(2)), []);
+        assert_eq!(told(&mut recent, &of_day(2).replace("gw ", "shop ")).len(), 1);
     }
 }

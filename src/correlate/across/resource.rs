@@ -18,6 +18,11 @@ pub(crate) struct OwnedService {
 }
 
 impl OwnedService {
+    /// Bytes of its names.
+    pub(super) fn bytes(&self) -> usize {
+        self.name.len() + self.namespace.len() + self.environment.len()
+    }
+
     pub(crate) fn as_service(&self) -> Service<'_> {
         Service { name: &self.name, namespace: &self.namespace, environment: &self.environment }
     }
@@ -41,15 +46,17 @@ pub(crate) struct ResourceLeak {
     pub(crate) text: String,
     /// Start of the first span that carries it.
     pub(crate) at: u64,
+    /// Start of the last one.
+    pub(super) last: u64,
 }
 
 impl ResourceLeak {
-    fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key {
         Leak::read(&self.text).map_or_else(|| key(&[]), |leak| key_of(self.service.as_service(), &leak))
     }
 
-    fn merge(&mut self, other: Self) {
-        self.at = self.at.min(other.at);
+    pub(super) fn merge(&mut self, other: Self) {
+        (self.at, self.last) = (self.at.min(other.at), self.last.max(other.last));
         if other.text < self.text {
             self.text = other.text;
         }
@@ -65,7 +72,7 @@ fn key_of(service: Service<'_>, leak: &Leak<'_>) -> Key {
 pub(super) struct ResourceLeaks(Bounded<ResourceLeak>);
 
 stored!(OwnedService { name, namespace, environment });
-stored!(ResourceLeak { service, text, at });
+stored!(ResourceLeak { service, text, at, last });
 
 impl Stored for ResourceLeaks {
     fn write(&self, to: &mut Vec<u8>) {
@@ -90,9 +97,10 @@ impl ResourceLeaks {
                 continue;
             };
             let key = key_of(span.service, &leak);
-            let new = || ResourceLeak { service: span.service.into(), text: text.to_owned(), at: span.start };
+            let (at, last) = (span.start, span.start);
+            let new = || ResourceLeak { service: span.service.into(), text: text.to_owned(), at, last };
             let Some(known) = self.0.entry(key, new) else { continue };
-            known.at = known.at.min(span.start);
+            (known.at, known.last) = (known.at.min(at), known.last.max(last));
             if text < known.text.as_str() {
                 text.clone_into(&mut known.text);
             }
@@ -101,26 +109,6 @@ impl ResourceLeaks {
 
     pub(super) fn merge(&mut self, other: Self) {
         self.0.merge(other.0, ResourceLeak::merge);
-    }
-
-    /// Adds those of another. Returns what there was of each and what there is now, where these differ.
-    pub(super) fn add(&mut self, other: Self) -> [Vec<ResourceLeak>; 2] {
-        let [mut before, mut after] = [Vec::new(), Vec::new()];
-        for leak in other.finish().0 {
-            let mut is_new = false;
-            let new = || {
-                is_new = true;
-                leak.clone()
-            };
-            let Some(known) = self.0.entry(leak.key(), new) else { continue };
-            let was = known.clone();
-            known.merge(leak);
-            if is_new || *known != was {
-                after.push(known.clone());
-                before.extend(Some(was).filter(|_| !is_new));
-            }
-        }
-        [before, after]
     }
 
     pub(super) fn finish(self) -> (Vec<ResourceLeak>, bool) {

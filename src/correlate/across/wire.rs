@@ -1,5 +1,7 @@
 //! How calls of one edge came: by mutual TLS or in plain text.
 
+use std::collections::BTreeSet;
+
 use super::bounded::{Bounded, Keys};
 use super::stored::stored;
 use super::{Example, OwnedService};
@@ -63,22 +65,21 @@ fn security<'a>(cx: &Cx<'a>, hop: &Hop<'_>) -> Option<&'a str> {
 
 impl Wires {
     pub(super) fn observe(&mut self, cx: &Cx<'_>, window_of: impl Fn(u64) -> u64) {
-        for hop in cx.hops.iter().filter(|hop| cx.entry(hop).has(Field::ConnectionSecurity)) {
-            let Some(caller) = cx.caller(hop) else { continue };
-            let edge = (caller.service, hop.service);
+        let says = || cx.hops.iter().filter(|hop| cx.entry(hop).has(Field::ConnectionSecurity));
+        if says().next().is_none() {
+            return;
+        }
+        let edge_of = |hop: &Hop<'_>| cx.caller(hop).map(|caller| (caller.service, cx.entry(hop).service));
+        let by_tls = says().filter(|hop| security(cx, hop) == Some("mutual_tls"));
+        let encrypted: BTreeSet<_> = by_tls.filter_map(edge_of).collect();
+        for hop in says() {
+            let Some(edge) = edge_of(hop) else { continue };
             let is_mutual = match security(cx, hop) {
                 Some("mutual_tls") => true,
-                Some("none") => false,
+                // Of the others of its trace the trace itself tells.
+                Some("none") if !encrypted.contains(&edge) => false,
                 _ => continue,
             };
-            // Of the others of its trace the trace itself tells.
-            let by_tls = |other: &Hop<'_>| {
-                security(cx, other) == Some("mutual_tls")
-                    && cx.caller(other).map(|caller| (caller.service, other.service)) == Some(edge)
-            };
-            if !is_mutual && cx.hops.iter().any(by_tls) {
-                continue;
-            }
             let entry = cx.entry(hop);
             let window = window_of(entry.start);
             let names = [edge.0, edge.1].map(|of| [of.namespace, of.name, of.environment].map(str::as_bytes));

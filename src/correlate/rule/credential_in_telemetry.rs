@@ -46,7 +46,7 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
 
 /// A resource is sent with every span of a service: one finding says it.
 fn check_resources(view: &View<'_>, found: &mut Vec<Found>) {
-    for ResourceLeak { service, text, at } in &view.resource_leaks {
+    for ResourceLeak { service, text, at, .. } in &view.resource_leaks {
         let Some(leak) = Leak::read(text) else { continue };
         let subject = Subject::Operation { service: service.as_service(), operation: "", window: 0 };
         let discriminator = format!("{} {}", leak.class, leak.key);

@@ -216,7 +216,7 @@ fn what_becomes_of_a_finding_is_told_in_order() {
     let ids = lab.raise([gap, finding(3, Rule::CoverageRegression), finding(1, Rule::IdentityDropped)]);
     let id = ids[2];
     lab.store.set_state(id, &said(State::Acknowledged, "looking", EPOCH + 5)).expect("set");
-    lab.store.commit(&Batch { at: EPOCH + 9, retracted: vec![id], ..Batch::default() }).expect("kept");
+    lab.store.commit(&Batch { at: EPOCH + 9, retracted: [id].into(), ..Batch::default() }).expect("kept");
     until("three events", || listener.came().len() == 3);
 
     let came = listener.came();

@@ -56,8 +56,8 @@ impl Keeper {
 }
 
 /// Adds what was found.
-fn raise(mut verdict: Verdict, batch: &mut Batch) {
-    batch.raised.append(&mut verdict.findings);
+fn raise(verdict: Verdict, batch: &mut Batch) {
+    batch.raise(verdict.findings);
     for suppressed in verdict.suppressed {
         let key = (suppressed.finding.rule, suppressed.reason, suppressed.finding.service);
         *batch.quieted.entry(key).or_default() += 1;

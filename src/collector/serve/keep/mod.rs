@@ -322,9 +322,11 @@ impl Keeper {
         for (shard, found) in self.shards.iter().zip(found) {
             let remembered = self.store.remembered(&found.kept.into_iter().collect())?;
             let traces = remembered.into_iter().map(|Remembered { judged, spans, findings }| {
-                let Judged { trace_id, version, digest, hops: whole, .. } = judged;
+                let Judged { trace_id, version, digest, hops: whole, closed_early, .. } = judged;
                 let findings = findings.into_iter().map(|finding| (finding, None)).collect();
-                let last = Last { version, digest, findings, counted: true };
+                // Judged once, and early: it was never whole.
+                let counted = version > 1 || !closed_early;
+                let last = Last { version, digest, findings, counted };
                 let has_late = spans.len() > whole as usize;
                 Recalled { trace_id, last, has_late, hops: spans.into_iter().collect() }
             });
@@ -381,7 +383,10 @@ impl Keeper {
                 let shown = Arc::new(found.batch.shown.clone());
                 self.shards.iter().for_each(|shard| _ = shard.send(ToShard::Shown(Arc::clone(&shown))));
             }
+            // What is raised again is retracted no more.
+            let held = unsaved.batch.room() + found.batch.room();
             unsaved.batch.append(found.batch);
+            self.held.fetch_sub(held - unsaved.batch.room(), Ordering::Relaxed);
             unsaved.gone.push(found.gone);
             self.gather(found.across, &mut unsaved, now);
         }

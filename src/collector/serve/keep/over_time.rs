@@ -8,7 +8,7 @@
 //! What is of no window, a credential that was used before, is told of as it comes ([`Recent`]).
 //!
 //! What was added is kept with the batch that it came with, and all of it anew once that makes half of what is kept: so a process
-//! that is killed forgets nothing, and what is written stays in proportion to what comes.
+//! that is killed forgets nothing that was counted, and what is written stays in proportion to what comes.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ use hopseal_correlate::judge::Verdict;
 use hopseal_correlate::policy::Policy;
 use hopseal_correlate::rule::Cx;
 
+use crate::serve::guard::guarded;
 use crate::serve::store::Gathered;
 
 /// Windows kept. Times are the senders' choice: what would make one more counts in the oldest.
@@ -72,9 +73,14 @@ fn last(now: u64, policy: &Policy) -> u64 {
 
 /// The state for the window that begins then, new or not, of at most [`MAX_WINDOWS`].
 fn window<T: Default>(windows: &mut BTreeMap<u64, T>, begin: u64) -> &mut T {
+    windows.entry(place(windows, begin)).or_default()
+}
+
+/// The window that what begins then counts in.
+fn place<T>(windows: &BTreeMap<u64, T>, begin: u64) -> u64 {
     let oldest = windows.first_key_value().map(|(oldest, _)| *oldest);
     let is_full = windows.len() >= MAX_WINDOWS && !windows.contains_key(&begin);
-    windows.entry(oldest.filter(|_| is_full).unwrap_or(begin)).or_default()
+    oldest.filter(|_| is_full).unwrap_or(begin)
 }
 
 impl OverTime {
@@ -82,14 +88,17 @@ impl OverTime {
     pub(crate) fn add(&mut self, begin: u64, across: Across, now: u64, policy: &Policy) -> News {
         let mut bytes = Vec::new();
         across.write(&mut bytes);
+        let begin = place(&self.windows, begin);
+        let news = self.put(begin, across, now, policy);
+        // Not before: what makes it panic would do so at each start.
         self.kept.1 += bytes.len();
         self.added.push((begin, bytes));
-        self.put(begin, across, now, policy)
+        news
     }
 
     fn put(&mut self, begin: u64, mut across: Across, now: u64, policy: &Policy) -> News {
         let news = self.recent.take(&mut across, policy);
-        let window = window(&mut self.windows, begin);
+        let window = self.windows.entry(begin).or_default();
         window.across.merge(across);
         (window.touched, window.judged) = (now, false);
         news
@@ -98,13 +107,17 @@ impl OverTime {
     /// What an earlier process had gathered. What another version wrote is left out.
     pub(crate) fn recall(kept: &[(u64, Vec<u8>)], now: u64, policy: &Policy) -> Self {
         let mut all = Self::default();
-        for (_, bytes) in kept.iter().filter(|(begin, _)| *begin == RECENT) {
-            all.recent = Recent::read(bytes).unwrap_or_default();
-        }
-        for (begin, bytes) in kept.iter().filter(|(begin, _)| *begin != RECENT) {
-            if let Some(across) = Across::read(bytes) {
+        for (begin, bytes) in kept {
+            let read = guarded(|| match *begin {
+                RECENT => all.recent.read(bytes).is_some(),
                 // It was told of then.
-                let _ = all.put(*begin, across, now, policy);
+                _ => Across::read(bytes).map(|across| all.put(*begin, across, now, policy)).is_some(),
+            });
+            if !matches!(read, Ok(true)) {
+                tracing::warn!(
+                    "some of what rules over many traces rest on cannot be read back, and is left out"
+                );
+                all.is_stale = true;
             }
         }
         all.kept.1 = kept.iter().map(|(_, bytes)| bytes.len()).sum();
@@ -118,9 +131,8 @@ impl OverTime {
         if !self.is_stale && since <= FEW.max(all) {
             return Gathered { whole: false, parts: added };
         }
-        let mut bytes = Vec::new();
-        self.recent.write(&mut bytes);
-        let mut parts = vec![(RECENT, bytes)];
+        let recent = self.recent.write(FEW).into_iter();
+        let mut parts: Vec<(u64, Vec<u8>)> = recent.map(|bytes| (RECENT, bytes)).collect();
         for (begin, window) in &self.windows {
             let mut bytes = Vec::new();
             window.across.write(&mut bytes);
@@ -231,7 +243,7 @@ mod tests {
         assert_eq!(windows.save(), Gathered::default());
         windows.failed();
         let all = windows.save();
-        assert!(all.whole && all.parts.len() == 3, "{all:?}");
+        assert!(all.whole && all.parts.len() == 2, "{all:?}");
         let mut again = OverTime::recall(&kept.parts, 5, &policy);
         again.failed();
         assert_eq!(again.save(), all);
@@ -252,5 +264,22 @@ mod tests {
         let (policy, mut windows) = (Policy::default(), OverTime::default());
         (0..100).for_each(|number| _ = windows.add(number * HOUR, Across::default(), 0, &policy));
         assert_eq!(windows.windows.len(), MAX_WINDOWS);
+        // And the next process has the same.
+        let kept = windows.save();
+        let again = OverTime::recall(&kept.parts, 0, &policy);
+        assert!(again.windows.keys().eq(windows.windows.keys()));
+        assert_eq!(kept.parts.last().map(|(begin, _)| *begin), Some(0), "counted in the oldest");
+    }
+
+    #[test]
+    fn what_cannot_be_read_back_is_left_out_and_nothing_else() {
+        let policy = Policy::default();
+        let mut windows = OverTime::default();
+        _ = windows.add(HOUR, Across::default(), 0, &policy);
+        let mut kept = windows.save().parts;
+        kept.extend([(2 * HOUR, vec![7]), (RECENT, vec![7])]);
+        let mut again = OverTime::recall(&kept, 0, &policy);
+        assert!(again.windows.keys().eq([&HOUR]));
+        assert!(again.save().whole, "it does not come again");
     }
 }

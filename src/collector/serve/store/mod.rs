@@ -19,7 +19,7 @@ mod touched;
 #[cfg(test)]
 mod trail;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ pub(crate) struct Batch {
     /// Findings that stand, also those that stood before.
     pub(crate) raised: Vec<Finding>,
     /// Findings that stand no more.
-    pub(crate) retracted: Vec<FindingId>,
+    pub(crate) retracted: BTreeSet<FindingId>,
     /// Findings set aside.
     pub(crate) quieted: BTreeMap<(Rule, Reason, String), u64>,
     /// What services have shown.
@@ -170,10 +170,16 @@ impl Batch {
         std::mem::take(self)
     }
 
-    /// Adds everything of another.
+    /// Adds findings that stand, whatever was said of them before.
+    pub(crate) fn raise(&mut self, mut findings: Vec<Finding>) {
+        findings.iter().for_each(|finding| _ = self.retracted.remove(&finding.id));
+        self.raised.append(&mut findings);
+    }
+
+    /// Adds everything of another, which came after.
     pub(crate) fn append(&mut self, mut other: Self) {
         self.blocks.append(&mut other.blocks);
-        self.raised.append(&mut other.raised);
+        self.raise(other.raised);
         self.retracted.append(&mut other.retracted);
         for (key, count) in other.quieted {
             *self.quieted.entry(key).or_default() += count;
@@ -357,3 +363,29 @@ pub(crate) trait Store: Send + Sync {
 pub(crate) const MINUTE: u64 = 60_000_000_000;
 /// Nanoseconds of a day.
 pub(crate) const DAY: u64 = 24 * 60 * MINUTE;
+
+#[cfg(test)]
+mod tests {
+    use hopseal_correlate::finding::Subject;
+    use hopseal_correlate::sink::TraceId;
+
+    use super::*;
+
+    /// Guarantees: of batches that could not be kept and wait for each other, what was said last of a finding holds.
+    #[test]
+    fn what_was_said_last_holds() {
+        let finding = Finding::new(Rule::AuditGap, Subject::Trace(TraceId([1; 16])), "");
+        let raised = || Batch { raised: vec![finding.clone()], ..Batch::default() };
+        let retracted = || Batch { retracted: [finding.id].into(), ..Batch::default() };
+        let mut batch = Batch::default();
+        for (other, stands) in
+            [(raised(), true), (retracted(), false), (retracted(), false), (raised(), true)]
+        {
+            batch.append(other);
+            let store = Model::default();
+            store.commit(&batch).expect("kept");
+            let kept = store.finding(finding.id).expect("asked").expect("there");
+            assert_eq!(kept.state == State::Open, stands);
+        }
+    }
+}

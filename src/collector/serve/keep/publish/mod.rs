@@ -311,7 +311,7 @@ mod tests {
         let info = Changed { opened: vec![standing.id], ..Changed::default() };
         assert_eq!(spans(&batch, &info)[0].status, Status::Unset);
 
-        let retracted = Batch { retracted: vec![dropped.id], at: 9, ..Batch::default() };
+        let retracted = Batch { retracted: [dropped.id].into(), at: 9, ..Batch::default() };
         let changed = store.commit(&retracted).expect("kept");
         let state = store.finding(dropped.id).expect("a store").map(|finding| finding.state);
         assert_eq!(state, Some(State::Retracted));

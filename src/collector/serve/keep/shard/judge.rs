@@ -163,7 +163,7 @@ impl Shard {
             block.hops.iter().skip(first).for_each(|hop| self.tally.count(hop));
         }
         self.batch.retracted.extend(retracted);
-        self.batch.raised.extend(verdict.findings);
+        self.batch.raise(verdict.findings);
         for suppressed in verdict.suppressed {
             let key = (suppressed.finding.rule, suppressed.reason, suppressed.finding.service);
             *self.batch.quieted.entry(key).or_default() += u64::from(version == 0);

@@ -112,7 +112,7 @@ fn over_time_as_in_check(spans: Vec<Span>, ahead: &[Span]) -> BTreeSet<String> {
     keeper.turn().expect("kept");
     let is_across = |rule: &str| {
         let rule = Rule::parse(rule).expect("a rule");
-        matches!(rule.spec().number, "F13" | "F24" | "F25" | "F26" | "F33" | "F35")
+        matches!(rule.spec().number, "F13" | "F24" | "F25" | "F26" | "F27" | "F33" | "F35")
     };
     let query = FindingQuery { limit: 1_000_000, ..FindingQuery::default() };
     let found = keeper.store().findings(&query).expect("findings");
@@ -178,6 +178,41 @@ fn a_replay_is_found_hours_later() {
     }
     let found = over_time_as_in_check(spans, &[]);
     assert!(found.contains("replay_across_traces"), "{found:?}");
+}
+
+/// Scenario: traces are judged early for want of room, once each, and the process is killed before they are judged again.
+/// Guarantees: they count in rules over many traces once they are judged whole by the next.
+#[test]
+fn what_was_judged_early_counts_in_the_next_life() {
+    let spans = corpus(11, 600);
+    let (findings, catalogue) = checked(&spans);
+    let window = WindowSettings { open_bytes: 64 << 10, ..WindowSettings::default() };
+    let mut lab = Lab { shards: 2, catalogue: Some(catalogue), window, ..Lab::new() };
+    lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
+    let keeper = lab.start();
+    // Trace by trace, so that each is judged early once.
+    let mut order = spans;
+    order.sort_by_key(|span| span.trace.0);
+    for batch in order.chunks(256) {
+        send(&keeper, delivery(otlp::encode(batch))).expect("taken");
+    }
+    keeper.turn().expect("kept");
+    assert!(keeper.counts().windows.crowded > 300);
+    die(keeper);
+    lab.window = WindowSettings::default();
+    let keeper = lab.start();
+    lab.settle(&keeper);
+    lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
+    keeper.turn().expect("kept");
+    let is_of_windows = |rule: &Rule| matches!(rule.spec().number, "F24" | "F25" | "F26" | "F33");
+    let query = FindingQuery { state: Some(State::Open), limit: 1_000_000, ..FindingQuery::default() };
+    let found = keeper.store().findings(&query).expect("findings");
+    let found = found.iter().filter(|finding| is_of_windows(&finding.rule));
+    let expected = findings.iter().filter(|finding| is_of_windows(&finding.rule));
+    let expected: BTreeSet<String> = expected.map(|finding| finding.id.to_string()).collect();
+    assert!(expected.len() > 2);
+    same(found.map(|finding| finding.id.to_string()).collect(), expected);
+    keeper.stop().expect("stopped");
 }
 
 /// Scenario: a sender whose clock is far ahead, each of its traces by another hour; then others send.

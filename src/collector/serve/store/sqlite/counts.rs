@@ -137,8 +137,11 @@ pub(super) fn edges(connection: &Connection, query: &EdgeQuery) -> Result<Vec<Ed
         return Ok(edges);
     };
     let step = minutes.max(1).saturating_mul(MINUTE);
-    let mut next =
-        connection.prepare_cached("SELECT min(minute) FROM edge WHERE minute >= ?1 AND minute < ?2")?;
+    let (called, calling) = service.unzip();
+    let mut next = connection.prepare_cached(
+        "SELECT minute FROM edge WHERE minute >= ?1 AND minute < ?2 AND (?3 IS NULL OR service = ?3 OR caller = ?4) \
+         ORDER BY minute LIMIT 1",
+    )?;
     let Interval { mut from, to } = query.interval;
     if let Some(after) = &query.after {
         from = from.max(after.at);
@@ -146,7 +149,8 @@ pub(super) fn edges(connection: &Connection, query: &EdgeQuery) -> Result<Vec<Ed
     // One step after the other, to where there is enough.
     while from < to && edges.len() < query.limit {
         let [first, end] = [from, to].map(|at| int(at.div_ceil(MINUTE)));
-        let Some(minute) = next.query_row([first, end], |row| row.get::<_, Option<i64>>(0))? else { break };
+        let asked = params![first, end, called, calling];
+        let Some(minute) = next.query_row(asked, |row| row.get::<_, i64>(0)).optional()? else { break };
         let at = uint(minute).saturating_mul(MINUTE) / step * step;
         let over = at.saturating_add(step);
         let interval = Interval { from: from.max(at), to: to.min(over) };

@@ -1,5 +1,7 @@
 //! Findings and what became of them.
 
+use std::collections::BTreeSet;
+
 use hopseal_correlate::finding::{Finding, FindingId, Severity};
 use hopseal_correlate::rule::Rule;
 use hopseal_correlate::sink::TraceId;
@@ -95,7 +97,7 @@ fn said_before(transaction: &Transaction<'_>, finding: &Finding) -> Result<Optio
 /// Notes that findings stand no more. Returns those that did before.
 pub(super) fn retract(
     transaction: &Transaction<'_>,
-    ids: &[FindingId],
+    ids: &BTreeSet<FindingId>,
     at: u64,
 ) -> Result<Vec<FindingId>, StoreError> {
     let mut retracted = Vec::new();

@@ -39,6 +39,8 @@ use super::{Again, Batch, Changed, Learned, Merged, Store, StoreError, StoreSett
 use crate::serve::disk::{Disk, FileSystem, create_folder};
 use crate::serve::pool::emptied;
 
+/// Bytes of the catalog's log that are kept for the next writes.
+const LOG: u64 = 64 << 20;
 /// What the catalog's tables are, so that a later version knows what it finds.
 const FORM: u32 = 3;
 /// The table that says so, in every version.
@@ -84,6 +86,8 @@ fn connect(path: &Path, disk: &dyn Disk) -> Result<Connection, rusqlite::Error> 
     connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
+    // After much was written at once, its log is cut to this again.
+    connection.pragma_update(None, "journal_size_limit", LOG)?;
     // What one statement would have to undo need not go through a file: only this process ever undoes it.
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;

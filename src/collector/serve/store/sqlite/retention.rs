@@ -47,10 +47,6 @@ impl Going {
             going.crowded.push(segment);
         }
         going.is_cramped = over > 0;
-        if going.is_cramped {
-            // What is beside the hops is what takes the room: what was counted in those days goes too.
-            going.first = going.first.max(today);
-        }
         going
     }
 }
@@ -72,7 +68,8 @@ impl SqliteStore {
         let (segments, today) = (self.recent().segments(), day_of(now));
         let over = self.settings.bytes.map_or(0, |most| {
             let hops: u64 = segments.iter().map(|segment| segment.bytes).sum();
-            hops.saturating_add(beside_hops(&self.folder)).saturating_sub(most)
+            let beside = beside_hops(&self.folder).saturating_sub(self.unused());
+            hops.saturating_add(beside).saturating_sub(most)
         });
         let first = self.settings.days.map_or(0, |days| today.saturating_sub(u64::from(days)));
         let Going { first, crowded, is_cramped } = Going::of(&segments, first, over, today);
@@ -114,6 +111,14 @@ impl SqliteStore {
         self.doom(gone);
         self.sweep()?;
         Ok(count)
+    }
+
+    /// Bytes of the catalog that are free for what comes: it does not shrink.
+    fn unused(&self) -> u64 {
+        let reader = self.reader();
+        let asked =
+            |name: &str| reader.pragma_query_value(None, name, |row| row.get::<_, u64>(0)).unwrap_or(0);
+        asked("freelist_count").saturating_mul(asked("page_size"))
     }
 
     /// Removes all that is of days before `first`.
@@ -214,12 +219,12 @@ mod tests {
         }
     }
 
-    /// Guarantees: hops of days that are too old are removed with what was counted of them, and those of days for which there is no room; of
-    /// the current day hops alone, if not even those have room.
+    /// Guarantees: hops of days that are too old are removed with what was counted of them, and hops for which there is no
+    /// room, of which what was counted and found stays where they were of the current day.
     #[test]
     fn days_are_removed_when_they_are_old_or_too_large() {
         for (days, bytes, left, counted) in
-            [(Some(1), None, 2, 2), (None, Some(1), 0, 1), (None, Some(1 << 30), 4, 4), (None, None, 4, 4)]
+            [(Some(1), None, 2, 2), (None, Some(1), 0, 4), (None, Some(1 << 30), 4, 4), (None, None, 4, 4)]
         {
             let folder = tempfile::tempdir().expect("a folder");
             let store = open(folder.path(), days, bytes);
@@ -250,7 +255,7 @@ mod tests {
         let taken = {
             let store = open(folder.path(), None, None);
             let of_hops: u64 = store.recent().segments().iter().map(|segment| segment.bytes).sum();
-            of_hops + beside_hops(folder.path())
+            of_hops + beside_hops(folder.path()) - store.unused()
         };
         for (more, left) in [(0, 3), (1, 2)] {
             std::fs::write(journal.join("000000000001.log"), vec![0; more]).expect("written");

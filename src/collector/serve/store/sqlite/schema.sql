@@ -95,7 +95,6 @@ CREATE TABLE IF NOT EXISTS quieted (
 ) STRICT, WITHOUT ROWID;
 -- What rules over many traces rest on, by when the window begins.
 CREATE TABLE IF NOT EXISTS gathered (seq INTEGER PRIMARY KEY, begin INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
-DROP TABLE IF EXISTS over_time;
 -- Closed segments: visible once they are here.
 CREATE TABLE IF NOT EXISTS segment (
     name TEXT PRIMARY KEY, day INTEGER NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL, hops INTEGER NOT NULL,
