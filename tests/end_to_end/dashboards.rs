@@ -230,9 +230,10 @@ store: {{folder: '{}', alarm_under: '1', refuse_under: '1'}}
     until("more hops", async || has("sum(increase(hopseal_hops_total[1h])) > 0").await).await;
     until("more findings", async || has("sum(increase(hopseal_findings_total[1h])) > 0").await).await;
 
-    let shown = shown(&serving.get(&serving.admin, "/metrics").await);
     let trace =
         json(Url::parse(&format!("http://{}/api/v1/findings?limit=1", serving.api)).expect("a URL")).await;
+    // Now that somebody has asked, how often is counted too.
+    let shown = shown(&serving.get(&serving.admin, "/metrics").await);
     let trace =
         trace.pointer("/findings/0/finding/trace_id").and_then(Value::as_str).expect("a trace").to_owned();
     // From a span of the trail to metrics: its tags become labels.
