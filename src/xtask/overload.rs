@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -118,9 +119,9 @@ pub(crate) fn busy() -> Result<(), TaskError> {
     Ok(())
 }
 
-/// The memory that a process takes, looked at again and again.
+/// The memory that a process takes, ten times a second.
 #[derive(Default)]
-struct Watched(Mutex<Vec<(Instant, u64)>>);
+struct Watched(Mutex<Vec<u64>>);
 
 impl Watched {
     fn start(process: u32) -> Arc<Self> {
@@ -128,7 +129,7 @@ impl Watched {
         let seen = Arc::downgrade(&watched);
         std::thread::spawn(move || {
             while let (Some(watched), Ok(bytes)) = (seen.upgrade(), resident(process)) {
-                watched.0.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), bytes));
+                watched.seen().push(bytes);
                 drop(watched);
                 sleep(Duration::from_millis(100));
             }
@@ -136,11 +137,20 @@ impl Watched {
         watched
     }
 
-    /// The most between two times, in MiB.
-    fn most(&self, from: Instant, to: Instant) -> f64 {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let between = seen.iter().filter(|(at, _)| (from..to).contains(at));
-        between.map(|(_, bytes)| *bytes).max().unwrap_or(0) as f64 / MIB
+    fn seen(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often it was looked at so far.
+    fn looks(&self) -> usize {
+        self.seen().len()
+    }
+
+    /// The most of these looks, in MiB.
+    fn most(&self, looks: Range<usize>) -> f64 {
+        let seen = self.seen();
+        let most = seen.get(looks).and_then(|seen| seen.iter().max());
+        most.copied().unwrap_or(0) as f64 / MIB
     }
 }
 
@@ -203,9 +213,9 @@ impl Overload<'_> {
             ended::<Report>(feed(load(&options)?, part * PART, batches))
         };
         let before = offer(1, capacity / 2.0)?;
-        let begin = Instant::now();
+        let begin = watched.looks();
         let over = offer(2, capacity * TIMES)?;
-        let end = Instant::now();
+        let end = watched.looks();
         let after = offer(3, capacity / 2.0)?;
         settled(&admin)?;
 
@@ -265,7 +275,7 @@ impl Overload<'_> {
             &format!("{} requests were sent, {told} counted", taken + refused),
         )?;
         let middle = begin + (end - begin) / 2;
-        let [first, second] = [(begin, middle), (middle, end)].map(|(from, to)| watched.most(from, to));
+        let [first, second] = [begin..middle, middle..end].map(|looks| watched.most(looks));
         limits.hold(
             second <= first * (1.0 + GROWTH),
             &format!(
