@@ -227,9 +227,7 @@ impl Subject<'_> {
             ]),
         }
     }
-}
 
-impl Subject<'_> {
     /// The id of what stays the same from window to window.
     fn series(&self, rule: Rule, discriminator: &str) -> Option<FindingId> {
         match self {

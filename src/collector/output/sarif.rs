@@ -9,6 +9,7 @@ use std::path::Path;
 use hopseal_correlate::finding::{Finding, FindingId, Severity};
 use hopseal_correlate::rule::Rule;
 use serde_json::{Value, json};
+use uuid::Builder;
 
 use crate::check::{Checked, Gate, Minimum};
 
@@ -114,11 +115,7 @@ fn result(finding: &Finding, file: &str, is_new: Option<bool>) -> Value {
 /// A UUID made of a finding's id, of which six bits say that it is one made of a name (RFC 9562, version 5): the schema takes no
 /// other 32 digits. The id itself is a property.
 fn guid(id: FindingId) -> String {
-    let number = u128::from_be_bytes(id.0);
-    let number = number & !(0xf << 76) & !(0x3 << 62) | 0x5 << 76 | 0x2 << 62;
-    let hex = format!("{number:032x}");
-    let part = |from, to| hex.get(from..to).unwrap_or("");
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+    Builder::from_sha1_bytes(id.0).into_uuid().to_string()
 }
 
 /// A file as a relative or `file:` URI.

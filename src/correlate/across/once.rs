@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use super::bounded::{Bounded, Key, key};
 use super::client::Clients;
 use super::stored::{Stored, read_word, stored, write_word};
 use super::{Example, OwnedService};
 use crate::field::Field;
 use crate::hop::{Hop, HopKind, HopLink};
-use crate::record::Service;
 use crate::rule::Cx;
 use crate::sink::{SpanId, TraceId};
 
@@ -20,8 +17,6 @@ const MAX_IDS: usize = 100_000;
 const MAX_TRACES: usize = 8;
 /// Traces that one trace links to, as kept.
 const MAX_LINKS: usize = 8;
-/// Operations that are remembered to name each once.
-const MAX_PLACES: usize = 1 << 10;
 
 /// What sort of id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +56,7 @@ pub(crate) struct Seen {
     pub(crate) key: Key,
     /// Where it was accepted first.
     pub(crate) first: Example,
+    /// Shared, as what was seen is copied to say what changes.
     pub(crate) place: Arc<Place>,
     /// In order of their ids.
     traces: Vec<(TraceId, Sighting)>,
@@ -116,7 +112,7 @@ impl Seen {
         }
     }
 
-    /// Bytes of all that has no fixed size, as if it shared nothing.
+    /// Bytes of all that has no fixed size.
     pub(super) fn bytes(&self) -> usize {
         let links: usize = self.traces.iter().map(|(_, sighting)| size_of_val(&sighting.links[..])).sum();
         let traces = size_of_val(&self.traces[..]) + links;
@@ -154,11 +150,7 @@ impl Seen {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Sightings {
-    kept: Bounded<Seen>,
-    /// Operations named of late.
-    places: FxHashMap<Key, Arc<Place>>,
-}
+pub(super) struct Sightings(Bounded<Seen>);
 
 stored!(Seen { kind, key, first, place, traces, clients });
 stored!(Place { service, operation });
@@ -176,17 +168,17 @@ impl Stored for Kind {
 
 impl Stored for Sightings {
     fn write(&self, to: &mut Vec<u8>) {
-        self.kept.write(to);
+        self.0.write(to);
     }
 
     fn read(at: &mut &[u8]) -> Option<Self> {
-        Some(Self { kept: Stored::read(at)?, places: FxHashMap::default() })
+        Stored::read(at).map(Self)
     }
 }
 
 impl Default for Sightings {
     fn default() -> Self {
-        Self { kept: Bounded::new(MAX_IDS), places: FxHashMap::default() }
+        Self(Bounded::new(MAX_IDS))
     }
 }
 
@@ -216,18 +208,17 @@ impl Sightings {
         let entry = cx.entry(hop);
         let here = Example { at: entry.start, trace_id: cx.trace.id, span_id: entry.id };
         let key = key(&[kind.as_str().as_bytes(), id.as_bytes()]);
-        let places = &mut self.places;
         let new = || Seen {
             kind,
             key,
             first: here,
-            place: place(places, hop),
+            place: place(hop),
             traces: Vec::new(),
             clients: Clients::default(),
         };
-        let Some(seen) = self.kept.entry(key, new) else { return };
+        let Some(seen) = self.0.entry(key, new) else { return };
         if here < seen.first {
-            (seen.first, seen.place) = (here, place(places, hop));
+            (seen.first, seen.place) = (here, place(hop));
         }
         if kind == Kind::Bearer {
             return seen.clients.observe(entry);
@@ -239,24 +230,16 @@ impl Sightings {
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        self.kept.merge(other.kept, Seen::merge);
+        self.0.merge(other.0, Seen::merge);
     }
 
     pub(super) fn finish(self) -> (Vec<Seen>, bool) {
-        self.kept.into_sorted()
+        self.0.into_sorted()
     }
 }
 
-/// The operation of a hop, the same one for hops alike.
-fn place(places: &mut FxHashMap<Key, Arc<Place>>, hop: &Hop<'_>) -> Arc<Place> {
-    // Names are the senders' choice.
-    if places.len() > MAX_PLACES {
-        places.clear();
-    }
-    let Service { name, namespace, environment } = hop.service;
-    let parts = [name, namespace, environment, &hop.operation].map(str::as_bytes);
-    let new = || Place { service: hop.service.into(), operation: hop.operation.clone().into_owned() };
-    Arc::clone(places.entry(key(&parts)).or_insert_with(|| Arc::new(new())))
+fn place(hop: &Hop<'_>) -> Arc<Place> {
+    Arc::new(Place { service: hop.service.into(), operation: hop.operation.clone().into_owned() })
 }
 
 /// Whether the policy lets the client be used from many places.

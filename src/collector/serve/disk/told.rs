@@ -1,24 +1,48 @@
-//! A disk that is as full and as slow as a test says.
+//! A disk that is as full and as slow as a test says, and fails where it says so.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{Disk, DiskFile, FileSystem};
 
-/// Free bytes, which nothing that is written takes, and how long a sync takes.
+/// See the [module](self). Clones are the same disk.
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
+    /// Free bytes, which nothing that is written takes.
     free: Arc<AtomicU64>,
+    /// How long a sync takes.
     sync: Duration,
+    /// Whether no new file of a journal can be made.
+    is_journal_broken: Arc<AtomicBool>,
+    /// Whether a folder cannot be synced the next time.
+    is_folder_broken: Arc<AtomicBool>,
+}
+
+impl Default for Told {
+    /// One that is empty, quick and whole.
+    fn default() -> Self {
+        Self::new(u64::MAX, Duration::ZERO)
+    }
 }
 
 impl Told {
     pub(crate) fn new(free: u64, sync: Duration) -> Self {
-        Self { free: Arc::new(free.into()), sync }
+        let (is_journal_broken, is_folder_broken) = Default::default();
+        Self { free: Arc::new(free.into()), sync, is_journal_broken, is_folder_broken }
+    }
+
+    /// Says whether new files of the journal can be made from now on.
+    pub(crate) fn break_journal(&self, is_broken: bool) {
+        self.is_journal_broken.store(is_broken, Ordering::SeqCst);
+    }
+
+    /// Has the next sync of a folder fail.
+    pub(crate) fn break_folder_once(&self) {
+        self.is_folder_broken.store(true, Ordering::SeqCst);
     }
 
     /// Says how much is free from now on.
@@ -29,6 +53,10 @@ impl Told {
 
 impl Disk for Told {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        if path.extension().is_some_and(|kind| kind == "log") && self.is_journal_broken.load(Ordering::SeqCst)
+        {
+            return Err(io::Error::other("a fault"));
+        }
         Ok(Box::new(Slow { file: File::create(path)?, sync: self.sync }))
     }
 
@@ -49,7 +77,10 @@ impl Disk for Told {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        FileSystem.sync_folder(path)
+        match self.is_folder_broken.swap(false, Ordering::SeqCst) {
+            true => Err(io::Error::other("a fault")),
+            false => FileSystem.sync_folder(path),
+        }
     }
 
     fn free(&self, _: &Path) -> io::Result<u64> {

@@ -107,7 +107,9 @@ impl OverTime {
     /// What an earlier process had gathered. What another version wrote is left out.
     pub(crate) fn recall(kept: &[(u64, Vec<u8>)], now: u64, policy: &Policy) -> Self {
         let mut all = Self::default();
-        for (begin, bytes) in kept {
+        // What was known of credentials first: what was gathered since adds to it.
+        let (recent, gathered): (Vec<_>, Vec<_>) = kept.iter().partition(|(begin, _)| *begin == RECENT);
+        for (begin, bytes) in recent.into_iter().chain(gathered) {
             let read = guarded(|| match *begin {
                 RECENT => all.recent.read(bytes).is_some(),
                 // It was told of then.

@@ -16,6 +16,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use uuid::Builder;
 
 use self::log::Sent;
 use super::config::{Config, LogLevel};
@@ -108,15 +109,7 @@ fn resource() -> Resource {
 fn instance() -> Option<String> {
     let mut bytes = [0_u8; 16];
     let length = retry_on_intr(|| getrandom(&mut bytes, GetRandomFlags::empty())).ok()?;
-    let random = u128::from_be_bytes(bytes);
-    // Version 4, variant 1 (RFC 9562, 5.4).
-    let id = random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
-    let hex = format!("{id:032x}");
-    let (a, rest) = hex.split_at_checked(8)?;
-    let (b, rest) = rest.split_at_checked(4)?;
-    let (c, rest) = rest.split_at_checked(4)?;
-    let (d, e) = rest.split_at_checked(4)?;
-    (length == bytes.len()).then(|| format!("{a}-{b}-{c}-{d}-{e}"))
+    (length == bytes.len()).then(|| Builder::from_random_bytes(bytes).into_uuid().to_string())
 }
 
 #[cfg(test)]

@@ -424,48 +424,16 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
     use tokio::sync::oneshot;
 
     use crate::serve::delivery::{Accepted, Refused};
     use crate::serve::disk::FileSystem;
+    use crate::serve::disk::told::Told;
     use crate::serve::keep::answer::answer;
     use crate::serve::pool::Pool;
-
-    /// A disk that fails to sync a folder, once, when it is told to.
-    #[derive(Debug, Default)]
-    struct Fails(AtomicBool);
-
-    impl Disk for Fails {
-        fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-            FileSystem.create(path)
-        }
-
-        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            FileSystem.rename(from, to)
-        }
-
-        fn remove(&self, path: &Path) -> io::Result<()> {
-            FileSystem.remove(path)
-        }
-
-        fn make_folder(&self, path: &Path) -> io::Result<()> {
-            FileSystem.make_folder(path)
-        }
-
-        fn remove_folder(&self, path: &Path) -> io::Result<()> {
-            FileSystem.remove_folder(path)
-        }
-
-        fn sync_folder(&self, path: &Path) -> io::Result<()> {
-            match self.0.swap(false, Ordering::SeqCst) {
-                true => Err(io::Error::other("a fault")),
-                false => FileSystem.sync_folder(path),
-            }
-        }
-    }
 
     /// Appends a run, and returns once it is durable.
     fn append(journal: &Journal, seq: u64) {
@@ -487,13 +455,13 @@ mod tests {
     /// Guarantees: it is counted, and the files that follow are removed when their time comes.
     #[test]
     fn a_folder_that_could_not_be_synced_once_is_not_kept_for_ever() {
-        let (folder, disk) = (tempfile::tempdir().expect("a folder"), Arc::new(Fails::default()));
+        let (folder, disk) = (tempfile::tempdir().expect("a folder"), Told::default());
         let files = || std::fs::read_dir(folder.path()).expect("a folder").count();
-        let left = Left::open(Arc::clone(&disk) as _, folder.path()).expect("a journal");
+        let left = Left::open(Arc::new(disk.clone()), folder.path()).expect("a journal");
         let (journal, writer) = left.start().expect("started");
         append(&journal, 1);
         assert_eq!(files(), 1);
-        disk.0.store(true, Ordering::SeqCst);
+        disk.break_folder_once();
         journal.forget(2, Vec::new());
         while journal.failures() == 0 {
             std::thread::yield_now();

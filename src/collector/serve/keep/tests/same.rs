@@ -180,6 +180,43 @@ fn a_replay_is_found_hours_later() {
     assert!(found.contains("replay_across_traces"), "{found:?}");
 }
 
+/// Scenario: one credential is used in three traces, each judged by itself; after the first all that is known is kept as a whole, and
+/// after the second the process is killed.
+/// Guarantees: the next knows of both.
+#[test]
+fn what_came_after_the_whole_is_known_as_well() {
+    let lab = Lab::new();
+    // Traces are of some days.
+    lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
+    let used =
+        corpus(11, 60).into_iter().filter(|span| span.parent.is_none() && span.kind == SpanKind::Server);
+    let mut used: Vec<Span> = used.take(3).collect();
+    for span in &mut used {
+        span.attributes.set("hopseal.sub", "p-1");
+        span.attributes.set("hopseal.assurance", "verified");
+        span.attributes.set("hopseal.token_fingerprint", "f-1");
+        span.attributes.set("hopseal.one_time", "true");
+    }
+    let take = |keeper: &Keeper, span: &Span| {
+        send(keeper, delivery(otlp::encode(std::slice::from_ref(span)))).expect("taken");
+        lab.settle(keeper);
+    };
+    let keeper = lab.start();
+    take(&keeper, &used[0]);
+    keeper.unsaved().over_time.failed();
+    keeper.turn().expect("kept");
+    take(&keeper, &used[1]);
+    die(keeper);
+    let keeper = lab.start();
+    take(&keeper, &used[2]);
+    let query = FindingQuery { rule: Some(Rule::ReplayAcrossTraces), limit: 9, ..FindingQuery::default() };
+    let found = keeper.store().findings(&query).expect("findings");
+    let stands = found.iter().filter(|finding| finding.state == State::Open);
+    let bodies: Vec<&str> = stands.map(|finding| finding.body.as_str()).collect();
+    assert!(matches!(bodies[..], [body] if body.contains("in 3 traces")), "{bodies:?}");
+    keeper.stop().expect("stopped");
+}
+
 /// Scenario: traces are judged early for want of room, once each, and the process is killed before they are judged again.
 /// Guarantees: they count in rules over many traces once they are judged whole by the next.
 #[test]

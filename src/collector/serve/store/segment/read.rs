@@ -117,30 +117,12 @@ impl Segment {
         current: impl Fn(&Judged) -> bool,
         found: &mut Vec<HopRecord>,
     ) -> Result<(), StoreError> {
-        if self.last < query.interval.from || self.first >= query.interval.to {
-            return Ok(());
-        }
-        let subjects: Vec<[u8; 16]> = query.principals.iter().map(|id| subject(id)).collect();
-        let file = self.file()?;
-        let sought = self.rows_of(&subjects, &file)?;
-        if sought.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(());
-        }
-        let parquet = Parquet::of(&self.path, file, false)?;
-        let read = parquet.each(|group, first| {
-            let runs = match &sought {
-                Some(sought) => within(sought, first..first + rows_of(group)),
-                None if subjects.is_empty() => whole(group),
-                None => of_subjects(group, &subjects)?,
-            };
-            if runs.is_empty() {
-                return Ok(());
-            }
+        self.each_sought(query, 0, |group, runs| {
             // Nothing that began before all of those is asked for.
             top(found, query.limit);
             let oldest = found.last().filter(|_| found.len() == query.limit);
             let since = oldest.map_or(0, |oldest| oldest.start);
-            let Promising { newest, others } = promising(group, &runs, query, since)?;
+            let Promising { newest, others } = promising(group, runs, query, since)?;
             let mut look = |runs: &[Range<usize>]| -> Result<usize, ParquetError> {
                 let mut texts = Texts::default();
                 let rows = Reading { group, runs }.rows(&mut texts)?;
@@ -162,16 +144,40 @@ impl Segment {
                 look(&others)?;
             }
             Ok(())
+        })
+    }
+
+    /// Goes through the groups of rows in which there may be hops of the principals asked for, in the time asked for and not before
+    /// `since`, and through those rows of each.
+    pub(super) fn each_sought(
+        &self,
+        query: &HopQuery,
+        since: u64,
+        mut look: impl FnMut(&Groups<'_>, &[Range<usize>]) -> Result<(), ParquetError>,
+    ) -> Result<(), StoreError> {
+        if self.last < query.interval.from.max(since) || self.first >= query.interval.to {
+            return Ok(());
+        }
+        let subjects: Vec<[u8; 16]> = query.principals.iter().map(|id| subject(id)).collect();
+        let file = self.file()?;
+        let sought = self.rows_of(&subjects, &file)?;
+        if sought.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(());
+        }
+        let parquet = Parquet::of(&self.path, file, false)?;
+        let read = parquet.each(|group, first| {
+            let rows = match &sought {
+                Some(sought) => within(sought, first..first + rows_of(group)),
+                None if subjects.is_empty() => whole(group),
+                None => of_subjects(group, &subjects)?,
+            };
+            if rows.is_empty() { Ok(()) } else { look(group, &rows) }
         });
         read.map_err(|source| parquet.broken(source))
     }
 
     /// Rows that may be of these subjects, if there are any and the index says so.
-    pub(super) fn rows_of(
-        &self,
-        subjects: &[[u8; 16]],
-        file: &File,
-    ) -> Result<Option<Vec<Range<usize>>>, StoreError> {
+    fn rows_of(&self, subjects: &[[u8; 16]], file: &File) -> Result<Option<Vec<Range<usize>>>, StoreError> {
         let Some(index) = self.index.filter(|_| !subjects.is_empty()) else { return Ok(None) };
         let rows = usize::try_from(self.hops).unwrap_or(usize::MAX);
         let sought = index.rows_of_subjects(file, subjects, rows);
@@ -208,7 +214,7 @@ impl Segment {
     }
 }
 
-pub(super) fn whole(group: &Groups<'_>) -> Vec<Range<usize>> {
+fn whole(group: &Groups<'_>) -> Vec<Range<usize>> {
     std::iter::once(0..rows_of(group)).collect()
 }
 
@@ -321,10 +327,7 @@ fn of_traces(group: &Groups<'_>, traces: &HashSet<TraceId>) -> Result<Vec<Range<
 }
 
 /// The rows of some subjects, which stand together.
-pub(super) fn of_subjects(
-    group: &Groups<'_>,
-    subjects: &[[u8; 16]],
-) -> Result<Vec<Range<usize>>, ParquetError> {
+fn of_subjects(group: &Groups<'_>, subjects: &[[u8; 16]]) -> Result<Vec<Range<usize>>, ParquetError> {
     let column = Column::Subject as usize;
     let statistics = group.metadata().column(column).statistics();
     let least = statistics.and_then(|statistics| statistics.min_bytes_opt());

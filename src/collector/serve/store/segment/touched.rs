@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use hopseal_correlate::sink::TraceId;
 use hopseal_identity::{Basis, Kind};
-use parquet::data_type::Int32Type;
-use parquet::data_type::Int64Type;
+use parquet::data_type::{Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 
 use super::super::StoreError;
@@ -13,9 +12,8 @@ use super::super::block::Texts;
 use super::super::query::{Cursor, HopQuery};
 use super::super::touched::{Step, Touch, WayKey};
 use super::columns::Column;
-use super::file::{Groups, Parquet, rows_of};
-use super::read::{FEW, Reading, Segment, matching, of_subjects, runs, whole, within};
-use super::subject;
+use super::file::Groups;
+use super::read::{FEW, Reading, Segment, matching, runs};
 
 impl Segment {
     /// Has `step` take the hops that match. `current` says whether a version of a trace is the one that counts.
@@ -25,32 +23,14 @@ impl Segment {
         current: impl Fn(TraceId, u32) -> bool,
         step: &mut dyn Step,
     ) -> Result<(), StoreError> {
-        if self.last < query.interval.from.max(step.since()) || self.first >= query.interval.to {
-            return Ok(());
-        }
-        let subjects: Vec<[u8; 16]> = query.principals.iter().map(|id| subject(id)).collect();
-        let file = self.file()?;
-        let sought = self.rows_of(&subjects, &file)?;
-        if sought.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(());
-        }
-        let parquet = Parquet::of(&self.path, file, false)?;
-        let read = parquet.each(|group, first| {
-            let rows = match &sought {
-                Some(sought) => within(sought, first..first + rows_of(group)),
-                None if subjects.is_empty() => whole(group),
-                None => of_subjects(group, &subjects)?,
-            };
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let found = matching(group, &rows, query, step.since())?;
+        self.each_sought(query, step.since(), |group, rows| {
+            let found = matching(group, rows, query, step.since())?;
             let places: Vec<usize> = found.into_iter().map(|(place, _)| place).collect();
             if places.is_empty() {
                 return Ok(());
             }
             let mut texts = Texts::default();
-            let mut touches = touches(group, &rows, &places, &current, &mut texts)?;
+            let mut touches = touches(group, rows, &places, &current, &mut texts)?;
             let ids: Vec<_> = query.principals.iter().filter_map(|id| texts.find(id)).collect();
             touches.retain(|touch| {
                 // Another may have the same key in the index.
@@ -59,8 +39,7 @@ impl Segment {
             });
             step.take(&texts, &touches);
             Ok(())
-        });
-        read.map_err(|source| parquet.broken(source))
+        })
     }
 }
 
