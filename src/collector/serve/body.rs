@@ -72,7 +72,7 @@ impl<B: Body<Data = Bytes> + Unpin> Reader<'_, B> {
         if declared.is_some_and(|bytes| bytes > self.limit) {
             return Err(Refusal::TooLarge { limit: self.limit });
         }
-        let mut gathered = Gathered::new(self.budget, declared.unwrap_or(0))?;
+        let mut gathered = Pieces::new(self.budget, declared.unwrap_or(0))?;
         while let Some(piece) = self.next().await? {
             if gathered.len().saturating_add(piece.len()) > self.limit {
                 return Err(Refusal::TooLarge { limit: self.limit });
@@ -86,7 +86,7 @@ impl<B: Body<Data = Bytes> + Unpin> Reader<'_, B> {
     /// length is known.
     pub(crate) async fn message(mut self) -> Result<(bool, Charged), Refusal> {
         const PREFIX: usize = 5;
-        let mut gathered = Gathered::new(self.budget, 0)?;
+        let mut gathered = Pieces::new(self.budget, 0)?;
         let (compressed, end) = loop {
             if let Some([compressed, length @ ..]) = gathered.start::<PREFIX>() {
                 let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
@@ -140,7 +140,7 @@ impl<B: Body<Data = Bytes> + Unpin> Reader<'_, B> {
 }
 
 /// Pieces, joined unless there is only one: that is passed on as it is.
-struct Gathered<'b> {
+struct Pieces<'b> {
     first: Bytes,
     joined: Option<Buffer>,
     budget: &'b Arc<Budget>,
@@ -149,7 +149,7 @@ struct Gathered<'b> {
     share: Share,
 }
 
-impl<'b> Gathered<'b> {
+impl<'b> Pieces<'b> {
     fn new(budget: &'b Arc<Budget>, expected: usize) -> Result<Self, Refusal> {
         let share = budget.take(expected.min(STEP) + OVERHEAD).ok_or(Refusal::NoRoom)?;
         Ok(Self { first: Bytes::new(), joined: None, budget, expected, share })
@@ -191,7 +191,7 @@ impl<'b> Gathered<'b> {
 impl Charged {
     /// Bytes as if they had been read.
     pub(crate) fn of(budget: &Arc<Budget>, bytes: &[u8]) -> Self {
-        let mut gathered = Gathered::new(budget, bytes.len()).expect("room");
+        let mut gathered = Pieces::new(budget, bytes.len()).expect("room");
         gathered.push(Bytes::copy_from_slice(bytes)).expect("room");
         gathered.finish(0)
     }

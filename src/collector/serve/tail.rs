@@ -21,7 +21,7 @@ const LETTERS: usize = 400;
 
 /// What is told.
 #[derive(Debug, Clone)]
-pub(crate) enum Told {
+pub(crate) enum TailEvent {
     /// A finding that did not stand before.
     Opened(Arc<Noticed>),
     /// One stands no more.
@@ -75,7 +75,7 @@ fn cut(text: &str) -> String {
 /// See the [module](self).
 #[derive(Debug, Clone)]
 pub(crate) struct Tail {
-    told: Sender<Told>,
+    told: Sender<TailEvent>,
     places: Arc<Semaphore>,
 }
 
@@ -97,11 +97,11 @@ impl Tail {
         let not_told = unread + changed.retracted.len().saturating_sub(KEPT / 4);
         let tell = |told| _ = self.told.send(told);
         if not_told > 0 {
-            tell(Told::Missed(not_told as u64));
+            tell(TailEvent::Missed(not_told as u64));
         }
         let opened = batch.raised.iter().filter(|finding| new.contains(&finding.id));
-        opened.skip(unread).for_each(|finding| tell(Told::Opened(Arc::new(finding.into()))));
-        changed.retracted.iter().take(KEPT / 4).for_each(|id| tell(Told::Retracted(*id)));
+        opened.skip(unread).for_each(|finding| tell(TailEvent::Opened(Arc::new(finding.into()))));
+        changed.retracted.iter().take(KEPT / 4).for_each(|id| tell(TailEvent::Retracted(*id)));
     }
 
     /// Watches from now on; none when too many do.
@@ -114,16 +114,16 @@ impl Tail {
 /// One who watches.
 #[derive(Debug)]
 pub(crate) struct Viewer {
-    told: Receiver<Told>,
+    told: Receiver<TailEvent>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Viewer {
     /// What is told next; none once nobody is left to tell.
-    pub(crate) async fn next(&mut self) -> Option<Told> {
+    pub(crate) async fn next(&mut self) -> Option<TailEvent> {
         match self.told.recv().await {
             Ok(told) => Some(told),
-            Err(RecvError::Lagged(missed)) => Some(Told::Missed(missed)),
+            Err(RecvError::Lagged(missed)) => Some(TailEvent::Missed(missed)),
             Err(RecvError::Closed) => None,
         }
     }
@@ -149,13 +149,13 @@ mod tests {
     fn summed(viewer: &mut Viewer) -> (usize, u64) {
         let (mut raised, mut missed) = (0, 0);
         while let Ok(told) = viewer.told.try_recv().or_else(|error| match error {
-            tokio::sync::broadcast::error::TryRecvError::Lagged(missed) => Ok(Told::Missed(missed)),
+            tokio::sync::broadcast::error::TryRecvError::Lagged(missed) => Ok(TailEvent::Missed(missed)),
             error => Err(error),
         }) {
             match told {
-                Told::Opened(_) => raised += 1,
-                Told::Missed(number) => missed += number,
-                Told::Retracted(_) => {}
+                TailEvent::Opened(_) => raised += 1,
+                TailEvent::Missed(number) => missed += number,
+                TailEvent::Retracted(_) => {}
             }
         }
         (raised, missed)
@@ -192,9 +192,9 @@ mod tests {
             let (mut told, mut missed) = (0, 0);
             while let Ok(one) = viewer.told.try_recv() {
                 match one {
-                    Told::Retracted(_) => told += 1,
-                    Told::Missed(number) => missed += number,
-                    Told::Opened(_) => panic!("none is opened"),
+                    TailEvent::Retracted(_) => told += 1,
+                    TailEvent::Missed(number) => missed += number,
+                    TailEvent::Opened(_) => panic!("none is opened"),
                 }
             }
             assert_eq!((told, missed), (count.min(KEPT / 4), expected));

@@ -3,7 +3,7 @@
 #[cfg(test)]
 pub(crate) mod faulty;
 #[cfg(test)]
-pub(crate) mod told;
+pub(crate) mod scripted;
 
 use std::ffi::CStr;
 use std::fmt::Debug;

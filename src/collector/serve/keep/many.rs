@@ -50,7 +50,7 @@ impl Keeper {
         let before = batch.room();
         verdicts.into_iter().for_each(|verdict| raise(verdict, batch));
         self.held.fetch_add(batch.room().saturating_sub(before), Ordering::Relaxed);
-        *baseline = self.store.learned(now)?.catalogue;
+        *baseline = self.store.catalogue(now)?;
         Ok(())
     }
 }

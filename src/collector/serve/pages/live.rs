@@ -18,7 +18,7 @@ use crate::output::iso;
 use crate::output::trail::LiveShape;
 use crate::serve::api::asked;
 use crate::serve::store::{FindingQuery, State as FindingState, Store};
-use crate::serve::tail::{Noticed, Told};
+use crate::serve::tail::{Noticed, TailEvent};
 
 /// Findings that are shown at first.
 const FIRST: usize = 20;
@@ -88,12 +88,12 @@ pub(super) async fn events(State(pages): State<Pages>) -> Response {
     Sse::new(events).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE)).into_response()
 }
 
-fn event(told: &Told) -> Event {
+fn event(told: &TailEvent) -> Event {
     // There is nothing in these that JSON cannot say.
     let (name, json) = match told {
-        Told::Opened(noticed) => ("finding", serde_json::to_string(&shape(noticed)).unwrap_or_default()),
-        Told::Retracted(id) => ("retracted", format!("\"{id}\"")),
-        Told::Missed(number) => ("missed", number.to_string()),
+        TailEvent::Opened(noticed) => ("finding", serde_json::to_string(&shape(noticed)).unwrap_or_default()),
+        TailEvent::Retracted(id) => ("retracted", format!("\"{id}\"")),
+        TailEvent::Missed(number) => ("missed", number.to_string()),
     };
     Event::default().event(name).data(json)
 }

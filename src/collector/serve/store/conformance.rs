@@ -485,6 +485,7 @@ fn what_was_shown_is_forgotten_in_time() {
         assert_eq!(learned.catalogue.shown(service, "GET /").unwrap_or_default().hops, hops, "{days}");
         assert_eq!(learned.catalogue.knows("broker"), days <= 30, "{days}");
         assert!(learned.validating.has(service));
+        assert_eq!(store.catalogue(EPOCH + days * DAY).expect("read"), learned.catalogue, "{days}");
     }
 }
 

@@ -276,6 +276,9 @@ pub(crate) trait Store: Send + Sync {
     /// What a process that starts has to know. `now`: nanoseconds since the Unix epoch.
     fn learned(&self, now: u64) -> Result<Learned, StoreError>;
 
+    /// The catalogue of that alone.
+    fn catalogue(&self, now: u64) -> Result<Catalogue, StoreError>;
+
     /// What there is of these traces, where they were judged whole.
     fn remembered(&self, traces: &HashSet<TraceId>) -> Result<Vec<Remembered>, StoreError>;
 

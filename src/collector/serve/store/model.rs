@@ -271,6 +271,10 @@ impl Store for Model {
         })
     }
 
+    fn catalogue(&self, now: u64) -> Result<Catalogue, StoreError> {
+        Ok(self.learned(now)?.catalogue)
+    }
+
     fn remembered(&self, traces: &HashSet<TraceId>) -> Result<Vec<Remembered>, StoreError> {
         let mut all = Vec::new();
         for trace_id in traces {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::whole::{HOPS, Said, Way, Whole, traces};
-use crate::serve::disk::told::Told;
+use crate::serve::disk::scripted::ScriptedDisk;
 
 const MIB: u64 = 1 << 20;
 
@@ -13,7 +13,7 @@ const MIB: u64 = 1 << 20;
 /// again, and what had been refused too.
 #[tokio::test]
 async fn a_disk_that_fills_is_said_then_refused_and_then_all_is_well() {
-    let disk = Told::new(100 * MIB, Duration::ZERO);
+    let disk = ScriptedDisk::new(100 * MIB, Duration::ZERO);
     let folder = tempfile::tempdir().expect("a folder");
     let text = "store: {alarm_under: 50M, refuse_under: 10M}";
     let whole = Whole::start_on(folder, Arc::new(disk.clone()), text, |_| {}).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 
 use super::whole::{HOPS, SPANS, Said, Way, Whole, traces};
-use crate::serve::disk::told::Told;
+use crate::serve::disk::scripted::ScriptedDisk;
 
 /// Deliveries, and how many of them are under way at once: more than may wait.
 const SENT: u8 = 240;
@@ -19,7 +19,7 @@ const WAITING: usize = 6;
 /// those that were refused too.
 #[tokio::test]
 async fn what_was_sent_is_stored_or_refused_and_the_service_recovers() {
-    let disk = Arc::new(Told::new(u64::MAX, Duration::from_millis(4)));
+    let disk = Arc::new(ScriptedDisk::new(u64::MAX, Duration::from_millis(4)));
     let folder = tempfile::tempdir().expect("a folder");
     let bytes = Way::Protobuf.encode(&traces([0, 0], 1)).len();
     let whole = Whole::start_on(folder, disk, "store: {threads: 2}", |config| {

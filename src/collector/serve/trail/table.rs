@@ -60,6 +60,11 @@ fn more(next: Option<&String>, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
+/// "1 hop", "2 hops".
+fn counted(hops: u64) -> String {
+    format!("{hops} hop{}", if hops == 1 { "" } else { "s" })
+}
+
 /// A part of a whole, as people write it.
 fn percent(part: u64, whole: u64) -> String {
     match whole {
@@ -91,8 +96,9 @@ pub(super) fn touched(answer: &TouchedShape, out: &mut dyn Write) -> io::Result<
         let (first, last) = (time(&by.first_unix_nano), time(&by.last_unix_nano));
         let TouchedByShape { hops, proven, last: newest, .. } = by;
         let line = format!(
-            "{last}  {}  {hops} hops ({proven} proven) since {first}  {}  {}",
+            "{last}  {}  {} ({proven} proven) since {first}  {}  {}",
             named(&by.principal),
+            counted(*hops),
             newest.chain.join(" -> "),
             newest.trace_id
         );
@@ -100,8 +106,8 @@ pub(super) fn touched(answer: &TouchedShape, out: &mut dyn Write) -> io::Result<
         for way in &by.through {
             let (caller, actors) = (outside(way.caller.as_ref()), through(&way.actors));
             let line = format!(
-                "from {caller}{actors}: {} hops, {} to {}",
-                way.hops,
+                "from {caller}{actors}: {}, {} to {}",
+                counted(way.hops),
                 time(&way.first_unix_nano),
                 time(&way.last_unix_nano)
             );
@@ -143,7 +149,8 @@ pub(super) fn edges(answer: &EdgesShape, out: &mut dyn Write) -> io::Result<()> 
         let at = edge.at_unix_nano.as_deref().map(|at| format!("{}  ", minute(at))).unwrap_or_default();
         let caller = outside(edge.caller.as_ref());
         let line = format!(
-            "{at}{caller} -> {service}  {assurance} ({basis})  {hops} hops, {failed} failed, {uncovered} uncovered"
+            "{at}{caller} -> {service}  {assurance} ({basis})  {}, {failed} failed, {uncovered} uncovered",
+            counted(*hops)
         );
         writeln!(out, "{}", clean(&line))?;
     }
@@ -159,7 +166,11 @@ pub(super) fn coverage(answer: &CoverageOverTimeShape, out: &mut dyn Write) -> i
         let (at, hops) = (minute(&point.at_unix_nano), point.hops);
         let [identified, proven, uncovered] =
             [point.identified, point.proven, point.uncovered].map(|part| percent(part, hops));
-        writeln!(out, "{at}  {hops} hops  {identified} identified  {proven} proven  {uncovered} uncovered")?;
+        writeln!(
+            out,
+            "{at}  {}  {identified} identified  {proven} proven  {uncovered} uncovered",
+            counted(hops)
+        )?;
     }
     if answer.points.is_empty() {
         writeln!(out, "no hops found")?;

@@ -431,7 +431,7 @@ mod tests {
 
     use crate::serve::delivery::{Accepted, Refused};
     use crate::serve::disk::FileSystem;
-    use crate::serve::disk::told::Told;
+    use crate::serve::disk::scripted::ScriptedDisk;
     use crate::serve::keep::answer::answer;
     use crate::serve::pool::Pool;
 
@@ -455,7 +455,7 @@ mod tests {
     /// Guarantees: it is counted, and the files that follow are removed when their time comes.
     #[test]
     fn a_folder_that_could_not_be_synced_once_is_not_kept_for_ever() {
-        let (folder, disk) = (tempfile::tempdir().expect("a folder"), Told::default());
+        let (folder, disk) = (tempfile::tempdir().expect("a folder"), ScriptedDisk::default());
         let files = || std::fs::read_dir(folder.path()).expect("a folder").count();
         let left = Left::open(Arc::new(disk.clone()), folder.path()).expect("a journal");
         let (journal, writer) = left.start().expect("started");

@@ -7,7 +7,7 @@ use opentelemetry_otlp::{ExporterBuildError, LogExporter, WithExportConfig as _}
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter as _, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
-use super::{Export, Says, Severity, Told, own, resource, scope};
+use super::{Export, Notice, Says, Severity, own, resource, scope};
 use crate::output::alert::severity;
 
 /// See the [module](self).
@@ -30,11 +30,11 @@ pub(super) fn blank() -> SdkLogger {
 }
 
 impl Export for Logs {
-    fn takes(&self, _: &Told) -> bool {
+    fn takes(&self, _: &Notice) -> bool {
         true
     }
 
-    fn export(&self, told: &[&Told]) -> OTelSdkResult {
+    fn export(&self, told: &[&Notice]) -> OTelSdkResult {
         let scope = scope();
         let records: Vec<SdkLogRecord> = told.iter().map(|told| record(told, &self.blank)).collect();
         let records: Vec<_> = records.iter().map(|record| (record, &scope)).collect();
@@ -43,7 +43,7 @@ impl Export for Logs {
 }
 
 /// As OpenTelemetry's logs have it: when it happened is when the hop began, when it was observed is when it was found.
-pub(super) fn record(told: &Told, blank: &SdkLogger) -> SdkLogRecord {
+pub(super) fn record(told: &Notice, blank: &SdkLogger) -> SdkLogRecord {
     let mut record = blank.create_log_record();
     record.set_event_name(match told.says {
         Says::Stands => "hopseal.finding.opened",

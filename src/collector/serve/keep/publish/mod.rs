@@ -88,17 +88,17 @@ impl Publisher {
 /// Sends findings as something.
 trait Export: Send + 'static {
     /// Whether this one is sent.
-    fn takes(&self, told: &Told) -> bool;
+    fn takes(&self, told: &Notice) -> bool;
 
     /// Sends some, whole or not at all.
-    fn export(&self, told: &[&Told]) -> OTelSdkResult;
+    fn export(&self, told: &[&Notice]) -> OTelSdkResult;
 }
 
 /// A thread that sends.
 struct Sending {
     metrics: Arc<Metrics>,
     /// Dropped before the end is waited for.
-    to: SyncSender<Arc<Vec<Told>>>,
+    to: SyncSender<Arc<Vec<Notice>>>,
     _ending: Ending,
 }
 
@@ -111,7 +111,7 @@ impl Sending {
         Ok(Self { metrics: Arc::clone(metrics), to, _ending: ending })
     }
 
-    fn tell(&self, told: &Arc<Vec<Told>>) {
+    fn tell(&self, told: &Arc<Vec<Notice>>) {
         if let Err(TrySendError::Full(told) | TrySendError::Disconnected(told)) =
             self.to.try_send(Arc::clone(told))
         {
@@ -121,9 +121,9 @@ impl Sending {
 }
 
 /// Sends until nobody tells anything more.
-fn send(export: &impl Export, from: &Receiver<Arc<Vec<Told>>>, metrics: &Metrics, mut trying: Trying) {
+fn send(export: &impl Export, from: &Receiver<Arc<Vec<Notice>>>, metrics: &Metrics, mut trying: Trying) {
     while let Ok(told) = from.recv() {
-        let taken: Vec<&Told> = told.iter().filter(|told| export.takes(told)).collect();
+        let taken: Vec<&Notice> = told.iter().filter(|told| export.takes(told)).collect();
         for some in taken.chunks(AT_ONCE) {
             let count = some.len();
             // What exports begins each request anew. What panics costs itself, and does not end the service: one that does would end the next
@@ -144,7 +144,7 @@ fn send(export: &impl Export, from: &Receiver<Arc<Vec<Told>>>, metrics: &Metrics
 }
 
 /// What is told of one finding.
-struct Told {
+struct Notice {
     id: FindingId,
     says: Says,
     trace_id: Option<TraceId>,
@@ -160,14 +160,14 @@ struct Told {
     attributes: Vec<KeyValue>,
 }
 
-fn told(batch: &Batch, changed: &Changed, store: &dyn Store) -> Vec<Told> {
+fn told(batch: &Batch, changed: &Changed, store: &dyn Store) -> Vec<Notice> {
     let mut all = Vec::new();
     // Of one that was found more than once the last counts.
     let raised: HashMap<FindingId, &Finding> =
         batch.raised.iter().map(|finding| (finding.id, finding)).collect();
     for id in &changed.opened {
         let Some(finding) = raised.get(id) else { continue };
-        let mut told = Told {
+        let mut told = Notice {
             id: *id,
             says: Says::Stands,
             trace_id: finding.trace_id,
@@ -195,7 +195,7 @@ fn told(batch: &Batch, changed: &Changed, store: &dyn Store) -> Vec<Told> {
         let Ok(Some(record)) = store.finding(*id) else { continue };
         let body: serde_json::Value = serde_json::from_str(&record.body).unwrap_or_default();
         let span_id = body.get("span_id").and_then(serde_json::Value::as_str);
-        let mut told = Told {
+        let mut told = Notice {
             id: *id,
             says: Says::Retracted,
             trace_id: record.trace_id,
@@ -217,7 +217,7 @@ fn moment(nanos: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
 }
 
-impl Told {
+impl Notice {
     /// Adds the attributes that each has.
     fn describe(&mut self, service: &str) {
         let state = if self.says == Says::Stands { "open" } else { "retracted" };
@@ -356,11 +356,11 @@ mod tests {
     }
 
     impl Export for Down {
-        fn takes(&self, told: &Told) -> bool {
+        fn takes(&self, told: &Notice) -> bool {
             told.trace_id.is_some()
         }
 
-        fn export(&self, _: &[&Told]) -> OTelSdkResult {
+        fn export(&self, _: &[&Notice]) -> OTelSdkResult {
             self.tried.fetch_add(1, Ordering::SeqCst);
             let go = self.go.lock().expect("no panic").take();
             go.map(|go| go.recv());
@@ -372,11 +372,11 @@ mod tests {
     struct Panics(Arc<AtomicUsize>);
 
     impl Export for Panics {
-        fn takes(&self, _: &Told) -> bool {
+        fn takes(&self, _: &Notice) -> bool {
             true
         }
 
-        fn export(&self, _: &[&Told]) -> OTelSdkResult {
+        fn export(&self, _: &[&Notice]) -> OTelSdkResult {
             assert!(self.0.fetch_add(1, Ordering::SeqCst) > 0, "a fault");
             Ok(())
         }

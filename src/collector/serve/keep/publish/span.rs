@@ -10,7 +10,7 @@ use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 
-use super::{Export, OwnKey, Says, Severity, Told, TraceId, resource, scope};
+use super::{Export, Notice, OwnKey, Says, Severity, TraceId, resource, scope};
 
 /// See the [module](self).
 pub(super) struct Spans {
@@ -28,17 +28,17 @@ impl Spans {
 
 impl Export for Spans {
     /// What is about no trace has none to be in.
-    fn takes(&self, told: &Told) -> bool {
+    fn takes(&self, told: &Notice) -> bool {
         told.trace_id.is_some()
     }
 
-    fn export(&self, told: &[&Told]) -> OTelSdkResult {
+    fn export(&self, told: &[&Notice]) -> OTelSdkResult {
         let spans = told.iter().filter_map(|told| Some(span(told, told.trace_id?, &self.own)));
         block_on(self.exporter.export(spans.collect()))
     }
 }
 
-pub(super) fn span(told: &Told, trace_id: TraceId, own: &OwnKey) -> SpanData {
+pub(super) fn span(told: &Notice, trace_id: TraceId, own: &OwnKey) -> SpanData {
     let stands = told.says == Says::Stands;
     let context = |says| {
         let id = OtelSpanId::from_bytes(own.span_id(told.id, says).0);

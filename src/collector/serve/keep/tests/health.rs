@@ -1,13 +1,13 @@
 //! What a keeper says of itself.
 
 use super::*;
-use crate::serve::disk::told::Told;
+use crate::serve::disk::scripted::ScriptedDisk;
 
 /// Scenario: the journal cannot be written for a while, and nobody sends any more to a service that says that it is not ready.
 /// Guarantees: it says so for as long as that lasts and no longer, and takes spans again.
 #[test]
 fn a_journal_that_is_well_again_is_seen_to_be() {
-    let (lab, disk) = (Lab::new(), Told::default());
+    let (lab, disk) = (Lab::new(), ScriptedDisk::default());
     let mut settings = KeepSettings::of(lab.folder.path().to_owned());
     settings.store = StoreSettings { refuse_under: 0, ..settings.store };
     let clock: Arc<dyn Clock> = Arc::clone(&lab.clock) as _;

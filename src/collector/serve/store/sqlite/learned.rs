@@ -69,7 +69,7 @@ pub(super) fn operations(connection: &Connection, service: &str) -> Result<Vec<S
 
 /// What was shown in the last `days` days. An operation that has shown no identity for so long counts as one that shows
 /// none, and one that was not seen for so long is forgotten.
-pub(super) fn read(connection: &Connection, now: u64, days: u32) -> Result<Learned, StoreError> {
+pub(super) fn catalogue(connection: &Connection, now: u64, days: u32) -> Result<Catalogue, StoreError> {
     let since = int((now / DAY).saturating_sub(u64::from(days)));
     let mut catalogue = Catalogue::default();
     let mut statement = connection.prepare_cached(
@@ -90,6 +90,12 @@ pub(super) fn read(connection: &Connection, now: u64, days: u32) -> Result<Learn
     while let Some(row) = rows.next()? {
         catalogue.sends(&row.get::<_, String>(0)?);
     }
+    Ok(catalogue)
+}
+
+/// See [`Store::learned`](super::super::Store::learned).
+pub(super) fn read(connection: &Connection, now: u64, days: u32) -> Result<Learned, StoreError> {
+    let catalogue = catalogue(connection, now, days)?;
     let mut validating = Services::default();
     let mut statement =
         connection.prepare_cached("SELECT service, namespace, environment FROM validating")?;

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use hopseal_correlate::catalogue::Catalogue;
 use hopseal_correlate::finding::FindingId;
 use hopseal_correlate::sink::{SpanId, TraceId};
 use rusqlite::{Connection, OpenFlags, params};
@@ -394,6 +395,10 @@ impl Store for SqliteStore {
 
     fn learned(&self, now: u64) -> Result<Learned, StoreError> {
         learned::read(&self.reader(), now, self.settings.capability_days)
+    }
+
+    fn catalogue(&self, now: u64) -> Result<Catalogue, StoreError> {
+        learned::catalogue(&self.reader(), now, self.settings.capability_days)
     }
 
     fn remembered(&self, traces: &HashSet<TraceId>) -> Result<Vec<Remembered>, StoreError> {

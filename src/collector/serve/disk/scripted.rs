@@ -11,7 +11,7 @@ use super::{Disk, DiskFile, FileSystem};
 
 /// See the [module](self). Clones are the same disk.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct ScriptedDisk {
     /// Free bytes, which nothing that is written takes.
     free: Arc<AtomicU64>,
     /// How long a sync takes.
@@ -22,14 +22,14 @@ pub(crate) struct Told {
     is_folder_broken: Arc<AtomicBool>,
 }
 
-impl Default for Told {
+impl Default for ScriptedDisk {
     /// One that is empty, quick and whole.
     fn default() -> Self {
         Self::new(u64::MAX, Duration::ZERO)
     }
 }
 
-impl Told {
+impl ScriptedDisk {
     pub(crate) fn new(free: u64, sync: Duration) -> Self {
         let (is_journal_broken, is_folder_broken) = Default::default();
         Self { free: Arc::new(free.into()), sync, is_journal_broken, is_folder_broken }
@@ -51,7 +51,7 @@ impl Told {
     }
 }
 
-impl Disk for Told {
+impl Disk for ScriptedDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         if path.extension().is_some_and(|kind| kind == "log") && self.is_journal_broken.load(Ordering::SeqCst)
         {
