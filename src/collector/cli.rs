@@ -176,6 +176,7 @@ pub fn run(cli: Cli, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> 
             };
             return match serve::run(what, args.config.as_deref(), out) {
                 Ok(()) => Exit::Clean,
+                Err(error) if error.is_closed_pipe() => Exit::Clean,
                 Err(error) => failed(&error, error.exit(), err),
             };
         }

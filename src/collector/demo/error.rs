@@ -78,10 +78,10 @@ impl DemoError {
         move |source| Self::Call { what, source: source.into() }
     }
 
-    /// The exit status: a folder that cannot be taken is 2, everything else is 3.
+    /// The exit status: a folder that cannot be taken, or a story that cannot be written, is 2, everything else is 3.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
-            Self::NotEmpty(_) => Exit::Usage,
+            Self::NotEmpty(_) | Self::Output(_) => Exit::Usage,
             _ => Exit::Unreadable,
         }
     }

@@ -109,7 +109,7 @@ pub(crate) enum ServeError {
 }
 
 impl ServeError {
-    /// The exit status: configuration is 2, what the machine refuses is 3.
+    /// The exit status: configuration, or an answer that cannot be written, is 2, what the machine refuses is 3.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::NotReady { .. } => Exit::Findings,
@@ -118,15 +118,17 @@ impl ServeError {
             | Self::Publish(_)
             | Self::Alerts(_)
             | Self::Forward(_)
-            | Self::NoAdmin => Exit::Usage,
-            Self::Output(_)
-            | Self::Keep(_)
-            | Self::Bind(_)
-            | Self::Start(_)
-            | Self::Ended
-            | Self::Broken
-            | Self::Stop(_) => Exit::Unreadable,
+            | Self::NoAdmin
+            | Self::Output(_) => Exit::Usage,
+            Self::Keep(_) | Self::Bind(_) | Self::Start(_) | Self::Ended | Self::Broken | Self::Stop(_) => {
+                Exit::Unreadable
+            }
         }
+    }
+
+    /// Whether whoever reads the answer has closed the pipe: they have what they wanted.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 

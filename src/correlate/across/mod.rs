@@ -111,6 +111,17 @@ impl Across {
         leaking.for_each(|span| self.resource_leaks.observe(span));
     }
 
+    /// Gathers what may be known better now of a trace that was observed before: who sent what it links to. `None` where that is of no
+    /// account.
+    #[must_use]
+    pub fn again(cx: &Cx<'_>) -> Option<Self> {
+        once::Sightings::is_asked(cx).then(|| {
+            let mut again = Self::default();
+            again.sightings.observe(cx);
+            again
+        })
+    }
+
     /// Adds what was gathered from other traces: the same as if one had observed them all.
     pub fn merge(&mut self, other: Self) {
         self.endpoints.merge(other.endpoints);

@@ -1,5 +1,6 @@
 //! Credentials and transactions that were seen in more than one trace.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::bounded::{Bounded, Key, key};
@@ -11,6 +12,8 @@ use crate::hop::{Hop, HopKind, HopLink};
 use crate::rule::Cx;
 use crate::sink::{SpanId, TraceId};
 
+/// What an id stands in.
+const IDS: u128 = Field::TokenFingerprint.bit() | Field::Txn.bit();
 /// Ids kept.
 const MAX_IDS: usize = 100_000;
 /// Traces kept of one id: those with the lowest ids.
@@ -91,21 +94,26 @@ impl Seen {
             (self.first, self.place) = (other.first, other.place);
         }
         for (trace_id, sighting) in other.traces {
-            self.sighted(trace_id, sighting.at, || sighting);
+            self.sighted(trace_id, sighting);
         }
         self.clients.merge(other.clients);
     }
 
-    /// Adds a trace that accepted it `at` some time; `new` where it was not known.
-    fn sighted(&mut self, trace_id: TraceId, at: u64, new: impl FnOnce() -> Sighting) {
+    /// Adds a trace that accepted it. What is found out of one later, as who sent what it links to, holds.
+    fn sighted(&mut self, trace_id: TraceId, sighting: Sighting) {
         match self.traces.binary_search_by_key(&trace_id, |(id, _)| *id) {
             Ok(place) => {
                 if let Some((_, known)) = self.traces.get_mut(place) {
-                    known.at = known.at.min(at);
+                    known.at = known.at.min(sighting.at);
+                    known.torn &= sighting.torn;
+                    known.links.extend(sighting.links);
+                    known.links.sort_unstable();
+                    known.links.dedup();
+                    known.links.truncate(MAX_LINKS);
                 }
             }
             Err(place) if place < MAX_TRACES => {
-                self.traces.insert(place, (trace_id, new()));
+                self.traces.insert(place, (trace_id, sighting));
                 self.traces.truncate(MAX_TRACES);
             }
             Err(_) => {}
@@ -182,9 +190,17 @@ impl Default for Sightings {
     }
 }
 
+/// Other traces that a trace links to, and whether one may be missing.
+type Linked = (Vec<TraceId>, bool);
+
 impl Sightings {
+    /// Whether there may be anything to observe in a trace.
+    pub(super) fn is_asked(cx: &Cx<'_>) -> bool {
+        cx.hops.iter().any(|hop| cx.entry(hop).has_any(IDS))
+    }
+
     pub(super) fn observe(&mut self, cx: &Cx<'_>) {
-        const IDS: u128 = Field::TokenFingerprint.bit() | Field::Txn.bit();
+        let linked = OnceCell::new();
         for hop in cx.hops.iter().filter(|hop| cx.entry(hop).has_any(IDS)) {
             // A refused replay is no replay.
             if !hop.outcome.may_have_succeeded() || !hop.identity.assurance.is_identified() {
@@ -192,19 +208,19 @@ impl Sightings {
             }
             let entry = cx.entry(hop);
             if let Some(txn) = entry.get(Field::Txn) {
-                self.add(cx, hop, Kind::Transaction, txn);
+                self.add(cx, hop, Kind::Transaction, txn, &linked);
             }
             let Some(fingerprint) = entry.get(Field::TokenFingerprint) else { continue };
             let is_user = hop.identity.principal.as_ref().is_some_and(|principal| principal.is_user());
             if entry.get(Field::OneTime) == Some("true") {
-                self.add(cx, hop, Kind::OneTime, fingerprint);
+                self.add(cx, hop, Kind::OneTime, fingerprint, &linked);
             } else if hop.kind == HopKind::Entry && is_user && !is_allowed(cx, hop) {
-                self.add(cx, hop, Kind::Bearer, fingerprint);
+                self.add(cx, hop, Kind::Bearer, fingerprint, &linked);
             }
         }
     }
 
-    fn add(&mut self, cx: &Cx<'_>, hop: &Hop<'_>, kind: Kind, id: &str) {
+    fn add(&mut self, cx: &Cx<'_>, hop: &Hop<'_>, kind: Kind, id: &str, linked: &OnceCell<Linked>) {
         let entry = cx.entry(hop);
         let here = Example { at: entry.start, trace_id: cx.trace.id, span_id: entry.id };
         let key = key(&[kind.as_str().as_bytes(), id.as_bytes()]);
@@ -223,10 +239,8 @@ impl Sightings {
         if kind == Kind::Bearer {
             return seen.clients.observe(entry);
         }
-        seen.sighted(here.trace_id, here.at, || {
-            let (links, torn) = links(cx);
-            Sighting { at: here.at, links, torn }
-        });
+        let (links, torn) = linked.get_or_init(|| links(cx)).clone();
+        seen.sighted(here.trace_id, Sighting { at: here.at, links, torn });
     }
 
     pub(super) fn merge(&mut self, other: Self) {
@@ -250,7 +264,7 @@ fn is_allowed(cx: &Cx<'_>, hop: &Hop<'_>) -> bool {
 
 /// Other traces that this one links to, and whether one may be missing: a link stands on a span, which may be lost
 /// here, or where it leads to, so that nothing tells how that trace is linked in turn.
-fn links(cx: &Cx<'_>) -> (Vec<TraceId>, bool) {
+fn links(cx: &Cx<'_>) -> Linked {
     let mut links: Vec<(TraceId, SpanId)> = cx.trace.spans().iter().flat_map(|span| span.links()).collect();
     links.retain(|(id, _)| *id != cx.trace.id);
     links.sort_unstable();

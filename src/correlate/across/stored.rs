@@ -210,11 +210,15 @@ impl Stored for Capability {
 impl Stored for Quieted {
     fn write(&self, to: &mut Vec<u8>) {
         write_word(&Reason::ALL, &self.reason, to);
-        self.expires.map(Date::start).write(to);
+        self.expires.map(|day| u64::from(day.days())).write(to);
     }
 
     fn read(at: &mut &[u8]) -> Option<Self> {
         let reason = read_word(&Reason::ALL, at)?;
-        Some(Self { reason, expires: Option::<u64>::read(at)?.map(Date::of) })
+        let expires = match Option::<u64>::read(at)? {
+            Some(days) => Some(Date::of_days(u32::try_from(days).ok()?)),
+            None => None,
+        };
+        Some(Self { reason, expires })
     }
 }

@@ -36,10 +36,22 @@ impl Date {
         Self { days: u32::try_from(nanos / NANOS_PER_DAY).unwrap_or(u32::MAX) }
     }
 
-    /// Its beginning, nanoseconds since the Unix epoch.
+    /// Its beginning, nanoseconds since the Unix epoch; the last there is for days from 2554-07-22 on.
     #[must_use]
     pub const fn start(self) -> u64 {
-        self.days as u64 * NANOS_PER_DAY
+        (self.days as u64).saturating_mul(NANOS_PER_DAY)
+    }
+
+    /// Days since the Unix epoch.
+    #[must_use]
+    pub(crate) const fn days(self) -> u32 {
+        self.days
+    }
+
+    /// The day that is so many after the Unix epoch.
+    #[must_use]
+    pub(crate) const fn of_days(days: u32) -> Self {
+        Self { days }
     }
 
     /// The day `days` later.
@@ -89,6 +101,13 @@ pub fn nanos(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_that_nanoseconds_cannot_tell_begins_last() {
+        let start = |text: &str| Date::parse(text).expect("a day").start();
+        assert_eq!(start("1970-01-02"), NANOS_PER_DAY);
+        assert_eq!(start("9999-12-31"), u64::MAX);
+    }
 
     #[test]
     fn days_read_and_write_back() {

@@ -183,8 +183,8 @@ pub enum ResourceKind {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Destinations {
-    /// Hosts of your own. Loopback, private addresses, names without a dot and names that end in `.internal`, `.local`, `.lan`,
-    /// `.svc` or `.cluster.local` are known already.
+    /// Hosts of your own. Loopback, private and link-local addresses, names without a dot and names that end in `.internal`,
+    /// `.local`, `.localhost`, `.lan`, `.home.arpa`, `.test`, `.svc` or `.cluster.local` are known already.
     pub internal: Vec<At<String>>,
     /// Partners that identity is passed to on purpose.
     pub partners: Vec<At<String>>,

@@ -34,7 +34,8 @@ use crate::finding::{Finding, Severity};
 use crate::hop::Hop;
 use crate::record::{Service, Span};
 use crate::rule::{Cx, Rule};
-use pattern::{Glob, Hosts, Names, ServicePattern, Services, is_inside};
+pub(crate) use pattern::is_inside;
+use pattern::{Glob, Hosts, Names, ServicePattern, Services};
 use route::RoutePattern;
 pub(crate) use route::{READS, is_ambiguous};
 

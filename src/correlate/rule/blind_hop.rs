@@ -4,6 +4,7 @@ use super::{Check, Cx, Needs, Rule, Spec, writes};
 use crate::catalogue::Catalogue;
 use crate::field::Field;
 use crate::finding::{Confidence, Finding, Severity};
+use crate::policy::is_inside;
 use crate::record::Span;
 use crate::sink::{SpanKind, Status};
 use crate::suppress::unless_busy;
@@ -20,9 +21,6 @@ pub(super) const SPEC: Spec = Spec {
     quiet: &[],
     check: Check::Trace(check),
 };
-
-/// Endings of names that only resolve inside.
-const INSIDE: [&str; 5] = [".svc", ".svc.cluster.local", ".cluster.local", ".internal", ".local"];
 
 fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
     // What answered may be on its way.
@@ -92,11 +90,11 @@ fn is_call(span: &Span<'_>) -> bool {
     span.has_any(CALL) && !span.has_any(OTHER) && answered
 }
 
-/// A name without a dot, or one that ends as cluster names do. An address says nothing of who answers there.
+/// A name that only resolves inside. An address says nothing of who answers there.
 fn is_internal(host: &str) -> bool {
     let is_address = host.parse::<std::net::IpAddr>().is_ok();
     let local = host == "localhost" || host.is_empty();
-    !is_address && !local && (!host.contains('.') || INSIDE.iter().any(|ending| host.ends_with(ending)))
+    !is_address && !local && is_inside(host)
 }
 
 /// Whether any span of a service by that name was seen in this trace.

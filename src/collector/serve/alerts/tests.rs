@@ -246,6 +246,36 @@ fn what_becomes_of_a_finding_is_told_in_order() {
     until("all counted", || lab.counted("webhook", "sent") == 3);
 }
 
+/// Scenario: a finding that is not grave comes to be, as more of its trace is known, and is so again.
+/// Guarantees: who wants to know of grave ones is told once; who knew of it, that it is graver now.
+#[test]
+fn what_becomes_graver_is_told() {
+    let (grave, all) = (Listener::new([]), Listener::new([]));
+    let mut high = receiver("high", &grave.url(), Kind::Webhook);
+    high.severity = Severity::High;
+    let lab = Lab::new([high, receiver("all", &all.url(), Kind::Webhook)]);
+    let _alerts = lab.start();
+    let with = |severity: Severity| {
+        let mut finding = finding(1, Rule::IdentityDropped);
+        finding.severity = severity;
+        finding
+    };
+    for (severity, told) in [
+        (Severity::Medium, (1, 0)),
+        (Severity::Medium, (1, 0)),
+        (Severity::High, (2, 1)),
+        (Severity::High, (2, 1)),
+    ] {
+        lab.clock.advance(Duration::from_secs(1));
+        lab.raise([with(severity)]);
+        until("all are told", || (all.came().len(), grave.came().len()) == told);
+    }
+    until("all counted", || lab.counted("webhook", "sent") == 3);
+    let events: Vec<Value> = all.came().iter().map(Came::json).collect();
+    assert_ne!(events[0]["id"], events[1]["id"]);
+    assert_eq!(events[1]["data"]["severity"], "high");
+}
+
 /// Scenario: a receiver is down, fails, redirects to another, asks for patience and hangs, before it takes anything; another takes all
 /// at once.
 /// Guarantees: every event comes in the end, once taken it does not come again; the other receiver is told meanwhile; the one

@@ -251,6 +251,9 @@ pub(crate) struct WindowsFile {
     pub(crate) settle: At<String>,
     /// Age at which one that is never quiet is judged, and again each time it has passed. Default 2m.
     pub(crate) max_age: At<String>,
+    /// How long a trace is kept at most, from its first span on, however many come; and its spans, and those of all others, in the
+    /// journal. Default 30m.
+    pub(crate) max_life: At<String>,
     /// How long a judged trace is kept, to be judged together with late spans. Default 2m.
     pub(crate) late: At<String>,
     /// Memory for spans of open traces. Past it the oldest are judged early, and say so. Default 512M.
@@ -266,6 +269,7 @@ impl Default for WindowsFile {
         Self {
             settle: at("10s"),
             max_age: at("2m"),
+            max_life: at("30m"),
             late: at("2m"),
             open: at("512M"),
             judged: at("256M"),

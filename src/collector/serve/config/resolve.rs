@@ -394,7 +394,8 @@ fn keep(store: &StoreFile, windows: &WindowsFile) -> Result<KeepSettings, Policy
         DurabilityFile::Memory => Durability::Memory,
     };
     settings.shards = shards;
-    let (settle, max_age) = (time(&windows.settle)?, time(&windows.max_age)?);
+    let (settle, max_age, max_life) =
+        (time(&windows.settle)?, time(&windows.max_age)?, time(&windows.max_life)?);
     if max_age < settle {
         let at = told(&windows.settle, &windows.max_age);
         return Err(wrong(
@@ -402,9 +403,14 @@ fn keep(store: &StoreFile, windows: &WindowsFile) -> Result<KeepSettings, Policy
             "`max_age` is less than `settle`: every trace would be judged before it is quiet",
         ));
     }
+    if max_life < max_age {
+        let at = told(&windows.max_age, &windows.max_life);
+        return Err(wrong(at, "`max_life` is less than `max_age`: no trace would be kept for so long"));
+    }
     settings.window = WindowSettings {
         settle,
         max_age,
+        max_life,
         late: time(&windows.late)?,
         open_bytes: bytes(&windows.open)? / shards,
         judged_bytes: bytes(&windows.judged)? / shards,
@@ -413,7 +419,10 @@ fn keep(store: &StoreFile, windows: &WindowsFile) -> Result<KeepSettings, Policy
     let kept = (settings.window.open_bytes as u64).saturating_add(settings.window.judged_bytes as u64);
     if kept > WindowSettings::MOST {
         let at = told(&windows.open, &windows.judged);
-        return Err(wrong(at, "`open` and `judged` together are more than 512 GiB for each of `shards`"));
+        return Err(wrong(
+            at,
+            "`open` and `judged` together are more than 512 GiB for each of `store.threads`",
+        ));
     }
     settings.store.days = store.days;
     settings.store.bytes = store.room.as_ref().map(bytes).transpose()?.map(|bytes| bytes as u64);

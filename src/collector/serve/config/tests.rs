@@ -199,6 +199,7 @@ fn what_is_wrong_is_said_with_its_place() {
             "windows: {open: 512G}",
             "line 1, column 17: `512G`: `open` and `judged` together are more than 512 GiB",
         ),
+        ("windows: {max_age: 31m}", "line 1, column 20: `31m`: `max_life` is less than `max_age`"),
         ("windows: {max_age: 9s}", "line 1, column 20: `9s`: `max_age` is less than `settle`"),
         ("limits: {request: 1G}", "line 1, column 19: `1G`: `memory` is less than twice `request`"),
         ("store: {refuse_under: 6G}", "line 1, column 23: `6G`: `alarm_under` is less than `refuse_under`"),

@@ -1,6 +1,7 @@
 //! One trace judged, and its hops as the store keeps them. The verdict is that of `hopseal check`.
 
 use hopseal_correlate::catalogue::{Capability, Catalogue, Shown};
+use hopseal_correlate::finding::{Finding, Who};
 use hopseal_correlate::hop::{Hop as Crossing, HopIx};
 use hopseal_correlate::judge::Verdict;
 use hopseal_correlate::record::Service;
@@ -83,8 +84,7 @@ impl Recorder {
             count += 1;
         }
         for finding in &verdict.findings {
-            content.extend_from_slice(&finding.id.0);
-            content.extend_from_slice(&[finding.severity as u8, finding.confidence as u8]);
+            put_finding(finding, &mut content);
         }
         let grade = trace.grade;
         content.extend_from_slice(&grade.missing_parents.to_le_bytes());
@@ -164,6 +164,60 @@ impl Tally {
         for ([name, namespace, environment, operation], shown) in self.shown.drain() {
             let [name, namespace, environment] = [name, namespace, environment].map(|text| texts.get(text));
             to.add(Service { name, namespace, environment }, texts.get(operation), shown);
+        }
+    }
+}
+
+/// Appends all that a finding says. What follows from its rule or is said of its hop is left out.
+fn put_finding(finding: &Finding, to: &mut Vec<u8>) {
+    let Finding {
+        id,
+        group_id,
+        rule: _,
+        severity,
+        confidence,
+        trace_id: _,
+        span_id: _,
+        caller,
+        service,
+        operation,
+        before,
+        here,
+        why_not_sure,
+        message,
+        evidence,
+        fix,
+        at,
+        series: _,
+    } = finding;
+    to.extend_from_slice(&id.0);
+    to.extend_from_slice(&group_id.0);
+    to.extend_from_slice(&[*severity as u8, *confidence as u8]);
+    to.extend_from_slice(&at.to_le_bytes());
+    let mut put = |text: &str| {
+        to.extend_from_slice(&text.len().to_le_bytes());
+        to.extend_from_slice(text.as_bytes());
+    };
+    [service, operation, message, fix].into_iter().for_each(|text| put(text));
+    // A name that is not there is none that is empty.
+    put(caller.as_ref().map_or("", |_| "+"));
+    put(caller.as_deref().unwrap_or(""));
+    why_not_sure.iter().for_each(|reason| put(reason));
+    put("");
+    for (name, value) in evidence {
+        put(name);
+        put(value);
+    }
+    for who in [before, here] {
+        put("");
+        let Some(Who { id, kind, issuer, tenant, actors }) = who else { continue };
+        put(id);
+        put(kind.as_str());
+        put(issuer.as_deref().unwrap_or(""));
+        put(tenant.as_deref().unwrap_or(""));
+        for actor in actors {
+            put(&actor.id);
+            put(actor.kind.as_str());
         }
     }
 }

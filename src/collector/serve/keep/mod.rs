@@ -59,7 +59,7 @@ pub(crate) use self::shard::faults;
 use self::shard::{Found, Parts, Recalled, ToShard};
 pub(crate) use self::windows::Counts;
 
-use self::windows::Last;
+use self::windows::{Last, Stood};
 use crate::serve::clock::Clock;
 use crate::serve::delivery::{Accept, Accepted, Delivery, Refused};
 use crate::serve::disk::{Disk, FileSystem, create_folder};
@@ -323,7 +323,8 @@ impl Keeper {
             let remembered = self.store.remembered(&found.kept.into_iter().collect())?;
             let traces = remembered.into_iter().map(|Remembered { judged, spans, findings }| {
                 let Judged { trace_id, version, digest, hops: whole, closed_early, .. } = judged;
-                let findings = findings.into_iter().map(|finding| (finding, None)).collect();
+                let findings =
+                    findings.into_iter().map(|id| Stood { id, span_id: None, within: 0 }).collect();
                 // Judged once, and early: it was never whole.
                 let counted = version > 1 || !closed_early;
                 let last = Last { version, digest, findings, counted };

@@ -25,6 +25,8 @@ use crate::serve::store::Gathered;
 const MAX_WINDOWS: usize = 8;
 /// Where in what is kept [`Recent`] stands: no window begins then.
 const RECENT: u64 = i64::MAX.cast_unsigned();
+/// Among windows, where what is of traces that were counted before stands: it is of no window.
+const AGAIN: u64 = RECENT - 1;
 /// Bytes added before all is written anew, at least.
 const FEW: usize = 1 << 20;
 
@@ -52,18 +54,33 @@ pub(crate) struct OverTime {
 /// Counts a trace. Returns whether it counts: not where it begins too far ahead.
 pub(crate) fn observe(windows: &mut BTreeMap<u64, Across>, cx: &Cx<'_>, now: u64) -> bool {
     let last = last(now, cx.policy);
-    let of_hops = || cx.hops.iter().map(|hop| window_of(cx.entry(hop).start, cx.policy));
-    // Spans that are no hops may say no time.
-    let start = || cx.trace.spans().first().map_or(0, |span| span.start);
-    let begin = of_hops().min().unwrap_or_else(|| window_of(start(), cx.policy));
+    let begin = begin(cx);
     if begin > last {
         return false;
     }
+    let of_hops = || cx.hops.iter().map(|hop| window_of(cx.entry(hop).start, cx.policy));
     // What it reaches into is judged too, whether or not anything begins there.
     let others = of_hops().filter(|other| *other != begin && *other <= last);
     others.for_each(|other| _ = window(windows, other));
     window(windows, begin).observe(cx);
     true
+}
+
+/// Takes note of what is known better of a trace that was counted.
+pub(crate) fn observe_again(windows: &mut BTreeMap<u64, Across>, cx: &Cx<'_>, now: u64) {
+    if begin(cx) <= last(now, cx.policy)
+        && let Some(again) = Across::again(cx)
+    {
+        windows.entry(AGAIN).or_default().merge(again);
+    }
+}
+
+/// The window that a trace counts in.
+fn begin(cx: &Cx<'_>) -> u64 {
+    let of_hops = cx.hops.iter().map(|hop| window_of(cx.entry(hop).start, cx.policy));
+    // Spans that are no hops may say no time.
+    let start = || cx.trace.spans().first().map_or(0, |span| span.start);
+    of_hops.min().unwrap_or_else(|| window_of(start(), cx.policy))
 }
 
 /// The last window that may begin by now, clocks being what they are: the next one.
@@ -79,7 +96,8 @@ fn window<T: Default>(windows: &mut BTreeMap<u64, T>, begin: u64) -> &mut T {
 /// The window that what begins then counts in.
 fn place<T>(windows: &BTreeMap<u64, T>, begin: u64) -> u64 {
     let oldest = windows.first_key_value().map(|(oldest, _)| *oldest);
-    let is_full = windows.len() >= MAX_WINDOWS && !windows.contains_key(&begin);
+    let count = windows.len() - usize::from(windows.contains_key(&AGAIN));
+    let is_full = count >= MAX_WINDOWS && !windows.contains_key(&begin);
     oldest.filter(|_| is_full).unwrap_or(begin)
 }
 
@@ -88,7 +106,7 @@ impl OverTime {
     pub(crate) fn add(&mut self, begin: u64, across: Across, now: u64, policy: &Policy) -> News {
         let mut bytes = Vec::new();
         across.write(&mut bytes);
-        let begin = place(&self.windows, begin);
+        let begin = if begin == AGAIN { begin } else { place(&self.windows, begin) };
         let news = self.put(begin, across, now, policy);
         // Not before: what makes it panic would do so at each start.
         self.kept.1 += bytes.len();
@@ -98,6 +116,9 @@ impl OverTime {
 
     fn put(&mut self, begin: u64, mut across: Across, now: u64, policy: &Policy) -> News {
         let news = self.recent.take(&mut across, policy);
+        if begin == AGAIN {
+            return news;
+        }
         let window = self.windows.entry(begin).or_default();
         window.across.merge(across);
         (window.touched, window.judged) = (now, false);

@@ -19,7 +19,7 @@ use rand::{Rng, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::settings::WindowSettings;
-use super::tests::{NOW, but_asking, checked_by, corpus, delivery, lines, rules, send};
+use super::tests::{NOW, but_asking, checked_by, corpus, delivery, named, rules, send};
 use super::*;
 use crate::serve::clock::TestClock;
 use crate::serve::disk::faulty::{Faults, Faulty};
@@ -269,7 +269,7 @@ impl History {
             }
             compared += 1;
             let expected = expected.iter().filter(|finding| finding.trace_id == Some(trace_id)).cloned();
-            let expected = but_asking(lines(&expected.collect::<Vec<_>>()));
+            let expected = but_asking(named(&expected.collect::<Vec<_>>()));
             let line = |finding: &FindingRecord| {
                 format!("{} {} {:?}", finding.id, finding.rule.as_str(), finding.severity)
             };

@@ -45,6 +45,9 @@ pub(crate) struct WindowSettings {
     /// A trace that is never quiet is judged at this age, as one of which more may come, and again each time it has
     /// passed, until it is quiet. Default 2 min.
     pub(crate) max_age: Duration,
+    /// How long a trace is kept at most, from its first span on: the journal is kept for as long. What comes after is judged by itself.
+    /// Default 30 min.
+    pub(crate) max_life: Duration,
     /// How long a judged trace is kept, so that late spans are judged together with it. Default 2 min.
     pub(crate) late: Duration,
     /// Bytes of spans kept open. Past it the oldest traces are judged early, and counted. Default 512 MiB.
@@ -81,6 +84,7 @@ impl Default for WindowSettings {
         Self {
             settle: Duration::from_secs(10),
             max_age: Duration::from_secs(120),
+            max_life: Duration::from_secs(1800),
             late: Duration::from_secs(120),
             open_bytes: 512 << 20,
             judged_bytes: 256 << 20,

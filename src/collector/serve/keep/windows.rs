@@ -35,8 +35,18 @@ pub(crate) struct Last {
     pub(crate) digest: u64,
     /// Whether it counts for the rules over many traces.
     pub(crate) counted: bool,
-    /// Findings that stood, and the spans they are about.
-    pub(crate) findings: Vec<(FindingId, Option<SpanId>)>,
+    /// Findings that stood.
+    pub(crate) findings: Vec<Stood>,
+}
+
+/// A finding that stands until it is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stood {
+    pub(crate) id: FindingId,
+    /// The span that it is about.
+    pub(crate) span_id: Option<SpanId>,
+    /// The bytes of records that it was found in last: what came behind them explains it, should it be found no more.
+    pub(crate) within: usize,
 }
 
 /// A trace.
@@ -44,8 +54,6 @@ pub(crate) struct Last {
 pub(crate) struct Kept {
     /// The bodies of its records, one after the other.
     records: Chain,
-    /// The bytes of them that were judged last.
-    pub(crate) judged: usize,
     pub(crate) last: Last,
     /// Whether the rest of it was gone when these spans came.
     pub(crate) straggling: bool,
@@ -53,6 +61,8 @@ pub(crate) struct Kept {
     pub(crate) over: bool,
     /// The first run of the journal that holds some of it.
     first_run: u64,
+    /// When that began to be kept.
+    born: u64,
     /// When its first span since it was judged came, and its last.
     since: u64,
     newest: u64,
@@ -133,6 +143,8 @@ pub(crate) struct Windows {
     early: VecDeque<(u64, TraceId)>,
     /// Judged traces in that order.
     judged: VecDeque<(u64, TraceId)>,
+    /// Judged traces that were kept for as long as any is.
+    outlived: Vec<TraceId>,
     gone: LastIds,
     /// Traces whose first record is in that run of the journal.
     runs: BTreeMap<u64, usize>,
@@ -152,6 +164,7 @@ impl Windows {
             again: VecDeque::new(),
             early: VecDeque::new(),
             judged: VecDeque::new(),
+            outlived: Vec::new(),
             gone: LastIds::new(GONE),
             runs: BTreeMap::new(),
             open: 0,
@@ -176,11 +189,11 @@ impl Windows {
                 self.traces.entry(trace_id).or_insert_with(|| {
                     Box::new(Kept {
                         records: Chain::default(),
-                        judged: 0,
                         last: Last::default(),
                         straggling,
                         over: false,
                         first_run: run,
+                        born: now,
                         since: now,
                         newest: now,
                         open: true,
@@ -260,7 +273,11 @@ impl Windows {
             }
         }
         while let Some((_, trace_id)) = self.early.pop_front_if(|(quiet, _)| *quiet <= now) {
-            if let Some(kept) = self.traces.get_mut(&trace_id).filter(|kept| kept.early && !kept.open) {
+            // Where more came since it has another place in the queue, behind this one.
+            let is_quiet = |kept: &&mut Box<Kept>| {
+                kept.early && !kept.open && kept.newest.saturating_add(nanos(self.settings.settle)) <= now
+            };
+            if let Some(kept) = self.traces.get_mut(&trace_id).filter(is_quiet) {
                 kept.early = false;
                 return Some((trace_id, Due::Again));
             }
@@ -301,8 +318,8 @@ impl Windows {
     pub(crate) fn settle(&mut self, trace_id: TraceId, due: Due, last: Last, now: u64) {
         let Some(kept) = self.traces.get_mut(&trace_id) else { return };
         kept.last = last;
-        kept.judged = kept.records.len();
-        if due == Due::Old || !kept.open {
+        let outlived = kept.born.saturating_add(nanos(self.settings.max_life)) <= now;
+        if (due == Due::Old && !outlived) || !kept.open {
             return;
         }
         kept.open = false;
@@ -314,7 +331,10 @@ impl Windows {
         kept.judged_at = now;
         self.open_bytes -= kept.bytes();
         self.judged_bytes += kept.bytes();
-        self.judged.push_back((now, trace_id));
+        match outlived {
+            true => self.outlived.push(trace_id),
+            false => self.judged.push_back((now, trace_id)),
+        }
     }
 
     /// Keeps each span of a trace once.
@@ -325,13 +345,19 @@ impl Windows {
         let (mut all, mut seen) = (Vec::new(), HashSet::new());
         self.slab.read(&kept.records, &mut all);
         self.slab.clear(&mut kept.records);
+        // Where each record ended, and where it ends now.
+        let (mut end, mut ends) = (0, Vec::new());
         for body in bodies(&all) {
             if seen.insert(body) {
                 self.slab.append(&mut kept.records, body);
             }
+            end += body.len();
+            ends.push((end, kept.records.len()));
         }
-        // All that is left was judged, as were the copies.
-        kept.judged = kept.judged.min(kept.records.len());
+        for stood in &mut kept.last.findings {
+            let before = ends.partition_point(|(end, _)| *end <= stood.within).checked_sub(1);
+            stood.within = before.and_then(|last| ends.get(last)).map_or(0, |(_, now)| *now);
+        }
         *total += kept.bytes();
     }
 
@@ -344,6 +370,11 @@ impl Windows {
     pub(crate) fn let_go(&mut self, now: u64) -> Vec<TraceId> {
         let late = nanos(self.settings.late);
         let mut went = Vec::new();
+        for trace_id in std::mem::take(&mut self.outlived) {
+            // More of it may have come since.
+            let gone = self.traces.get(&trace_id).is_some_and(|kept| !kept.open);
+            self.end(trace_id, gone, &mut went);
+        }
         while let Some((at, trace_id)) = self.judged.front().copied() {
             if at.saturating_add(late) > now && self.judged_bytes <= self.settings.judged_bytes {
                 break;
@@ -351,20 +382,24 @@ impl Windows {
             self.judged.pop_front();
             // It may be open again, or have been judged since.
             let gone = self.traces.get(&trace_id).is_some_and(|kept| !kept.open && kept.judged_at == at);
-            if let Some(mut kept) = gone.then(|| self.traces.remove(&trace_id)).flatten() {
-                self.judged_bytes -= kept.bytes();
-                self.slab.clear(&mut kept.records);
-                if let Entry::Occupied(mut first) = self.runs.entry(kept.first_run) {
-                    *first.get_mut() -= 1;
-                    if *first.get() == 0 {
-                        first.remove();
-                    }
-                }
-                self.remember(trace_id);
-                went.push(trace_id);
-            }
+            self.end(trace_id, gone, &mut went);
         }
         went
+    }
+
+    /// Lets a judged trace go, if it `is_over`.
+    fn end(&mut self, trace_id: TraceId, is_over: bool, went: &mut Vec<TraceId>) {
+        let Some(mut kept) = is_over.then(|| self.traces.remove(&trace_id)).flatten() else { return };
+        self.judged_bytes -= kept.bytes();
+        self.slab.clear(&mut kept.records);
+        if let Entry::Occupied(mut first) = self.runs.entry(kept.first_run) {
+            *first.get_mut() -= 1;
+            if *first.get() == 0 {
+                first.remove();
+            }
+        }
+        self.remember(trace_id);
+        went.push(trace_id);
     }
 
     /// The first run of the journal that is still needed; `None` when none is.
@@ -414,7 +449,7 @@ mod tests {
     }
 
     /// Scenario: spans come twice, are judged, and are kept once; then another comes.
-    /// Guarantees: that one alone was not judged.
+    /// Guarantees: of each finding it is still known which spans came since.
     #[test]
     fn what_is_new_is_known_once_copies_are_gone() {
         let mut windows = Windows::new(settings());
@@ -442,14 +477,18 @@ mod tests {
         };
         [1, 2, 1, 2].iter().for_each(|number| windows.add(id, &span(*number), 1, SECOND));
         let (_, due) = windows.due(4 * SECOND).expect("due");
-        windows.settle(id, due, Last { version: 1, ..Last::default() }, 4 * SECOND);
+        let mut records = Vec::new();
+        windows.read(windows.get(id).expect("kept"), &mut records);
+        let within = |count| bodies(&records).take(count).map(<[u8]>::len).sum();
+        let stood = |count| Stood { id: FindingId([1; 16]), span_id: None, within: within(count) };
+        let findings = vec![stood(0), stood(1), stood(3), stood(4)];
+        windows.settle(id, due, Last { version: 1, findings, ..Last::default() }, 4 * SECOND);
         windows.without_copies(id);
         windows.add(id, &span(3), 2, 4 * SECOND);
         let kept = windows.get(id).expect("kept");
-        let mut records = Vec::new();
         windows.read(kept, &mut records);
-        assert_eq!(bodies(&records).count(), 3);
-        assert_eq!(records.get(kept.judged..), Some(body(&span(3))));
+        let since = |stood: &Stood| bodies(records.get(stood.within..).expect("within")).count();
+        assert_eq!(kept.last.findings.iter().map(since).collect::<Vec<_>>(), [3, 2, 1, 1]);
     }
 
     /// The record that was made last.
@@ -486,6 +525,54 @@ mod tests {
         assert_eq!(judge(&mut windows, 7 * SECOND), [(other, Due::Quiet)]);
         windows.again(one);
         assert_eq!(judge(&mut windows, 7 * SECOND), [(one, Due::Again)]);
+    }
+
+    /// Scenario: of one trace a span comes each second for ever, of another whenever it was judged, and of others once.
+    /// Guarantees: no run of the journal is needed for much longer than a trace may live, and what goes on is known as late.
+    #[test]
+    fn no_trace_keeps_the_journal_for_ever() {
+        let (max_age, max_life) = (Duration::from_secs(4), Duration::from_secs(20));
+        let settings =
+            WindowSettings { max_age, max_life, open_bytes: 1 << 20, judged_bytes: 1 << 20, ..settings() };
+        let mut windows = Windows::new(settings);
+        let mut judged = 0;
+        for second in 1..=100_u64 {
+            let now = second * SECOND;
+            windows.add(TraceId([1; 16]), &[7; 80], second, now);
+            if second % 4 == 0 {
+                windows.add(TraceId([2; 16]), &[7; 80], second, now);
+            }
+            windows.add(TraceId((3 + u128::from(second)).to_be_bytes()), &[7; 80], second, now);
+            while let Some((trace_id, due)) = windows.due(now) {
+                windows.settle(trace_id, due, Last { version: 1, ..Last::default() }, now);
+                judged += 1;
+            }
+            windows.let_go(now);
+            assert!(windows.first_run().is_none_or(|run| run + 24 >= second), "{second}");
+            assert_eq!(
+                (windows.open_bytes, windows.judged_bytes),
+                (memory(&windows, true), memory(&windows, false))
+            );
+        }
+        assert!(judged > 100 && windows.counts.old > 10);
+        assert!((6..12).contains(&windows.counts.stragglers), "{:?}", windows.counts);
+    }
+
+    /// Scenario: a trace is judged early, more of it comes, and it is judged early again.
+    /// Guarantees: it is taken as whole once it was quiet after what came last, and not before.
+    #[test]
+    fn what_is_judged_early_twice_has_to_be_quiet_after_the_second_time() {
+        let mut windows = Windows::new(WindowSettings { open_bytes: 1, ..settings() });
+        let id = TraceId([1; 16]);
+        for second in [1, 2] {
+            windows.add(id, &[7; 80], second, second * SECOND);
+            assert_eq!(windows.due(second * SECOND), Some((id, Due::Crowded)));
+            windows.settle(id, Due::Crowded, Last { version: 1, ..Last::default() }, second * SECOND);
+        }
+        assert_eq!(windows.due(3 * SECOND), None);
+        assert!(windows.get(id).is_some_and(|kept| kept.early));
+        assert_eq!(windows.due(4 * SECOND), Some((id, Due::Again)));
+        assert!(windows.get(id).is_some_and(|kept| !kept.early));
     }
 
     proptest! {

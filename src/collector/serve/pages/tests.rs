@@ -87,6 +87,8 @@ fn store(folder: &std::path::Path) -> Arc<dyn Store> {
     ];
     add(batch.block_mut(), 2, 1, &lost);
     add(batch.block_mut(), 3, 1, &[sketch("", HOSTILE, HOSTILE, 90_000)]);
+    // Its span says no end.
+    batch.block_mut().hops.last_mut().expect("a hop").end = 0;
     batch.raised.push(finding(2, 2, Rule::IdentityDropped, "gateway", "orders"));
     let mut hostile = finding(3, 1, Rule::AuditGap, HOSTILE, HOSTILE);
     hostile.operation = HOSTILE.to_owned();

@@ -31,7 +31,7 @@ enum Step {
     Commit {
         traces: Vec<(u64, Vec<Sketch>)>,
         stragglers: Vec<(u64, Sketch)>,
-        raised: Vec<u64>,
+        raised: Vec<(u64, bool)>,
         retracted: Vec<u64>,
     },
     /// The same batch comes again.
@@ -57,7 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (
             vec((number.clone(), vec(sketch(), 0..4)), 0..4),
             vec((number.clone(), sketch()), 0..2),
-            vec(number.clone(), 0..3),
+            vec((number.clone(), any::<bool>()), 0..3),
             vec(number.clone(), 0..2),
         )
             .prop_map(|(mut traces, stragglers, raised, retracted)| {
@@ -73,6 +73,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Merge),
         1 => Just(Step::Killed),
     ]
+}
+
+/// The same finding, or what it is once more of its trace is known.
+fn graver(mut finding: Finding, is_grave: bool) -> Finding {
+    finding.severity = if is_grave { Severity::High } else { finding.severity };
+    finding
 }
 
 fn finding(number: u64) -> Finding {
@@ -332,7 +338,7 @@ fn batch(step: &Step, versions: &mut [u32], at: u64) -> Batch {
             Shown { hops: 1, identified },
         );
     }
-    batch.raised = raised.iter().map(|number| finding(*number)).collect();
+    batch.raised = raised.iter().map(|(number, is_grave)| graver(finding(*number), *is_grave)).collect();
     batch.retracted = retracted.iter().map(|number| finding(*number).id).collect();
     batch
 }

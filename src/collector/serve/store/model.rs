@@ -237,11 +237,15 @@ impl Store for Model {
                 }
             }
             let known = kept.findings.entry(finding.id).or_insert_with(|| new.clone());
-            if raised_again(known.state) != known.state {
+            let is_graver = known.state == State::Open && known.severity != new.severity;
+            if raised_again(known.state) != known.state || is_graver {
                 known.changed = batch.at;
             }
             let FindingRecord { state, note, raised, changed, .. } = known.clone();
             *known = FindingRecord { state: raised_again(state), note, raised, changed, ..new };
+            if is_graver {
+                kept.note(batch.at, finding.id, State::Open);
+            }
         }
         for id in &batch.retracted {
             if let Some(known) = kept.findings.get_mut(id)

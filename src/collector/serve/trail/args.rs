@@ -2,7 +2,7 @@
 
 use clap::Args;
 use hopseal_correlate::finding::Severity;
-use hopseal_correlate::policy::Date;
+use hopseal_correlate::policy::{Date, nanos};
 use hopseal_correlate::rule::Rule;
 use hopseal_identity::Assurance;
 
@@ -11,7 +11,7 @@ use super::source::{From, Person};
 use crate::serve::api::{
     self, CoverageAsk, EdgesAsk, FindingsAsk, HopsAsk, TouchedAsk, finding_id, trace_id,
 };
-use crate::serve::store::{DAY, State};
+use crate::serve::store::State;
 
 /// From when to when.
 #[derive(Debug, Args)]
@@ -321,16 +321,7 @@ impl std::str::FromStr for Since {
         if let Some(day) = Date::parse(text) {
             return Ok(Self::Day(day.start()));
         }
-        let unit = match text.chars().next_back() {
-            Some('s') => 1_000_000_000,
-            Some('m') => 60_000_000_000,
-            Some('h') => 3_600_000_000_000,
-            Some('d') => DAY,
-            _ => return Err(wrong()),
-        };
-        let number: u64 =
-            text.get(..text.len() - 1).and_then(|digits| digits.parse().ok()).ok_or_else(wrong)?;
-        number.checked_mul(unit).map(Self::Ago).ok_or_else(wrong)
+        nanos(text).map(Self::Ago).ok_or_else(wrong)
     }
 }
 

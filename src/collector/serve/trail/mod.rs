@@ -84,7 +84,8 @@ pub(crate) enum TrailError {
 }
 
 impl TrailError {
-    /// The exit status: a question that cannot be asked, or an answer that cannot be written, is 2, a trail that cannot be read is 3, and what is not there is 1.
+    /// The exit status: a question that cannot be asked, a trail that is not there, or an answer that cannot be written, is 2, a trail
+    /// that cannot be read is 3, and a trace that is not there is 1.
     #[must_use]
     pub(crate) const fn exit(&self) -> Exit {
         match self {

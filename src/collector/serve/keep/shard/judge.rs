@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use hopseal_correlate::finding::FindingId;
+use hopseal_correlate::finding::{Finding, FindingId};
 use hopseal_correlate::hop::HopKind;
 use hopseal_correlate::intake::Intake;
 use hopseal_correlate::judge::Verdict;
@@ -14,9 +14,9 @@ use hopseal_correlate::survey::{unasked, unlearned};
 use hopseal_correlate::trace::Trace;
 
 use super::super::judging::{forget_last, least_trusted, trust};
-use super::super::over_time::observe as observe_over_time;
+use super::super::over_time;
 use super::super::reading::Stage;
-use super::super::windows::{Due, Last};
+use super::super::windows::{Due, Last, Stood};
 use super::{OwnedService, Shard, ToShard};
 use crate::serve::guard::guarded;
 use crate::serve::pool::emptied;
@@ -91,8 +91,6 @@ impl Shard {
         } else if is_early {
             trace = trace.closed_early();
         }
-        let new = records.get(kept.judged..).unwrap_or(&[]);
-        let new = least_trusted(new);
         let has_copies = trace.grade.duplicates > 0;
         let mut found = Examined { next: last.clone(), straggling, has_copies, ..Examined::default() };
         rules.with_judge(|judge| {
@@ -118,26 +116,30 @@ impl Shard {
             let digest = self.recorder.record(&cx, &verdict, version, block);
             #[cfg(test)]
             super::faults::judge(&hops, super::faults::RECORD);
+            let stands: HashSet<_> = verdict.findings.iter().map(|finding| finding.id).collect();
+            let stood =
+                |finding: &Finding| Stood { id: finding.id, span_id: finding.span_id, within: records.len() };
+            found.next.findings = verdict.findings.iter().map(stood).collect();
+            for stood in last.findings.iter().filter(|stood| !stands.contains(&stood.id)) {
+                // Nobody takes back what rests on the word of somebody more to be trusted, nor while more may be on the way.
+                let since = || least_trusted(records.get(stood.within..).unwrap_or(&[]));
+                match !is_early && since() >= trust(&trace, stood.span_id) {
+                    true => found.retracted.push(stood.id),
+                    false => found.next.findings.push(*stood),
+                }
+            }
             if last.version > 0 && digest == last.digest {
                 forget_last(block);
             } else {
-                let stands: HashSet<_> = verdict.findings.iter().map(|finding| finding.id).collect();
-                let mut findings: Vec<_> =
-                    verdict.findings.iter().map(|finding| (finding.id, finding.span_id)).collect();
-                for (id, span_id) in last.findings.iter().filter(|(id, _)| !stands.contains(id)) {
-                    // Nobody takes back what rests on the word of somebody more to be trusted, nor while more may be on the way.
-                    match !is_early && (due == Due::Again || new >= trust(&trace, *span_id)) {
-                        true => found.retracted.push(*id),
-                        false => findings.push((*id, *span_id)),
-                    }
-                }
-                found.next = Last { version: last.version + 1, digest, findings, counted: last.counted };
+                (found.next.version, found.next.digest) = (last.version + 1, digest);
                 found.verdict = verdict;
             }
             // Once, when all of it is there: what is counted cannot be taken back.
             if !is_early && !last.counted {
                 found.next.counted = true;
-                self.windows.counts.ahead += u64::from(!observe_over_time(&mut self.across, &cx, now));
+                self.windows.counts.ahead += u64::from(!over_time::observe(&mut self.across, &cx, now));
+            } else if !is_early {
+                over_time::observe_again(&mut self.across, &cx, now);
             }
         });
         drop(trace);

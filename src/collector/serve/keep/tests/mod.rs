@@ -15,7 +15,7 @@ use hopseal_correlate::finding::{Finding, FindingId};
 use hopseal_correlate::report::ListHops;
 use hopseal_correlate::rule::Rule;
 use hopseal_correlate::survey::WHEN_ASKING;
-use hopseal_tests::generator::span::{Kind as SpanKind, Span};
+use hopseal_tests::generator::span::{Kind as SpanKind, Link, Span};
 use hopseal_tests::generator::{Settings as Size, generate, otlp};
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -24,6 +24,7 @@ use rand_chacha::ChaCha8Rng;
 use super::settings::WindowSettings;
 use super::*;
 use crate::check;
+use crate::output;
 use crate::serve::clock::TestClock;
 use crate::serve::delivery::{Encoding, Sender as From, SenderId, ServicePattern};
 use crate::serve::store::{FindingQuery, HopQuery, State, StoreSettings};
@@ -137,12 +138,20 @@ pub(super) fn checked_by(spans: &[Span], given: Option<&Path>, write: Option<&Pa
     check::run(&settings, &mut Vec::new()).expect("a check").report.findings
 }
 
-/// Findings about one trace each, as one line each.
-pub(super) fn lines(findings: &[Finding]) -> BTreeSet<String> {
-    let of_trace = findings.iter().filter(|finding| finding.trace_id.is_some() && !is_across(finding));
-    of_trace
-        .map(|finding| format!("{} {} {:?}", finding.id, finding.rule.as_str(), finding.severity))
-        .collect()
+/// Findings about one trace each, as one line each, but for what they say: how often a span came is part of it.
+pub(super) fn named(findings: &[Finding]) -> BTreeSet<String> {
+    let named =
+        |finding: &Finding| format!("{} {} {:?}", finding.id, finding.rule.as_str(), finding.severity);
+    of_one_trace(findings).map(named).collect()
+}
+
+fn of_one_trace(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    findings.iter().filter(|finding| finding.trace_id.is_some() && !is_across(finding))
+}
+
+/// Findings about one trace each, as one line each: all that is said of them.
+fn lines(findings: &[Finding]) -> BTreeSet<String> {
+    of_one_trace(findings).map(|finding| output::finding(finding).expect("a finding")).collect()
 }
 
 /// Rules over many traces may be about one of them.
@@ -153,11 +162,7 @@ fn is_across(finding: &Finding) -> bool {
 fn kept(keeper: &Keeper) -> BTreeSet<String> {
     let query = FindingQuery { state: Some(State::Open), limit: 1_000_000, ..FindingQuery::default() };
     let found = keeper.store().findings(&query).expect("findings");
-    found
-        .iter()
-        .filter(|finding| finding.trace_id.is_some())
-        .map(|finding| format!("{} {} {:?}", finding.id, finding.rule.as_str(), finding.severity))
-        .collect()
+    found.iter().filter(|finding| finding.trace_id.is_some()).map(|finding| finding.body.clone()).collect()
 }
 
 /// Whether two sets are the same, and if not, in what they differ.
@@ -259,6 +264,48 @@ fn who_may_speak_for_a_service_proves_its_hops() {
         assert_eq!(keeper.store().findings(&query).expect("findings").is_empty(), proven);
     }
     keeper.stop().expect("stopped");
+}
+
+/// Scenario: a sender that proves who it is calls a service of which nothing is seen. Spans of that service come then, of the same sender or
+/// of somebody, until the trace is judged while it is busy; then nothing more comes.
+/// Guarantees: nobody takes back what rests on the word of somebody more to be trusted, however long it takes.
+#[test]
+fn who_is_trusted_less_takes_nothing_back() {
+    let spans = corpus(6, 30);
+    let root =
+        spans.iter().find(|span| span.parent.is_none() && span.kind == SpanKind::Server).expect("some");
+    let mut call = Span { parent: Some(root.id), kind: SpanKind::Client, ..root.clone() };
+    call.id.0[0] ^= 1;
+    call.attributes.set("http.request.method", "GET");
+    call.attributes.set("server.address", "inventory.internal");
+    let mut answer = Span { parent: Some(call.id), ..root.clone() };
+    answer.id.0[0] ^= 2;
+    Arc::make_mut(&mut answer.resource).service = "inventory".to_owned();
+    let may_speak_for = vec![ServicePattern::parse("*").expect("a pattern")];
+    let known = From::Authenticated(Arc::new(SenderId { name: "known".to_owned(), may_speak_for }));
+    for (sender, becomes) in [(known.clone(), State::Retracted), (From::Unauthenticated, State::Open)] {
+        let window = WindowSettings { max_age: Duration::from_secs(20), ..WindowSettings::default() };
+        let lab = Lab { window, ..Lab::new() };
+        let keeper = lab.start();
+        let called = otlp::encode(&[root.clone(), call.clone()]);
+        send(&keeper, Delivery { sender: known.clone(), ..delivery(called) }).expect("taken");
+        lab.settle(&keeper);
+        let found = || {
+            let query = FindingQuery { rule: Some(Rule::BlindHop), limit: 9, ..FindingQuery::default() };
+            let found = keeper.store().findings(&query).expect("findings");
+            found.iter().map(|finding| finding.state).collect::<Vec<_>>()
+        };
+        assert_eq!(found(), [State::Open]);
+        while keeper.counts().windows.old == 0 {
+            let answered = delivery(otlp::encode(std::slice::from_ref(&answer)));
+            send(&keeper, Delivery { sender: sender.clone(), ..answered }).expect("taken");
+            lab.clock.advance(Duration::from_secs(6));
+            keeper.turn().expect("kept");
+        }
+        lab.settle(&keeper);
+        assert_eq!(found(), [becomes]);
+        keeper.stop().expect("stopped");
+    }
 }
 
 /// Scenario: a thread with half of the traces ends by a fault, others go on and have their turns; then the process ends.

@@ -217,6 +217,41 @@ fn what_came_after_the_whole_is_known_as_well() {
     keeper.stop().expect("stopped");
 }
 
+/// Scenario: a transaction goes from one trace to another by a message; the consumer's is judged before the producer's; then a third trace,
+/// which nothing links to them, is of the same transaction.
+/// Guarantees: it is found as `check` finds it, by links that came to be known after a trace was counted.
+#[test]
+fn a_transaction_is_replayed_whatever_came_first() {
+    let lab = Lab::new();
+    lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
+    let used =
+        corpus(11, 60).into_iter().filter(|span| span.parent.is_none() && span.kind == SpanKind::Server);
+    let mut used: Vec<Span> = used.take(3).collect();
+    for span in &mut used {
+        span.attributes.set("hopseal.sub", "p-1");
+        span.attributes.set("hopseal.assurance", "verified");
+        span.attributes.set("hopseal.txn", "t-1");
+    }
+    used[1].links = vec![Link { trace: used[0].trace, span: used[0].id }];
+    let of_rule = |finding: &&Finding| finding.rule == Rule::ReplayAcrossTraces;
+    let expected: Vec<String> = checked(&used)
+        .0
+        .iter()
+        .filter(of_rule)
+        .map(|finding| output::finding(finding).expect("a finding"))
+        .collect();
+    assert_eq!(expected.len(), 1);
+    let keeper = lab.start();
+    for place in [1, 0, 2] {
+        send(&keeper, delivery(otlp::encode(std::slice::from_ref(&used[place])))).expect("taken");
+        lab.settle(&keeper);
+    }
+    let query = FindingQuery { rule: Some(Rule::ReplayAcrossTraces), limit: 9, ..FindingQuery::default() };
+    let found = keeper.store().findings(&query).expect("findings");
+    assert_eq!(found.iter().map(|finding| finding.body.clone()).collect::<Vec<_>>(), expected);
+    keeper.stop().expect("stopped");
+}
+
 /// Scenario: traces are judged early for want of room, once each, and the process is killed before they are judged again.
 /// Guarantees: they count in rules over many traces once they are judged whole by the next.
 #[test]

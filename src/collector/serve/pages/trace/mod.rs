@@ -76,7 +76,7 @@ pub(super) async fn page(
     let content = html! {
         h1 { "Trace " span.id { (id) } }
         p.lead {
-            (counted(hops.len() as u64, "hop")) " from " (time(begin)) ", over " (duration(end - begin)) ". "
+            (counted(hops.len() as u64, "hop")) " from " (time(begin)) ", over " (duration(end.saturating_sub(begin))) ". "
             @if lost > 0 { strong.lost { "Identity is lost at " (counted(lost as u64, "hop")) ". " } }
             @if open.is_empty() { "No open findings." } @else { a href="#findings" { (counted(open.len() as u64, "open finding")) } "." }
         }
