@@ -8,7 +8,7 @@ use crate::task::TaskError;
 /// Measures how often `hopseal check` is right, against `tests/accuracy.txt`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Accuracy {
-    /// Handed on: --seed N, --traces N, --show N, --bless.
+    /// Handed on: --seed N, --traces N, --show N, --condition WORDS, --bless.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }

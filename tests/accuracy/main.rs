@@ -53,7 +53,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     for promise in &broken {
         writeln!(out, "broken: {promise}")?;
     }
-    // Asked for at run time: the path at build time may be that of another work tree with the same target folder.
+    // Asked for at run time: the checkout may have moved since it was built.
     let package = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("run it as `cargo xtask accuracy`")?;
     let golden = Path::new(&package).join(GOLDEN);
     if args.bless {
