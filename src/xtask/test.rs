@@ -9,10 +9,10 @@ use crate::exec;
 use crate::metadata::Metadata;
 use crate::task::{Repository, TaskError};
 
-/// Runs every test of the workspace, with every feature, and then the examples of the crate that end by themselves. They need Rust, the C
-/// compiler that Rust links with, Python 3, and Node 20 or later with npm: for the identity provider of `tests/idp`, and for
-/// libraries that check our seals and send spans; and Chromium, which looks at our pages; and Prometheus with its Alertmanager. What these need is
-/// fetched the first time; programs of Debian are installed where we may, as in a container.
+/// Runs every test of the workspace, with every feature, and then the examples of the crate that end by themselves.
+///
+/// What they need is listed in `.github/CONTRIBUTING.md`. Packages of npm and PyPI are fetched the first time; as root on Debian, Chromium,
+/// Prometheus and Alertmanager are installed by apt-get.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Passed on to `cargo test`.

@@ -18,6 +18,9 @@ pub(super) const SPEC: Spec = Spec {
     check: Check::Trace(check),
 };
 
+/// Evidence of how often spans of a trace came: the one that depends on what was delivered twice.
+pub const DUPLICATES: &str = "duplicates";
+
 fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
     let grade = cx.trace.grade;
     if grade.is_complete() {
@@ -43,7 +46,7 @@ fn check(cx: &Cx<'_>, found: &mut Vec<Finding>) {
         lost.push("what may have been on the way when it was judged".to_owned());
     }
     if duplicates > 0 {
-        finding = finding.evidence("duplicates", duplicates.to_string());
+        finding = finding.evidence(DUPLICATES, duplicates.to_string());
     }
     first.service.name.clone_into(&mut finding.service);
     first.name.clone_into(&mut finding.operation);

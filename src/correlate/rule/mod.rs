@@ -46,6 +46,8 @@ mod weak_verification;
 mod workload_mismatch;
 pub(crate) mod writes;
 
+pub use audit_gap::DUPLICATES;
+
 use crate::across::{Found, View};
 use crate::catalogue::{Capability, Catalogue};
 use crate::dialect::Dialects;

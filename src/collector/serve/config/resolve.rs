@@ -403,14 +403,15 @@ fn keep(store: &StoreFile, windows: &WindowsFile) -> Result<KeepSettings, Policy
             "`max_age` is less than `settle`: every trace would be judged before it is quiet",
         ));
     }
-    if max_life < max_age {
-        let at = told(&windows.max_age, &windows.max_life);
-        return Err(wrong(at, "`max_life` is less than `max_age`: no trace would be kept for so long"));
+    let is_told = windows.max_life.place != Default::default();
+    if is_told && max_life < max_age {
+        let reason = "`max_life` is less than `max_age`: no trace would be kept for so long";
+        return Err(wrong(&windows.max_life, reason));
     }
     settings.window = WindowSettings {
         settle,
         max_age,
-        max_life,
+        max_life: max_life.max(max_age),
         late: time(&windows.late)?,
         open_bytes: bytes(&windows.open)? / shards,
         judged_bytes: bytes(&windows.judged)? / shards,

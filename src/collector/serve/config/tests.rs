@@ -77,6 +77,14 @@ fn the_shipped_examples_work() {
 }
 
 #[test]
+fn a_trace_lives_for_as_long_as_it_may_be_open() {
+    let life = |text: &str| read(text).expect("usable").keep.window.max_life.as_secs();
+    assert_eq!(life("windows: {max_age: 2h}"), 7200);
+    assert_eq!(life("windows: {max_life: 1h}"), 3600);
+    assert_eq!(life(""), 1800);
+}
+
+#[test]
 fn without_configuration_it_listens_on_this_machine_alone() {
     let config = read("").expect("usable");
     assert_eq!(config.listen.len(), 5);
@@ -199,7 +207,10 @@ fn what_is_wrong_is_said_with_its_place() {
             "windows: {open: 512G}",
             "line 1, column 17: `512G`: `open` and `judged` together are more than 512 GiB",
         ),
-        ("windows: {max_age: 31m}", "line 1, column 20: `31m`: `max_life` is less than `max_age`"),
+        (
+            "windows: {max_age: 31m, max_life: 30m}",
+            "line 1, column 35: `30m`: `max_life` is less than `max_age`",
+        ),
         ("windows: {max_age: 9s}", "line 1, column 20: `9s`: `max_age` is less than `settle`"),
         ("limits: {request: 1G}", "line 1, column 19: `1G`: `memory` is less than twice `request`"),
         ("store: {refuse_under: 6G}", "line 1, column 23: `6G`: `alarm_under` is less than `refuse_under`"),

@@ -5,7 +5,7 @@ use hopseal_correlate::finding::{Finding, Who};
 use hopseal_correlate::hop::{Hop as Crossing, HopIx};
 use hopseal_correlate::judge::Verdict;
 use hopseal_correlate::record::Service;
-use hopseal_correlate::rule::Cx;
+use hopseal_correlate::rule::{Cx, DUPLICATES};
 use hopseal_correlate::same::is_same;
 use hopseal_correlate::sink::SpanId;
 use hopseal_correlate::trace::Trace;
@@ -204,7 +204,8 @@ fn put_finding(finding: &Finding, to: &mut Vec<u8>) {
     put(caller.as_deref().unwrap_or(""));
     why_not_sure.iter().for_each(|reason| put(reason));
     put("");
-    for (name, value) in evidence {
+    // How often a span came is no news: what is delivered twice changes nothing.
+    for (name, value) in evidence.iter().filter(|(name, _)| **name != DUPLICATES) {
         put(name);
         put(value);
     }

@@ -8,6 +8,8 @@ mod block;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod long_trail;
+#[cfg(test)]
 mod model;
 mod query;
 mod segment;
@@ -16,8 +18,6 @@ mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
 mod touched;
-#[cfg(test)]
-mod trail;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;

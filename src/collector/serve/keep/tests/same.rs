@@ -84,6 +84,32 @@ fn late_spans_open_a_trace_again() {
     keeper.stop().expect("stopped");
 }
 
+/// Scenario: a trace of which a span is missing was judged, and is delivered again, twice.
+/// Guarantees: nothing of it is another, what is said of the missing span included.
+#[test]
+fn what_comes_twice_changes_nothing() {
+    let lab = Lab::new();
+    let keeper = lab.start();
+    let all = corpus(6, 30);
+    let trace =
+        all.iter().find(|span| all.iter().any(|other| other.parent == Some(span.id))).expect("some").clone();
+    let rest: Vec<Span> =
+        all.into_iter().filter(|span| span.trace == trace.trace && span.id != trace.id).collect();
+    let there =
+        || format!("{:?}", keeper.store().trace(TraceId(trace.trace.0)).expect("read").expect("there"));
+    send(&keeper, delivery(otlp::encode(&rest))).expect("taken");
+    lab.settle(&keeper);
+    let once = there();
+    assert!(once.contains("audit_gap"), "{once}");
+    for _ in 0..2 {
+        send(&keeper, delivery(otlp::encode(&rest))).expect("taken");
+        lab.settle(&keeper);
+        assert_eq!(there(), once);
+    }
+    assert!(keeper.counts().windows.reopened > 0);
+    keeper.stop().expect("stopped");
+}
+
 /// Nanoseconds.
 const HOUR: u64 = 3_600_000_000_000;
 
