@@ -111,7 +111,8 @@ impl Across {
         leaking.for_each(|span| self.resource_leaks.observe(span));
     }
 
-    /// Gathers what may be known better now of a trace that was observed before: who sent what it links to. `None` where that is of no
+    /// Gathers what may be known better now of a trace that was observed before: who sent what it links to, and late spans that show
+    /// credentials. Adding it again changes nothing. `None` where that is of no
     /// account.
     #[must_use]
     pub fn again(cx: &Cx<'_>) -> Option<Self> {

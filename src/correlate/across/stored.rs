@@ -216,7 +216,8 @@ impl Stored for Quieted {
     fn read(at: &mut &[u8]) -> Option<Self> {
         let reason = read_word(&Reason::ALL, at)?;
         let expires = match Option::<u64>::read(at)? {
-            Some(days) => Some(Date::of_days(u32::try_from(days).ok()?)),
+            // Nanoseconds, as it was once.
+            Some(days) => Some(u32::try_from(days).map_or_else(|_| Date::of(days), Date::of_days)),
             None => None,
         };
         Some(Self { reason, expires })

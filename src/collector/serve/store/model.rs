@@ -237,7 +237,7 @@ impl Store for Model {
                 }
             }
             let known = kept.findings.entry(finding.id).or_insert_with(|| new.clone());
-            let is_graver = known.state == State::Open && known.severity != new.severity;
+            let is_graver = known.state == State::Open && known.severity < new.severity;
             if raised_again(known.state) != known.state || is_graver {
                 known.changed = batch.at;
             }

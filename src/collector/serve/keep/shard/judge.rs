@@ -83,14 +83,16 @@ impl Shard {
         let times = trace.spans().iter().map(|span| span.start);
         let straggling =
             kept.straggling || (kept.last.version == 0 && self.parts.earlier.has(trace_id, times));
-        // Told again meanwhile, it still had no time to be whole.
-        let is_crowded = due == Due::Crowded || kept.early;
+        // Told again meanwhile, it still had no time to be whole. One that was open again since has.
+        let is_crowded = due == Due::Crowded || (kept.early && due == Due::Again);
         let is_early = is_crowded || due == Due::Old || straggling || kept.over;
         if is_crowded {
             trace = trace.crowded();
         } else if is_early {
             trace = trace.closed_early();
         }
+        // It counts as it is: there will be no other time.
+        let is_last = self.windows.outlived(kept, now) && !straggling;
         let has_copies = trace.grade.duplicates > 0;
         let mut found = Examined { next: last.clone(), straggling, has_copies, ..Examined::default() };
         rules.with_judge(|judge| {
@@ -120,10 +122,14 @@ impl Shard {
             let stood =
                 |finding: &Finding| Stood { id: finding.id, span_id: finding.span_id, within: records.len() };
             found.next.findings = verdict.findings.iter().map(stood).collect();
+            // Most of them were found in the same spans.
+            let mut least = (usize::MAX, u8::MAX);
             for stood in last.findings.iter().filter(|stood| !stands.contains(&stood.id)) {
+                if !is_early && least.0 != stood.within {
+                    least = (stood.within, least_trusted(records.get(stood.within..).unwrap_or(&[])));
+                }
                 // Nobody takes back what rests on the word of somebody more to be trusted, nor while more may be on the way.
-                let since = || least_trusted(records.get(stood.within..).unwrap_or(&[]));
-                match !is_early && since() >= trust(&trace, stood.span_id) {
+                match !is_early && least.1 >= trust(&trace, stood.span_id) {
                     true => found.retracted.push(stood.id),
                     false => found.next.findings.push(*stood),
                 }
@@ -135,7 +141,7 @@ impl Shard {
                 found.verdict = verdict;
             }
             // Once, when all of it is there: what is counted cannot be taken back.
-            if !is_early && !last.counted {
+            if (!is_early || is_last) && !last.counted {
                 found.next.counted = true;
                 self.windows.counts.ahead += u64::from(!over_time::observe(&mut self.across, &cx, now));
             } else if !is_early {

@@ -111,7 +111,17 @@ fn what_there_is_no_room_for_is_judged_early_and_says_so() {
     let hops = keeper.store().hops(&HopQuery::any(1)).expect("hops");
     let trace = keeper.store().trace(hops[0].trace_id).expect("no error").expect("a trace");
     assert!(trace.judged.closed_early && !trace.judged.complete);
+    // It comes again, and is quiet later than it would have been.
+    let id = hops[0].trace_id;
+    let again: Vec<Span> = spans.iter().filter(|span| span.trace.0 == id.0).cloned().collect();
+    lab.clock.advance(Duration::from_secs(5));
+    send(&keeper, delivery(otlp::encode(&again))).expect("taken");
+    for _ in 0..3 {
+        lab.clock.advance(Duration::from_secs(4));
+        keeper.turn().expect("kept");
+    }
     lab.settle(&keeper);
+    assert!(!keeper.store().trace(id).expect("no error").expect("a trace").judged.closed_early);
     same(but_asking(kept(&keeper)), but_asking(lines(&findings)));
     keeper.stop().expect("stopped");
 }
@@ -139,6 +149,41 @@ fn a_trace_that_is_never_quiet_is_judged_all_the_same() {
     lab.settle(&keeper);
     let judged = trace().expect("judged").judged;
     assert!(!judged.closed_early && judged.version > 1);
+    keeper.stop().expect("stopped");
+}
+
+/// Scenario: a credential that may be used once is used in a trace that is kept busy for longer than any is kept, and then in another.
+/// Guarantees: the first is let go, and counts all the same.
+#[test]
+fn a_trace_that_is_let_go_while_it_is_busy_counts() {
+    let window = WindowSettings {
+        max_age: Duration::from_secs(20),
+        max_life: Duration::from_secs(60),
+        ..WindowSettings::default()
+    };
+    let lab = Lab { window, ..Lab::new() };
+    // Traces are of some days.
+    lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
+    let used =
+        corpus(11, 60).into_iter().filter(|span| span.parent.is_none() && span.kind == SpanKind::Server);
+    let mut used: Vec<Span> = used.take(2).collect();
+    for span in &mut used {
+        span.attributes.set("hopseal.sub", "p-1");
+        span.attributes.set("hopseal.assurance", "verified");
+        span.attributes.set("hopseal.token_fingerprint", "f-1");
+        span.attributes.set("hopseal.one_time", "true");
+    }
+    let keeper = lab.start();
+    for _ in 0..20 {
+        send(&keeper, delivery(otlp::encode(&used[..1]))).expect("taken");
+        lab.clock.advance(Duration::from_secs(6));
+        keeper.turn().expect("kept");
+    }
+    assert!(keeper.counts().windows.stragglers > 0);
+    send(&keeper, delivery(otlp::encode(&used[1..]))).expect("taken");
+    lab.settle(&keeper);
+    let query = FindingQuery { rule: Some(Rule::ReplayAcrossTraces), limit: 9, ..FindingQuery::default() };
+    assert_eq!(keeper.store().findings(&query).expect("findings").len(), 1);
     keeper.stop().expect("stopped");
 }
 

@@ -45,7 +45,7 @@ pub(super) fn raise(
     let mut insert = transaction.prepare_cached(
         "INSERT INTO finding VALUES (?1, ?2, ?3, ?9, ?4, ?5, ?6, ?7, ?7, ?10, ?8) ON CONFLICT DO UPDATE SET \
          severity = ?3, at = ?6, body = ?8, \
-         changed = CASE WHEN state = 3 OR (state = 0 AND severity <> ?3) THEN ?7 ELSE changed END, \
+         changed = CASE WHEN state = 3 OR (state = 0 AND severity < ?3) THEN ?7 ELSE changed END, \
          state = CASE state WHEN 3 THEN 0 ELSE state END",
     )?;
     for finding in &batch.raised {

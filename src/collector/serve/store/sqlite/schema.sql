@@ -40,7 +40,7 @@ CREATE TRIGGER IF NOT EXISTS change_raised AFTER INSERT ON finding WHEN EXISTS (
 END;
 DROP TRIGGER IF EXISTS change_of_state;
 CREATE TRIGGER IF NOT EXISTS change_said AFTER UPDATE OF state, severity ON finding
-WHEN (old.state <> new.state OR (new.state = 0 AND old.severity <> new.severity)) AND EXISTS (SELECT 1 FROM receiver) BEGIN
+WHEN (old.state <> new.state OR (new.state = 0 AND old.severity < new.severity)) AND EXISTS (SELECT 1 FROM receiver) BEGIN
     INSERT INTO change (finding, state, at) VALUES (new.id, new.state, new.changed);
 END;
 -- For somebody who cannot be told, no more than so many are kept.
