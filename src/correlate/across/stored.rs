@@ -215,11 +215,9 @@ impl Stored for Quieted {
 
     fn read(at: &mut &[u8]) -> Option<Self> {
         let reason = read_word(&Reason::ALL, at)?;
-        let expires = match Option::<u64>::read(at)? {
-            // Nanoseconds, as it was once.
-            Some(days) => Some(u32::try_from(days).map_or_else(|_| Date::of(days), Date::of_days)),
-            None => None,
-        };
+        // Nanoseconds, as it was once, are more than any day.
+        let day = |days: u64| u32::try_from(days).map_or_else(|_| Date::of(days), Date::of_days);
+        let expires = Option::<u64>::read(at)?.map(day);
         Some(Self { reason, expires })
     }
 }
