@@ -25,7 +25,8 @@ use crate::task::{Repository, TaskError};
 /// configuration, but for the room of the store. Each minute it prints what it took.
 ///
 /// With `--overload` it is offered five times what it takes instead, by an open loop, and then half of it. Fails unless all that was not
-/// taken was told when to come again, all that was taken is stored, memory grows by no more than a tenth in the second half, and all is soon as before.
+/// taken was told when to come again, all that was taken is stored, memory grows by no more than a tenth in the second half, and all is
+/// soon as before.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(long, default_value_t = 30)]

@@ -251,8 +251,8 @@ pub(crate) struct WindowsFile {
     pub(crate) settle: At<String>,
     /// Age at which one that is never quiet is judged, and again each time it has passed. Default 2m.
     pub(crate) max_age: At<String>,
-    /// How long a trace is kept at most, from its first span on, however many come; and its spans, and those of all others, in the
-    /// journal. Default 30m.
+    /// The longest a trace is kept, from its first span or the start of the service, and with it the journal. Not less than `max_age`.
+    /// Default 30m.
     pub(crate) max_life: At<String>,
     /// How long a judged trace is kept, to be judged together with late spans. Default 2m.
     pub(crate) late: At<String>,

@@ -1,7 +1,9 @@
 //! One trace judged, and its hops as the store keeps them. The verdict is that of `hopseal check`.
 
+use std::hash::{Hash as _, Hasher};
+
 use hopseal_correlate::catalogue::{Capability, Catalogue, Shown};
-use hopseal_correlate::finding::{Finding, Who};
+use hopseal_correlate::finding::Finding;
 use hopseal_correlate::hop::{Hop as Crossing, HopIx};
 use hopseal_correlate::judge::Verdict;
 use hopseal_correlate::record::Service;
@@ -168,7 +170,7 @@ impl Tally {
     }
 }
 
-/// Appends all that a finding says. What follows from its rule or is said of its hop is left out.
+/// Appends all that a finding says, but for what follows from its id, and how often a span came: what is delivered twice is no news.
 fn put_finding(finding: &Finding, to: &mut Vec<u8>) {
     let Finding {
         id,
@@ -190,36 +192,22 @@ fn put_finding(finding: &Finding, to: &mut Vec<u8>) {
         at,
         series: _,
     } = finding;
-    to.extend_from_slice(&id.0);
-    to.extend_from_slice(&group_id.0);
-    to.extend_from_slice(&[*severity as u8, *confidence as u8]);
-    to.extend_from_slice(&at.to_le_bytes());
-    let mut put = |text: &str| {
-        to.extend_from_slice(&text.len().to_le_bytes());
-        to.extend_from_slice(text.as_bytes());
-    };
-    [service, operation, message, fix].into_iter().for_each(|text| put(text));
-    // A name that is not there is none that is empty.
-    put(caller.as_ref().map_or("", |_| "+"));
-    put(caller.as_deref().unwrap_or(""));
-    why_not_sure.iter().for_each(|reason| put(reason));
-    put("");
-    // How often a span came is no news: what is delivered twice changes nothing.
-    for (name, value) in evidence.iter().filter(|(name, _)| **name != DUPLICATES) {
-        put(name);
-        put(value);
+    let mut to = Content(to);
+    (id, group_id, severity, confidence, at).hash(&mut to);
+    (caller, service, operation, before, here, why_not_sure, message, fix).hash(&mut to);
+    evidence.iter().filter(|(name, _)| **name != DUPLICATES).for_each(|fact| fact.hash(&mut to));
+}
+
+/// The bytes that are hashed, as they come.
+struct Content<'c>(&'c mut Vec<u8>);
+
+impl Hasher for Content<'_> {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
     }
-    for who in [before, here] {
-        put("");
-        let Some(Who { id, kind, issuer, tenant, actors }) = who else { continue };
-        put(id);
-        put(kind.as_str());
-        put(issuer.as_deref().unwrap_or(""));
-        put(tenant.as_deref().unwrap_or(""));
-        for actor in actors {
-            put(&actor.id);
-            put(actor.kind.as_str());
-        }
+
+    fn finish(&self) -> u64 {
+        0
     }
 }
 
@@ -303,7 +291,51 @@ pub(crate) fn least_trusted(new: &[u8]) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use hopseal_correlate::finding::{Severity, Subject, Who};
+    use hopseal_correlate::rule::Rule;
+    use hopseal_correlate::sink::TraceId;
+
     use super::*;
+
+    #[test]
+    fn what_a_finding_says_is_told_apart() {
+        let finding = || Finding::new(Rule::AuditGap, Subject::Trace(TraceId([1; 16])), "").message("found");
+        let content = |finding: &Finding| {
+            let mut content = Vec::new();
+            put_finding(finding, &mut content);
+            content
+        };
+        let who = |id: &str| Who {
+            id: id.to_owned(),
+            kind: Kind::User,
+            issuer: None,
+            tenant: None,
+            actors: Vec::new(),
+        };
+        let changes: [fn(&mut Finding); 8] = [
+            |finding| finding.severity = Severity::High,
+            |finding| finding.caller = Some(String::new()),
+            |finding| finding.service.push('a'),
+            |finding| finding.operation.push('a'),
+            |finding| finding.message.push('a'),
+            |finding| finding.why_not_sure.push(String::new()),
+            |finding| finding.at = 1,
+            |finding| _ = finding.evidence.insert("a", "b".to_owned()),
+        ];
+        let mut all = vec![content(&finding())];
+        for change in changes {
+            let mut changed = finding();
+            change(&mut changed);
+            all.push(content(&changed));
+        }
+        all.push(content(&Finding { before: Some(who("a")), ..finding() }));
+        all.push(content(&Finding { here: Some(who("a")), ..finding() }));
+        let count = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), count);
+        assert_eq!(content(&finding().evidence(DUPLICATES, "2".to_owned())), content(&finding()));
+    }
 
     /// Guarantees: who does not know the key of a folder cannot tell what has the digest of something else.
     #[test]

@@ -45,7 +45,7 @@ pub(crate) struct WindowSettings {
     /// A trace that is never quiet is judged at this age, as one of which more may come, and again each time it has
     /// passed, until it is quiet. Default 2 min.
     pub(crate) max_age: Duration,
-    /// How long a trace is kept at most, from its first span on: the journal is kept for as long. What comes after is judged by itself.
+    /// The longest a trace is kept, from its first span in this process, and with it the journal. What comes after is judged by itself.
     /// Default 30 min.
     pub(crate) max_life: Duration,
     /// How long a judged trace is kept, so that late spans are judged together with it. Default 2 min.

@@ -383,8 +383,10 @@ impl Windows {
         let mut went = Vec::new();
         for trace_id in std::mem::take(&mut self.outlived) {
             // More of it may have come since.
-            let gone = self.traces.get(&trace_id).is_some_and(|kept| !kept.open);
-            self.end(trace_id, gone, &mut went);
+            if self.traces.get(&trace_id).is_some_and(|kept| !kept.open) {
+                self.end(trace_id);
+                went.push(trace_id);
+            }
         }
         while let Some((at, trace_id)) = self.judged.front().copied() {
             if at.saturating_add(late) > now && self.judged_bytes <= self.settings.judged_bytes {
@@ -392,15 +394,17 @@ impl Windows {
             }
             self.judged.pop_front();
             // It may be open again, or have been judged since.
-            let gone = self.traces.get(&trace_id).is_some_and(|kept| !kept.open && kept.judged_at == at);
-            self.end(trace_id, gone, &mut went);
+            if self.traces.get(&trace_id).is_some_and(|kept| !kept.open && kept.judged_at == at) {
+                self.end(trace_id);
+                went.push(trace_id);
+            }
         }
         went
     }
 
-    /// Lets a judged trace go, if it `is_over`.
-    fn end(&mut self, trace_id: TraceId, is_over: bool, went: &mut Vec<TraceId>) {
-        let Some(mut kept) = is_over.then(|| self.traces.remove(&trace_id)).flatten() else { return };
+    /// Lets a judged trace go.
+    fn end(&mut self, trace_id: TraceId) {
+        let Some(mut kept) = self.traces.remove(&trace_id) else { return };
         self.judged_bytes -= kept.bytes();
         self.slab.clear(&mut kept.records);
         if let Entry::Occupied(mut first) = self.runs.entry(kept.first_run) {
@@ -410,7 +414,6 @@ impl Windows {
             }
         }
         self.remember(trace_id);
-        went.push(trace_id);
     }
 
     /// The first run of the journal that is still needed; `None` when none is.

@@ -118,10 +118,13 @@ impl Shard {
             let digest = self.recorder.record(&cx, &verdict, version, block);
             #[cfg(test)]
             super::faults::judge(&hops, super::faults::RECORD);
-            let stands: HashSet<_> = verdict.findings.iter().map(|finding| finding.id).collect();
             let stood =
                 |finding: &Finding| Stood { id: finding.id, span_id: finding.span_id, within: records.len() };
             found.next.findings = verdict.findings.iter().map(stood).collect();
+            let stands: HashSet<_> = match last.findings.is_empty() {
+                true => HashSet::new(),
+                false => verdict.findings.iter().map(|finding| finding.id).collect(),
+            };
             // Most of them were found in the same spans.
             let mut least = (usize::MAX, u8::MAX);
             for stood in last.findings.iter().filter(|stood| !stands.contains(&stood.id)) {

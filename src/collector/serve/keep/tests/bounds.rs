@@ -164,15 +164,7 @@ fn a_trace_that_is_let_go_while_it_is_busy_counts() {
     let lab = Lab { window, ..Lab::new() };
     // Traces are of some days.
     lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
-    let used =
-        corpus(11, 60).into_iter().filter(|span| span.parent.is_none() && span.kind == SpanKind::Server);
-    let mut used: Vec<Span> = used.take(2).collect();
-    for span in &mut used {
-        span.attributes.set("hopseal.sub", "p-1");
-        span.attributes.set("hopseal.assurance", "verified");
-        span.attributes.set("hopseal.token_fingerprint", "f-1");
-        span.attributes.set("hopseal.one_time", "true");
-    }
+    let used = verified(2, &ONE_TIME);
     let keeper = lab.start();
     for _ in 0..20 {
         send(&keeper, delivery(otlp::encode(&used[..1]))).expect("taken");

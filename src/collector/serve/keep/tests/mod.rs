@@ -106,6 +106,22 @@ pub(super) fn corpus(seed: u64, traces: usize) -> Vec<Span> {
     generate(Size { seed, traces }).spans
 }
 
+/// Spans of as many traces, each its only one, in which somebody was verified and `shows` that.
+fn verified(count: usize, shows: &[(&'static str, &str)]) -> Vec<Span> {
+    let first =
+        corpus(11, 60).into_iter().filter(|span| span.parent.is_none() && span.kind == SpanKind::Server);
+    let mut spans: Vec<Span> = first.take(count).collect();
+    for span in &mut spans {
+        for (name, value) in [("hopseal.sub", "p-1"), ("hopseal.assurance", "verified")].iter().chain(shows) {
+            span.attributes.set(*name, *value);
+        }
+    }
+    spans
+}
+
+/// A credential that may be used once.
+const ONE_TIME: [(&str, &str); 2] = [("hopseal.token_fingerprint", "f-1"), ("hopseal.one_time", "true")];
+
 /// Spans that begin about now.
 fn spans_of_now(seed: u64, traces: usize) -> Vec<Span> {
     let mut spans = corpus(seed, traces);

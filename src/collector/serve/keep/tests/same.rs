@@ -214,15 +214,7 @@ fn what_came_after_the_whole_is_known_as_well() {
     let lab = Lab::new();
     // Traces are of some days.
     lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
-    let used =
-        corpus(11, 60).into_iter().filter(|span| span.parent.is_none() && span.kind == SpanKind::Server);
-    let mut used: Vec<Span> = used.take(3).collect();
-    for span in &mut used {
-        span.attributes.set("hopseal.sub", "p-1");
-        span.attributes.set("hopseal.assurance", "verified");
-        span.attributes.set("hopseal.token_fingerprint", "f-1");
-        span.attributes.set("hopseal.one_time", "true");
-    }
+    let used = verified(3, &ONE_TIME);
     let take = |keeper: &Keeper, span: &Span| {
         send(keeper, delivery(otlp::encode(std::slice::from_ref(span)))).expect("taken");
         lab.settle(keeper);
@@ -250,14 +242,7 @@ fn what_came_after_the_whole_is_known_as_well() {
 fn a_transaction_is_replayed_whatever_came_first() {
     let lab = Lab::new();
     lab.clock.advance(Duration::from_secs(30 * 24 * 3600));
-    let used =
-        corpus(11, 60).into_iter().filter(|span| span.parent.is_none() && span.kind == SpanKind::Server);
-    let mut used: Vec<Span> = used.take(3).collect();
-    for span in &mut used {
-        span.attributes.set("hopseal.sub", "p-1");
-        span.attributes.set("hopseal.assurance", "verified");
-        span.attributes.set("hopseal.txn", "t-1");
-    }
+    let mut used = verified(3, &[("hopseal.txn", "t-1")]);
     used[1].links = vec![Link { trace: used[0].trace, span: used[0].id }];
     let of_rule = |finding: &&Finding| finding.rule == Rule::ReplayAcrossTraces;
     let expected: Vec<String> = checked(&used)
