@@ -113,7 +113,7 @@ fn verified(count: usize, shows: &[(&'static str, &str)]) -> Vec<Span> {
     let mut spans: Vec<Span> = first.take(count).collect();
     for span in &mut spans {
         for (name, value) in [("hopseal.sub", "p-1"), ("hopseal.assurance", "verified")].iter().chain(shows) {
-            span.attributes.set(*name, *value);
+            span.attributes.set(name, *value);
         }
     }
     spans
